@@ -1,1 +1,2 @@
-//! shared
+//! What the three functions share.
+pub mod report;

@@ -1,0 +1,137 @@
+//! What a function says about each instance it handled: one line, for people and for machines.
+//!
+//! The line is JSON so that CloudWatch Logs Insights can query it, and carries a `message` that reads as a sentence.
+//! `cargo handoff` reads the same lines back to draw its timelines.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The value of [`Report::report`], by which report lines are told from other log lines.
+pub const REPORT_MARKER: &str = "spot-handoff";
+
+/// One function's account of one instance in one notice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Always [`REPORT_MARKER`].
+    pub report: String,
+    /// The function that acted: `deregister-targets`, `drain-tasks` or `replace-capacity`.
+    pub function: String,
+    /// `INFO` when all went well, `ERROR` when something has to be tried again.
+    pub level: String,
+    /// The whole report as one sentence.
+    pub message: String,
+    /// Id of the EventBridge event that named the instance.
+    pub event_id: String,
+    /// Kind of notice, for example `interruption-warning`.
+    pub signal: String,
+    /// The instance.
+    pub instance: String,
+    /// When AWS emitted the notice: the start of the two minutes for an interruption warning.
+    pub notice_time: Timestamp,
+    /// When this function began with the notice.
+    pub started_at: Timestamp,
+    /// Seconds of the notice left when the function began; absent where the notice has no deadline.
+    pub seconds_left_at_start: Option<f64>,
+    /// Seconds of the notice left when the function was done.
+    pub seconds_left_at_end: Option<f64>,
+    /// Whether the function only planned and changed nothing.
+    pub dry_run: bool,
+    /// What became of the notice as a whole.
+    pub outcome: Outcome,
+    /// Every action, in the order of the plan.
+    pub actions: Vec<ActionLine>,
+    /// What was looked at and left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<SkippedLine>,
+    /// Settings that will hurt, each with its fix.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What could not be read; the notice is tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+    /// The tasks on the instance and what becomes of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskLine>,
+}
+
+/// What became of a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every action is done or arranged for.
+    Done,
+    /// The plan was empty.
+    NothingToDo,
+    /// A dry run: the plan is shown and nothing was changed.
+    Planned,
+    /// Something failed; the message goes back to its queue.
+    Failed,
+}
+
+/// One action of a plan and how it went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionLine {
+    /// What was done, for example `deregister-targets`.
+    pub action: String,
+    /// Name or ARN of what it was done to.
+    pub resource: String,
+    /// The particulars: ports, zones, delays.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// How it went.
+    pub result: ActionResult,
+    /// When the answer of AWS was there.
+    pub finished_at: Timestamp,
+    /// The error, where it failed; a remark, where AWS had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How an action went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionResult {
+    /// AWS accepted it.
+    Done,
+    /// It had been done before: a repeated event, or AWS itself was faster.
+    AlreadyDone,
+    /// A dry run: it would be done.
+    Planned,
+    /// A delayed message will bring it up again.
+    Later,
+    /// AWS refused it or did not answer in time.
+    Failed,
+}
+
+/// Something left alone, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SkippedLine {
+    /// Name or ARN of what was left alone.
+    pub what: String,
+    /// Why, as a sentence.
+    pub reason: String,
+}
+
+/// A task on the instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskLine {
+    /// ARN of the task.
+    pub task: String,
+    /// `service` or `standalone`.
+    pub kind: String,
+    /// The service, or the task definition's family for a standalone task.
+    pub name: String,
+    /// Accelerators the task holds, for example `elastic-inference:eia2.medium`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accelerators: Vec<String>,
+    /// What becomes of it.
+    pub plan: String,
+}
+
+impl Report {
+    /// Reads a log line; `None` where the line is not a report.
+    pub fn from_line(line: &str) -> Option<Self> {
+        let report: Self = serde_json::from_str(line).ok()?;
+        (report.report == REPORT_MARKER).then_some(report)
+    }
+}
