@@ -1,1 +1,55 @@
-//! testbed
+//! AWS on this machine, for the end-to-end tests and for `cargo handoff replay`.
+//!
+//! A [`Testbed`] is a [`World`] of the embedded AWS (`tests/embedded-aws`) with the sample
+//! fleet and the real template deployed, the three real function binaries run as Lambda would
+//! run them, and an event source mapping between each queue and its function:
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use std::time::Duration;
+//! use testbed::{Options, Testbed};
+//!
+//! let bed = Testbed::start(Options::default().parameter("DryRun", "true")).await?;
+//! let event = serde_json::from_str(include_str!("../../../events/spot-interruption-warning.json"))?;
+//! bed.put_event(&event).await?;
+//! bed.until_idle(Duration::from_secs(30)).await?;
+//! assert_eq!(bed.reports().len(), 3);
+//! # Ok(()) }
+//! ```
+
+mod batch;
+mod bed;
+mod clock;
+mod environment;
+mod event_source;
+mod functions;
+mod journal;
+mod lambda;
+mod outcome;
+mod progress;
+mod python;
+mod runtime_api;
+mod stack;
+pub mod state;
+mod supervisor;
+mod workspace;
+mod world;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use bed::{Backlog, Options, Testbed};
+pub use clock::Clock;
+pub use environment::FunctionSpec;
+pub use functions::FUNCTIONS;
+pub use journal::{Entry, Event, Journal};
+pub use lambda::Lambda;
+pub use outcome::Outcome;
+pub use stack::{Function, Mapping, Queue, Stack};
+pub use state::State;
+pub use workspace::Workspace;
+pub use world::{Call, World, WorldOptions};
+
+/// Locks a mutex whose data stays sound even if a holder panicked.
+fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

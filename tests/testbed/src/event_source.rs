@@ -1,0 +1,210 @@
+//! An event source mapping: takes messages from a queue, invokes the function, settles the batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName,
+};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+
+use crate::batch::{self, Verdict};
+use crate::clock::Clock;
+use crate::journal::{Event, Journal};
+use crate::lambda::Lambda;
+use crate::stack::{Mapping, Queue};
+
+/// The most messages SQS hands out, or takes back, in one call.
+const SQS_BATCH: usize = 10;
+/// How long a poll waits for a first message, as Lambda's pollers do.
+const LONG_POLL_SECONDS: i32 = 20;
+/// How often a batch that is not full looks for more.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long to leave a queue alone that could not be polled.
+const AFTER_TROUBLE: Duration = Duration::from_millis(250);
+/// The longest visibility timeout SQS takes.
+const LONGEST_HIDING: f64 = 43_200.0;
+
+/// One mapping and all it needs to do its work.
+pub(crate) struct EventSource {
+    pub(crate) function: String,
+    pub(crate) mapping: Mapping,
+    pub(crate) queue: Queue,
+    pub(crate) sqs: Client,
+    pub(crate) lambda: Arc<Lambda>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) clock: Clock,
+    /// The mapping's maximum concurrency.
+    pub(crate) slots: Arc<Semaphore>,
+}
+
+/// A batch and when it was taken from the queue.
+struct Batch {
+    messages: Vec<Message>,
+    received: Instant,
+}
+
+impl EventSource {
+    /// Polls for as long as the task lives.
+    pub(crate) async fn poll(self: Arc<Self>) {
+        loop {
+            // The slot first: a message must not wait in our hands while its time runs out.
+            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
+                return;
+            };
+            match self.gather().await {
+                Ok(batch) if batch.messages.is_empty() => {}
+                Ok(batch) => {
+                    let source = Arc::clone(&self);
+                    tokio::spawn(async move {
+                        source.handle(batch).await;
+                        drop(slot);
+                    });
+                }
+                Err(trouble) => {
+                    self.note(Event::Trouble(trouble));
+                    sleep(AFTER_TROUBLE).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a first message, then until the batch is full or its window has passed.
+    async fn gather(&self) -> Result<Batch, String> {
+        let messages = self.receive(self.mapping.batch_size, LONG_POLL_SECONDS).await?;
+        let received = Instant::now();
+        let mut batch = Batch { messages, received };
+        if batch.messages.is_empty() {
+            return Ok(batch);
+        }
+        let window = Duration::from_secs(self.mapping.window_seconds);
+        let closes = received + self.clock.real_span(window);
+        while batch.messages.len() < self.mapping.batch_size {
+            let left = closes.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let room = self.mapping.batch_size - batch.messages.len();
+            match self.receive(room, 0).await {
+                Ok(more) if !more.is_empty() => batch.messages.extend(more),
+                // What is in hand is worth more than what could not be had.
+                Ok(_) | Err(_) => sleep(left.min(LOOK_AGAIN)).await,
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn receive(&self, room: usize, wait_seconds: i32) -> Result<Vec<Message>, String> {
+        let answer = self
+            .sqs
+            .receive_message()
+            .queue_url(&self.mapping.queue_url)
+            .max_number_of_messages(room.min(SQS_BATCH) as i32)
+            .wait_time_seconds(wait_seconds)
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .message_attribute_names("All")
+            .set_visibility_timeout(self.hiding())
+            .send()
+            .await
+            .map_err(|error| format!("cannot poll: {}", DisplayErrorContext(error)))?;
+        Ok(answer.messages.unwrap_or_default())
+    }
+
+    /// For how long a message is hidden while a function works on it.
+    ///
+    /// In real time it is the queue's own setting. In a fast world the function works at its
+    /// usual pace, so 20 s would be over before it had a chance; there the hiding lasts as
+    /// long for the function as it would have, and [`Self::give_back`] corrects it afterwards.
+    fn hiding(&self) -> Option<i32> {
+        let setting = self.queue.visibility_timeout as f64;
+        self.clock
+            .is_fast()
+            .then(|| (setting * self.clock.speed()).min(LONGEST_HIDING) as i32)
+    }
+
+    async fn handle(&self, batch: Batch) {
+        let event = batch::event(&batch.messages, &self.mapping.queue_arn);
+        let ids: Vec<&str> = batch.messages.iter().filter_map(|m| m.message_id()).collect();
+        let verdict = match self.lambda.invoke(&self.function, event.to_string()).await {
+            Ok(outcome) => batch::verdict(&outcome, &ids, self.mapping.report_batch_item_failures),
+            Err(error) => Verdict::AllFailed(format!("{error:#}")),
+        };
+        let (failed, problem) = match verdict {
+            Verdict::Failed(failed) => (failed, None),
+            Verdict::AllFailed(why) => (ids.iter().map(|&id| id.to_owned()).collect(), Some(why)),
+        };
+
+        let (back, done): (Vec<_>, Vec<_>) = batch.messages.iter().partition(|message| {
+            let id = message.message_id().unwrap_or_default();
+            failed.iter().any(|failed| failed == id)
+        });
+        self.delete(&done).await;
+        if self.clock.is_fast() {
+            self.give_back(&back, batch.received).await;
+        }
+        self.note(Event::Batch {
+            messages: batch.messages.len(),
+            failed,
+            problem,
+        });
+    }
+
+    async fn delete(&self, messages: &[&Message]) {
+        for chunk in messages.chunks(SQS_BATCH) {
+            let entries = numbered(chunk).map(|(id, receipt)| {
+                DeleteMessageBatchRequestEntry::builder()
+                    .id(id)
+                    .receipt_handle(receipt)
+                    .build()
+            });
+            let request = self
+                .sqs
+                .delete_message_batch()
+                .queue_url(&self.mapping.queue_url)
+                .set_entries(entries.collect::<Result<_, _>>().ok());
+            if let Err(error) = request.send().await {
+                let error = DisplayErrorContext(error);
+                self.note(Event::Trouble(format!("cannot delete messages: {error}")));
+            }
+        }
+    }
+
+    /// Lets failed messages appear when they would have, had the function been as fast as the world.
+    async fn give_back(&self, messages: &[&Message], received: Instant) {
+        let worked = received.elapsed().as_secs();
+        let left = self.queue.visibility_timeout.saturating_sub(worked) as i32;
+        for chunk in messages.chunks(SQS_BATCH) {
+            let entries = numbered(chunk).map(|(id, receipt)| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(id)
+                    .receipt_handle(receipt)
+                    .visibility_timeout(left)
+                    .build()
+            });
+            let request = self
+                .sqs
+                .change_message_visibility_batch()
+                .queue_url(&self.mapping.queue_url)
+                .set_entries(entries.collect::<Result<_, _>>().ok());
+            if let Err(error) = request.send().await {
+                let error = DisplayErrorContext(error);
+                self.note(Event::Trouble(format!("cannot return messages: {error}")));
+            }
+        }
+    }
+
+    fn note(&self, event: Event) {
+        self.journal.add(&self.function, event);
+    }
+}
+
+/// The entries of a batch call: an id within the call, and the receipt.
+fn numbered<'a>(messages: &'a [&Message]) -> impl Iterator<Item = (String, &'a str)> {
+    let receipts = messages.iter().map(|m| m.receipt_handle().unwrap_or_default());
+    receipts.enumerate().map(|(n, receipt)| (n.to_string(), receipt))
+}

@@ -1,0 +1,123 @@
+//! Lambda: for each function a pool of execution environments.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::environment::{Environment, FunctionSpec};
+use crate::journal::{Event, Journal};
+use crate::locked;
+use crate::outcome::Outcome;
+
+/// The functions of a stack, ready to be invoked.
+pub struct Lambda {
+    pools: BTreeMap<String, Pool>,
+    journal: Arc<Journal>,
+    running: AtomicUsize,
+}
+
+/// An invocation takes an environment that is idle, or starts one that is cold.
+struct Pool {
+    function: FunctionSpec,
+    idle: Mutex<Vec<Environment>>,
+    slots: Semaphore,
+}
+
+impl Lambda {
+    /// A Lambda with these functions. Processes are started when they are needed.
+    pub fn new(functions: Vec<FunctionSpec>, journal: Arc<Journal>) -> Self {
+        let pools = functions.into_iter().map(|function| {
+            let pool = Pool {
+                slots: Semaphore::new(function.concurrency),
+                idle: Mutex::default(),
+                function,
+            };
+            (pool.function.name.clone(), pool)
+        });
+        Self {
+            pools: pools.collect(),
+            journal,
+            running: AtomicUsize::new(0),
+        }
+    }
+
+    /// Invokes a function and waits for the end, like Lambda's `RequestResponse`.
+    pub async fn invoke(&self, function: &str, payload: String) -> Result<Outcome> {
+        let pool = self
+            .pools
+            .get(function)
+            .with_context(|| format!("there is no function {function}"))?;
+        let _running = Running::one_more(&self.running);
+        let _slot = pool.slots.acquire().await?;
+        Ok(pool.invoke(payload, &self.journal).await)
+    }
+
+    /// How many invocations are running or waiting for a free slot.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::SeqCst)
+    }
+
+    /// How many processes of a function wait for work.
+    pub fn idle(&self, function: &str) -> usize {
+        let pool = self.pools.get(function);
+        pool.map_or(0, |pool| locked(&pool.idle).len())
+    }
+}
+
+impl Pool {
+    async fn invoke(&self, payload: String, journal: &Arc<Journal>) -> Outcome {
+        let name = &self.function.name;
+        let request_id = Uuid::new_v4().to_string();
+        // The most recently used one, as Lambda does, so that surplus ones stay idle.
+        let warm = locked(&self.idle).pop();
+        let invoked = Event::Invoked {
+            request_id: request_id.clone(),
+            cold: warm.is_none(),
+        };
+        journal.add(name, invoked);
+
+        let started = Instant::now();
+        let environment = match warm {
+            Some(environment) => Ok(environment),
+            None => Environment::start(&self.function, journal).await,
+        };
+        let outcome = match environment {
+            Ok(mut environment) => {
+                let outcome = environment.invoke(&request_id, payload).await;
+                if environment.is_reusable(&outcome) {
+                    locked(&self.idle).push(environment);
+                }
+                outcome
+            }
+            Err(outcome) => outcome,
+        };
+        let ended = Event::Ended {
+            request_id,
+            took: started.elapsed(),
+            outcome: outcome.clone(),
+        };
+        journal.add(name, ended);
+        outcome
+    }
+}
+
+/// Counts an invocation for as long as it lives, even if its future is dropped midway.
+struct Running<'a>(&'a AtomicUsize);
+
+impl<'a> Running<'a> {
+    fn one_more(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,171 @@
+//! The Python environment of the embedded AWS: made once under `target/`, then reused.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::progress;
+use crate::workspace::Workspace;
+
+const OLDEST: (u32, u32) = (3, 9);
+
+/// The interpreter of an environment that holds the embedded AWS's requirements; makes the
+/// environment if it is not there yet. Blocks, for minutes the first time.
+pub(crate) fn interpreter(workspace: &Workspace) -> Result<PathBuf> {
+    let requirements_file = workspace.path("tests/embedded-aws/requirements.txt");
+    let requirements = fs::read_to_string(&requirements_file)
+        .with_context(|| format!("cannot read {}", requirements_file.display()))?;
+    let python = system_python()?;
+
+    let home = workspace.target().join("embedded-aws");
+    fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
+    let venv = home.join(key(&requirements, &python.version));
+    let interpreter = venv.join("bin/python");
+
+    // Test binaries and a replay may start at the same moment: one installs, the others wait.
+    let lock = File::create(home.join("lock")).context("cannot create the lock file")?;
+    lock.lock()
+        .context("cannot lock the Python environment of the embedded AWS")?;
+
+    // Written last, so an interrupted installation is never mistaken for a finished one.
+    let finished = venv.join("finished");
+    if !finished.is_file() {
+        install(&python, &requirements_file, &venv)?;
+        fs::write(&finished, "").context("cannot mark the Python environment as finished")?;
+    }
+    Ok(interpreter)
+}
+
+struct Python {
+    program: &'static str,
+    version: String,
+}
+
+fn system_python() -> Result<Python> {
+    let mut found = None;
+    for program in ["python3", "python"] {
+        let Ok(output) = Command::new(program).arg("--version").output() else {
+            continue;
+        };
+        // "Python 3.11.7"
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = text.trim().trim_start_matches("Python ").to_owned();
+        if is_new_enough(&version) {
+            return Ok(Python { program, version });
+        }
+        found.get_or_insert(version);
+    }
+    let (major, minor) = OLDEST;
+    match found {
+        Some(version) => bail!(
+            "the embedded AWS needs Python {major}.{minor} or newer, and python3 here is {version}: install a newer one and put it first on PATH"
+        ),
+        None => bail!(
+            "the embedded AWS needs Python {major}.{minor} or newer, and there is no python3 on PATH: install it (Debian and Ubuntu: apt install python3 python3-venv; macOS: brew install python)"
+        ),
+    }
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let mut parts = version.split('.').map_while(|part| part.parse().ok());
+    let found: (u32, u32) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    found >= OLDEST
+}
+
+/// Other requirements or another Python make another environment.
+fn key(requirements: &str, python: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    requirements.hash(&mut hasher);
+    python.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+fn install(python: &Python, requirements: &Path, venv: &Path) -> Result<()> {
+    let started = Instant::now();
+    if venv.exists() {
+        fs::remove_dir_all(venv).with_context(|| format!("cannot remove {}", venv.display()))?;
+    }
+
+    progress::step(&format!(
+        "embedded AWS: making a Python {} environment in {} (only the first time)",
+        python.version,
+        venv.display()
+    ));
+    let made = Command::new(python.program)
+        .args(["-m", "venv"])
+        .arg(venv)
+        .output()
+        .context("cannot start python3")?;
+    ensure!(
+        made.status.success(),
+        "python3 cannot make a virtual environment: on Debian and Ubuntu install it with `apt install python3-venv`, then try again\n{}{}",
+        String::from_utf8_lossy(&made.stdout),
+        String::from_utf8_lossy(&made.stderr)
+    );
+
+    progress::step("embedded AWS: installing its packages with pip, a minute or two");
+    pip_install(&venv.join("bin/python"), requirements)?;
+    progress::step(&format!(
+        "embedded AWS: installed in {} s",
+        started.elapsed().as_secs()
+    ));
+    Ok(())
+}
+
+fn pip_install(interpreter: &Path, requirements: &Path) -> Result<()> {
+    let mut pip = Command::new(interpreter)
+        .args(["-m", "pip", "install", "--no-input", "--progress-bar=off"])
+        .args(["--disable-pip-version-check", "--requirement"])
+        .arg(requirements)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .context("cannot start pip")?;
+
+    // Pip's own lines are many; the package it turns to is what shows that it moves.
+    if let Some(stdout) = pip.stdout.take() {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if let Some(package) = line.strip_prefix("Collecting ") {
+                let name = package.split(" (from").next().unwrap_or(package);
+                progress::step(&format!("embedded AWS:   {name}"));
+            }
+        }
+    }
+    let status = pip.wait().context("cannot wait for pip")?;
+    ensure!(
+        status.success(),
+        "pip could not install {} (its own message is above): check that this machine reaches the Python package index, or that pip is configured for your mirror, then run the same command again",
+        requirements.display()
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn python_versions_are_compared_as_numbers() {
+        assert!(is_new_enough("3.9.0"));
+        assert!(is_new_enough("3.13.1"));
+        assert!(is_new_enough("3.14.0rc2"));
+        assert!(!is_new_enough("3.8.20"));
+        assert!(!is_new_enough("2.7.18"));
+        assert!(!is_new_enough(""));
+    }
+
+    #[test]
+    fn other_requirements_or_another_python_make_another_environment() {
+        let one = key("moto==5.2.5", "3.11.7");
+        assert_eq!(one, key("moto==5.2.5", "3.11.7"));
+        assert_ne!(one, key("moto==5.2.6", "3.11.7"));
+        assert_ne!(one, key("moto==5.2.5", "3.12.0"));
+    }
+}

@@ -1,0 +1,75 @@
+//! Where things lie: the checkout, and the directory cargo builds into.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// The checkout this program was built from.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    root: PathBuf,
+    /// `target/debug`, or whatever cargo used for the running program.
+    built_into: PathBuf,
+}
+
+impl Workspace {
+    /// Finds the checkout and the build directory of the running program.
+    pub fn locate() -> Result<Self> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = here.ancestors().nth(2).unwrap_or(here).to_path_buf();
+        ensure!(
+            root.join("Cargo.toml").is_file(),
+            "the checkout this program was built from is gone ({}): run it again with cargo from the checkout you have",
+            root.display()
+        );
+
+        let program = std::env::current_exe().context("cannot tell where this program lies")?;
+        let mut built_into = program.parent().unwrap_or(&root).to_path_buf();
+        // Test binaries lie one directory deeper than the binaries they exercise.
+        if built_into.ends_with("deps") || built_into.ends_with("examples") {
+            built_into.pop();
+        }
+        Ok(Self { root, built_into })
+    }
+
+    /// A path inside the checkout.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// The checkout itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory with the binaries of the profile the running program was built with.
+    pub fn binaries(&self) -> &Path {
+        &self.built_into
+    }
+
+    /// The target directory: what cargo and this crate may fill, and anyone may delete.
+    pub fn target(&self) -> &Path {
+        self.built_into.parent().unwrap_or(&self.built_into)
+    }
+
+    /// The cargo profile the running program was built with.
+    pub fn profile(&self) -> &str {
+        match self.built_into.file_name().and_then(|name| name.to_str()) {
+            // Cargo calls the directory of its `dev` profile `debug`.
+            Some("debug") | None => "dev",
+            Some(name) => name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checkout_and_the_build_directory_are_found_from_a_test() {
+        let workspace = Workspace::locate().unwrap();
+        assert!(workspace.path("tests/testbed/Cargo.toml").is_file());
+        assert!(!workspace.binaries().ends_with("deps"));
+    }
+}

@@ -1,0 +1,225 @@
+//! One world of the embedded AWS: an account of its own, with the sample fleet and the stack.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::clock::Clock;
+use crate::stack::Stack;
+use crate::state::State;
+use crate::supervisor::Supervisor;
+use crate::workspace::Workspace;
+
+/// What a world starts with.
+#[derive(Debug, Clone)]
+pub struct WorldOptions {
+    /// Parameters of the template that differ from their defaults.
+    pub parameters: BTreeMap<String, String>,
+    /// Its clock.
+    pub clock: Clock,
+    /// Whether AWS does by itself what it would: tasks start, instances boot, targets drain.
+    pub simulate: bool,
+}
+
+/// One call that reached the embedded AWS.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Call {
+    pub n: u64,
+    /// Milliseconds since the Unix epoch, by the world's clock.
+    pub at_ms: f64,
+    /// The function that called, or `testbed`.
+    pub caller: Option<String>,
+    pub service: String,
+    pub action: String,
+    pub status: u16,
+    pub error: Option<String>,
+    pub ms: f64,
+}
+
+/// A running world; dropping it ends it.
+pub struct World {
+    url: String,
+    pid: u32,
+    clock: Clock,
+    supervisor: &'static Supervisor,
+    http: reqwest::Client,
+}
+
+#[derive(Deserialize)]
+struct Born {
+    url: String,
+    pid: u32,
+}
+
+impl World {
+    /// Starts a world; the first of a program starts the embedded AWS, too.
+    pub async fn start(options: WorldOptions) -> Result<Self> {
+        let supervisor = tokio::task::spawn_blocking(|| {
+            let workspace = Workspace::locate()?;
+            Supervisor::shared(&workspace)
+        })
+        .await
+        .context("starting the embedded AWS was given up")??;
+
+        let http = reqwest::Client::builder()
+            // A proxy of the machine has no business with a loopback address.
+            .no_proxy()
+            .timeout(Duration::from_secs(120))
+            .build()
+            .context("cannot build an HTTP client")?;
+        let mut world = Self {
+            url: String::new(),
+            pid: 0,
+            clock: options.clock,
+            supervisor,
+            http,
+        };
+        let body = json!({
+            "parameters": options.parameters,
+            "clock": options.clock.setting(),
+            "simulate": options.simulate,
+        });
+        let address = format!("{}/worlds", supervisor.control);
+        let born: Born = world
+            .request(Method::POST, &address, Some(&body))
+            .await
+            .context("the embedded AWS could not start a world")?;
+        world.url = born.url;
+        world.pid = born.pid;
+        Ok(world)
+    }
+
+    /// The endpoint of every AWS service in this world.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The clock of this world.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// What the template deployed.
+    pub async fn stack(&self) -> Result<Stack> {
+        self.control(Method::GET, "stack", None).await
+    }
+
+    /// What is where, now.
+    pub async fn state(&self) -> Result<State> {
+        self.control(Method::GET, "state", None).await
+    }
+
+    /// The AWS calls so far.
+    pub async fn calls(&self) -> Result<Vec<Call>> {
+        self.control(Method::GET, "calls", None).await
+    }
+
+    /// Forgets the AWS calls so far.
+    pub async fn clear_calls(&self) -> Result<()> {
+        self.control::<Value>(Method::DELETE, "calls", None).await?;
+        Ok(())
+    }
+
+    /// Puts an event on the bus as AWS itself would; answers which rules matched.
+    pub async fn put_event(&self, event: &Value) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Matched {
+            matched: Vec<String>,
+        }
+        let answer: Matched = self.control(Method::POST, "events", Some(event)).await?;
+        Ok(answer.matched)
+    }
+
+    /// Makes AWS calls fail; see the embedded AWS's README for the form.
+    pub async fn faults(&self, faults: &Value) -> Result<()> {
+        self.control::<Value>(Method::POST, "faults", Some(faults))
+            .await?;
+        Ok(())
+    }
+
+    /// Takes all faults back.
+    pub async fn clear_faults(&self) -> Result<()> {
+        self.control::<Value>(Method::DELETE, "faults", None).await?;
+        Ok(())
+    }
+
+    /// Sets latencies and token buckets of AWS calls.
+    pub async fn limits(&self, limits: &Value) -> Result<()> {
+        self.control::<Value>(Method::POST, "limits", Some(limits))
+            .await?;
+        Ok(())
+    }
+
+    /// Lets AWS do something of its own accord: reclaim an instance, end a task.
+    pub async fn happen(&self, what: &Value) -> Result<Value> {
+        self.control(Method::POST, "happen", Some(what)).await
+    }
+
+    async fn control<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        what: &str,
+        body: Option<&Value>,
+    ) -> Result<T> {
+        let address = format!("{}/_embedded/{what}", self.url);
+        self.request(method, &address, body).await
+    }
+
+    async fn request<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        address: &str,
+        body: Option<&Value>,
+    ) -> Result<T> {
+        let mut request = self.http.request(method, address);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| {
+            let log = self.supervisor.log();
+            anyhow!(error).context(format!(
+                "the embedded AWS does not answer; the end of its log:\n{log}"
+            ))
+        })?;
+        let status = response.status();
+        let text = response.text().await?;
+        if !status.is_success() {
+            bail!("the embedded AWS refused {address}: {status} {text}");
+        }
+        // An empty answer stands for nothing to say.
+        let json = if text.is_empty() { "null" } else { &text };
+        serde_json::from_str(json).with_context(|| format!("{address} answered something unexpected: {text}"))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.pid == 0 {
+            return;
+        }
+        // A destructor cannot await; this takes a millisecond, and if it fails the world
+        // ends with the embedded AWS at the latest.
+        if let Some(address) = self.supervisor.control.strip_prefix("http://") {
+            let _ = delete(address, &format!("/worlds/{}", self.pid));
+        }
+    }
+}
+
+fn delete(address: &str, path: &str) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    write!(
+        stream,
+        "DELETE {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let _ = stream.read(&mut [0; 64])?;
+    Ok(())
+}
