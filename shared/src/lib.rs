@@ -1,2 +1,23 @@
 //! What the three functions share.
+//!
+//! The story of an invocation, and where its parts are: [`batch`] takes the payload apart, [`notice`] reads each
+//! message, [`groups`] and [`container_instances`] and [`tasks`] read facts of AWS, [`plan`] holds what a function
+//! decided, [`report`] is what it says, and [`lambda`] is the loop around it all.
+
+pub mod aws;
+pub mod batch;
+pub mod clock;
+pub mod config;
+pub mod container_instances;
+pub mod follow_ups;
+pub mod groups;
+pub mod invocation;
+pub mod lambda;
+pub mod metrics;
+pub mod notice;
+pub mod plan;
 pub mod report;
+pub mod tasks;
+
+/// The plan of a standalone task that ended by itself before its late stop: a job saved.
+pub const SAVED_TASK: &str = "ended by itself in time";

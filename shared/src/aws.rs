@@ -1,0 +1,235 @@
+//! How AWS is called: clients for Lambda, the time a call may take, and errors a person can act on.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    FinalizerInterceptorContextRef, InterceptorContext,
+};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use thiserror::Error;
+use tokio::time::Instant;
+
+/// Connecting takes milliseconds inside a region; a second without an answer means another try is better.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The slowest of the calls, DetachInstances of twenty instances, answers well within this.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+/// So many tries fit into a function's 15 seconds; the time left of the invocation ends them sooner.
+const MAX_ATTEMPTS: u32 = 8;
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
+
+/// The configuration all clients are made from.
+///
+/// Credentials come from the environment, where Lambda puts them: the SDK's provider chain would be asked in vain for
+/// profiles and instance metadata first. TLS is rustls with ring, which is the smaller and the quicker to load.
+pub async fn sdk_config() -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                .build(),
+        )
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(MAX_ATTEMPTS)
+                .with_initial_backoff(INITIAL_BACKOFF)
+                .with_max_backoff(MAX_BACKOFF),
+        )
+        .load()
+        .await
+}
+
+/// Counts of what went over the wire, retries included.
+#[derive(Debug, Clone, Default)]
+pub struct CallCounter(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    calls: AtomicU64,
+    throttled: AtomicU64,
+}
+
+impl CallCounter {
+    /// How many calls have been made, and how many of them AWS throttled.
+    pub fn totals(&self) -> (u64, u64) {
+        (
+            self.0.calls.load(Ordering::Relaxed),
+            self.0.throttled.load(Ordering::Relaxed),
+        )
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for CallCounter {
+    fn name(&self) -> &'static str {
+        "CallCounter"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
+        if context
+            .response()
+            .is_some_and(|response| refused_with(response, &["Throttl", "RequestLimitExceeded"]))
+        {
+            self.0.throttled.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Retries what Auto Scaling refuses only because it is busy with the same group.
+///
+/// The SDK does not count these among the transient errors; inside two minutes they are.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DetachInstances.html>
+#[derive(Debug, Clone, Copy)]
+pub struct RetryBusyGroups;
+
+impl ClassifyRetry for RetryBusyGroups {
+    fn name(&self) -> &'static str {
+        "RetryBusyGroups"
+    }
+
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        const BUSY: &[&str] = &[
+            "ResourceContention",
+            "ScalingActivityInProgress",
+            "IdempotentCallInProgress",
+        ];
+        match context.response() {
+            Some(response) if refused_with(response, BUSY) => RetryAction::transient_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+}
+
+/// Whether the answer is an error whose body has one of these words.
+fn refused_with(response: &HttpResponse, words: &[&str]) -> bool {
+    if response.status().is_success() {
+        return false;
+    }
+    let body = response
+        .body()
+        .bytes()
+        .map(String::from_utf8_lossy)
+        .unwrap_or_default();
+    words.iter().any(|word| body.contains(word))
+}
+
+/// Why a call to AWS did not succeed.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum CallError {
+    /// AWS answered with an error.
+    #[error("{action} refused: {code}: {message}{}", advice(code, action))]
+    Refused {
+        /// The action, for example `DetachInstances`.
+        action: &'static str,
+        /// AWS's error code.
+        code: String,
+        /// AWS's message.
+        message: String,
+    },
+    /// There was no usable answer: no connection, a broken one, or a body that cannot be read.
+    #[error("{action} got no answer: {message}")]
+    NoAnswer {
+        /// The action.
+        action: &'static str,
+        /// What happened on the wire.
+        message: String,
+    },
+    /// The time the function has was over before AWS answered.
+    #[error("{action} was not answered in the time the function has")]
+    OutOfTime {
+        /// The action.
+        action: &'static str,
+    },
+}
+
+impl CallError {
+    /// AWS's error code, where AWS answered.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            Self::NoAnswer { .. } | Self::OutOfTime { .. } => None,
+        }
+    }
+
+    /// AWS's message, where AWS answered.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Refused { message, .. } => message,
+            Self::NoAnswer { .. } | Self::OutOfTime { .. } => "",
+        }
+    }
+
+    fn from_sdk<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        match error.as_service_error() {
+            Some(refusal) if refusal.code().is_some() => Self::Refused {
+                action,
+                code: refusal.code().unwrap_or_default().to_owned(),
+                message: refusal.message().unwrap_or_default().to_owned(),
+            },
+            _ => Self::NoAnswer {
+                action,
+                message: DisplayErrorContext(&error).to_string(),
+            },
+        }
+    }
+}
+
+fn advice(code: &str, action: &str) -> String {
+    match code {
+        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
+            format!(" (allow {action} in the function's role; the template does)")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Makes one call, retries included, within the time there is.
+///
+/// # Errors
+/// Where AWS refuses the call, gives no usable answer, or `stop_at` comes first.
+pub async fn call<T, E>(
+    stop_at: Instant,
+    action: &'static str,
+    sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, CallError>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match tokio::time::timeout_at(stop_at, sending).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(CallError::from_sdk(action, error)),
+        Err(_) => Err(CallError::OutOfTime { action }),
+    }
+}

@@ -1,0 +1,223 @@
+//! Which ECS container instances belong to a batch of EC2 instances.
+
+use std::collections::{BTreeSet, HashMap};
+
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::ContainerInstance as SdkContainerInstance;
+
+use crate::aws::CallError;
+use crate::invocation::{Invocation, together};
+use crate::notice::InstanceId;
+
+/// Ids in one filter expression. The API gives the filter no length; one list answer holds 100.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListContainerInstances.html>
+const IDS_PER_FILTER: usize = 100;
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeContainerInstances.html>
+const DESCRIBED_PER_CALL: usize = 100;
+
+/// An EC2 instance in an ECS cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerInstance {
+    /// Its ARN.
+    pub arn: String,
+    /// ARN or name of its cluster, as it was asked for.
+    pub cluster: String,
+    /// The EC2 instance.
+    pub instance: InstanceId,
+    /// Whether ECS places tasks on it.
+    pub status: Status,
+    /// Tasks that ECS wants running or pending on it.
+    pub tasks: i32,
+}
+
+/// Whether ECS places tasks on a container instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It does.
+    Active,
+    /// It does not, and moves service tasks away.
+    Draining,
+    /// Registering, deregistering or gone.
+    Other,
+}
+
+/// The container instances of a batch of EC2 instances.
+#[derive(Debug, Clone, Default)]
+pub struct ContainerInstances {
+    found: HashMap<InstanceId, Vec<ContainerInstance>>,
+    unread: Vec<CallError>,
+}
+
+impl ContainerInstances {
+    /// Facts as given: for tables of tests.
+    pub fn of(found: impl IntoIterator<Item = ContainerInstance>) -> Self {
+        let mut facts = Self::default();
+        for container_instance in found {
+            facts
+                .found
+                .entry(container_instance.instance.clone())
+                .or_default()
+                .push(container_instance);
+        }
+        facts
+    }
+
+    /// The container instances of an EC2 instance: none or one, unless it was registered twice.
+    pub fn of_instance(&self, id: &InstanceId) -> &[ContainerInstance] {
+        self.found.get(id).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What could not be read, where that may be why an instance was not found.
+    pub fn why_not_found(&self, id: &InstanceId) -> Option<&CallError> {
+        if self.found.contains_key(id) {
+            None
+        } else {
+            self.unread.first()
+        }
+    }
+
+    /// All that were found.
+    pub fn all(&self) -> impl Iterator<Item = &ContainerInstance> {
+        self.found.values().flatten()
+    }
+}
+
+/// Finds the container instances of these EC2 instances in the given clusters, or in all of the account and region.
+///
+/// Each cluster is asked by a filter over all ids, so that calls grow with clusters and not with instances; what comes
+/// back is described and only what names one of the ids is kept.
+pub async fn find(
+    client: &Client,
+    invocation: &Invocation,
+    clusters: Option<&[String]>,
+    ids: &[InstanceId],
+) -> ContainerInstances {
+    let mut facts = ContainerInstances::default();
+    let ids: BTreeSet<&InstanceId> = ids.iter().collect();
+    if ids.is_empty() {
+        return facts;
+    }
+    let clusters = match clusters {
+        Some(clusters) => clusters.to_vec(),
+        None => match list_clusters(client, invocation).await {
+            Ok(clusters) => clusters,
+            Err(error) => {
+                facts.unread.push(error);
+                return facts;
+            }
+        },
+    };
+    for answer in together(
+        clusters
+            .iter()
+            .map(|cluster| find_in_cluster(client, invocation, cluster, &ids)),
+    )
+    .await
+    {
+        for container_instances in answer {
+            match container_instances {
+                Ok(found) => {
+                    for container_instance in found {
+                        facts
+                            .found
+                            .entry(container_instance.instance.clone())
+                            .or_default()
+                            .push(container_instance);
+                    }
+                }
+                // A configured cluster that does not exist holds no instance; the others still count.
+                Err(error) if error.code() == Some("ClusterNotFoundException") => {
+                    tracing::warn!("CLUSTERS names a cluster that does not exist: {error}");
+                }
+                Err(error) => facts.unread.push(error),
+            }
+        }
+    }
+    facts
+}
+
+async fn list_clusters(client: &Client, invocation: &Invocation) -> Result<Vec<String>, CallError> {
+    let pages = client
+        .list_clusters()
+        .into_paginator()
+        .items()
+        .send()
+        .collect::<Result<Vec<_>, _>>();
+    invocation.call("ListClusters", pages).await
+}
+
+async fn find_in_cluster(
+    client: &Client,
+    invocation: &Invocation,
+    cluster: &str,
+    ids: &BTreeSet<&InstanceId>,
+) -> Vec<Result<Vec<ContainerInstance>, CallError>> {
+    let ids_in_order: Vec<&InstanceId> = ids.iter().copied().collect();
+    let chunks = ids_in_order.chunks(IDS_PER_FILTER);
+    let listed = together(chunks.map(|chunk| list(client, invocation, cluster, chunk))).await;
+    let mut answers = vec![];
+    let mut arns = vec![];
+    for listing in listed {
+        match listing {
+            Ok(found) => arns.extend(found),
+            Err(error) => answers.push(Err(error)),
+        }
+    }
+    let chunks = arns.chunks(DESCRIBED_PER_CALL);
+    answers.extend(together(chunks.map(|chunk| describe(client, invocation, cluster, chunk, ids))).await);
+    answers
+}
+
+async fn list(
+    client: &Client,
+    invocation: &Invocation,
+    cluster: &str,
+    ids: &[&InstanceId],
+) -> Result<Vec<String>, CallError> {
+    let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+    // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-query-language.html
+    let filter = format!("ec2InstanceId in [{}]", ids.join(", "));
+    let pages = client
+        .list_container_instances()
+        .cluster(cluster)
+        .filter(filter)
+        .into_paginator()
+        .items()
+        .send()
+        .collect::<Result<Vec<_>, _>>();
+    invocation.call("ListContainerInstances", pages).await
+}
+
+async fn describe(
+    client: &Client,
+    invocation: &Invocation,
+    cluster: &str,
+    arns: &[String],
+    ids: &BTreeSet<&InstanceId>,
+) -> Result<Vec<ContainerInstance>, CallError> {
+    let describing = client
+        .describe_container_instances()
+        .cluster(cluster)
+        .set_container_instances(Some(arns.to_vec()))
+        .send();
+    let answer = invocation.call("DescribeContainerInstances", describing).await?;
+    let described = answer.container_instances.unwrap_or_default().into_iter();
+    Ok(described
+        .filter_map(|container_instance| known(container_instance, cluster))
+        .filter(|container_instance| ids.contains(&container_instance.instance))
+        .collect())
+}
+
+fn known(container_instance: SdkContainerInstance, cluster: &str) -> Option<ContainerInstance> {
+    Some(ContainerInstance {
+        arn: container_instance.container_instance_arn?,
+        cluster: cluster.to_owned(),
+        instance: container_instance.ec2_instance_id?.parse().ok()?,
+        status: match container_instance.status.as_deref() {
+            Some("ACTIVE") => Status::Active,
+            Some("DRAINING") => Status::Draining,
+            _ => Status::Other,
+        },
+        tasks: container_instance.running_tasks_count + container_instance.pending_tasks_count,
+    })
+}

@@ -1,0 +1,73 @@
+//! One invocation of a function: how long it has, on which clock, and whether it may change anything.
+
+use std::future::Future;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures::StreamExt;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::aws::{self, CallError};
+use crate::clock::Clock;
+
+/// How many calls of one kind are under way at once. Enough to hide the latency of a region, few enough to stay within
+/// the burst of AWS's token buckets.
+const CALLS_AT_ONCE: usize = 10;
+
+/// The time kept back for writing reports and answering Lambda.
+const TIME_TO_ANSWER: Duration = Duration::from_millis(750);
+
+/// What every part of a function needs to know about the invocation it runs in.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation {
+    /// The function's name.
+    pub function: &'static str,
+    /// The clock that deadlines are measured on.
+    pub clock: Clock,
+    /// When the invocation began, on that clock.
+    pub started_at: Timestamp,
+    /// Whether to plan only.
+    pub dry_run: bool,
+    stop_at: Instant,
+}
+
+impl Invocation {
+    /// An invocation that Lambda ends `time_left` from now.
+    pub fn new(function: &'static str, clock: Clock, dry_run: bool, time_left: Duration) -> Self {
+        Self {
+            function,
+            clock,
+            started_at: clock.now(),
+            dry_run,
+            stop_at: Instant::now() + time_left.saturating_sub(TIME_TO_ANSWER),
+        }
+    }
+
+    /// Makes one call to AWS, retries included, within the time the invocation has left.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call<T, E>(
+        &self,
+        action: &'static str,
+        sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, CallError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        aws::call(self.stop_at, action, sending).await
+    }
+}
+
+/// Runs calls together, a few at a time, and returns their answers in the order of the calls.
+pub async fn together<F: Future>(calls: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    // Boxed in a list first: a lazy iterator would borrow what its closures capture for longer than the stream lives.
+    let calls: Vec<F> = calls.into_iter().collect();
+    futures::stream::iter(calls)
+        .buffered(CALLS_AT_ONCE)
+        .collect()
+        .await
+}

@@ -1,0 +1,114 @@
+//! Metrics in CloudWatch's embedded metric format, in the same log stream as the reports.
+//!
+//! Namespace `SpotHandoff`, dimension `Function`.
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+
+use std::sync::LazyLock;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use metrique::emf::Emf;
+use metrique::unit::{Count, Second};
+use metrique::unit_of_work::metrics;
+use metrique::writer::sink::FlushImmediately;
+use metrique::writer::{BoxEntrySink, FormatExt};
+
+use crate::report::{ActionResult, Outcome, Report};
+
+/// Where metrics go in CloudWatch.
+pub const NAMESPACE: &str = "SpotHandoff";
+
+#[metrics(rename_all = "PascalCase")]
+struct InstanceMetrics {
+    #[metrics(timestamp)]
+    timestamp: SystemTime,
+    function: String,
+    signal: String,
+    #[metrics(unit = Count)]
+    instances_handled: u64,
+    #[metrics(unit = Count)]
+    instances_failed: u64,
+    #[metrics(unit = Count)]
+    actions_done: u64,
+    #[metrics(unit = Count)]
+    replacements: u64,
+    #[metrics(unit = Count)]
+    tasks_saved: u64,
+    #[metrics(unit = Second)]
+    seconds_to_done: f64,
+    #[metrics(unit = Second)]
+    seconds_left: Option<f64>,
+}
+
+#[metrics(rename_all = "PascalCase")]
+struct InvocationMetrics {
+    #[metrics(timestamp)]
+    timestamp: SystemTime,
+    function: &'static str,
+    #[metrics(unit = Count)]
+    aws_calls: u64,
+    #[metrics(unit = Count)]
+    throttled_calls: u64,
+    #[metrics(unit = Count)]
+    messages: u64,
+    #[metrics(unit = Count)]
+    messages_failed: u64,
+}
+
+/// Writes the metrics of one handled instance.
+pub fn instance(report: &Report, now: Timestamp) {
+    let failed = report.outcome == Outcome::Failed;
+    let done = |line: &&crate::report::ActionLine| line.result == ActionResult::Done;
+    let named = |names: &[&str]| {
+        report
+            .actions
+            .iter()
+            .filter(done)
+            .filter(|line| names.contains(&line.action.as_str()))
+            .count() as u64
+    };
+    let record = InstanceMetrics {
+        timestamp: SystemTime::now(),
+        function: report.function.clone(),
+        signal: report.signal.clone(),
+        instances_handled: u64::from(!failed),
+        instances_failed: u64::from(failed),
+        actions_done: report.actions.iter().filter(done).count() as u64,
+        replacements: named(&[
+            "detach-instance",
+            "terminate-instance",
+            "launch-replacement",
+            "raise-desired-capacity",
+        ]),
+        tasks_saved: report
+            .tasks
+            .iter()
+            .filter(|task| task.plan == crate::SAVED_TASK)
+            .count() as u64,
+        seconds_to_done: now.duration_since(report.notice_time).as_secs_f64(),
+        seconds_left: report.seconds_left_at_end,
+    };
+    drop(record.append_on_drop(sink()));
+}
+
+/// Writes the metrics of one invocation, from the counts of calls before and after it.
+pub fn invocation(function: &'static str, before: (u64, u64), after: (u64, u64), failed: &[bool]) {
+    let record = InvocationMetrics {
+        timestamp: SystemTime::now(),
+        function,
+        aws_calls: after.0 - before.0,
+        throttled_calls: after.1 - before.1,
+        messages: failed.len() as u64,
+        messages_failed: failed.iter().filter(|failed| **failed).count() as u64,
+    };
+    drop(record.append_on_drop(sink()));
+}
+
+/// Each record is written to stdout at once: Lambda may freeze the process as soon as it has answered.
+fn sink() -> BoxEntrySink {
+    static SINK: LazyLock<BoxEntrySink> = LazyLock::new(|| {
+        let format = Emf::builder(NAMESPACE.to_owned(), vec![vec!["Function".to_owned()]]).build();
+        FlushImmediately::new_boxed(format.output_to_makewriter(|| std::io::stdout().lock()))
+    });
+    SINK.clone()
+}

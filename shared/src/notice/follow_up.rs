@@ -1,0 +1,123 @@
+//! `Spot Handoff Follow-up`: a message from one of our functions to itself or to another, mostly a delayed one.
+//!
+//! Nothing sleeps inside a Lambda. What has to happen later travels as a delayed SQS message that looks like any other
+//! EventBridge event, keeps the id and the time of the notice it belongs to, and carries all the state there is.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{InstanceId, LifecycleAction, Notice, NoticeError, Signal, detail};
+
+pub const DETAIL_TYPE: &str = "Spot Handoff Follow-up";
+/// The source of follow-ups. No rule matches it: they go straight to the queues.
+pub const SOURCE: &str = "spot-handoff";
+
+/// A step that one function asks of itself or of another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FollowUp {
+    /// Why the instance is handed off.
+    pub cause: Cause,
+    /// When the hand-off has to be over; no follow-up is sent for a moment after it.
+    pub deadline: Option<Timestamp>,
+    /// What to do now.
+    #[serde(flatten)]
+    pub step: Step,
+}
+
+/// Why an instance is handed off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// An interruption warning, or a state change without one.
+    Interruption,
+    /// A rebalance recommendation.
+    Rebalance,
+    /// A scheduled retirement.
+    Retirement,
+    /// A termination by Auto Scaling.
+    Termination,
+}
+
+/// What a follow-up asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum Step {
+    /// replace-capacity to the other two: move the work off this instance now.
+    MoveWork {
+        /// The Auto Scaling group the instance is, or was, in.
+        group: String,
+        /// The replacement whose registration in the cluster is waited for, where there is one.
+        replacement: Option<InstanceId>,
+    },
+    /// drain-tasks to itself: the latest safe moment of these standalone tasks has come.
+    StopTasks {
+        /// ARN of the cluster.
+        cluster: String,
+        /// ARNs of the tasks.
+        tasks: Vec<String>,
+    },
+    /// drain-tasks to itself: see whether the tasks are gone.
+    AwaitTasks {
+        /// What to do when they are.
+        then: Then,
+    },
+    /// replace-capacity to itself: see whether the replacement is in service.
+    AwaitReplacement {
+        /// The Auto Scaling group.
+        group: String,
+    },
+    /// drain-tasks to replace-capacity: the work has moved, terminate the old instance.
+    Retire {
+        /// The Auto Scaling group.
+        group: String,
+    },
+}
+
+/// What happens when the tasks of an instance are gone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Then {
+    /// Auto Scaling may go on with the termination.
+    CompleteLifecycleAction(LifecycleAction),
+    /// replace-capacity may terminate the instance.
+    Retire {
+        /// The Auto Scaling group.
+        group: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Detail {
+    instance_id: InstanceId,
+    #[serde(flatten)]
+    follow_up: FollowUp,
+}
+
+pub fn parse(value: &Value) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
+    let Detail {
+        instance_id,
+        follow_up,
+    } = detail(value)?;
+    Ok((vec![instance_id], Signal::FollowUp(follow_up)))
+}
+
+impl FollowUp {
+    /// The message body: the follow-up to `notice` as an EventBridge event.
+    pub fn to_body(&self, notice: &Notice) -> String {
+        let mut detail = json!(self);
+        detail["instance-id"] = json!(notice.instance);
+        json!({
+            "version": "0",
+            "id": notice.event_id,
+            "detail-type": DETAIL_TYPE,
+            "source": SOURCE,
+            "time": notice.time,
+            "resources": [],
+            "detail": detail,
+        })
+        .to_string()
+    }
+}

@@ -1,0 +1,249 @@
+//! Notices: what AWS, or one of our own functions, says about an instance.
+//!
+//! One file for each event: the detail-type it answers to, the fields it needs, the [`Signal`] it becomes. A message
+//! is parsed by itself, so that one which cannot be read fails alone, and the error names the field.
+
+mod follow_up;
+mod instance_id;
+mod interruption_warning;
+mod rebalance_recommendation;
+mod scheduled_retirement;
+mod state_change;
+mod terminate_lifecycle_action;
+
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use thiserror::Error;
+
+pub use follow_up::{Cause, FollowUp, SOURCE as FOLLOW_UP_SOURCE, Step, Then};
+pub use instance_id::InstanceId;
+pub use interruption_warning::InstanceAction;
+pub use state_change::InstanceState;
+pub use terminate_lifecycle_action::LifecycleAction;
+
+/// The source of drills: AWS refuses `aws.*` sources in PutEvents, so a game day sends the same events under this one.
+pub const DRILL_SOURCE: &str = "spot-handoff.drill";
+
+/// How long before the interruption EC2 sends its warning.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html>
+pub const NOTICE: SignedDuration = SignedDuration::from_secs(120);
+
+/// What one event says about one instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// Id of the EventBridge event.
+    pub event_id: String,
+    /// The instance the event names in its detail. The ARN in `resources` is not used: for an interruption warning it
+    /// carries the Availability Zone in the place of the region.
+    pub instance: InstanceId,
+    /// When the event was emitted.
+    pub time: Timestamp,
+    /// What is said about the instance.
+    pub signal: Signal,
+}
+
+/// What is said about the instance.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Signal {
+    /// EC2 takes the instance back in two minutes.
+    InterruptionWarning {
+        /// What EC2 will do to the instance.
+        action: InstanceAction,
+    },
+    /// The instance is at an elevated risk of interruption.
+    RebalanceRecommendation,
+    /// Auto Scaling is about to terminate the instance and waits for the hook.
+    TerminateLifecycleAction(LifecycleAction),
+    /// The instance is stopping or shutting down already.
+    StateChange {
+        /// The state it is in.
+        state: InstanceState,
+    },
+    /// AWS will retire the hardware under the instance.
+    ScheduledRetirement {
+        /// When AWS will stop the instance.
+        starts: Timestamp,
+    },
+    /// One of our own functions comes back to the instance.
+    FollowUp(FollowUp),
+}
+
+impl Signal {
+    /// The name of the kind, as reports and metrics carry it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::InterruptionWarning { .. } => "interruption-warning",
+            Self::RebalanceRecommendation => "rebalance-recommendation",
+            Self::TerminateLifecycleAction(_) => "terminate-lifecycle-action",
+            Self::StateChange { .. } => "state-change",
+            Self::ScheduledRetirement { .. } => "scheduled-retirement",
+            Self::FollowUp(_) => "follow-up",
+        }
+    }
+}
+
+impl Notice {
+    /// When the instance goes away, where the notice says so.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        match &self.signal {
+            // Hibernation begins with the warning itself.
+            Signal::InterruptionWarning {
+                action: InstanceAction::Hibernate,
+            } => Some(self.time),
+            Signal::InterruptionWarning { .. } => Some(self.time.saturating_add(NOTICE).unwrap_or(self.time)),
+            Signal::StateChange { .. } => Some(self.time),
+            Signal::ScheduledRetirement { starts } => Some(*starts),
+            Signal::FollowUp(follow_up) => follow_up.deadline,
+            Signal::RebalanceRecommendation | Signal::TerminateLifecycleAction(_) => None,
+        }
+    }
+
+    /// Whether the notice is so old that the instance it speaks of may be another one by now: a Spot instance that was
+    /// stopped comes back under the same id. Lifecycle actions and follow-ups carry limits of their own.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        const STALE_AFTER: SignedDuration = SignedDuration::from_mins(30);
+        match self.signal {
+            Signal::InterruptionWarning { .. }
+            | Signal::RebalanceRecommendation
+            | Signal::StateChange { .. } => now.duration_since(self.time) > STALE_AFTER,
+            Signal::ScheduledRetirement { .. }
+            | Signal::TerminateLifecycleAction(_)
+            | Signal::FollowUp(_) => false,
+        }
+    }
+}
+
+/// What a message turned out to be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// Notices, one for each instance the event names.
+    Notices(Vec<Notice>),
+    /// An event that asks nothing of us.
+    NotOurs {
+        /// Its source and detail-type, for the log.
+        what: String,
+    },
+}
+
+/// Why a message cannot be read.
+#[derive(Debug, Error)]
+pub enum NoticeError {
+    /// The text is not JSON.
+    #[error("the message is not JSON: {0}")]
+    NotJson(String),
+    /// A field is missing, of the wrong type or of an impossible value.
+    #[error("field `{field}`: {problem}")]
+    Field {
+        /// Path of the field in the event, for example `detail.instance-id`.
+        field: String,
+        /// What was expected and what was found.
+        problem: String,
+    },
+}
+
+impl NoticeError {
+    fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Field {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+type Event = EventBridgeEvent<Value>;
+
+/// Reads the text of one message: an EventBridge event.
+///
+/// `now` bounds the time of the event: one from the future counts as sent now, so that a wrong clock somewhere cannot
+/// move the deadline.
+///
+/// # Errors
+/// Where the text is not JSON, or a field that is needed is missing or wrong; the error names the field.
+pub fn parse(text: &str, now: Timestamp) -> Result<Message, NoticeError> {
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        return Err(NoticeError::NotJson(error.to_string()));
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let event: Event = at_path("", serde_path_to_error::deserialize(&mut json))?;
+    let Some((instances, signal)) = signal(&event)? else {
+        return Ok(Message::NotOurs {
+            what: format!("{} `{}`", event.source, event.detail_type),
+        });
+    };
+    let event_id = event.id.ok_or_else(|| NoticeError::field("id", "missing"))?;
+    let time = event.time.ok_or_else(|| NoticeError::field("time", "missing"))?;
+    let time = Timestamp::from_millisecond(time.timestamp_millis())
+        .map_err(|error| NoticeError::field("time", error.to_string()))?
+        .min(now);
+    let notice = |instance| Notice {
+        event_id: event_id.clone(),
+        instance,
+        time,
+        signal: signal.clone(),
+    };
+    Ok(Message::Notices(instances.into_iter().map(notice).collect()))
+}
+
+/// Finds the file that answers to the event's source and detail-type.
+fn signal(event: &Event) -> Result<Option<(Vec<InstanceId>, Signal)>, NoticeError> {
+    let of_aws = |service: &str| event.source == service || event.source == DRILL_SOURCE;
+    match event.detail_type.as_str() {
+        interruption_warning::DETAIL_TYPE if of_aws("aws.ec2") => {
+            interruption_warning::parse(&event.detail).map(Some)
+        }
+        rebalance_recommendation::DETAIL_TYPE if of_aws("aws.ec2") => {
+            rebalance_recommendation::parse(&event.detail).map(Some)
+        }
+        state_change::DETAIL_TYPE if of_aws("aws.ec2") => state_change::parse(&event.detail),
+        terminate_lifecycle_action::DETAIL_TYPE if of_aws("aws.autoscaling") => {
+            terminate_lifecycle_action::parse(&event.detail).map(Some)
+        }
+        scheduled_retirement::DETAIL_TYPE if of_aws("aws.health") => {
+            scheduled_retirement::parse(&event.detail)
+        }
+        follow_up::DETAIL_TYPE if event.source == follow_up::SOURCE => {
+            follow_up::parse(&event.detail).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Reads the detail of an event into the type that names the fields it needs.
+fn detail<T: DeserializeOwned>(detail: &Value) -> Result<T, NoticeError> {
+    at_path("detail", serde_path_to_error::deserialize(detail))
+}
+
+fn at_path<T, E: std::fmt::Display>(
+    parent: &str,
+    result: Result<T, serde_path_to_error::Error<E>>,
+) -> Result<T, NoticeError> {
+    result.map_err(|error| {
+        let path = error.path().to_string();
+        let problem = error.inner().to_string();
+        // serde puts a missing field into the message and not into the path.
+        let missing = problem
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.split('`').next());
+        let path = if path == "." { "" } else { path.as_str() };
+        let steps = [parent, path, missing.unwrap_or("")];
+        let field: Vec<_> = steps.into_iter().filter(|step| !step.is_empty()).collect();
+        let field = if field.is_empty() {
+            "the event".to_owned()
+        } else {
+            field.join(".")
+        };
+        NoticeError::field(
+            field,
+            if missing.is_some() {
+                "missing".to_owned()
+            } else {
+                problem
+            },
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

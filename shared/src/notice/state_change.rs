@@ -1,0 +1,36 @@
+//! `EC2 Instance State-change Notification`: the instance is on its way out already, warned or not.
+//! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html>
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{InstanceId, NoticeError, Signal, detail};
+
+pub const DETAIL_TYPE: &str = "EC2 Instance State-change Notification";
+
+/// The states in which an instance is leaving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceState {
+    /// It is being stopped.
+    Stopping,
+    /// It is being terminated.
+    ShuttingDown,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Detail {
+    instance_id: InstanceId,
+    state: String,
+}
+
+/// `None` for a state that is not one of leaving.
+pub fn parse(value: &Value) -> Result<Option<(Vec<InstanceId>, Signal)>, NoticeError> {
+    let Detail { instance_id, state } = detail(value)?;
+    let state = match state.as_str() {
+        "stopping" => InstanceState::Stopping,
+        "shutting-down" => InstanceState::ShuttingDown,
+        _ => return Ok(None),
+    };
+    Ok(Some((vec![instance_id], Signal::StateChange { state })))
+}

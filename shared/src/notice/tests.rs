@@ -1,0 +1,218 @@
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-11-24T04:00:30Z".parse().expect("a time")
+}
+
+fn event(source: &str, detail_type: &str, detail: Value) -> String {
+    serde_json::json!({
+        "version": "0", "id": "12345678-1234-1234-1234-123456789012", "detail-type": detail_type, "source": source,
+        "account": "111122223333", "time": "2026-11-24T04:00:00Z", "region": "us-east-1",
+        "resources": ["arn:aws:ec2:us-east-1a:instance/i-1234567890abcdef0"], "detail": detail,
+    })
+    .to_string()
+}
+
+fn warning(detail: Value) -> String {
+    event("aws.ec2", interruption_warning::DETAIL_TYPE, detail)
+}
+
+fn one(text: &str) -> Notice {
+    match parse(text, now()).expect("readable") {
+        Message::Notices(notices) if notices.len() == 1 => notices[0].clone(),
+        other => panic!("not one notice: {other:?}"),
+    }
+}
+
+fn refusal(text: &str) -> String {
+    parse(text, now()).expect_err("unreadable").to_string()
+}
+
+#[test]
+fn an_interruption_warning_gives_two_minutes() {
+    let text =
+        warning(serde_json::json!({"instance-id": "i-1234567890abcdef0", "instance-action": "terminate"}));
+    let notice = one(&text);
+    assert_eq!(notice.instance.as_str(), "i-1234567890abcdef0");
+    assert_eq!(
+        notice.signal,
+        Signal::InterruptionWarning {
+            action: InstanceAction::Terminate
+        }
+    );
+    assert_eq!(
+        notice.deadline().expect("one").to_string(),
+        "2026-11-24T04:02:00Z"
+    );
+}
+
+#[test]
+fn a_drill_is_read_like_the_real_thing() {
+    let detail = serde_json::json!({"instance-id": "i-1234567890abcdef0"});
+    let notice = one(&event(
+        DRILL_SOURCE,
+        rebalance_recommendation::DETAIL_TYPE,
+        detail,
+    ));
+    assert_eq!(notice.signal, Signal::RebalanceRecommendation);
+}
+
+#[test]
+fn errors_name_the_field_and_what_is_wrong_with_it() {
+    let missing = warning(serde_json::json!({"instance-action": "terminate"}));
+    assert_eq!(refusal(&missing), "field `detail.instance-id`: missing");
+    let number = warning(serde_json::json!({"instance-id": 7, "instance-action": "terminate"}));
+    assert_eq!(
+        refusal(&number),
+        "field `detail.instance-id`: invalid type: integer `7`, expected a string"
+    );
+    let not_an_id = warning(serde_json::json!({"instance-id": "i-XYZ", "instance-action": "terminate"}));
+    assert_eq!(
+        refusal(&not_an_id),
+        "field `detail.instance-id`: expected `i-` and 8 or 17 hexadecimal digits, found `i-XYZ`"
+    );
+    let action =
+        warning(serde_json::json!({"instance-id": "i-1234567890abcdef0", "instance-action": "explode"}));
+    assert!(refusal(&action).starts_with("field `detail.instance-action`: unknown variant `explode`"));
+    assert!(refusal("not json").starts_with("the message is not JSON: "));
+    assert_eq!(refusal("{}"), "field `detail-type`: missing");
+    assert!(refusal("[1]").starts_with("field `"), "{}", refusal("[1]"));
+    let no_time = r#"{"id":"1","source":"aws.ec2","detail-type":"EC2 Instance Rebalance Recommendation",
+        "detail":{"instance-id":"i-1234567890abcdef0"}}"#;
+    assert_eq!(refusal(no_time), "field `time`: missing");
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused() {
+    let text = r#"{"id":"1","id":"2","source":"aws.ec2","detail-type":"x","detail":{}}"#;
+    assert_eq!(refusal(text), "field `the event`: duplicate field `id`");
+}
+
+#[test]
+fn events_that_are_not_ours_are_told_apart() {
+    let running = serde_json::json!({"instance-id": "i-1234567890abcdef0", "state": "running"});
+    let quota = serde_json::json!({"service": "EC2", "eventTypeCategory": "accountNotification"});
+    let retirement = serde_json::json!({"instance-id": "i-1234567890abcdef0"});
+    for text in [
+        event("aws.ec2", "EBS Volume Notification", serde_json::json!({})),
+        event(
+            "aws.autoscaling",
+            "EC2 Instance-launch Lifecycle Action",
+            serde_json::json!({}),
+        ),
+        event("aws.ec2", state_change::DETAIL_TYPE, running),
+        event("aws.health", scheduled_retirement::DETAIL_TYPE, quota),
+        event("somebody.else", rebalance_recommendation::DETAIL_TYPE, retirement),
+    ] {
+        assert!(
+            matches!(parse(&text, now()), Ok(Message::NotOurs { .. })),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_retirement_names_every_instance_on_the_hardware() {
+    let detail = serde_json::json!({
+        "service": "EC2", "eventTypeCategory": "scheduledChange",
+        "eventTypeCode": "AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_SCHEDULED",
+        "startTime": "Sat, 05 Dec 2026 15:10:09 GMT",
+        "affectedEntities": [{"entityValue": "i-1234567890abcdef0"}, {"entityValue": "i-1234567890abcdef1"}],
+    });
+    let Ok(Message::Notices(notices)) = parse(
+        &event("aws.health", scheduled_retirement::DETAIL_TYPE, detail),
+        now(),
+    ) else {
+        panic!("not notices")
+    };
+    let ids: Vec<_> = notices.iter().map(|n| n.instance.as_str()).collect();
+    assert_eq!(ids, ["i-1234567890abcdef0", "i-1234567890abcdef1"]);
+    assert_eq!(
+        notices[0].deadline().expect("one").to_string(),
+        "2026-12-05T15:10:09Z"
+    );
+}
+
+#[test]
+fn an_event_from_the_future_counts_as_sent_now() {
+    let text = warning(serde_json::json!({"instance-id": "i-1234567890abcdef0", "instance-action": "stop"}))
+        .replace("2026-11-24T04:00:00Z", "2027-01-01T00:00:00Z");
+    assert_eq!(one(&text).time, now());
+}
+
+#[test]
+fn a_follow_up_keeps_the_notice_it_belongs_to() {
+    let detail = serde_json::json!({"instance-id": "i-1234567890abcdef0", "instance-action": "terminate"});
+    let notice = one(&warning(detail));
+    let action = LifecycleAction {
+        group: "g".into(),
+        hook: "h".into(),
+        token: "t".into(),
+    };
+    for step in [
+        Step::StopTasks {
+            cluster: "c".into(),
+            tasks: vec!["t".into()],
+        },
+        Step::MoveWork {
+            group: "g".into(),
+            replacement: None,
+        },
+        Step::AwaitTasks {
+            then: Then::CompleteLifecycleAction(action),
+        },
+        Step::AwaitTasks {
+            then: Then::Retire { group: "g".into() },
+        },
+        Step::AwaitReplacement { group: "g".into() },
+        Step::Retire { group: "g".into() },
+    ] {
+        let follow_up = FollowUp {
+            cause: Cause::Interruption,
+            deadline: notice.deadline(),
+            step,
+        };
+        let back = one(&follow_up.to_body(&notice));
+        assert_eq!(back.signal, Signal::FollowUp(follow_up));
+        assert_eq!(
+            (back.event_id, back.time, back.instance),
+            (notice.event_id.clone(), notice.time, notice.instance.clone())
+        );
+    }
+}
+
+#[test]
+fn an_old_warning_is_stale_but_an_old_lifecycle_action_is_not() {
+    let detail = serde_json::json!({"instance-id": "i-1234567890abcdef0", "instance-action": "terminate"});
+    let mut notice = one(&warning(detail));
+    let hours_later = "2026-11-24T06:00:00Z".parse().expect("a time");
+    assert!(!notice.is_stale(now()));
+    assert!(notice.is_stale(hours_later));
+    let action = LifecycleAction {
+        group: "g".into(),
+        hook: "h".into(),
+        token: "t".into(),
+    };
+    notice.signal = Signal::TerminateLifecycleAction(action);
+    assert!(!notice.is_stale(hours_later));
+}
+
+mod any_text {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(text in ".{0,400}") {
+            let _ = parse(&text, now());
+        }
+
+        #[test]
+        fn parsing_never_panics_on_events_with_odd_details(detail in "[\\[\\]{}:,\"a-z0-9-]{0,80}", kind in 0..5usize) {
+            let types = ["EC2 Spot Instance Interruption Warning", "EC2 Instance Rebalance Recommendation",
+                "EC2 Instance State-change Notification", "AWS Health Event", "EC2 Instance-terminate Lifecycle Action"];
+            let _ = parse(&format!(r#"{{"source":"spot-handoff.drill","detail-type":"{}","detail":{detail}}}"#, types[kind]), now());
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Plans as values: what a function will do about one notice, what it leaves alone, and why.
+//!
+//! Every function has an enum of actions, one of reasons to skip and one of warnings; their text is made here and only
+//! when it is written out. A dry run prints the plan, tests compare it, effects carry it out.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::Hash;
+
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+use crate::invocation::Invocation;
+use crate::notice::Notice;
+use crate::report::{ActionLine, ActionResult, Outcome, REPORT_MARKER, Report, SkippedLine, TaskLine};
+
+/// An action of a plan: comparable, so that two notices that ask for the same cause it once.
+pub trait Action: Clone + Eq + Hash {
+    /// The action's name, what it is done to, and the particulars.
+    fn describe(&self) -> (&'static str, String, String);
+}
+
+/// What a function will do about one notice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan<A, S, W> {
+    /// What will be done.
+    pub actions: Vec<A>,
+    /// What is left alone, and why.
+    pub skipped: Vec<Skipped<S>>,
+    /// Settings that will hurt.
+    pub warnings: Vec<W>,
+    /// What could not be read. The rest of the plan stands; the notice is tried again.
+    pub problems: Vec<String>,
+    /// The tasks on the instance.
+    pub tasks: Vec<TaskLine>,
+}
+
+/// Something left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped<S> {
+    /// Name or ARN.
+    pub what: String,
+    /// Why.
+    pub reason: S,
+}
+
+impl<A, S, W> Default for Plan<A, S, W> {
+    fn default() -> Self {
+        Self {
+            actions: vec![],
+            skipped: vec![],
+            warnings: vec![],
+            problems: vec![],
+            tasks: vec![],
+        }
+    }
+}
+
+impl<A, S, W> Plan<A, S, W> {
+    /// Leaves something alone.
+    pub fn skip(&mut self, what: impl Display, reason: S) {
+        self.skipped.push(Skipped {
+            what: what.to_string(),
+            reason,
+        });
+    }
+
+    /// A plan to do nothing, for one reason.
+    pub fn nothing(what: impl Display, reason: S) -> Self {
+        let mut plan = Self::default();
+        plan.skip(what, reason);
+        plan
+    }
+}
+
+/// How one action went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The result.
+    pub result: ActionResult,
+    /// When it was there.
+    pub finished_at: Timestamp,
+    /// The error of a failed action, or a remark.
+    pub note: Option<String>,
+}
+
+impl Done {
+    /// AWS accepted the action.
+    pub fn now(clock: Clock) -> Self {
+        Self {
+            result: ActionResult::Done,
+            finished_at: clock.now(),
+            note: None,
+        }
+    }
+
+    /// The action turned out to be done before.
+    pub fn already(clock: Clock, note: impl Display) -> Self {
+        Self {
+            result: ActionResult::AlreadyDone,
+            finished_at: clock.now(),
+            note: Some(note.to_string()),
+        }
+    }
+
+    /// A delayed message is on its way.
+    pub fn later(clock: Clock) -> Self {
+        Self {
+            result: ActionResult::Later,
+            finished_at: clock.now(),
+            note: None,
+        }
+    }
+
+    /// The action failed.
+    pub fn failed(clock: Clock, error: impl Display) -> Self {
+        Self {
+            result: ActionResult::Failed,
+            finished_at: clock.now(),
+            note: Some(error.to_string()),
+        }
+    }
+
+    /// `Done` or `Failed`, as the call went.
+    pub fn of<T, E: Display>(clock: Clock, result: &Result<T, E>) -> Self {
+        match result {
+            Ok(_) => Self::now(clock),
+            Err(error) => Self::failed(clock, error),
+        }
+    }
+}
+
+/// How every action went. An action of several plans is carried out once and found here by all of them.
+pub type Results<A> = HashMap<A, Done>;
+
+impl Invocation {
+    /// Reports one notice: its plan, with the results of the effects; in a dry run, the plan alone.
+    pub fn report<A: Action, S: Display, W: Display>(
+        &self,
+        notice: &Notice,
+        plan: &Plan<A, S, W>,
+        results: &Results<A>,
+    ) -> Report {
+        let now = self.clock.now();
+        let actions: Vec<_> = plan
+            .actions
+            .iter()
+            .map(|action| self.action_line(action, results))
+            .collect();
+        let failed =
+            actions.iter().any(|line| line.result == ActionResult::Failed) || !plan.problems.is_empty();
+        let outcome = match (failed, actions.is_empty(), self.dry_run) {
+            (true, ..) => Outcome::Failed,
+            (false, true, _) => Outcome::NothingToDo,
+            (false, false, true) => Outcome::Planned,
+            (false, false, false) => Outcome::Done,
+        };
+        let seconds_left = |at| notice.deadline().map(|deadline| seconds_between(at, deadline));
+        let mut report = Report {
+            report: REPORT_MARKER.to_owned(),
+            function: self.function.to_owned(),
+            level: if failed { "ERROR" } else { "INFO" }.to_owned(),
+            message: String::new(),
+            event_id: notice.event_id.clone(),
+            signal: notice.signal.name().to_owned(),
+            instance: notice.instance.to_string(),
+            notice_time: notice.time,
+            started_at: self.started_at,
+            seconds_left_at_start: seconds_left(self.started_at),
+            seconds_left_at_end: seconds_left(now),
+            dry_run: self.dry_run,
+            outcome,
+            actions,
+            skipped: plan.skipped.iter().map(skipped_line).collect(),
+            warnings: plan.warnings.iter().map(W::to_string).collect(),
+            problems: plan.problems.clone(),
+            tasks: plan.tasks.clone(),
+        };
+        report.message = sentence(&report);
+        report
+    }
+
+    fn action_line<A: Action>(&self, action: &A, results: &Results<A>) -> ActionLine {
+        let (name, resource, detail) = action.describe();
+        let done = results.get(action).cloned().unwrap_or_else(|| {
+            let at = self.clock.now();
+            if self.dry_run {
+                Done {
+                    result: ActionResult::Planned,
+                    finished_at: at,
+                    note: None,
+                }
+            } else {
+                Done {
+                    result: ActionResult::Failed,
+                    finished_at: at,
+                    note: Some("was not carried out".to_owned()),
+                }
+            }
+        });
+        ActionLine {
+            action: name.to_owned(),
+            resource,
+            detail,
+            result: done.result,
+            finished_at: done.finished_at,
+            error: done.note,
+        }
+    }
+}
+
+fn skipped_line<S: Display>(skipped: &Skipped<S>) -> SkippedLine {
+    SkippedLine {
+        what: skipped.what.clone(),
+        reason: skipped.reason.to_string(),
+    }
+}
+
+/// Seconds from one moment to a later one, to the millisecond; negative where it is earlier.
+fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
+    (to.duration_since(from).as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// The whole report as one sentence, for whoever reads the log at night.
+fn sentence(report: &Report) -> String {
+    let count = |result| report.actions.iter().filter(|line| line.result == result).count();
+    let counted = [
+        (ActionResult::Done, "done"),
+        (ActionResult::AlreadyDone, "already done"),
+        (ActionResult::Planned, "planned (dry run)"),
+        (ActionResult::Later, "to follow"),
+        (ActionResult::Failed, "FAILED"),
+    ];
+    let mut parts: Vec<String> = counted
+        .into_iter()
+        .filter(|(result, _)| count(*result) > 0)
+        .map(|(result, word)| format!("{} {word}", count(result)))
+        .collect();
+    if !report.skipped.is_empty() {
+        parts.push(format!("{} left alone", report.skipped.len()));
+    }
+    if !report.problems.is_empty() {
+        parts.push(format!("{} not readable", report.problems.len()));
+    }
+    if parts.is_empty() {
+        parts.push("nothing to do".to_owned());
+    }
+    let left = match report.seconds_left_at_end {
+        Some(left) if left >= 0.0 => format!("; {left:.1} s left"),
+        Some(late) => format!("; {:.1} s past the deadline", -late),
+        None => String::new(),
+    };
+    format!(
+        "{} {} {}: {}{left}",
+        report.function,
+        report.signal,
+        report.instance,
+        parts.join(", ")
+    )
+}

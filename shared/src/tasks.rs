@@ -1,0 +1,250 @@
+//! The ECS tasks on a batch of container instances.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
+
+use crate::aws::CallError;
+use crate::container_instances::ContainerInstance;
+use crate::invocation::{Invocation, together};
+
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>
+const DESCRIBED_PER_CALL: usize = 100;
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html>
+const LISTED_PER_PAGE: i64 = 100;
+/// With so few instances in a cluster, asking for each is never worse than a few calls.
+const ALWAYS_ASK_EACH: usize = 10;
+
+/// The tasks on each container instance, by its ARN; or why they could not be read.
+pub type TasksOn = HashMap<String, Result<Vec<Task>, CallError>>;
+
+/// Which tasks to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looking {
+    /// Those that ECS wants running.
+    ForRunning,
+    /// Also those that are being stopped and are not gone yet.
+    ForAllNotGone,
+}
+
+/// Reads the tasks on these container instances.
+///
+/// ListTasks takes one container instance a call, or none for the whole cluster: whichever takes fewer calls is done,
+/// so that a storm over a cluster costs what the cluster costs, and one instance what one instance costs.
+pub async fn on(
+    client: &Client,
+    invocation: &Invocation,
+    container_instances: &[&ContainerInstance],
+    looking: Looking,
+) -> TasksOn {
+    let mut by_cluster: BTreeMap<&str, Vec<&ContainerInstance>> = BTreeMap::new();
+    for container_instance in container_instances {
+        by_cluster
+            .entry(&container_instance.cluster)
+            .or_default()
+            .push(container_instance);
+    }
+    let clusters = by_cluster.into_iter();
+    let answers =
+        together(clusters.map(|(cluster, list)| in_cluster(client, invocation, cluster, list, looking)))
+            .await;
+    answers.into_iter().flatten().collect()
+}
+
+async fn in_cluster(
+    client: &Client,
+    invocation: &Invocation,
+    cluster: &str,
+    container_instances: Vec<&ContainerInstance>,
+    looking: Looking,
+) -> TasksOn {
+    let mut tasks: TasksOn = container_instances
+        .iter()
+        .map(|c| (c.arn.clone(), Ok(vec![])))
+        .collect();
+    let listings: Vec<Option<&str>> = if asks_each(client, invocation, cluster, &container_instances).await {
+        container_instances.iter().map(|c| Some(c.arn.as_str())).collect()
+    } else {
+        vec![None]
+    };
+    let statuses: &[DesiredStatus] = match looking {
+        Looking::ForRunning => &[DesiredStatus::Running],
+        Looking::ForAllNotGone => &[DesiredStatus::Running, DesiredStatus::Stopped],
+    };
+    let asked: Vec<_> = listings
+        .iter()
+        .flat_map(|of| statuses.iter().map(move |status| (*of, status)))
+        .collect();
+    let listed = together(
+        asked
+            .iter()
+            .map(|(of, status)| list(client, invocation, cluster, *of, status)),
+    )
+    .await;
+    let mut arns = vec![];
+    let mut fail = |of: Option<&str>, error: &CallError| {
+        for (_, on) in tasks
+            .iter_mut()
+            .filter(|(arn, _)| of.is_none_or(|of| of == arn.as_str()))
+        {
+            *on = Err(error.clone());
+        }
+    };
+    for ((of, _), listing) in asked.iter().zip(listed) {
+        match listing {
+            Ok(found) => arns.extend(found),
+            Err(error) => fail(*of, &error),
+        }
+    }
+    let described = together(
+        arns.chunks(DESCRIBED_PER_CALL)
+            .map(|chunk| describe(client, invocation, cluster, chunk)),
+    )
+    .await;
+    for answer in described {
+        match answer {
+            Ok(found) => {
+                for task in found
+                    .into_iter()
+                    .filter(|task| looking == Looking::ForRunning || !is_gone(task))
+                {
+                    let on = task
+                        .container_instance_arn
+                        .as_ref()
+                        .and_then(|arn| tasks.get_mut(arn));
+                    // Tasks of other container instances come along when the whole cluster is listed.
+                    if let Some(Ok(on)) = on {
+                        on.push(task);
+                    }
+                }
+            }
+            Err(error) => {
+                // Which instances these tasks are on is not known, so none of them is known to be complete.
+                for on in tasks.values_mut() {
+                    *on = Err(error.clone());
+                }
+            }
+        }
+    }
+    tasks
+}
+
+/// Whether a task has stopped.
+fn is_gone(task: &Task) -> bool {
+    matches!(task.last_status.as_deref(), Some("STOPPED" | "DELETED"))
+}
+
+/// Whether asking for each container instance takes fewer calls than listing the whole cluster.
+async fn asks_each(
+    client: &Client,
+    invocation: &Invocation,
+    cluster: &str,
+    container_instances: &[&ContainerInstance],
+) -> bool {
+    if container_instances.len() <= ALWAYS_ASK_EACH {
+        return true;
+    }
+    let on_them: i32 = container_instances.iter().map(|c| c.tasks).sum();
+    match invocation
+        .call(
+            "DescribeClusters",
+            client.describe_clusters().clusters(cluster).send(),
+        )
+        .await
+    {
+        Ok(answer) => {
+            let clusters = answer.clusters.unwrap_or_default();
+            let in_cluster: i32 = clusters
+                .iter()
+                .map(|c| c.running_tasks_count + c.pending_tasks_count)
+                .sum();
+            asking_each_is_cheaper(container_instances.len(), on_them, in_cluster)
+        }
+        Err(_) => true,
+    }
+}
+
+/// Compares the calls: a listing for each instance and the tasks on them described, or all of the cluster listed and
+/// described.
+fn asking_each_is_cheaper(instances: usize, tasks_on_them: i32, tasks_in_cluster: i32) -> bool {
+    let pages = |tasks: i32| {
+        usize::try_from(tasks)
+            .unwrap_or(0)
+            .div_ceil(DESCRIBED_PER_CALL)
+            .max(1)
+    };
+    instances + pages(tasks_on_them) <= 2 * pages(tasks_in_cluster)
+}
+
+async fn list(
+    client: &Client,
+    invocation: &Invocation,
+    cluster: &str,
+    container_instance: Option<&str>,
+    status: &DesiredStatus,
+) -> Result<Vec<String>, CallError> {
+    let pages = client
+        .list_tasks()
+        .cluster(cluster)
+        .set_container_instance(container_instance.map(str::to_owned))
+        .desired_status(status.clone())
+        .into_paginator()
+        .page_size(i32::try_from(LISTED_PER_PAGE).unwrap_or(100))
+        .items()
+        .send()
+        .collect::<Result<Vec<_>, _>>();
+    invocation.call("ListTasks", pages).await
+}
+
+/// Describes tasks by their ARNs, up to a hundred; tasks that ECS has forgotten are left out.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn describe(
+    client: &Client,
+    invocation: &Invocation,
+    cluster: &str,
+    arns: &[String],
+) -> Result<Vec<Task>, CallError> {
+    let describing = client
+        .describe_tasks()
+        .cluster(cluster)
+        .set_tasks(Some(arns.to_vec()))
+        .include(TaskField::Tags)
+        .send();
+    let answer = invocation.call("DescribeTasks", describing).await?;
+    Ok(answer.tasks.unwrap_or_default())
+}
+
+/// The service a task belongs to; `None` for a standalone task.
+///
+/// ECS puts the tasks of a service into the group `service:<name>`; `startedBy` is not used, since whoever runs a task
+/// may write what they like there.
+pub fn service_of(task: &Task) -> Option<&str> {
+    task.group
+        .as_deref()
+        .and_then(|group| group.strip_prefix("service:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_instances_are_asked_one_by_one_and_many_through_their_cluster() {
+        assert!(
+            asking_each_is_cheaper(11, 20, 10_000),
+            "eleven of a cluster of thousands"
+        );
+        assert!(!asking_each_is_cheaper(200, 400, 400), "a whole cluster");
+        assert!(!asking_each_is_cheaper(11, 0, 0), "an empty cluster");
+    }
+
+    #[test]
+    fn only_the_group_tells_a_service_task() {
+        let task = |group: &str| Task::builder().group(group).started_by("ecs-svc/1").build();
+        assert_eq!(service_of(&task("service:web")), Some("web"));
+        assert_eq!(service_of(&task("family:job")), None);
+    }
+}
