@@ -1,0 +1,50 @@
+"""The one account and region everything lives in, and moto's backends for them.
+
+moto keeps its state in process globals. So does this package (see `world`): one process is
+one AWS, and a fresh AWS is a fork of the process.
+"""
+
+from moto.autoscaling.models import autoscaling_backends
+from moto.cloudformation.models import cloudformation_backends
+from moto.ec2.models import ec2_backends
+from moto.ecs.models import ecs_backends
+from moto.elbv2.models import elbv2_backends
+from moto.events.models import events_backends
+from moto.iam.models import iam_backends
+from moto.sqs.models import sqs_backends
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+
+
+def autoscaling():
+    return autoscaling_backends[ACCOUNT][REGION]
+
+
+def cloudformation():
+    return cloudformation_backends[ACCOUNT][REGION]
+
+
+def ec2():
+    return ec2_backends[ACCOUNT][REGION]
+
+
+def ecs():
+    return ecs_backends[ACCOUNT][REGION]
+
+
+def elbv2():
+    return elbv2_backends[ACCOUNT][REGION]
+
+
+def events():
+    return events_backends[ACCOUNT][REGION]
+
+
+def iam():
+    # IAM is global: moto files it under the partition, not under a region.
+    return iam_backends[ACCOUNT]["aws"]
+
+
+def sqs():
+    return sqs_backends[ACCOUNT][REGION]

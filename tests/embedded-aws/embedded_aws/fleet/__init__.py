@@ -1,0 +1,46 @@
+"""The sample fleet: an account somebody could really have, with one of everything that matters.
+
+| group | what it is there for |
+|---|---|
+| inference | all Spot, six instances over three zones, ECS cluster with every kind of task |
+| web | must stay untouched; its cluster too |
+| rebalancing | Capacity Rebalancing on: the launch is left to Auto Scaling |
+| mixed | On-Demand and Spot mixed: LaunchInstances refuses it |
+| legacy | a launch configuration: LaunchInstances refuses it too |
+| hooked | a termination lifecycle hook, and a cluster |
+
+Besides: an instance in no group and no cluster, registered by hand in a target group, and one
+that is in a cluster but in no group.
+"""
+
+import boto3
+from moto import mock_aws
+from moto.moto_api._internal import mock_random
+
+from .. import backends
+from ..world import WORLD
+from . import containers, groups, network
+
+
+def seed(scale=None):
+    """Builds the fleet into moto. The same every time: ids come from a seeded generator."""
+    mock_random.seed(20)
+    # Never stopped: the process is this AWS from here on.
+    mock_aws(config={"core": {"mock_credentials": True}}).start()
+    aws = Clients()
+    WORLD.seeding = True
+    try:
+        net = network.build(aws)
+        groups.build(aws, net, scale or {})
+        containers.build(aws, net)
+    finally:
+        WORLD.seeding = False
+
+
+class Clients:
+    def __init__(self):
+        session = boto3.Session(region_name=backends.REGION)
+        self.ec2 = session.client("ec2")
+        self.elbv2 = session.client("elbv2")
+        self.autoscaling = session.client("autoscaling")
+        self.ecs = session.client("ecs")

@@ -1,0 +1,143 @@
+"""Clusters, task definitions, services and standalone tasks.
+
+The first instance of `inference` carries a task of every kind: it is the one a replay takes.
+"""
+
+from .. import backends
+from ..simulation import containers
+
+
+def build(aws, net):
+    for name in ("web", "hooked"):
+        _service(aws, name, "api", 3, _container("api", port=80))
+    lone = next(i for i in backends.ec2().all_instances() if _named(i, "lone"))
+    network = {
+        "awsvpcConfiguration": {"subnets": net.subnets, "securityGroups": [net.security_group]}
+    }
+    _service(
+        aws,
+        "inference",
+        "classifier",
+        12,  # two on each instance of the group: two ports of one instance in one target group
+        _container("model", port=8080, stop_timeout=20),
+        target_group=net.target_groups["classifier"],
+    )
+    _service(
+        aws,
+        "inference",
+        "ranker",
+        6,
+        _container("ranker", port=8080, stop_timeout=10),
+        target_group=net.target_groups["ranker"],
+        network=network,
+    )
+    _service(
+        aws,
+        "inference",
+        "embedder",
+        3,
+        _container("embedder", accelerator="eia", stop_timeout=30),
+        accelerators=["eia2.medium"],
+    )
+    _standalone(aws)
+    # Registered last, so that the services have spread over the group's instances only.
+    containers.register_instance("inference", lone.id)
+    _run(aws, "batch-score", lone.id)
+
+
+def _named(instance, name):
+    return any(t["key"] == "Name" and t["value"] == name for t in instance.get_tags())
+
+
+def _standalone(aws):
+    _define(aws, "batch-score", _container("score", accelerator="eia", stop_timeout=60), ["eia2.large"])
+    _define(aws, "fine-tune", _container("trainer", gpus=1, stop_timeout=90))
+    _define(aws, "compile", _container("neuron", neuron=True, stop_timeout=45))
+    _define(aws, "report", _container("report"), more=[_container("upload", stop_timeout=120)])
+    group = backends.autoscaling().autoscaling_groups["inference"]
+    first, second = (state.instance_id for state in group.instance_states[:2])
+    _run(aws, "batch-score", first, started_by="nightly")
+    _run(aws, "fine-tune", first)
+    _run(aws, "compile", first)
+    rerun = [{"key": "spot-handoff:rerun", "value": "true"}, {"key": "team", "value": "reporting"}]
+    _run(aws, "report", first, started_by="nightly", tags=rerun)
+    _run(aws, "batch-score", second, started_by="nightly")
+    _run(aws, "fine-tune", second)
+
+
+def _container(name, port=None, accelerator=None, gpus=None, neuron=False, stop_timeout=None):
+    container = {
+        "name": name,
+        "image": f"{backends.ACCOUNT}.dkr.ecr.{backends.REGION}.amazonaws.com/{name}:latest",
+        "cpu": 128,
+        "memory": 256,
+        "essential": True,
+    }
+    if port:
+        # Host port 0 in bridge mode: ECS picks one.
+        container["portMappings"] = [{"containerPort": port, "hostPort": 0}]
+    requirements = []
+    if accelerator:
+        requirements.append({"type": "InferenceAccelerator", "value": accelerator})
+    if gpus:
+        requirements.append({"type": "GPU", "value": str(gpus)})
+    if requirements:
+        container["resourceRequirements"] = requirements
+    if neuron:
+        device = {"hostPath": "/dev/neuron0", "containerPath": "/dev/neuron0"}
+        container["linuxParameters"] = {"devices": [device]}
+    if stop_timeout:
+        container["stopTimeout"] = stop_timeout
+    return container
+
+
+def _define(aws, family, container, accelerators=(), network_mode="bridge", more=()):
+    if network_mode == "awsvpc":
+        for mapping in container.get("portMappings", []):
+            mapping["hostPort"] = mapping["containerPort"]
+    aws.ecs.register_task_definition(
+        family=family,
+        networkMode=network_mode,
+        requiresCompatibilities=["EC2"],
+        containerDefinitions=[container, *more],
+        inferenceAccelerators=[
+            {"deviceName": "eia", "deviceType": type_} for type_ in accelerators
+        ],
+    )
+
+
+def _service(aws, cluster, name, count, container, accelerators=(), target_group=None, network=None):
+    mode = "awsvpc" if network else "bridge"
+    _define(aws, name, container, accelerators, mode)
+    more = {"networkConfiguration": network} if network else {}
+    if target_group:
+        port = container["portMappings"][0]["containerPort"]
+        more["loadBalancers"] = [
+            {
+                "targetGroupArn": target_group,
+                "containerName": container["name"],
+                "containerPort": port,
+            }
+        ]
+    aws.ecs.create_service(
+        cluster=cluster,
+        serviceName=name,
+        taskDefinition=name,
+        desiredCount=count,
+        launchType="EC2",
+        **more,
+    )
+
+
+def _run(aws, family, instance_id, tags=(), started_by=""):
+    """Puts a standalone task on this instance."""
+    known = backends.ecs().container_instances["inference"].values()
+    arns = [i.container_instance_arn for i in known if i.ec2_instance_id == instance_id]
+    aws.ecs.start_task(
+        cluster="inference",
+        taskDefinition=family,
+        containerInstances=arns,
+        startedBy=started_by,
+        enableECSManagedTags=True,
+        tags=list(tags),
+    )

@@ -1,0 +1,90 @@
+"""What a test can have happen: things AWS, or a task, does by itself."""
+
+from . import backends
+from .simulation import capacity, containers, spot, tasks
+from .world import WORLD
+
+
+def happen(order):
+    kind = order.get("kind")
+    if kind not in KINDS:
+        raise ValueError(f"kind is one of {sorted(KINDS)}, not {kind!r}")
+    return KINDS[kind](order) or {}
+
+
+def _member(order):
+    state = capacity.state_of(order.get("instance"))
+    if state is None:
+        raise ValueError(f"{order.get('instance')} is in no Auto Scaling group")
+    return state
+
+
+def _reclaim(order):
+    """EC2 takes the instance, without waiting for the end of the notice."""
+    spot.reclaim(order["instance"])
+
+
+def _scale_in(order):
+    """The group shrinks by one: the given instance leaves, or the oldest of `group`."""
+    if order.get("instance"):
+        state = _member(order)
+    else:
+        group = backends.autoscaling().autoscaling_groups[order.get("group", "hooked")]
+        state = capacity.counted(group)[0]
+    state.auto_scaling_group.desired_capacity -= 1
+    capacity.begin_termination(state)
+    return {"instance": state.instance_id}
+
+
+def _terminate_with_hook(order):
+    """Auto Scaling replaces the instance, as an instance refresh or AZ rebalancing would."""
+    state = _member(order)
+    capacity.begin_termination(state)
+    capacity.settle(state.auto_scaling_group)
+
+
+def _enter_service(order):
+    """A launched instance gets ready, in a world that does not simulate."""
+    state = _member(order)
+    capacity.enter_service(state)
+    capacity.join_cluster(state)
+
+
+def _task_stops(order):
+    """A task ends by itself: its work is done."""
+    for cluster in backends.ecs().tasks.values():
+        task = cluster.get(order["task"])
+        if task is not None:
+            tasks.begin_stop(task, "EssentialContainerExited", "Essential container in task exited")
+            tasks.finish_stop(task)
+
+
+def _service_moves(order):
+    """ECS moves a draining instance's service tasks, in a world that does not simulate."""
+    for cluster in backends.ecs().container_instances.values():
+        for instance in cluster.values():
+            if instance.ec2_instance_id == order["instance"]:
+                containers.move_services_off(instance)
+
+
+def _suspend(order):
+    """Processes of the group are suspended, such as Launch."""
+    backends.autoscaling().suspend_processes(order["group"], order["processes"])
+
+
+def _pass_time(order):
+    """The world's clock jumps forward."""
+    WORLD.clock.advance(order["seconds"])
+    WORLD.agenda.catch_up()
+
+
+KINDS = {
+    "reclaim": _reclaim,
+    "scale-in": _scale_in,
+    "terminate-with-hook": _terminate_with_hook,
+    "enter-service": _enter_service,
+    "task-stops": _task_stops,
+    "service-moves": _service_moves,
+    "suspend": _suspend,
+    "pass-time": _pass_time,
+}

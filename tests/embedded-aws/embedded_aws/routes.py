@@ -1,0 +1,63 @@
+"""The control interface of a world, under /_embedded: what a test sees and what it can order."""
+
+from . import state
+from .happenings import happen
+from .services.events import put_on_bus
+from .simulation import spot
+from .world import WORLD
+
+
+class BadOrder(ValueError):
+    """The order of a test cannot be carried out; its message says why."""
+
+
+def answer(method, path, order, url):
+    """The dictionary to answer with."""
+    route = ROUTES.get((method, path))
+    if route is None:
+        known = ", ".join(f"{m} {p}" for m, p in ROUTES)
+        raise BadOrder(f"there is no {method} {path}; there are {known}")
+    with WORLD.changed:
+        WORLD.agenda.catch_up()
+        try:
+            return route(order, url)
+        finally:
+            WORLD.changed.notify_all()
+
+
+def _events(event, url):
+    # First the cause and then the event: whoever reads the event finds the world so.
+    spot.follow(event)
+    return {"matched": put_on_bus(event)}
+
+
+def _settings(order, url):
+    unknown = set(order) - set(WORLD.settings)
+    if unknown:
+        raise BadOrder(f"unknown settings {sorted(unknown)}; there are {sorted(WORLD.settings)}")
+    WORLD.settings.update(order)
+    return WORLD.settings
+
+
+def _done(function):
+    def route(order, url):
+        function(order)
+        return {}
+
+    return route
+
+
+ROUTES = {
+    ("GET", "/_embedded/stack"): lambda order, url: WORLD.stack.describe(url),
+    ("GET", "/_embedded/state"): lambda order, url: state.snapshot(),
+    ("GET", "/_embedded/calls"): lambda order, url: WORLD.calls.entries(),
+    ("DELETE", "/_embedded/calls"): _done(lambda order: WORLD.calls.clear()),
+    ("POST", "/_embedded/events"): _events,
+    ("POST", "/_embedded/faults"): _done(
+        lambda order: WORLD.faults.order(order if isinstance(order, list) else [order])
+    ),
+    ("DELETE", "/_embedded/faults"): _done(lambda order: WORLD.faults.clear()),
+    ("POST", "/_embedded/limits"): _done(lambda order: WORLD.limits.set(order)),
+    ("POST", "/_embedded/settings"): _settings,
+    ("POST", "/_embedded/happen"): lambda order, url: happen(order),
+}

@@ -1,0 +1,5 @@
+"""What moto lacks or has wrong, one module a service. `install` changes moto."""
+
+
+def install():
+    from . import autoscaling, autoscaling_launch, ecs, ecs_tasks, elbv2, events, sqs  # noqa: F401

@@ -1,0 +1,1 @@
+"""What AWS does by itself: launching, replacing, reclaiming, moving tasks."""

@@ -1,0 +1,207 @@
+"""Instances of Auto Scaling groups: launched, in service, detached, terminated, replaced."""
+
+import base64
+import re
+
+from moto.autoscaling.models import ASG_NAME_TAG, InstanceState
+
+from .. import backends
+from ..services import elbv2
+from ..world import WORLD
+from . import containers, hooks
+
+SECONDS_UNTIL_IN_SERVICE = 10
+SECONDS_UNTIL_IN_CLUSTER = 15
+# Detaching lasts until the targets have drained. A tenth of that keeps a replay short, and
+# still long enough for an event that comes twice to meet the instance in this state.
+SECONDS_TO_DETACH = 3
+SECONDS_UNTIL_A_LOSS_IS_NOTICED = 20
+
+
+def state_of(instance_id):
+    """The instance's place in its group, or None when it is in none."""
+    for group in backends.autoscaling().autoscaling_groups.values():
+        for state in group.instance_states:
+            if state.instance_id == instance_id:
+                return state
+    return None
+
+
+def suspended(group, process):
+    return any(p["ProcessName"] == process for p in group.suspended_processes)
+
+
+def counted(group):
+    """The instances that make up the capacity: those leaving or standing by do not."""
+    return [s for s in group.instance_states if s.lifecycle_state in ("Pending", "InService")]
+
+
+def settle(group):
+    """Launches what the group lacks, and terminates the oldest it has too many of."""
+    there = counted(group)
+    missing = (group.desired_capacity or 0) - len(there)
+    if missing > 0 and not suspended(group, "Launch"):
+        for _ in range(missing):
+            launch(group, emptiest_subnet(group))
+    elif missing < 0 and not suspended(group, "Terminate"):
+        leaving = [state for state in there if not state.protected_from_scale_in]
+        for state in leaving[:-missing]:
+            begin_termination(state)
+
+
+def subnets_of(group):
+    ids = [id_ for id_ in (group.vpc_zone_identifier or "").split(",") if id_]
+    return backends.ec2().describe_subnets(subnet_ids=ids)
+
+
+def emptiest_subnet(group):
+    def load(subnet):
+        return sum(s.availability_zone == subnet.availability_zone for s in counted(group))
+
+    return min(subnets_of(group), key=lambda subnet: (load(subnet), subnet.availability_zone))
+
+
+def overrides_of(group):
+    policy = group.mixed_instances_policy or {}
+    return policy.get("LaunchTemplate", {}).get("Overrides") or []
+
+
+def on_demand_percentage(group):
+    """100 for a group without a mixed-instances policy or any Spot in it."""
+    policy = group.mixed_instances_policy or {}
+    distribution = policy.get("InstancesDistribution")
+    if distribution:
+        if int(distribution.get("OnDemandBaseCapacity") or 0) > 0:
+            # A base of On-Demand below Spot is a mixture whatever the percentage says.
+            return max(1, int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100)))
+        return int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100))
+    template = group.ec2_launch_template
+    if template:
+        options = template.get_version(group.launch_template_version).data
+        if options.get("InstanceMarketOptions", {}).get("MarketType") == "spot":
+            return 0
+    return 100
+
+
+def launch(group, subnet):
+    """A new instance, Pending; in service and in its cluster a little later."""
+    number = getattr(group, "launched", 0)
+    group.launched = number + 1
+    overrides = overrides_of(group)
+    type_ = overrides[number % len(overrides)]["InstanceType"] if overrides else group.instance_type
+    percentage = on_demand_percentage(group)
+    spot = (number % 2 == 0) if 0 < percentage < 100 else percentage == 0
+    template = group.ec2_launch_template
+    reservation = backends.ec2().run_instances(
+        group.image_id,
+        1,
+        group.user_data,
+        [],
+        instance_type=type_,
+        is_instance_type_default=False,
+        tags={"instance": {**group.get_propagated_tags(), ASG_NAME_TAG: group.name}},
+        subnet_id=subnet.id,
+        placement=subnet.availability_zone,
+        launch_template={"LaunchTemplateId": template.id} if template else None,
+        launch_config=group.launch_config if template is None else None,
+        instance_market_options={"MarketType": "spot"} if spot else None,
+    )
+    instance = reservation.instances[0]
+    instance.autoscaling_group = group
+    state = InstanceState(
+        instance,
+        lifecycle_state="Pending",
+        protected_from_scale_in=group.new_instances_protected_from_scale_in,
+    )
+    group.instance_states.append(state)
+    if WORLD.seeding:
+        enter_service(state)
+        join_cluster(state)
+    else:
+        WORLD.autonomous(SECONDS_UNTIL_IN_SERVICE, lambda: enter_service(state))
+        WORLD.autonomous(SECONDS_UNTIL_IN_CLUSTER, lambda: join_cluster(state))
+    return state
+
+
+def enter_service(state):
+    if state.lifecycle_state != "Pending" or state.instance.state != "running":
+        return
+    state.lifecycle_state = "InService"
+    for arn in state.auto_scaling_group.target_group_arns:
+        elbv2.register(arn, [{"Id": state.instance_id}])
+
+
+def join_cluster(state):
+    """The ECS agent starts with the cluster name that the instance's user data sets."""
+    cluster = cluster_in(state.auto_scaling_group.user_data)
+    if cluster and state.instance.state == "running":
+        containers.register_instance(cluster, state.instance_id)
+
+
+def cluster_in(user_data):
+    if not user_data:
+        return None
+    text = str(user_data)
+    try:
+        text = base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        pass  # moto keeps the user data of a launch configuration decoded
+    found = re.search(r"ECS_CLUSTER=(\S+)", text)
+    return found.group(1) if found else None
+
+
+def detach(state):
+    """Out of the group and its target groups, still running."""
+    state.lifecycle_state = "Detaching"
+    leave_target_groups(state)
+    WORLD.consequence(SECONDS_TO_DETACH, lambda: _forget(state))
+
+
+def begin_termination(state):
+    """Out of the target groups first, then held at the group's termination hook if it has one."""
+    if state.lifecycle_state.startswith("Terminating"):
+        return
+    group = state.auto_scaling_group
+    state.lifecycle_state = "Terminating"
+    leave_target_groups(state)
+    for hook in backends.autoscaling().describe_lifecycle_hooks(group.name):
+        if hook.lifecycle_transition == hooks.TERMINATING:
+            hooks.begin(state, hook, lambda: finish_termination(state))
+            return
+    WORLD.consequence(1, lambda: finish_termination(state))
+
+
+def finish_termination(state):
+    end_instance(state.instance_id)
+    _forget(state)
+
+
+def end_instance(instance_id):
+    """EC2 terminates the instance, with all that runs on it."""
+    instance = backends.ec2().get_instance_by_id(instance_id)
+    if instance is not None and instance.state == "running":
+        backends.ec2().terminate_instances([instance_id])
+        containers.host_gone(instance_id)
+
+
+def lose(state):
+    """The instance is gone without the group having asked for it: noticed, then replaced."""
+    if state.lifecycle_state in ("Pending", "InService", "Standby"):
+        state.health_status = "Unhealthy"
+
+        def notice():
+            begin_termination(state)
+            settle(state.auto_scaling_group)
+
+        WORLD.autonomous(SECONDS_UNTIL_A_LOSS_IS_NOTICED, notice)
+
+
+def leave_target_groups(state):
+    for arn in state.auto_scaling_group.target_group_arns:
+        elbv2.deregister(arn, [{"Id": state.instance_id}])
+
+
+def _forget(state):
+    group = state.auto_scaling_group
+    group.instance_states = [s for s in group.instance_states if s is not state]
+    backends.ec2().delete_tags([state.instance_id], {ASG_NAME_TAG: group.name})

@@ -1,0 +1,136 @@
+"""The ECS scheduler: instances joining and draining, services kept at their count."""
+
+from .. import backends
+from ..services import elbv2
+from ..world import WORLD
+from . import tasks
+
+SECONDS_UNTIL_REPLACED = 3
+SECONDS_UNTIL_OLD_STOPPED = 5
+SECONDS_UNTIL_TRIED_AGAIN = 2
+
+
+def register_instance(cluster_name, instance_id):
+    ecs = backends.ecs()
+    container_instance = ecs.register_container_instance(cluster_name, instance_id)
+    # An empty place may be what a service has been waiting for.
+    for service in services_in(cluster_name):
+        look_after(service, 1)
+    return container_instance
+
+
+def services_in(cluster_name):
+    return [s for s in backends.ecs().services.values() if s.cluster_name == cluster_name]
+
+
+def tasks_on(container_instance):
+    return [
+        task
+        for cluster in backends.ecs().tasks.values()
+        for task in cluster.values()
+        if task.container_instance_arn == container_instance.container_instance_arn
+        and task.last_status != "STOPPED"
+    ]
+
+
+def placeable(cluster_name, definition):
+    """The ACTIVE instances with room for the task, the emptiest first."""
+    ecs = backends.ecs()
+    needs = ecs._calculate_task_resource_requirements(definition)
+    needs["PORTS"] = [port for port in needs["PORTS"] if port]
+    instances = [
+        instance
+        for instance in ecs.container_instances.get(cluster_name, {}).values()
+        if instance.status == "ACTIVE" and ecs._can_be_placed(instance, needs)
+    ]
+    return sorted(instances, key=lambda instance: instance.running_tasks_count)
+
+
+def drain(container_instance):
+    container_instance.status = "DRAINING"
+    for service in {tasks.service_of(task) for task in tasks_on(container_instance)} - {None}:
+        look_after(service, SECONDS_UNTIL_REPLACED)
+
+
+def look_after(service, seconds):
+    WORLD.autonomous(seconds, lambda: _reconcile(service))
+
+
+def _tasks_of(service):
+    return [t for t in tasks.running(service.cluster_name) if t.group == f"service:{service.name}"]
+
+
+def _on_draining(task):
+    container_instance = tasks.container_instance_of(task)
+    return container_instance is None or container_instance.status == "DRAINING"
+
+
+def _reconcile(service):
+    """Starts what is missing beside the tasks that must leave, then lets those go."""
+    if not _start_missing(service):
+        look_after(service, SECONDS_UNTIL_TRIED_AGAIN)
+    if any(_on_draining(task) for task in _tasks_of(service)):
+        WORLD.autonomous(SECONDS_UNTIL_OLD_STOPPED, lambda: _retire(service))
+
+
+def _start_missing(service):
+    staying = [task for task in _tasks_of(service) if not _on_draining(task)]
+    missing = service.desired_count - len(staying)
+    return all(start_for(service) is not None for _ in range(missing))
+
+
+def _retire(service):
+    all_tasks = _tasks_of(service)
+    leaving = [task for task in all_tasks if _on_draining(task)]
+    staying = len(all_tasks) - len(leaving)
+    # With minimumHealthyPercent 100 an old task stays until a new one has taken its place.
+    for task in leaving[: max(0, len(all_tasks) - max(service.desired_count, staying))]:
+        tasks.begin_stop(
+            task,
+            "ServiceSchedulerInitiated",
+            f"Scaling activity initiated by (deployment {service.deployments[0]['id']})",
+        )
+
+
+def move_services_off(container_instance):
+    """All at once, for a world that does not simulate."""
+    for service in {tasks.service_of(task) for task in tasks_on(container_instance)} - {None}:
+        _start_missing(service)
+        _retire(service)
+
+
+def start_for(service):
+    """A task of the service, where there is room; None if there is none."""
+    ecs = backends.ecs()
+    definition = ecs.describe_task_definition(service.task_definition)
+    places = placeable(service.cluster_name, definition)
+    if not places:
+        return None
+    return tasks.start(
+        ecs.clusters[service.cluster_name],
+        definition,
+        places[0],
+        f"service:{service.name}",
+        started_by=service.deployments[0]["id"],
+        launch_type=service.launch_type,
+        network=service.network_configuration or None,
+        tags=service.tags if service.propagate_tags == "SERVICE" else None,
+    )
+
+
+def host_gone(instance_id):
+    """The instance under a container instance is terminated: nobody gets a grace period."""
+    ecs = backends.ecs()
+    for cluster_name, instances in ecs.container_instances.items():
+        for id_, container_instance in list(instances.items()):
+            if container_instance.ec2_instance_id != instance_id:
+                continue
+            for task in tasks_on(container_instance):
+                reason = f"Host EC2 (instance {instance_id}) terminated."
+                tasks.begin_stop(task, "TerminationNotice", reason)
+                tasks.finish_stop(task)
+            del instances[id_]
+            ecs.clusters[cluster_name].registered_container_instances_count -= 1
+            for service in services_in(cluster_name):
+                look_after(service, SECONDS_UNTIL_REPLACED)
+    elbv2.deregister_everywhere(instance_id)

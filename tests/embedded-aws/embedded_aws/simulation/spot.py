@@ -1,0 +1,71 @@
+"""What AWS does around its own events: an event that arrives has its cause in this world."""
+
+import datetime
+
+from .. import backends
+from ..world import WORLD
+from . import capacity, hooks
+
+SECONDS_OF_NOTICE = 120
+INTERRUPTION = "EC2 Spot Instance Interruption Warning"
+REBALANCE = "EC2 Instance Rebalance Recommendation"
+
+
+def follow(event):
+    """Makes true what the event says: the reclaim it warns of, the hook somebody waits at."""
+    detail = event.get("detail", {})
+    if event.get("detail-type") == INTERRUPTION and event.get("source") == "aws.ec2":
+        if detail.get("instance-action") == "terminate":
+            _reclaim_at(detail.get("instance-id"), event.get("time"))
+    elif event.get("detail-type") == REBALANCE and event.get("source") == "aws.ec2":
+        WORLD.autonomous(2, lambda: rebalance(detail.get("instance-id")))
+    elif event.get("detail-type") == hooks.DETAIL_TYPE:
+        _wait_at_hook(detail)
+
+
+def _reclaim_at(instance_id, time):
+    if not WORLD.simulate:
+        return
+    try:
+        noticed = datetime.datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1000
+    except (AttributeError, ValueError):
+        noticed = WORLD.clock.now_ms()
+    WORLD.agenda.at_ms(noticed + SECONDS_OF_NOTICE * 1000, lambda: reclaim(instance_id))
+
+
+def reclaim(instance_id):
+    state = capacity.state_of(instance_id)
+    capacity.end_instance(instance_id)
+    if state is not None:
+        capacity.lose(state)
+
+
+def rebalance(instance_id):
+    """A group with Capacity Rebalancing launches first and terminates the instance after."""
+    old = capacity.state_of(instance_id)
+    if old is None or old.lifecycle_state != "InService":
+        return
+    group = old.auto_scaling_group
+    if not group.capacity_rebalance or capacity.suspended(group, "Launch"):
+        return
+    new = capacity.launch(group, capacity.emptiest_subnet(group))
+
+    def retire():
+        if new.lifecycle_state == "InService" and old.lifecycle_state == "InService":
+            capacity.begin_termination(old)
+
+    WORLD.autonomous(capacity.SECONDS_UNTIL_IN_SERVICE + 1, retire)
+
+
+def _wait_at_hook(detail):
+    """The instance of a lifecycle event given from outside really waits, under its token."""
+    state = capacity.state_of(detail.get("EC2InstanceId"))
+    if state is None or state.lifecycle_state != "InService":
+        return
+    group = state.auto_scaling_group
+    for hook in backends.autoscaling().describe_lifecycle_hooks(group.name):
+        named = hook.name == detail.get("LifecycleHookName")
+        if named and group.name == detail.get("AutoScalingGroupName"):
+            then = capacity.finish_termination
+            capacity.leave_target_groups(state)
+            hooks.begin(state, hook, lambda: then(state), detail.get("LifecycleActionToken"))

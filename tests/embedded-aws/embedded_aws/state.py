@@ -1,0 +1,142 @@
+"""A snapshot of everything a test or a replay looks at, as one plain dictionary."""
+
+from . import backends
+from .services import elbv2, sqs
+from .simulation import capacity, tasks
+from .world import WORLD
+
+
+def snapshot():
+    return {
+        "now_ms": round(WORLD.clock.now_ms()),
+        "instances": [_instance(i) for i in backends.ec2().all_instances()],
+        "groups": [_group(g) for g in backends.autoscaling().autoscaling_groups.values()],
+        "target_groups": [_target_group(g) for g in backends.elbv2().target_groups.values()],
+        "clusters": [_cluster(c) for c in backends.ecs().clusters.values()],
+        "queues": [_queue(q) for q in backends.sqs().queues.values()],
+        "lifecycle_actions": [_lifecycle_action(a) for a in WORLD.lifecycle_actions.values()],
+    }
+
+
+def _instance(instance):
+    state = capacity.state_of(instance.id)
+    return {
+        "id": instance.id,
+        "zone": instance.availability_zone,
+        "group": state.auto_scaling_group_name if state else None,
+        "state": instance.state,
+        "private_ip": instance.private_ip,
+        "type": instance.instance_type,
+    }
+
+
+def _group(group):
+    return {
+        "name": group.name,
+        "desired": group.desired_capacity,
+        "min": group.min_size,
+        "max": group.max_size,
+        "capacity_rebalance": bool(group.capacity_rebalance),
+        "tags": {tag["Key"]: tag.get("Value", "") for tag in group.tags},
+        "instances": [
+            {
+                "id": state.instance_id,
+                "zone": state.availability_zone,
+                "lifecycle": state.lifecycle_state,
+                "health": state.health_status,
+            }
+            for state in group.instance_states
+        ],
+        "target_groups": list(group.target_group_arns),
+    }
+
+
+def _target_group(group):
+    def zone(target):
+        instance = backends.ec2().get_instance_by_id(target.id)
+        return instance.availability_zone if instance else None
+
+    return {
+        "arn": group.arn,
+        "name": group.name,
+        "target_type": group.target_type,
+        "targets": [
+            {"id": target.id, "port": target.port, "zone": zone(target), "state": state}
+            for target, state in elbv2.members_of(group)
+        ],
+    }
+
+
+def _cluster(cluster):
+    ecs = backends.ecs()
+    return {
+        "arn": cluster.arn,
+        "name": cluster.name,
+        "container_instances": [
+            {
+                "arn": instance.container_instance_arn,
+                "instance": instance.ec2_instance_id,
+                "status": instance.status,
+                "running_tasks": instance.running_tasks_count,
+            }
+            for instance in ecs.container_instances.get(cluster.name, {}).values()
+        ],
+        "tasks": [_task(task) for task in ecs.tasks.get(cluster.name, {}).values()],
+        "services": [
+            {"name": s.name, "desired": s.desired_count, "running": s.running_count}
+            for s in ecs.services.values()
+            if s.cluster_name == cluster.name
+        ],
+    }
+
+
+def _task(task):
+    definition = tasks.definition_of(task)
+    return {
+        "arn": task.task_arn,
+        "family": definition.family,
+        "group": task.group,
+        "kind": "service" if task.group.startswith("service:") else "standalone",
+        "instance": task.ec2_instance_id,
+        "container_instance": task.container_instance_arn,
+        "last_status": task.last_status,
+        "desired_status": task.desired_status,
+        "stopped_reason": task.stopped_reason or None,
+        "accelerators": _accelerators(task, definition),
+        "started_by": task.started_by,
+        "tags": {tag["key"]: tag["value"] for tag in task.tags},
+    }
+
+
+def _accelerators(task, definition):
+    held = [f"elastic-inference:{a['deviceType']}" for a in task.inference_accelerators]
+    for container in definition.container_definitions:
+        for requirement in container.get("resourceRequirements", []):
+            if requirement["type"] == "GPU":
+                held.append(f"gpu:{requirement['value']}")
+        for device in container.get("linuxParameters", {}).get("devices", []):
+            if device["hostPath"].startswith("/dev/neuron"):
+                held.append("neuron")
+    return held
+
+
+def _queue(queue):
+    dead_letters = queue.name.endswith("-dead-letters") or any(
+        q.dead_letter_queue is queue for q in backends.sqs().queues.values()
+    )
+    return {
+        "name": queue.name,
+        **sqs.counts(queue),
+        "bodies": [message.body for message in queue._messages] if dead_letters else [],
+    }
+
+
+def _lifecycle_action(action):
+    return {
+        "instance": action.state.instance_id,
+        "group": action.group.name,
+        "hook": action.hook.name,
+        "token": action.token,
+        "result": action.result,
+        "heartbeats": action.heartbeats,
+    }

@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""Starts the embedded AWS: `serve.py --template template.yaml`. See README.md."""
+
+import argparse
+import json
+import sys
+import time
+
+
+def main():
+    parser = argparse.ArgumentParser(description="AWS on this machine, for tests and replays.")
+    parser.add_argument("--template", required=True, help="the SAM template to deploy")
+    template = parser.parse_args().template
+    began = time.monotonic()
+
+    def progress(what):
+        print(f"embedded AWS: {what} ({time.monotonic() - began:.1f} s)", file=sys.stderr, flush=True)
+
+    progress("loading moto")
+    from embedded_aws import control, fleet, services, stack
+
+    services.install()
+    progress("building the sample fleet")
+    fleet.seed()
+    progress(f"deploying {template}")
+    stack.deploy(stack.translate(template))
+    parent = control.Control()
+    progress("ready")
+    print(json.dumps({"control": parent.url}), flush=True)
+    parent.run()
+
+
+if __name__ == "__main__":
+    main()
