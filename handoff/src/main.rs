@@ -1,1 +1,37 @@
-fn main() {}
+//! `cargo handoff`: what the person on call runs.
+
+mod commands;
+mod style;
+mod timeline;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::Command;
+use usage::UsageError;
+
+/// Replays the signals that AWS sends before it takes an instance away, and shows what
+/// spot-handoff does about them, second by second, on an AWS that runs on this machine.
+#[derive(Parser)]
+#[command(name = "cargo handoff", bin_name = "cargo handoff", version)]
+#[command(after_help = "Exit status: 0 all went well, 1 something failed, 2 wrong usage.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command.run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            anstream::eprintln!("{} {error:#}", style::bad("error:"));
+            let usage = error.downcast_ref::<UsageError>().is_some();
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}

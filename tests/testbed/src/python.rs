@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::progress;
 use crate::workspace::Workspace;
 
-const OLDEST: (u32, u32) = (3, 9);
+/// What the requirements of the embedded AWS need.
+const OLDEST: (u32, u32) = (3, 10);
 
 /// The interpreter of an environment that holds the embedded AWS's requirements; makes the
 /// environment if it is not there yet. Blocks, for minutes the first time.
@@ -153,10 +154,10 @@ mod tests {
 
     #[test]
     fn python_versions_are_compared_as_numbers() {
-        assert!(is_new_enough("3.9.0"));
+        assert!(is_new_enough("3.10.0"));
         assert!(is_new_enough("3.13.1"));
         assert!(is_new_enough("3.14.0rc2"));
-        assert!(!is_new_enough("3.8.20"));
+        assert!(!is_new_enough("3.9.20"));
         assert!(!is_new_enough("2.7.18"));
         assert!(!is_new_enough(""));
     }

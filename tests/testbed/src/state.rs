@@ -28,7 +28,7 @@ pub struct State {
 pub struct Instance {
     pub id: String,
     pub zone: String,
-    /// The group it was launched by, also after it has been detached.
+    /// The group it is in.
     pub group: Option<String>,
     pub state: String,
     pub private_ip: Option<String>,

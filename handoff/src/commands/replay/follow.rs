@@ -1,0 +1,84 @@
+//! Watches a bed and prints what happens, until nothing more will or the time is up.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use testbed::{Backlog, Entry, Event, Testbed};
+use tokio::time::timeout;
+
+use super::Zero;
+use super::output::Output;
+use crate::timeline::{self, Line, Word};
+
+/// How often the queues are looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Prints until all is done, or `watch_seconds` of the world are over; answers what was left.
+pub async fn follow(
+    bed: &Testbed,
+    output: &Output,
+    zero: Zero,
+    watch_seconds: u64,
+) -> Result<Option<Backlog>> {
+    let mut shown = 0;
+    let mut quiet_at = None;
+    let mut said = 0;
+    loop {
+        let _ = timeout(LOOK_AGAIN, bed.journal().beyond(shown)).await;
+        let backlog = bed.backlog().await?;
+        for entry in bed.journal().since(shown) {
+            shown += 1;
+            if let Event::Report(report) = &entry.event {
+                output.report(report);
+            }
+            for line in lines(&entry) {
+                output.line(&line, zero);
+            }
+        }
+
+        // Twice the same, since the queues cannot all be looked at in one moment.
+        if backlog.is_settled() && quiet_at == Some(shown) {
+            return Ok(None);
+        }
+        quiet_at = backlog.is_settled().then_some(shown);
+
+        let now = bed.world.clock().now();
+        let passed = now.duration_since(zero).as_secs();
+        if passed >= 0 && passed.unsigned_abs() >= watch_seconds && !backlog.is_settled() {
+            return Ok(Some(backlog));
+        }
+        if backlog.is_idle() && backlog.delayed > 0 && said < shown {
+            said = shown;
+            output.waiting(&backlog, now, zero);
+        }
+    }
+}
+
+/// What a person should know of an entry besides the report.
+fn lines(entry: &Entry) -> Vec<Line> {
+    let line = |word, text: String| vec![Line::new(entry.at, &entry.function, word, text)];
+    match &entry.event {
+        Event::Report(report) => timeline::lines(report),
+        Event::Log(log) => match log["level"].as_str() {
+            Some("ERROR") => line(Word::Failed, log_text(log)),
+            Some("WARN") => line(Word::Warning, log_text(log)),
+            _ => vec![],
+        },
+        Event::Text(text) => line(Word::Note, text.clone()),
+        Event::Ended { outcome, .. } if outcome.is_failure() => line(Word::Failed, outcome.to_string()),
+        Event::Batch { messages, failed, .. } if !failed.is_empty() => line(
+            Word::Warning,
+            format!("{} of {messages} messages go back to the queue", failed.len()),
+        ),
+        Event::Trouble(trouble) => line(Word::Failed, trouble.clone()),
+        Event::Invoked { .. } | Event::Ended { .. } | Event::Batch { .. } => vec![],
+    }
+}
+
+/// The message of a log line, wherever the logger put it.
+fn log_text(log: &serde_json::Value) -> String {
+    let message = log["message"]
+        .as_str()
+        .or_else(|| log["fields"]["message"].as_str());
+    message.map_or_else(|| log.to_string(), str::to_owned)
+}

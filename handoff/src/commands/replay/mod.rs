@@ -1,0 +1,204 @@
+//! `cargo handoff replay`: one sample through template, rules, queues and functions.
+
+mod follow;
+mod header;
+mod output;
+mod retarget;
+mod sample;
+mod verdict;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use testbed::{FUNCTIONS, Options, State, Testbed};
+
+use crate::timeline::comparison;
+use crate::usage::UsageError;
+use output::Output;
+use retarget::{Retarget, StandIn};
+use sample::Sample;
+use verdict::{Leftovers, Verdict};
+
+/// The group of the sample fleet whose first instance carries a task of every kind.
+const USUAL_GROUP: &str = "inference";
+/// The group of the sample fleet with a termination lifecycle hook.
+const HOOKED_GROUP: &str = "hooked";
+const LIFECYCLE_ACTION: &str = "EC2 Instance-terminate Lifecycle Action";
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo handoff replay events/spot-interruption-warning.json
+  cargo handoff replay events/spot-interruption-warning.json --dry-run
+  cargo handoff replay events/rebalance-recommendation.json --speed 20
+  cargo handoff replay events/sqs-batch-mixed.json --speed 20
+
+The first run installs the embedded AWS under target/ and builds the functions.")]
+pub struct Arguments {
+    /// An EventBridge event, or a batch of SQS messages, as JSON; `-` reads standard input
+    event: PathBuf,
+
+    /// The instance of the sample fleet that the event is about [default: one with tasks of every kind]
+    #[arg(long, value_name = "ID")]
+    instance: Option<String>,
+
+    /// Plan and report, but change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Let time run this many times as fast
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
+    speed: f64,
+
+    /// Stop after so many seconds of the replay's time, even with delayed messages still to come
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    watch: u64,
+
+    /// Leave the event's time as it is, rather than making it now
+    #[arg(long)]
+    keep_time: bool,
+
+    /// What to print: a timeline, or one JSON object a line
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// A parameter of template.yaml; may be given several times
+    #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (1.0..=1000.0).contains(&speed) {
+        Ok(speed)
+    } else {
+        Err("must be between 1 and 1000".to_owned())
+    }
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("must look like StandaloneTasks=stop-now")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Replays a sample; answers whether all went well.
+pub async fn run(arguments: Arguments) -> Result<bool> {
+    let sample = Sample::read(&arguments.event)?;
+    let mut options = Options::default().speed(arguments.speed);
+    options.parameters.extend(arguments.parameters.clone());
+    if arguments.dry_run {
+        options = options.parameter("DryRun", "true");
+    }
+    let bed = Testbed::start(options).await?;
+    let before = bed.world.state().await?;
+
+    let output = Output::new(arguments.format);
+    let zero = bed.world.clock().now();
+    let new_time = (!arguments.keep_time).then_some(zero);
+    let stand_ins = stand_ins(&before, &sample, arguments.instance.as_deref())?;
+    let mut retarget = Retarget::new(stand_ins, new_time);
+
+    let instances = match sample {
+        Sample::Event(mut event) => {
+            retarget.event(&mut event);
+            let instances = retarget.instances();
+            output.header(&header::of_event(&event, &before, &instances, arguments.dry_run));
+            put(&bed, &event, &instances, &output).await?;
+            instances
+        }
+        Sample::Batch(bodies) => {
+            let bodies: Vec<String> = bodies.iter().map(|body| retarget.body(body)).collect();
+            let instances = retarget.instances();
+            output.header(&header::of_batch(&bodies, &before, &instances, arguments.dry_run));
+            for function in FUNCTIONS {
+                for body in &bodies {
+                    bed.send(function, body).await?;
+                }
+            }
+            instances
+        }
+    };
+
+    let backlog = follow::follow(&bed, &output, zero, arguments.watch).await?;
+    let after = bed.world.state().await?;
+    let leftovers = Leftovers {
+        dead_letters: FUNCTIONS
+            .iter()
+            .map(|function| {
+                let queue = bed.dead_letter_queue(function)?;
+                let bodies = after.queue(&queue.name).map(|queue| queue.bodies.clone());
+                Ok(((*function).to_owned(), bodies.unwrap_or_default()))
+            })
+            .collect::<Result<_>>()?,
+        backlog,
+    };
+    let verdict = Verdict::on(&bed.journal().since(0), &leftovers);
+    let rows = comparison::compare(&before, &after, &instances);
+    output.end(&rows, &verdict);
+    Ok(verdict.is_good())
+}
+
+/// The instances the sample may be about, the first choice first.
+fn stand_ins(state: &State, sample: &Sample, chosen: Option<&str>) -> Result<Vec<StandIn>> {
+    let group = match sample {
+        Sample::Event(event) if event["detail-type"] == LIFECYCLE_ACTION => HOOKED_GROUP,
+        _ => USUAL_GROUP,
+    };
+    let members = &state
+        .group(group)
+        .with_context(|| format!("the sample fleet has no group {group}"))?
+        .instances;
+    let usual = members.iter().map(|member| StandIn {
+        id: member.id.clone(),
+        zone: member.zone.clone(),
+    });
+    let Some(chosen) = chosen else {
+        return Ok(usual.collect());
+    };
+    let instance = state.instance(chosen).ok_or_else(|| unknown(state, chosen))?;
+    let first = StandIn {
+        id: instance.id.clone(),
+        zone: instance.zone.clone(),
+    };
+    let others = usual.filter(|other| other.id != chosen);
+    Ok(std::iter::once(first).chain(others).collect())
+}
+
+fn unknown(state: &State, chosen: &str) -> UsageError {
+    let mut text = format!("the sample fleet has no instance {chosen}; it has");
+    for instance in &state.instances {
+        let group = instance.group.as_deref().unwrap_or("in no group");
+        text.push_str(&format!("\n  {}  {group}", instance.id));
+    }
+    UsageError::new(text)
+}
+
+/// Lets the event happen: AWS itself does what it tells, where the sample fleet can do it.
+async fn put(bed: &Testbed, event: &Value, instances: &[String], output: &Output) -> Result<()> {
+    if event["detail-type"] == LIFECYCLE_ACTION
+        && let Some(instance) = instances.first()
+    {
+        // The group really begins to terminate the instance, and sends the event itself: with
+        // a token that can be completed.
+        let terminate = json!({"kind": "terminate-with-hook", "instance": instance});
+        bed.world.happen(&terminate).await?;
+        return Ok(());
+    }
+    let rules = bed.put_event(event).await?;
+    output.matched(&rules);
+    Ok(())
+}
+
+/// Where T stands for in a timeline.
+type Zero = Timestamp;

@@ -1,0 +1,85 @@
+//! Where a replay is printed: as text for people, or as JSON lines for programs.
+
+use jiff::Timestamp;
+use serde_json::json;
+use spot_handoff::report::Report;
+use testbed::Backlog;
+
+use super::verdict::Verdict;
+use super::{Format, Zero};
+use crate::style;
+use crate::timeline::comparison::{self, Row};
+use crate::timeline::{Line, since};
+
+pub struct Output {
+    format: Format,
+}
+
+impl Output {
+    pub fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    pub fn header(&self, header: &str) {
+        self.text(&format!("\n{header}\n"));
+    }
+
+    /// The rules that matched the event.
+    pub fn matched(&self, rules: &[String]) {
+        let text = if rules.is_empty() {
+            "no rule of the template matches this event, so no function is called".to_owned()
+        } else {
+            format!("matched by {}", rules.join(", "))
+        };
+        self.text(&style::dim(&text));
+    }
+
+    pub fn line(&self, line: &Line, zero: Zero) {
+        self.text(&line.render(zero));
+    }
+
+    /// Reports are what programs want; people get their lines.
+    pub fn report(&self, report: &Report) {
+        if self.format == Format::Json
+            && let Ok(report) = serde_json::to_string(report)
+        {
+            anstream::println!("{report}");
+        }
+    }
+
+    /// Says that the silence is intended.
+    pub fn waiting(&self, backlog: &Backlog, now: Timestamp, zero: Zero) {
+        let messages = match backlog.delayed {
+            1 => "1 delayed message".to_owned(),
+            count => format!("{count} delayed messages"),
+        };
+        let at = since(zero, now);
+        self.text(&style::dim(&format!(
+            "{at}  waiting for {messages} (--speed 20 makes it short, --watch 0 does without)"
+        )));
+    }
+
+    pub fn end(&self, rows: &[Row], verdict: &Verdict) {
+        match self.format {
+            Format::Text => {
+                anstream::println!("\n{}\n\n{}", comparison::render(rows), verdict.render());
+            }
+            Format::Json => anstream::println!(
+                "{}",
+                json!({
+                    "good": verdict.is_good(),
+                    "problems": verdict.problems(),
+                    "changes": rows.iter().map(|row| json!({
+                        "what": row.what, "before": row.before, "after": row.after,
+                    })).collect::<Vec<_>>(),
+                })
+            ),
+        }
+    }
+
+    fn text(&self, text: &str) {
+        if self.format == Format::Text {
+            anstream::println!("{text}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Makes a sample about the sample fleet: its instance, its zone, this moment.
+
+use std::collections::BTreeMap;
+
+use jiff::fmt::rfc2822;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+/// An instance that can stand in for one that a sample names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandIn {
+    /// Its id.
+    pub id: String,
+    /// Its Availability Zone.
+    pub zone: String,
+}
+
+/// Replaces instances and times, the same way in all events of a sample.
+#[derive(Debug)]
+pub struct Retarget {
+    free: Vec<StandIn>,
+    replaced: BTreeMap<String, StandIn>,
+    /// The new time of the events; `None` keeps theirs.
+    now: Option<Timestamp>,
+}
+
+impl Retarget {
+    /// Uses these instances in this order: one for each instance that the samples name.
+    pub fn new(mut stand_ins: Vec<StandIn>, now: Option<Timestamp>) -> Self {
+        stand_ins.reverse();
+        Self {
+            free: stand_ins,
+            replaced: BTreeMap::new(),
+            now,
+        }
+    }
+
+    /// Rewrites one event.
+    pub fn event(&mut self, event: &mut Value) {
+        // The detail says which instances an event is about; resources only repeat them.
+        let mut named = Vec::new();
+        collect_instances(&event["detail"], &mut named);
+        collect_instances(event, &mut named);
+        for id in named {
+            if !self.replaced.contains_key(&id)
+                && let Some(stand_in) = self.free.pop()
+            {
+                self.replaced.insert(id, stand_in);
+            }
+        }
+        self.replace(event);
+        if let Some(now) = self.now {
+            move_to(event, now);
+        }
+    }
+
+    /// Rewrites a message body, if it is an event.
+    pub fn body(&mut self, body: &str) -> String {
+        match serde_json::from_str::<Value>(body) {
+            Ok(mut event) if event.is_object() => {
+                self.event(&mut event);
+                event.to_string()
+            }
+            _ => body.to_owned(),
+        }
+    }
+
+    /// The instances that took part, in the order of the fleet's ids.
+    pub fn instances(&self) -> Vec<String> {
+        let mut ids: Vec<_> = self.replaced.values().map(|one| one.id.clone()).collect();
+        ids.sort();
+        ids
+    }
+
+    fn replace(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                for (old, new) in &self.replaced {
+                    if text.contains(old.as_str()) {
+                        *text = with_zone(text, &new.zone).replace(old.as_str(), &new.id);
+                    }
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(|value| self.replace(value)),
+            Value::Object(fields) => fields.values_mut().for_each(|value| self.replace(value)),
+            _ => {}
+        }
+    }
+}
+
+/// The ARN in an interruption warning has the zone where others have the region, and no account.
+fn with_zone(text: &str, zone: &str) -> String {
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        ["arn", partition, "ec2", _, resource] => {
+            format!("arn:{partition}:ec2:{zone}:{resource}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+fn collect_instances(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => {
+            let after_separators = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+            for word in after_separators.filter(|word| is_instance_id(word)) {
+                if !found.iter().any(|id| id == word) {
+                    found.push(word.to_owned());
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|v| collect_instances(v, found)),
+        Value::Object(fields) => fields.values().for_each(|v| collect_instances(v, found)),
+        _ => {}
+    }
+}
+
+fn is_instance_id(word: &str) -> bool {
+    word.strip_prefix("i-")
+        .is_some_and(|digits| matches!(digits.len(), 8 | 17) && digits.chars().all(|c| c.is_ascii_hexdigit()))
+}
+
+/// Moves an event, and the times that a health event tells, so that it was sent now.
+fn move_to(event: &mut Value, now: Timestamp) {
+    // Events carry whole seconds.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let sent: Option<Timestamp> = event["time"].as_str().and_then(|time| time.parse().ok());
+    if event.get("time").is_some() {
+        event["time"] = now.to_string().into();
+    }
+    if let (Some(sent), Some(detail)) = (sent, event.get_mut("detail")) {
+        shift_health_times(detail, now.duration_since(sent));
+    }
+}
+
+/// AWS Health writes its times as e-mail does: `Mon, 01 Mar 2027 04:00:00 GMT`.
+fn shift_health_times(value: &mut Value, by: SignedDuration) {
+    match value {
+        Value::String(text) => {
+            let Ok(time) = rfc2822::parse(text) else {
+                return;
+            };
+            let shifted = time.timestamp().saturating_add(by);
+            let shifted = shifted.unwrap_or(Timestamp::MAX);
+            if let Ok(new) = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&shifted) {
+                *text = new;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|v| shift_health_times(v, by)),
+        Value::Object(fields) => fields.values_mut().for_each(|v| shift_health_times(v, by)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn retarget() -> Retarget {
+        let stand_in = |id: &str, zone: &str| StandIn {
+            id: id.to_owned(),
+            zone: zone.to_owned(),
+        };
+        let now = "2030-01-02T03:04:05.678Z".parse().unwrap();
+        let fleet = vec![
+            stand_in("i-aaaaaaaaaaaaaaaaa", "us-east-1b"),
+            stand_in("i-bbbbbbbbbbbbbbbbb", "us-east-1c"),
+        ];
+        Retarget::new(fleet, Some(now))
+    }
+
+    #[test]
+    fn instance_zone_and_time_are_replaced() {
+        let mut event = json!({
+            "time": "2027-03-01T04:00:00Z",
+            "resources": ["arn:aws:ec2:us-east-1a:instance/i-0123456789abcdef0"],
+            "detail": {"instance-id": "i-0123456789abcdef0", "instance-action": "terminate"}
+        });
+        let mut retarget = retarget();
+        retarget.event(&mut event);
+        assert_eq!(
+            event,
+            json!({
+                "time": "2030-01-02T03:04:05Z",
+                "resources": ["arn:aws:ec2:us-east-1b:instance/i-aaaaaaaaaaaaaaaaa"],
+                "detail": {"instance-id": "i-aaaaaaaaaaaaaaaaa", "instance-action": "terminate"}
+            })
+        );
+        assert_eq!(retarget.instances(), ["i-aaaaaaaaaaaaaaaaa"]);
+    }
+
+    #[test]
+    fn an_ordinary_arn_keeps_its_region() {
+        let mut event = json!({
+            "resources": ["arn:aws:ec2:us-east-1:111122223333:instance/i-0123456789abcdef0"],
+        });
+        retarget().event(&mut event);
+        assert_eq!(
+            event["resources"][0],
+            "arn:aws:ec2:us-east-1:111122223333:instance/i-aaaaaaaaaaaaaaaaa"
+        );
+    }
+
+    #[test]
+    fn the_same_instance_is_replaced_the_same_way_in_every_message_of_a_batch() {
+        let mut retarget = retarget();
+        let body = |id: &str| json!({"detail": {"instance-id": id}}).to_string();
+        assert!(retarget.body(&body("i-0123456789abcdef0")).contains("aaaa"));
+        assert!(retarget.body(&body("i-0fedcba9876543210")).contains("bbbb"));
+        assert!(retarget.body(&body("i-0123456789abcdef0")).contains("aaaa"));
+    }
+
+    #[test]
+    fn a_body_that_is_no_event_stays_as_it_is() {
+        let mut retarget = retarget();
+        for body in ["", "EC2: i-0123456789abcdef0", "[1]", "\"text\""] {
+            assert_eq!(retarget.body(body), body);
+        }
+    }
+
+    #[test]
+    fn the_times_of_a_health_event_move_along() {
+        let mut event = json!({
+            "time": "2027-02-15T06:27:57Z",
+            "detail": {"startTime": "Mon, 01 Mar 2027 04:00:00 GMT"}
+        });
+        retarget().event(&mut event);
+        // 13 days, 21 hours, 32 minutes and 3 seconds after the event, as before.
+        assert_eq!(event["detail"]["startTime"], "Wed, 16 Jan 2030 00:36:08 GMT");
+    }
+
+    #[test]
+    fn without_a_new_time_the_event_keeps_its_own() {
+        let mut event = json!({"time": "2024-03-01T04:00:00Z", "detail": {}});
+        Retarget::new(vec![], None).event(&mut event);
+        assert_eq!(event["time"], "2024-03-01T04:00:00Z");
+    }
+}

@@ -1,0 +1,233 @@
+//! The end of a replay: what each function achieved, and whether all went well.
+
+use std::collections::BTreeMap;
+
+use spot_handoff::report::{ActionResult, Outcome, Report};
+use testbed::{Backlog, Entry, Event};
+
+use crate::style;
+use crate::timeline::names::shorten;
+
+/// What was left when the watching ended.
+#[derive(Debug, Default)]
+pub struct Leftovers {
+    /// Messages in the dead-letter queues, by function.
+    pub dead_letters: BTreeMap<String, Vec<String>>,
+    /// What was still to do; `None` if nothing was.
+    pub backlog: Option<Backlog>,
+}
+
+/// The verdict on a replay.
+#[derive(Debug)]
+pub struct Verdict {
+    summary: BTreeMap<(String, bool), Summary>,
+    problems: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// What a function achieved with the event itself, or with the follow-ups to it.
+#[derive(Debug, Default)]
+struct Summary {
+    results: BTreeMap<&'static str, usize>,
+    failed: bool,
+    planned: bool,
+    /// The least that was left of the notice when it was done.
+    seconds_left: Option<f64>,
+}
+
+impl Verdict {
+    /// Judges what happened.
+    pub fn on(entries: &[Entry], leftovers: &Leftovers) -> Self {
+        let mut verdict = Self {
+            summary: BTreeMap::new(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+        };
+        for report in last_reports(entries) {
+            verdict.add_report(report);
+        }
+        for (function, why) in last_failures(entries) {
+            verdict.problems.push(format!("{function} {why}"));
+        }
+        for (function, bodies) in &leftovers.dead_letters {
+            for body in bodies {
+                verdict.problems.push(format!(
+                    "{function} gave up on a message, now in its dead-letter queue: {}",
+                    beginning(body)
+                ));
+            }
+        }
+        match &leftovers.backlog {
+            Some(backlog) if backlog.is_idle() => verdict.notes.push(format!(
+                "{} delayed messages are still to come; --watch with more seconds waits for them",
+                backlog.delayed
+            )),
+            Some(backlog) => verdict
+                .problems
+                .push(format!("the time to watch was over with work left: {backlog}")),
+            None => {}
+        }
+        if verdict.summary.is_empty() && verdict.problems.is_empty() {
+            let note = "no function had anything to report";
+            verdict.notes.push(note.to_owned());
+        }
+        verdict
+    }
+
+    fn add_report(&mut self, report: &Report) {
+        let follow_up = report.signal == "follow-up";
+        let key = (report.function.clone(), follow_up);
+        let summary = self.summary.entry(key).or_default();
+        for action in &report.actions {
+            *summary.results.entry(word(action.result)).or_default() += 1;
+        }
+        if !report.skipped.is_empty() {
+            *summary.results.entry("left alone").or_default() += report.skipped.len();
+        }
+        summary.planned |= report.outcome == Outcome::Planned;
+        summary.failed |= report.outcome == Outcome::Failed;
+        if let Some(left) = report.seconds_left_at_end {
+            let least = summary.seconds_left.unwrap_or(left).min(left);
+            summary.seconds_left = Some(least);
+        }
+        if report.outcome == Outcome::Failed {
+            let what = shorten(&report.message);
+            self.problems.push(what);
+        }
+    }
+
+    /// Whether all went well.
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// What went wrong, a sentence each.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// The summary and the verdict, without a trailing line break.
+    pub fn render(&self) -> String {
+        let mut lines = Vec::new();
+        for ((function, follow_up), summary) in &self.summary {
+            let who = if *follow_up {
+                format!("{function} (follow-up)")
+            } else {
+                function.clone()
+            };
+            let who = style::function(function, &format!("{who:30}"));
+            lines.push(format!("{who}  {}", summary.render()));
+        }
+        lines.push(String::new());
+        for problem in &self.problems {
+            lines.push(format!("{} {problem}", style::bad("✗")));
+        }
+        for note in &self.notes {
+            lines.push(format!("{} {note}", style::warning("!")));
+        }
+        if self.is_good() && !self.summary.is_empty() {
+            lines.push(style::good(&self.praise()));
+        }
+        lines.join("\n")
+    }
+
+    fn praise(&self) -> String {
+        let planned = self.summary.values().any(|summary| summary.planned);
+        let functions = self.summary.keys().filter(|(_, follow_up)| !follow_up);
+        let functions = match functions.count() {
+            1 => "1 function".to_owned(),
+            count => format!("{count} functions"),
+        };
+        let at_once = self.summary.iter().filter(|((_, follow_up), _)| !follow_up);
+        let left = at_once.filter_map(|(_, summary)| summary.seconds_left);
+        let left = left.reduce(f64::min);
+        match (planned, left) {
+            (true, _) => format!("✓ {functions} planned; nothing was changed"),
+            (false, Some(left)) => {
+                format!("✓ {functions} did all they had to, with at least {left:.1} s of the notice left")
+            }
+            (false, None) => format!("✓ {functions} did all they had to"),
+        }
+    }
+}
+
+impl Summary {
+    fn render(&self) -> String {
+        let mut parts: Vec<String> = self
+            .results
+            .iter()
+            .map(|(word, count)| format!("{count} {word}"))
+            .collect();
+        if parts.is_empty() {
+            parts.push("nothing to do".to_owned());
+        }
+        let left = match self.seconds_left {
+            Some(left) if left >= 0.0 => format!("{left:>6.1} s left"),
+            Some(late) => format!("{:>6.1} s late", -late),
+            None => String::new(),
+        };
+        format!("{:44}  {left}", parts.join(", ")).trim_end().to_owned()
+    }
+}
+
+fn word(result: ActionResult) -> &'static str {
+    match result {
+        ActionResult::Done => "done",
+        ActionResult::AlreadyDone => "already done",
+        ActionResult::Planned => "planned",
+        ActionResult::Later => "to follow",
+        ActionResult::Failed => "FAILED",
+    }
+}
+
+/// A message that failed is tried again: the last report on it is the one that counts. Each
+/// follow-up is a matter of its own.
+fn last_reports(entries: &[Entry]) -> Vec<&Report> {
+    let mut last = Vec::<&Report>::new();
+    for report in entries.iter().filter_map(|entry| match &entry.event {
+        Event::Report(report) => Some(&**report),
+        _ => None,
+    }) {
+        let same = |other: &&Report| {
+            (&other.function, &other.instance, &other.event_id, &other.signal)
+                == (
+                    &report.function,
+                    &report.instance,
+                    &report.event_id,
+                    &report.signal,
+                )
+        };
+        let retried = last
+            .iter()
+            .position(|other| same(other) && other.outcome == Outcome::Failed);
+        match retried {
+            Some(position) => last[position] = report,
+            None => last.push(report),
+        }
+    }
+    last
+}
+
+/// Functions whose last invocation failed as a whole.
+fn last_failures(entries: &[Entry]) -> BTreeMap<&str, String> {
+    let mut failures = BTreeMap::new();
+    for entry in entries {
+        if let Event::Ended { outcome, .. } = &entry.event {
+            if outcome.is_failure() {
+                failures.insert(entry.function.as_str(), outcome.to_string());
+            } else {
+                failures.remove(entry.function.as_str());
+            }
+        }
+    }
+    failures
+}
+
+fn beginning(text: &str) -> String {
+    const ENOUGH: usize = 100;
+    let mut short: String = text.chars().take(ENOUGH).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}

@@ -1,0 +1,178 @@
+//! A report as lines that a person reads from top to bottom: when, who, what became of it.
+
+pub mod comparison;
+pub mod names;
+
+use jiff::Timestamp;
+use spot_handoff::report::{ActionLine, ActionResult, Outcome, Report, TaskLine};
+
+use crate::style;
+use names::{short, shorten};
+
+/// The longest function name, which makes the column.
+const WHO: usize = "deregister-targets".len();
+/// The longest word for what became of something.
+const WORD: usize = "already".len();
+
+/// What became of what a line tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// AWS accepted it.
+    Done,
+    /// It had been done before.
+    Already,
+    /// It would be done.
+    Planned,
+    /// It follows by a delayed message.
+    Later,
+    /// It failed.
+    Failed,
+    /// It was left alone.
+    Left,
+    /// A task on the instance, and what becomes of it.
+    Task,
+    /// A setting that will hurt.
+    Warning,
+    /// Something worth knowing.
+    Note,
+}
+
+/// One line of a timeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The function.
+    pub who: String,
+    /// What became of it.
+    pub word: Word,
+    /// The rest.
+    pub text: String,
+}
+
+impl Line {
+    /// A line about a function that is not from its report.
+    pub fn new(at: Timestamp, who: &str, word: Word, text: impl Into<String>) -> Self {
+        let (who, text) = (who.to_owned(), text.into());
+        Self { at, who, word, text }
+    }
+
+    /// The line as it is printed; `zero` is where T stands for.
+    pub fn render(&self, zero: Timestamp) -> String {
+        let at = style::dim(&since(zero, self.at));
+        let who = style::function(&self.who, &format!("{:WHO$}", self.who));
+        let (word, text) = (self.word, &self.text);
+        let word = word.style(&format!("{:WORD$}", word.text()));
+        let text = match self.word {
+            Word::Left | Word::Note => style::dim(text),
+            _ => text.clone(),
+        };
+        format!("{at}  {who}  {word}  {text}")
+    }
+}
+
+impl Word {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Already => "already",
+            Self::Planned => "would",
+            Self::Later => "later",
+            Self::Failed => "FAILED",
+            Self::Left => "left",
+            Self::Task => "task",
+            Self::Warning => "warning",
+            Self::Note => "",
+        }
+    }
+
+    fn style(self, text: &str) -> String {
+        match self {
+            Self::Done | Self::Already => style::good(text),
+            Self::Planned | Self::Later => style::pending(text),
+            Self::Failed => style::bad(text),
+            Self::Warning => style::warning(text),
+            Self::Left | Self::Task | Self::Note => style::dim(text),
+        }
+    }
+}
+
+impl From<ActionResult> for Word {
+    fn from(result: ActionResult) -> Self {
+        match result {
+            ActionResult::Done => Self::Done,
+            ActionResult::AlreadyDone => Self::Already,
+            ActionResult::Planned => Self::Planned,
+            ActionResult::Later => Self::Later,
+            ActionResult::Failed => Self::Failed,
+        }
+    }
+}
+
+/// The lines of a report, in the order of time.
+pub fn lines(report: &Report) -> Vec<Line> {
+    let line = |at, word, text| Line::new(at, &report.function, word, text);
+    let mut lines: Vec<Line> = report
+        .actions
+        .iter()
+        .map(|action| line(action.finished_at, action.result.into(), action_text(action)))
+        .collect();
+    lines.sort_by_key(|line| line.at);
+
+    // What follows was found while looking, and is told once the acting is over.
+    let end = lines.last().map_or(report.started_at, |line| line.at);
+    for task in &report.tasks {
+        lines.push(line(end, Word::Task, task_text(task)));
+    }
+    for skipped in &report.skipped {
+        let text = format!("{}: {}", short(&skipped.what), shorten(&skipped.reason));
+        lines.push(line(end, Word::Left, text));
+    }
+    for warning in &report.warnings {
+        lines.push(line(end, Word::Warning, shorten(warning)));
+    }
+    for problem in &report.problems {
+        lines.push(line(end, Word::Failed, shorten(problem)));
+    }
+    if report.outcome == Outcome::NothingToDo && report.skipped.is_empty() {
+        let text = format!("nothing to do for {}", report.instance);
+        lines.push(line(end, Word::Note, text));
+    }
+    lines
+}
+
+fn action_text(action: &ActionLine) -> String {
+    let mut text = format!("{} {}", action.action.replace('-', " "), short(&action.resource));
+    if !action.detail.is_empty() {
+        text.push_str(&format!("  {}", shorten(&action.detail)));
+    }
+    if let Some(error) = &action.error {
+        text.push_str(&format!(" ({})", shorten(error)));
+    }
+    text
+}
+
+fn task_text(task: &TaskLine) -> String {
+    let mut traits = vec![task.kind.clone()];
+    traits.extend(task.accelerators.iter().cloned());
+    format!(
+        "{} {} ({}): {}",
+        task.name,
+        short(&task.task),
+        traits.join(", "),
+        task.plan
+    )
+}
+
+/// `T+  412 ms`, or `T+  75.2 s` once milliseconds no longer matter.
+pub fn since(zero: Timestamp, at: Timestamp) -> String {
+    let ms = at.duration_since(zero).as_millis();
+    if ms.abs() < 10_000 {
+        format!("T+{ms:>5} ms")
+    } else {
+        format!("T+{:>6.1} s", ms as f64 / 1000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;
