@@ -1,1 +1,17 @@
-fn main() {}
+//! drain-tasks: drains the ECS container instance of an instance that goes away, and cares for the tasks on it.
+//!
+//! [`facts`] reads AWS, [`plan`] decides, [`effects`] carries out. Draining does not wait for the tasks to be read.
+
+mod accelerators;
+mod config;
+mod effects;
+mod facts;
+mod hand_off;
+mod plan;
+
+use hand_off::DrainTasks;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    spot_handoff::lambda::run::<DrainTasks>().await
+}

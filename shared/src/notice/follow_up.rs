@@ -14,7 +14,7 @@ pub const DETAIL_TYPE: &str = "Spot Handoff Follow-up";
 pub const SOURCE: &str = "spot-handoff";
 
 /// A step that one function asks of itself or of another.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FollowUp {
     /// Why the instance is handed off.
@@ -27,7 +27,7 @@ pub struct FollowUp {
 }
 
 /// Why an instance is handed off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// An interruption warning, or a state change without one.
@@ -41,7 +41,7 @@ pub enum Cause {
 }
 
 /// What a follow-up asks for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Step {
     /// replace-capacity to the other two: move the work off this instance now.
@@ -51,10 +51,13 @@ pub enum Step {
         /// The replacement whose registration in the cluster is waited for, where there is one.
         replacement: Option<InstanceId>,
     },
-    /// drain-tasks to itself: the latest safe moment of these standalone tasks has come.
+    /// drain-tasks to itself: the latest safe moment of these standalone tasks has come; stop those that still run,
+    /// and run again those that asked for it.
     StopTasks {
-        /// ARN of the cluster.
+        /// The cluster.
         cluster: String,
+        /// ARN of the container instance the tasks were on.
+        container_instance: String,
         /// ARNs of the tasks.
         tasks: Vec<String>,
     },
@@ -76,7 +79,7 @@ pub enum Step {
 }
 
 /// What happens when the tasks of an instance are gone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Then {
     /// Auto Scaling may go on with the termination.

@@ -152,6 +152,7 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
     for step in [
         Step::StopTasks {
             cluster: "c".into(),
+            container_instance: "ci".into(),
             tasks: vec!["t".into()],
         },
         Step::MoveWork {

@@ -1,0 +1,58 @@
+//! Deregistering: one call for each target group, all together.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_elasticloadbalancingv2::Client;
+use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
+use spot_handoff::aws::CallError;
+use spot_handoff::invocation::{Invocation, together};
+use spot_handoff::plan::{Done, Results};
+
+use crate::plan::{Action, Target};
+
+/// Carries the actions out and tells how each went.
+///
+/// A target that is not registered any more is no error to Elastic Load Balancing, so a repetition is harmless.
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeregisterTargets.html>
+pub async fn deregister(elb: &Client, invocation: &Invocation, actions: &[Action]) -> Results<Action> {
+    let mut by_target_group: BTreeMap<&str, Vec<&Action>> = BTreeMap::new();
+    for action in actions {
+        by_target_group
+            .entry(&action.target_group)
+            .or_default()
+            .push(action);
+    }
+    let calls = by_target_group
+        .into_iter()
+        .map(|(target_group, actions)| async move {
+            let targets = actions.iter().map(|action| description(&action.target)).collect();
+            let asking = elb
+                .deregister_targets()
+                .target_group_arn(target_group)
+                .set_targets(Some(targets))
+                .send();
+            let answer = invocation.call("DeregisterTargets", asking).await;
+            let done = done(invocation, answer.map(|_| ()));
+            actions
+                .into_iter()
+                .map(move |action| (action.clone(), done.clone()))
+                .collect::<Vec<_>>()
+        });
+    together(calls).await.into_iter().flatten().collect()
+}
+
+fn done(invocation: &Invocation, answer: Result<(), CallError>) -> Done {
+    match answer {
+        Err(error) if error.code() == Some("TargetGroupNotFound") => {
+            Done::already(invocation.clock, "the target group is gone")
+        }
+        answer => Done::of(invocation.clock, &answer),
+    }
+}
+
+fn description(target: &Target) -> TargetDescription {
+    TargetDescription::builder()
+        .id(&target.id)
+        .set_port(target.port)
+        .build()
+}

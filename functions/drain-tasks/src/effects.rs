@@ -1,0 +1,217 @@
+//! Carrying the plans out: everything together, each kind of call in as few calls as the API allows.
+
+mod lifecycle;
+mod run_again;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use aws_sdk_ecs::types::{ContainerInstanceStatus, Task};
+use spot_handoff::aws::CallError;
+use spot_handoff::follow_ups::{self, Outgoing};
+use spot_handoff::invocation::{Invocation, together};
+use spot_handoff::notice::Notice;
+use spot_handoff::plan::{Done, Results};
+
+use crate::config::Config;
+use crate::plan::{Action, Plan, Queue};
+
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateContainerInstancesState.html>
+const DRAINED_PER_CALL: usize = 10;
+
+/// The clients that effects need.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Auto Scaling.
+    pub autoscaling: aws_sdk_autoscaling::Client,
+    /// ECS.
+    pub ecs: aws_sdk_ecs::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+}
+
+/// Carries out every action of the plans once. `described` are the tasks that re-runs copy.
+pub async fn carry_out(
+    clients: &Clients,
+    config: &Config,
+    invocation: &Invocation,
+    notices: &[&Notice],
+    plans: &[Plan],
+    described: &HashMap<String, Task>,
+) -> Results<Action> {
+    let mut seen = HashSet::new();
+    let mut distinct: Vec<(&Notice, &Action)> = vec![];
+    for (notice, plan) in notices.iter().zip(plans) {
+        for action in &plan.actions {
+            if seen.insert(action) {
+                distinct.push((notice, action));
+            }
+        }
+    }
+    // What is to be looked at again is sent before tasks are stopped: a crash in between may repeat a look, but never
+    // forgets a task that is to be run again.
+    let sent = send(clients, config, invocation, &distinct).await;
+    let (drained, stopped, run, told) = tokio::join!(
+        drain(clients, invocation, &distinct),
+        stop(clients, invocation, &distinct),
+        run_again::run(clients, config, invocation, &distinct, described),
+        lifecycle::tell(&clients.autoscaling, invocation, &distinct),
+    );
+    sent.into_iter()
+        .chain(drained)
+        .chain(stopped)
+        .chain(run)
+        .chain(told)
+        .collect()
+}
+
+async fn drain(
+    clients: &Clients,
+    invocation: &Invocation,
+    distinct: &[(&Notice, &Action)],
+) -> Vec<(Action, Done)> {
+    let mut by_cluster: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (_, action) in distinct {
+        if let Action::Drain {
+            cluster,
+            container_instance,
+        } = action
+        {
+            by_cluster.entry(cluster).or_default().push(container_instance);
+        }
+    }
+    let calls = by_cluster.iter().flat_map(|(cluster, container_instances)| {
+        container_instances
+            .chunks(DRAINED_PER_CALL)
+            .map(|chunk| drain_chunk(clients, invocation, cluster, chunk))
+    });
+    together(calls).await.into_iter().flatten().collect()
+}
+
+async fn drain_chunk(
+    clients: &Clients,
+    invocation: &Invocation,
+    cluster: &str,
+    container_instances: &[&str],
+) -> Vec<(Action, Done)> {
+    let asking = clients
+        .ecs
+        .update_container_instances_state()
+        .cluster(cluster)
+        .set_container_instances(Some(
+            container_instances.iter().map(ToString::to_string).collect(),
+        ))
+        .status(ContainerInstanceStatus::Draining)
+        .send();
+    let answer = invocation.call("UpdateContainerInstancesState", asking).await;
+    let clock = invocation.clock;
+    let done = |container_instance: &str| match &answer {
+        Err(error) => Done::failed(clock, error),
+        Ok(answer) => {
+            let failures = answer.failures();
+            match failures
+                .iter()
+                .find(|failure| failure.arn() == Some(container_instance))
+            {
+                // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html
+                Some(failure) if matches!(failure.reason(), Some("MISSING" | "INACTIVE")) => {
+                    Done::already(clock, "the container instance is gone")
+                }
+                Some(failure) => Done::failed(clock, failure.reason().unwrap_or("ECS gives no reason")),
+                None => Done::now(clock),
+            }
+        }
+    };
+    let action = |container_instance: &&str| Action::Drain {
+        cluster: cluster.to_owned(),
+        container_instance: container_instance.to_string(),
+    };
+    container_instances
+        .iter()
+        .map(|one| (action(one), done(one)))
+        .collect()
+}
+
+async fn stop(
+    clients: &Clients,
+    invocation: &Invocation,
+    distinct: &[(&Notice, &Action)],
+) -> Vec<(Action, Done)> {
+    let mut stops: Vec<&Action> = distinct
+        .iter()
+        .map(|(_, action)| *action)
+        .filter(|action| matches!(action, Action::StopTask { .. }))
+        .collect();
+    stops.sort_by_key(|action| {
+        !matches!(
+            action,
+            Action::StopTask {
+                holds_accelerator: true,
+                ..
+            }
+        )
+    });
+    let calls = stops.into_iter().filter_map(|action| match action {
+        Action::StopTask {
+            cluster,
+            task,
+            reason,
+            ..
+        } => Some(async move {
+            let asking = clients
+                .ecs
+                .stop_task()
+                .cluster(cluster)
+                .task(task)
+                .reason(reason)
+                .send();
+            let answer = invocation.call("StopTask", asking).await;
+            (action.clone(), stopped(invocation, answer.map(|_| ())))
+        }),
+        _ => None,
+    });
+    together(calls).await
+}
+
+fn stopped(invocation: &Invocation, answer: Result<(), CallError>) -> Done {
+    match answer {
+        Err(error) if error.message().contains("task was not found") => {
+            Done::already(invocation.clock, "ECS does not know the task any more")
+        }
+        answer => Done::of(invocation.clock, &answer),
+    }
+}
+
+async fn send(
+    clients: &Clients,
+    config: &Config,
+    invocation: &Invocation,
+    distinct: &[(&Notice, &Action)],
+) -> Vec<(Action, Done)> {
+    let now = invocation.clock.now();
+    let mut messages = vec![];
+    let mut actions = vec![];
+    for (notice, action) in distinct {
+        if let Action::Send {
+            to, at, follow_up, ..
+        } = action
+        {
+            let queue_url = match to {
+                Queue::Own => &config.own_queue_url,
+                Queue::ReplaceCapacity => &config.replace_capacity_queue_url,
+            };
+            messages.push(Outgoing::new(queue_url, notice, follow_up, *at, now));
+            actions.push((*action, *to));
+        }
+    }
+    let results = follow_ups::send(&clients.sqs, invocation, &messages).await;
+    let done = |to, result: Result<(), CallError>| match (to, result) {
+        (_, Err(error)) => Done::failed(invocation.clock, error),
+        (Queue::Own, Ok(())) => Done::later(invocation.clock),
+        (Queue::ReplaceCapacity, Ok(())) => Done::now(invocation.clock),
+    };
+    actions
+        .into_iter()
+        .zip(results)
+        .map(|((action, to), result)| (action.clone(), done(to, result)))
+        .collect()
+}

@@ -1,0 +1,390 @@
+//! What ECS knows about the tasks on the instances: batched, parallel reads.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::{Task, TaskDefinition, TaskStopCode};
+use jiff::SignedDuration;
+use spot_handoff::aws::CallError;
+use spot_handoff::container_instances::ContainerInstance;
+use spot_handoff::invocation::{Invocation, together};
+use spot_handoff::notice::LifecycleAction;
+use spot_handoff::tasks::{self, Looking};
+
+use crate::accelerators::{self, Accelerator};
+
+/// A standalone task with this tag is run again elsewhere after it had to be stopped.
+pub const RERUN_TAG: &str = "spot-handoff:rerun";
+/// Security groups for the re-run of an `awsvpc` task, separated by blanks: ECS does not tell those of a task.
+pub const SECURITY_GROUPS_TAG: &str = "spot-handoff:security-groups";
+/// How the reasons begin that this function gives ECS for stopping a task; by them it knows its own stops again.
+pub const STOP_REASON: &str = "spot-handoff: ";
+
+/// The grace ECS gives a container that sets no `stopTimeout`.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
+const DEFAULT_STOP_TIMEOUT: SignedDuration = SignedDuration::from_secs(30);
+
+/// What the plan needs to know of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskFacts {
+    /// Its ARN.
+    pub arn: String,
+    /// The service it belongs to; `None` for a standalone task.
+    pub service: Option<String>,
+    /// Family of its task definition.
+    pub family: String,
+    /// The accelerators it holds.
+    pub accelerators: Vec<Accelerator>,
+    /// The longest grace of its containers between SIGTERM and SIGKILL.
+    pub stop_timeout: SignedDuration,
+    /// Whether it runs, and if not, why.
+    pub state: TaskState,
+    /// Whether it is to be run again.
+    pub rerun: Rerun,
+    /// ARN of the container instance it is, or was, on.
+    pub container_instance: String,
+}
+
+/// Whether a task runs, and if not, why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskState {
+    /// It runs, or is about to.
+    Running,
+    /// It has been told to stop.
+    Stopping,
+    /// It is over by itself, or somebody else stopped it.
+    Ended,
+    /// We stopped it, or it went down with its instance.
+    CutShort,
+}
+
+/// Whether a standalone task is to be run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rerun {
+    /// Nobody asked for it.
+    No,
+    /// It carries [`RERUN_TAG`].
+    Yes,
+    /// It carries [`RERUN_TAG`], but its network interface needs security groups that nobody named.
+    LacksSecurityGroups,
+}
+
+/// The tasks on each container instance, or why they could not be read; and the tasks as ECS describes them.
+#[derive(Debug, Default)]
+pub struct Tasks {
+    /// By ARN of the container instance.
+    pub on: HashMap<String, Result<Vec<TaskFacts>, CallError>>,
+    /// By ARN of the task: what a re-run copies.
+    pub described: HashMap<String, Task>,
+}
+
+/// Task definitions, remembered between invocations: a revision never changes.
+#[derive(Debug, Default)]
+pub struct TaskDefinitions(Mutex<HashMap<String, Arc<TaskDefinition>>>);
+
+/// Reads the tasks on these container instances, with what their definitions say.
+pub async fn tasks_on(
+    ecs: &Client,
+    invocation: &Invocation,
+    definitions: &TaskDefinitions,
+    container_instances: &[&ContainerInstance],
+    looking: Looking,
+) -> Tasks {
+    let found = tasks::on(ecs, invocation, container_instances, looking).await;
+    let all: Vec<&Task> = found.values().flatten().flatten().collect();
+    let known = definitions.of(ecs, invocation, &all).await;
+    let mut tasks = Tasks::default();
+    for (container_instance, on) in found {
+        if let Ok(list) = &on {
+            let described = list
+                .iter()
+                .filter_map(|task| Some((task.task_arn.clone()?, task.clone())));
+            tasks.described.extend(described);
+        }
+        let facts = on.map(|list| {
+            list.iter()
+                .filter_map(|task| TaskFacts::of(task, &known))
+                .collect()
+        });
+        tasks.on.insert(container_instance, facts);
+    }
+    tasks
+}
+
+/// Reads tasks by their ARNs, wherever they are and whether they still run or not.
+pub async fn tasks_named(
+    ecs: &Client,
+    invocation: &Invocation,
+    definitions: &TaskDefinitions,
+    cluster: &str,
+    arns: &[String],
+) -> Result<(Vec<TaskFacts>, HashMap<String, Task>), CallError> {
+    let described = tasks::describe(ecs, invocation, cluster, arns).await?;
+    let known = definitions
+        .of(ecs, invocation, &described.iter().collect::<Vec<_>>())
+        .await;
+    let facts = described
+        .iter()
+        .filter_map(|task| TaskFacts::of(task, &known))
+        .collect();
+    let by_arn = described
+        .into_iter()
+        .filter_map(|task| Some((task.task_arn.clone()?, task)))
+        .collect();
+    Ok((facts, by_arn))
+}
+
+impl TaskDefinitions {
+    async fn of(
+        &self,
+        ecs: &Client,
+        invocation: &Invocation,
+        tasks: &[&Task],
+    ) -> HashMap<String, Arc<TaskDefinition>> {
+        let wanted: BTreeSet<&str> = tasks
+            .iter()
+            .filter_map(|task| task.task_definition_arn())
+            .collect();
+        let missing: Vec<&str> = wanted
+            .iter()
+            .copied()
+            .filter(|arn| self.get(arn).is_none())
+            .collect();
+        let calls = missing.iter().map(|arn| async move {
+            let asking = ecs.describe_task_definition().task_definition(*arn).send();
+            invocation.call("DescribeTaskDefinition", asking).await
+        });
+        for (arn, answer) in missing.iter().zip(together(calls).await) {
+            match (answer, self.0.lock()) {
+                (Ok(answer), Ok(mut known)) => {
+                    known.extend(
+                        answer
+                            .task_definition
+                            .map(|definition| (arn.to_string(), Arc::new(definition))),
+                    );
+                }
+                // Without its definition a task counts as one without accelerators and with the default grace.
+                (Err(error), _) => tracing::warn!("cannot read task definition {arn}: {error}"),
+                (Ok(_), Err(_)) => {}
+            }
+        }
+        wanted
+            .into_iter()
+            .filter_map(|arn| Some((arn.to_owned(), self.get(arn)?)))
+            .collect()
+    }
+
+    fn get(&self, arn: &str) -> Option<Arc<TaskDefinition>> {
+        self.0.lock().ok()?.get(arn).cloned()
+    }
+}
+
+impl TaskFacts {
+    fn of(task: &Task, definitions: &HashMap<String, Arc<TaskDefinition>>) -> Option<Self> {
+        let definition_arn = task.task_definition_arn()?;
+        let definition = definitions.get(definition_arn).map(Arc::as_ref);
+        Some(Self {
+            arn: task.task_arn.clone()?,
+            service: tasks::service_of(task).map(str::to_owned),
+            family: family(definition_arn).to_owned(),
+            accelerators: accelerators::of_task(task, definition),
+            stop_timeout: stop_timeout(definition),
+            state: state(task),
+            rerun: rerun(task),
+            container_instance: task.container_instance_arn.clone().unwrap_or_default(),
+        })
+    }
+}
+
+/// `arn:aws:ecs:…:task-definition/family:revision` without the rest.
+fn family(definition_arn: &str) -> &str {
+    let name = definition_arn.rsplit('/').next().unwrap_or(definition_arn);
+    name.split(':').next().unwrap_or(name)
+}
+
+fn stop_timeout(definition: Option<&TaskDefinition>) -> SignedDuration {
+    let containers = definition
+        .map(TaskDefinition::container_definitions)
+        .unwrap_or_default();
+    let timeouts = containers.iter().filter_map(|container| container.stop_timeout);
+    let longest = timeouts
+        .map(|seconds| SignedDuration::from_secs(seconds.into()))
+        .max();
+    longest.unwrap_or_default().max(DEFAULT_STOP_TIMEOUT)
+}
+
+fn state(task: &Task) -> TaskState {
+    let is_over = matches!(task.last_status(), Some("STOPPED" | "DELETED"));
+    if !is_over {
+        let told_to_stop = task.desired_status() == Some("STOPPED");
+        return if told_to_stop {
+            TaskState::Stopping
+        } else {
+            TaskState::Running
+        };
+    }
+    let reason = task.stopped_reason().unwrap_or_default();
+    let cut_short = reason.starts_with(STOP_REASON)
+        || reason.starts_with("Host EC2")
+        || matches!(
+            task.stop_code(),
+            Some(TaskStopCode::SpotInterruption | TaskStopCode::TerminationNotice)
+        );
+    if cut_short {
+        TaskState::CutShort
+    } else {
+        TaskState::Ended
+    }
+}
+
+fn rerun(task: &Task) -> Rerun {
+    let tag = |key: &str| {
+        task.tags()
+            .iter()
+            .find(|tag| tag.key() == Some(key))
+            .and_then(|tag| tag.value())
+    };
+    if tasks::service_of(task).is_some() || tag(RERUN_TAG) != Some("true") {
+        return Rerun::No;
+    }
+    let has_own_interface = task
+        .attachments()
+        .iter()
+        .any(|a| a.r#type() == Some("ElasticNetworkInterface"));
+    if has_own_interface && tag(SECURITY_GROUPS_TAG).is_none() {
+        return Rerun::LacksSecurityGroups;
+    }
+    Rerun::Yes
+}
+
+/// How long Auto Scaling waits for a lifecycle action at the most, heartbeats included: a hundred heartbeats or 48
+/// hours, whichever is sooner.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LifecycleHook.html>
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn lifecycle_limit(
+    autoscaling: &aws_sdk_autoscaling::Client,
+    invocation: &Invocation,
+    action: &LifecycleAction,
+) -> Result<Option<SignedDuration>, CallError> {
+    let asking = autoscaling
+        .describe_lifecycle_hooks()
+        .auto_scaling_group_name(&action.group)
+        .lifecycle_hook_names(&action.hook)
+        .send();
+    let answer = invocation.call("DescribeLifecycleHooks", asking).await?;
+    let hooks = answer.lifecycle_hooks.unwrap_or_default();
+    let hook = hooks
+        .into_iter()
+        .find(|hook| hook.lifecycle_hook_name() == Some(&action.hook));
+    Ok(hook.map(|hook| {
+        let heartbeat = i64::from(hook.heartbeat_timeout.unwrap_or(3600));
+        let global = hook
+            .global_timeout
+            .map_or((heartbeat * 100).min(48 * 3600), i64::from);
+        SignedDuration::from_secs(global)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ecs::types::{Attachment, ContainerDefinition, Tag};
+
+    use super::*;
+
+    #[test]
+    fn the_longest_grace_of_the_containers_counts_and_thirty_seconds_at_least() {
+        let container = |seconds| ContainerDefinition::builder().set_stop_timeout(seconds).build();
+        let of = |timeouts: &[Option<i32>]| {
+            let containers = timeouts.iter().map(|seconds| container(*seconds)).collect();
+            let definition = TaskDefinition::builder()
+                .set_container_definitions(Some(containers))
+                .build();
+            stop_timeout(Some(&definition)).as_secs()
+        };
+        assert_eq!(of(&[None]), 30);
+        assert_eq!(of(&[Some(2)]), 30);
+        assert_eq!(of(&[Some(2), Some(90), None]), 90);
+        assert_eq!(stop_timeout(None).as_secs(), 30);
+    }
+
+    #[test]
+    fn a_task_that_ended_by_itself_is_told_from_one_that_was_cut_short() {
+        let stopped = |reason: &str, code: TaskStopCode| {
+            Task::builder()
+                .last_status("STOPPED")
+                .desired_status("STOPPED")
+                .stopped_reason(reason)
+                .stop_code(code)
+                .build()
+        };
+        let table = [
+            (
+                Task::builder()
+                    .last_status("RUNNING")
+                    .desired_status("RUNNING")
+                    .build(),
+                TaskState::Running,
+            ),
+            (
+                Task::builder()
+                    .last_status("PENDING")
+                    .desired_status("RUNNING")
+                    .build(),
+                TaskState::Running,
+            ),
+            (
+                Task::builder()
+                    .last_status("RUNNING")
+                    .desired_status("STOPPED")
+                    .build(),
+                TaskState::Stopping,
+            ),
+            (
+                stopped(
+                    "Essential container in task exited",
+                    TaskStopCode::EssentialContainerExited,
+                ),
+                TaskState::Ended,
+            ),
+            (
+                stopped("an operator's reason", TaskStopCode::UserInitiated),
+                TaskState::Ended,
+            ),
+            (
+                stopped("spot-handoff: i-1 goes away", TaskStopCode::UserInitiated),
+                TaskState::CutShort,
+            ),
+            (
+                stopped(
+                    "Host EC2 (instance i-1) terminated.",
+                    TaskStopCode::TerminationNotice,
+                ),
+                TaskState::CutShort,
+            ),
+        ];
+        for (task, expected) in table {
+            assert_eq!(state(&task), expected, "{:?}", task.stopped_reason());
+        }
+    }
+
+    #[test]
+    fn only_a_tagged_standalone_task_is_run_again() {
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let tagged = || Task::builder().group("family:job").tags(tag(RERUN_TAG, "true"));
+        let interface = Attachment::builder().r#type("ElasticNetworkInterface").build();
+        assert_eq!(rerun(&Task::builder().group("family:job").build()), Rerun::No);
+        assert_eq!(rerun(&tagged().build()), Rerun::Yes);
+        assert_eq!(rerun(&tagged().group("service:web").build()), Rerun::No);
+        assert_eq!(
+            rerun(&tagged().attachments(interface.clone()).build()),
+            Rerun::LacksSecurityGroups
+        );
+        let named = tagged()
+            .attachments(interface)
+            .tags(tag(SECURITY_GROUPS_TAG, "sg-1"));
+        assert_eq!(rerun(&named.build()), Rerun::Yes);
+    }
+}

@@ -1,0 +1,416 @@
+//! The story of one batch: read who is where, drain at once, and meanwhile read the tasks and care for them.
+
+use std::collections::HashMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_ecs::types::Task;
+use jiff::{SignedDuration, Timestamp};
+use spot_handoff::aws::{CallCounter, RetryBusyGroups};
+use spot_handoff::config::{ConfigError, Env};
+use spot_handoff::container_instances::{self, ContainerInstance, ContainerInstances};
+use spot_handoff::groups::{self, Groups};
+use spot_handoff::invocation::Invocation;
+use spot_handoff::lambda::Function;
+use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step, Then};
+use spot_handoff::plan::Results;
+use spot_handoff::report::Report;
+use spot_handoff::tasks::Looking;
+
+use crate::config::Config;
+use crate::effects::{self, Clients};
+use crate::facts::{self, TaskDefinitions, TaskFacts, Tasks};
+use crate::plan::drain::Replacement;
+use crate::plan::{self, Action, Plan, Queue, Skip, await_tasks, standalone_tasks};
+
+/// How long a lifecycle action is waited for where its hook cannot be read: the shortest default of a hook.
+const UNKNOWN_HOOK_LIMIT: SignedDuration = SignedDuration::from_hours(1);
+/// How soon to look again for a replacement that has not registered.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// The function, with what it keeps between invocations.
+pub struct DrainTasks {
+    config: Config,
+    clients: Clients,
+    definitions: TaskDefinitions,
+}
+
+impl Function for DrainTasks {
+    const NAME: &'static str = "drain-tasks";
+
+    fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
+        let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
+            .interceptor(counter.clone())
+            .retry_classifier(RetryBusyGroups)
+            .build();
+        let ecs = aws_sdk_ecs::config::Builder::from(sdk)
+            .interceptor(counter.clone())
+            .build();
+        let sqs = aws_sdk_sqs::config::Builder::from(sdk)
+            .interceptor(counter)
+            .build();
+        Ok(Self {
+            config: Config::read(env)?,
+            clients: Clients {
+                autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
+                ecs: aws_sdk_ecs::Client::from_conf(ecs),
+                sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            },
+            definitions: TaskDefinitions::default(),
+        })
+    }
+
+    async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
+        let (groups, found) = tokio::join!(
+            self.groups(notices, invocation),
+            self.container_instances(notices, invocation)
+        );
+        let now = invocation.clock.now();
+        let drains: Vec<Plan> = notices
+            .iter()
+            .map(|notice| {
+                plan::drain::plan(
+                    notice,
+                    &groups.of_instance(&notice.instance),
+                    &found,
+                    &self.config,
+                    now,
+                )
+            })
+            .collect();
+        let all: Vec<&Notice> = notices.iter().collect();
+        let none = HashMap::new();
+        let (drained, (cares, cared)) = tokio::join!(
+            self.carry_out(&all, &drains, &none, invocation),
+            self.care_for_tasks(notices, &groups, &found, invocation),
+        );
+        let results: Results<Action> = drained.into_iter().chain(cared).collect();
+        let plans = drains
+            .into_iter()
+            .zip(cares)
+            .map(|(drain, care)| plan::merge(drain, care));
+        notices
+            .iter()
+            .zip(plans)
+            .map(|(notice, plan)| invocation.report(notice, &plan, &results))
+            .collect()
+    }
+}
+
+impl DrainTasks {
+    /// Groups matter only for their scope, and follow-ups have that decided.
+    async fn groups(&self, notices: &[Notice], invocation: &Invocation) -> Groups {
+        let is_follow_up = |notice: &&Notice| matches!(notice.signal, Signal::FollowUp(_));
+        let ids: Vec<InstanceId> = notices
+            .iter()
+            .filter(|n| !is_follow_up(n))
+            .map(|notice| notice.instance.clone())
+            .collect();
+        groups::read(&self.clients.autoscaling, invocation, &ids, &[]).await
+    }
+
+    /// The container instances of the instances, and of the replacements that some of them wait for.
+    async fn container_instances(&self, notices: &[Notice], invocation: &Invocation) -> ContainerInstances {
+        let mut ids: Vec<InstanceId> = vec![];
+        for notice in notices {
+            match &notice.signal {
+                // These name their container instance themselves.
+                Signal::FollowUp(FollowUp {
+                    step: Step::StopTasks { .. },
+                    ..
+                }) => {}
+                Signal::FollowUp(FollowUp {
+                    step: Step::MoveWork { replacement, .. },
+                    ..
+                }) => {
+                    ids.push(notice.instance.clone());
+                    ids.extend(replacement.clone());
+                }
+                _ => ids.push(notice.instance.clone()),
+            }
+        }
+        container_instances::find(
+            &self.clients.ecs,
+            invocation,
+            self.config.clusters.as_deref(),
+            &ids,
+        )
+        .await
+    }
+
+    /// Plans for the tasks of every notice, carried out.
+    async fn care_for_tasks(
+        &self,
+        notices: &[Notice],
+        groups: &Groups,
+        found: &ContainerInstances,
+        invocation: &Invocation,
+    ) -> (Vec<Plan>, Results<Action>) {
+        let ours: Vec<bool> = notices
+            .iter()
+            .map(|notice| plan::may_act(notice, &groups.of_instance(&notice.instance), &self.config).is_ok())
+            .collect();
+        let on_ours = |looking: Looking| -> Vec<&ContainerInstance> {
+            let chosen = notices
+                .iter()
+                .zip(&ours)
+                .filter(|(notice, ours)| **ours && looking_for(notice) == Some(looking));
+            chosen
+                .flat_map(|(notice, _)| found.of_instance(&notice.instance))
+                .collect()
+        };
+        let (ecs, definitions) = (&self.clients.ecs, &self.definitions);
+        let (for_running, for_all) = (on_ours(Looking::ForRunning), on_ours(Looking::ForAllNotGone));
+        let (running, not_gone, limits, named) = tokio::join!(
+            facts::tasks_on(ecs, invocation, definitions, &for_running, Looking::ForRunning),
+            facts::tasks_on(ecs, invocation, definitions, &for_all, Looking::ForAllNotGone),
+            self.lifecycle_limits(notices, invocation),
+            self.named_tasks(notices, invocation),
+        );
+        let now = invocation.clock.now();
+        let mut plans = vec![];
+        for ((notice, ours), (limit, named)) in notices.iter().zip(ours).zip(limits.iter().zip(&named)) {
+            plans.push(match &notice.signal {
+                _ if !ours => Plan::default(),
+                Signal::FollowUp(FollowUp {
+                    step: Step::StopTasks { .. },
+                    ..
+                }) => self.for_named(notice, named, now),
+                Signal::TerminateLifecycleAction(action) => {
+                    self.for_lifecycle_action(notice, action, *limit, found, &not_gone, now)
+                }
+                Signal::FollowUp(follow_up) => {
+                    self.for_follow_up(notice, follow_up, found, &running, &not_gone, now)
+                }
+                _ => self.for_deadline(notice, found, &running, now),
+            });
+        }
+        let mut described: HashMap<String, Task> = running.described;
+        described.extend(not_gone.described);
+        for (_, tasks) in named.into_iter().flatten().flatten() {
+            described.extend(tasks);
+        }
+        let all: Vec<&Notice> = notices.iter().collect();
+        let results = self.carry_out(&all, &plans, &described, invocation).await;
+        (plans, results)
+    }
+
+    /// The instance goes at a known moment.
+    fn for_deadline(
+        &self,
+        notice: &Notice,
+        found: &ContainerInstances,
+        tasks: &Tasks,
+        now: Timestamp,
+    ) -> Plan {
+        let deadline = notice.deadline().unwrap_or(now);
+        let mut plan = Plan::default();
+        for container_instance in found.of_instance(&notice.instance) {
+            match tasks.on.get(&container_instance.arn) {
+                Some(Ok(tasks)) => {
+                    let policy = self.config.standalone_tasks;
+                    let more =
+                        standalone_tasks::plan(notice, deadline, container_instance, tasks, policy, now);
+                    plan = plan::merge(plan, more);
+                }
+                Some(Err(error)) => plan.problems.push(error.to_string()),
+                None => {}
+            }
+        }
+        plan
+    }
+
+    /// The moment of these tasks has come.
+    fn for_named(&self, notice: &Notice, named: &Option<NamedTasks>, now: Timestamp) -> Plan {
+        let Signal::FollowUp(FollowUp {
+            step:
+                Step::StopTasks {
+                    cluster,
+                    container_instance,
+                    tasks,
+                },
+            ..
+        }) = &notice.signal
+        else {
+            return Plan::default();
+        };
+        match named {
+            Some(Ok((facts, _))) => {
+                let container_instance = ContainerInstance {
+                    arn: container_instance.clone(),
+                    cluster: cluster.clone(),
+                    instance: notice.instance.clone(),
+                    status: container_instances::Status::Draining,
+                    tasks: 0,
+                };
+                let deadline = notice.deadline().unwrap_or(now);
+                standalone_tasks::plan_for_named(notice, deadline, &container_instance, tasks, facts, now)
+            }
+            Some(Err(error)) => Plan {
+                problems: vec![error.to_string()],
+                ..Plan::default()
+            },
+            None => Plan::default(),
+        }
+    }
+
+    /// Auto Scaling waits in a hook.
+    fn for_lifecycle_action(
+        &self,
+        notice: &Notice,
+        action: &LifecycleAction,
+        limit: Option<SignedDuration>,
+        found: &ContainerInstances,
+        tasks: &Tasks,
+        now: Timestamp,
+    ) -> Plan {
+        if !self.config.lifecycle_hooks.include(&action.hook) {
+            return Plan::nothing(
+                &action.group,
+                Skip::ForeignHook {
+                    hook: action.hook.clone(),
+                },
+            );
+        }
+        let limit = notice
+            .time
+            .saturating_add(limit.unwrap_or(UNKNOWN_HOOK_LIMIT))
+            .unwrap_or(notice.time);
+        let then = Then::CompleteLifecycleAction(action.clone());
+        self.wait(notice, &then, limit, found, tasks, now)
+    }
+
+    fn for_follow_up(
+        &self,
+        notice: &Notice,
+        follow_up: &FollowUp,
+        found: &ContainerInstances,
+        running: &Tasks,
+        not_gone: &Tasks,
+        now: Timestamp,
+    ) -> Plan {
+        let limit = follow_up.deadline.unwrap_or(now);
+        match (&follow_up.step, follow_up.cause) {
+            (Step::MoveWork { .. }, Cause::Interruption) => self.for_deadline(notice, found, running, now),
+            (Step::MoveWork { group, .. }, _) => match plan::drain::replacement_of(notice, found, now) {
+                Replacement::NotNeeded | Replacement::Ready => {
+                    let then = Then::Retire { group: group.clone() };
+                    self.wait(notice, &then, limit, found, not_gone, now)
+                }
+                Replacement::Awaited(replacement) => {
+                    let mut plan =
+                        Plan::nothing(&notice.instance, Skip::WaitsForRegistration { replacement });
+                    plan.actions.push(Action::Send {
+                        to: Queue::Own,
+                        instance: notice.instance.clone(),
+                        at: now.saturating_add(LOOK_AGAIN).unwrap_or(now),
+                        follow_up: follow_up.clone(),
+                    });
+                    plan
+                }
+                Replacement::Late(replacement) => {
+                    Plan::nothing(&notice.instance, Skip::NeverRegistered { replacement })
+                }
+            },
+            (Step::AwaitTasks { then }, _) => self.wait(notice, then, limit, found, not_gone, now),
+            (Step::StopTasks { .. } | Step::AwaitReplacement { .. } | Step::Retire { .. }, _) => {
+                Plan::default()
+            }
+        }
+    }
+
+    fn wait(
+        &self,
+        notice: &Notice,
+        then: &Then,
+        limit: Timestamp,
+        found: &ContainerInstances,
+        tasks: &Tasks,
+        now: Timestamp,
+    ) -> Plan {
+        let tasks_on = |container_instance: &ContainerInstance| match tasks.on.get(&container_instance.arn) {
+            Some(Ok(tasks)) => Ok(tasks.clone()),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Ok(vec![]),
+        };
+        await_tasks::plan(
+            notice,
+            then,
+            limit,
+            found,
+            tasks_on,
+            self.config.standalone_tasks,
+            now,
+        )
+    }
+
+    /// How long the hook of each notice waits, where it has one that is ours.
+    async fn lifecycle_limits(
+        &self,
+        notices: &[Notice],
+        invocation: &Invocation,
+    ) -> Vec<Option<SignedDuration>> {
+        let calls = notices.iter().map(|notice| async move {
+            let Signal::TerminateLifecycleAction(action) = &notice.signal else {
+                return None;
+            };
+            if !self.config.lifecycle_hooks.include(&action.hook) {
+                return None;
+            }
+            match facts::lifecycle_limit(&self.clients.autoscaling, invocation, action).await {
+                Ok(limit) => limit,
+                Err(error) => {
+                    tracing::warn!("cannot read lifecycle hook {}: {error}", action.hook);
+                    None
+                }
+            }
+        });
+        spot_handoff::invocation::together(calls).await
+    }
+
+    /// The tasks that stop messages name.
+    async fn named_tasks(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Option<NamedTasks>> {
+        let calls = notices.iter().map(|notice| async move {
+            let Signal::FollowUp(FollowUp {
+                step: Step::StopTasks { cluster, tasks, .. },
+                ..
+            }) = &notice.signal
+            else {
+                return None;
+            };
+            Some(facts::tasks_named(&self.clients.ecs, invocation, &self.definitions, cluster, tasks).await)
+        });
+        spot_handoff::invocation::together(calls).await
+    }
+
+    async fn carry_out(
+        &self,
+        notices: &[&Notice],
+        plans: &[Plan],
+        described: &HashMap<String, Task>,
+        invocation: &Invocation,
+    ) -> Results<Action> {
+        if invocation.dry_run {
+            return Results::new();
+        }
+        effects::carry_out(&self.clients, &self.config, invocation, notices, plans, described).await
+    }
+}
+
+/// Tasks read by name, and as ECS describes them.
+type NamedTasks = Result<(Vec<TaskFacts>, HashMap<String, Task>), spot_handoff::aws::CallError>;
+
+/// Which tasks of the instance the notice is about: those that run, or all that are not gone; `None` for none.
+fn looking_for(notice: &Notice) -> Option<Looking> {
+    match &notice.signal {
+        Signal::InterruptionWarning { .. }
+        | Signal::StateChange { .. }
+        | Signal::ScheduledRetirement { .. } => Some(Looking::ForRunning),
+        Signal::TerminateLifecycleAction(_) => Some(Looking::ForAllNotGone),
+        Signal::FollowUp(follow_up) => match (&follow_up.step, follow_up.cause) {
+            (Step::MoveWork { .. }, Cause::Interruption) => Some(Looking::ForRunning),
+            (Step::MoveWork { .. } | Step::AwaitTasks { .. }, _) => Some(Looking::ForAllNotGone),
+            (Step::StopTasks { .. } | Step::AwaitReplacement { .. } | Step::Retire { .. }, _) => None,
+        },
+        Signal::RebalanceRecommendation => None,
+    }
+}

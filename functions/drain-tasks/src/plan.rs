@@ -1,0 +1,368 @@
+//! What to drain and what becomes of the tasks: pure functions from facts to plans.
+//!
+//! Two plans are made for a notice and carried out side by side: [`drain`] for the container instance, which must not
+//! wait for anything, and one for its tasks: [`standalone_tasks`] where the instance goes at a known moment,
+//! [`await_tasks`] where somebody waits for the tasks to be gone.
+
+pub mod await_tasks;
+pub mod drain;
+pub mod standalone_tasks;
+
+use std::fmt;
+
+use jiff::Timestamp;
+use spot_handoff::groups::{GroupOf, OutOfScope};
+use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step};
+use spot_handoff::plan as shared_plan;
+use spot_handoff::report::TaskLine;
+
+use crate::config::Config;
+use crate::facts::{RERUN_TAG, SECURITY_GROUPS_TAG, TaskFacts};
+
+/// A plan of this function.
+pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
+
+/// What this function can do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Set a container instance to DRAINING.
+    Drain {
+        /// Its cluster.
+        cluster: String,
+        /// Its ARN.
+        container_instance: String,
+    },
+    /// Stop a standalone task.
+    StopTask {
+        /// Its cluster.
+        cluster: String,
+        /// Its ARN.
+        task: String,
+        /// What ECS shows as the reason.
+        reason: String,
+        /// Whether it holds an accelerator; those are stopped first.
+        holds_accelerator: bool,
+    },
+    /// Run a task again that had to be stopped.
+    RunAgain {
+        /// Its cluster.
+        cluster: String,
+        /// ARN of the stopped task.
+        task: String,
+    },
+    /// Tell Auto Scaling that the lifecycle action still goes on.
+    Heartbeat(LifecycleAction),
+    /// Let Auto Scaling go on with the termination.
+    Complete(LifecycleAction),
+    /// Come back later, or ask another function for the next step.
+    Send {
+        /// Whose queue.
+        to: Queue,
+        /// The instance it is about.
+        instance: InstanceId,
+        /// When it shall arrive.
+        at: Timestamp,
+        /// The message.
+        follow_up: FollowUp,
+    },
+}
+
+/// A queue that follow-ups are sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Queue {
+    /// This function's own.
+    Own,
+    /// That of replace-capacity.
+    ReplaceCapacity,
+}
+
+impl shared_plan::Action for Action {
+    fn describe(&self) -> (&'static str, String, String) {
+        match self {
+            Self::Drain {
+                container_instance, ..
+            } => (
+                "drain-container-instance",
+                container_instance.clone(),
+                String::new(),
+            ),
+            Self::StopTask { task, reason, .. } => ("stop-task", task.clone(), reason.clone()),
+            Self::RunAgain { task, .. } => ("run-task-again", task.clone(), String::new()),
+            Self::Heartbeat(action) => (
+                "record-heartbeat",
+                action.group.clone(),
+                format!("hook {}", action.hook),
+            ),
+            Self::Complete(action) => (
+                "complete-lifecycle-action",
+                action.group.clone(),
+                format!("hook {}, CONTINUE", action.hook),
+            ),
+            Self::Send {
+                instance,
+                at,
+                follow_up,
+                ..
+            } => {
+                let at = at.strftime("%H:%M:%S").to_string();
+                match &follow_up.step {
+                    Step::StopTasks { tasks, .. } => {
+                        let ids: Vec<_> = tasks.iter().map(|task| short_id(task)).collect();
+                        (
+                            "stop-tasks-later",
+                            instance.to_string(),
+                            format!("at {at}: {}", ids.join(", ")),
+                        )
+                    }
+                    Step::AwaitTasks { .. } => {
+                        ("await-tasks", instance.to_string(), format!("look again at {at}"))
+                    }
+                    Step::MoveWork { .. } => (
+                        "await-registration",
+                        instance.to_string(),
+                        format!("look again at {at}"),
+                    ),
+                    Step::Retire { group } => {
+                        ("ask-to-retire", instance.to_string(), format!("group {group}"))
+                    }
+                    Step::AwaitReplacement { group } => (
+                        "await-replacement",
+                        instance.to_string(),
+                        format!("group {group}"),
+                    ),
+                }
+            }
+        }
+    }
+}
+
+/// Why something is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// The instance is not ours to act on.
+    OutOfScope(OutOfScope),
+    /// A rebalance recommendation: the replacement comes first.
+    WaitsForReplacement,
+    /// The replacement has not registered in the cluster yet.
+    WaitsForRegistration {
+        /// The replacement.
+        replacement: InstanceId,
+    },
+    /// The replacement did not register in time.
+    NeverRegistered {
+        /// The replacement.
+        replacement: InstanceId,
+    },
+    /// The step belongs to another function.
+    NotForThisFunction,
+    /// The instance is in no cluster.
+    InNoCluster,
+    /// It drains already.
+    AlreadyDraining,
+    /// It is registering or deregistering.
+    NotActive,
+    /// The hook waits for somebody else.
+    ForeignHook {
+        /// The hook.
+        hook: String,
+    },
+    /// The task ended by itself before its late stop.
+    EndedByItself,
+    /// The task has been stopped before.
+    AlreadyStopped,
+    /// The task is being stopped already.
+    AlreadyStopping,
+    /// ECS does not know the task any more.
+    TaskForgotten,
+    /// The task is not where the message says.
+    NotOnInstance,
+    /// `StandaloneTasks=leave`.
+    LeftByPolicy,
+    /// The instance goes so late that no delayed message reaches that far.
+    DeadlineFarAway,
+    /// Tasks were still there when the time for waiting was over.
+    TasksDidNotMove {
+        /// How many.
+        tasks: usize,
+    },
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfScope(why) => why.fmt(f),
+            Self::WaitsForReplacement => write!(f, "its tasks stay until a replacement is in service"),
+            Self::WaitsForRegistration { replacement } => {
+                write!(
+                    f,
+                    "its tasks stay until replacement {replacement} is ACTIVE in the cluster"
+                )
+            }
+            Self::NeverRegistered { replacement } => write!(
+                f,
+                "replacement {replacement} did not become ACTIVE in the cluster in time, so the tasks stay where they \
+                 are; look at the ECS agent on it"
+            ),
+            Self::NotForThisFunction => write!(f, "this step belongs to another function"),
+            Self::InNoCluster => write!(f, "not in any ECS cluster: nothing to drain"),
+            Self::AlreadyDraining => write!(f, "already DRAINING"),
+            Self::NotActive => write!(
+                f,
+                "neither ACTIVE nor DRAINING: only ACTIVE container instances can be drained"
+            ),
+            Self::ForeignHook { hook } => write!(
+                f,
+                "lifecycle hook {hook} waits for somebody else; name it in LifecycleHooks if it waits for spot-handoff"
+            ),
+            Self::EndedByItself => write!(f, "ended by itself before it had to be stopped"),
+            Self::AlreadyStopped => write!(f, "already stopped"),
+            Self::AlreadyStopping => write!(f, "is stopping already"),
+            Self::TaskForgotten => write!(f, "ECS does not know the task any more"),
+            Self::NotOnInstance => write!(f, "the task is not a standalone task of this instance"),
+            Self::LeftByPolicy => write!(f, "StandaloneTasks is `leave`: it runs until the instance goes"),
+            Self::DeadlineFarAway => {
+                write!(
+                    f,
+                    "the instance goes only later; the task is stopped when EC2 reports that it is stopping"
+                )
+            }
+            Self::TasksDidNotMove { tasks } => write!(
+                f,
+                "{tasks} tasks are still on it and the time for waiting is over; look at the events of their services"
+            ),
+        }
+    }
+}
+
+/// A setting that will hurt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// A container wants more grace than the notice leaves.
+    GraceLongerThanNotice {
+        /// The task definition's family.
+        family: String,
+        /// Its longest `stopTimeout` in seconds.
+        seconds: i64,
+    },
+    /// A task asks to be run again, but its security groups are not known.
+    RerunLacksSecurityGroups {
+        /// The task definition's family.
+        family: String,
+    },
+    /// The lifecycle action ends although tasks are still there.
+    LimitReached {
+        /// The hook.
+        hook: String,
+        /// How many tasks.
+        tasks: usize,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GraceLongerThanNotice { family, seconds } => write!(
+                f,
+                "{family}: stopTimeout is {seconds} s, more than the notice leaves; its containers will be killed before \
+                 that: set stopTimeout to 90 or less"
+            ),
+            Self::RerunLacksSecurityGroups { family } => write!(
+                f,
+                "{family}: tagged {RERUN_TAG} but not run again, since ECS does not tell the security groups of its \
+                 network interface: name them in the tag {SECURITY_GROUPS_TAG}"
+            ),
+            Self::LimitReached { hook, tasks } => write!(
+                f,
+                "the limit of lifecycle hook {hook} is reached with {tasks} tasks still on the instance: the \
+                 termination goes on"
+            ),
+        }
+    }
+}
+
+/// Whether this function may act on the notice at all.
+///
+/// # Errors
+/// Where it may not, or cannot know: the plan that says why.
+pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<(), Box<Plan>> {
+    let nothing = |skip| Err(Box::new(Plan::nothing(&notice.instance, skip)));
+    match &notice.signal {
+        Signal::RebalanceRecommendation => return nothing(Skip::WaitsForReplacement),
+        Signal::FollowUp(FollowUp {
+            step: Step::AwaitReplacement { .. } | Step::Retire { .. },
+            ..
+        }) => {
+            return nothing(Skip::NotForThisFunction);
+        }
+        // Whoever sent the follow-up had decided that the instance is ours; it may be in no group any more.
+        Signal::FollowUp(_) => return Ok(()),
+        Signal::InterruptionWarning { .. }
+        | Signal::TerminateLifecycleAction(_)
+        | Signal::StateChange { .. }
+        | Signal::ScheduledRetirement { .. } => {}
+    }
+    let group = match group {
+        GroupOf::Unknown(error) => {
+            return Err(Box::new(Plan {
+                problems: vec![error.to_string()],
+                ..Plan::default()
+            }));
+        }
+        GroupOf::None => None,
+        GroupOf::Some { group, .. } => Some(*group),
+    };
+    config
+        .scope
+        .admits(group)
+        .or_else(|why| nothing(Skip::OutOfScope(why)))
+}
+
+/// Why the instance goes, as the reason of a stopped task says it.
+fn cause(notice: &Notice) -> Cause {
+    match &notice.signal {
+        Signal::FollowUp(follow_up) => follow_up.cause,
+        Signal::InterruptionWarning { .. } | Signal::StateChange { .. } => Cause::Interruption,
+        Signal::RebalanceRecommendation => Cause::Rebalance,
+        Signal::ScheduledRetirement { .. } => Cause::Retirement,
+        Signal::TerminateLifecycleAction(_) => Cause::Termination,
+    }
+}
+
+/// The line of the report about a task.
+fn task_line(task: &TaskFacts, plan: impl fmt::Display) -> TaskLine {
+    TaskLine {
+        task: task.arn.clone(),
+        kind: if task.service.is_some() {
+            "service"
+        } else {
+            "standalone"
+        }
+        .to_owned(),
+        name: task.service.clone().unwrap_or_else(|| task.family.clone()),
+        accelerators: task.accelerators.iter().map(ToString::to_string).collect(),
+        plan: plan.to_string(),
+    }
+}
+
+/// The last part of an ARN.
+fn short_id(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+/// Adds the plan for the tasks to the plan for their container instance.
+pub fn merge(mut drain: Plan, tasks: Plan) -> Plan {
+    drain.actions.extend(tasks.actions);
+    for skipped in tasks.skipped {
+        if !drain.skipped.contains(&skipped) {
+            drain.skipped.push(skipped);
+        }
+    }
+    drain.warnings.extend(tasks.warnings);
+    drain.problems.extend(tasks.problems);
+    drain.problems.dedup();
+    drain.tasks.extend(tasks.tasks);
+    drain
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! When standalone tasks are stopped: draining leaves them alone, and the end of the instance would kill them unwarned.
+//!
+//! With `StandaloneTasks=stop-late` a task runs as long as its containers can still end in order, so that an inference
+//! job that is nearly done gets done. The moment is brought up by a delayed message; nothing sleeps.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use spot_handoff::SAVED_TASK;
+use spot_handoff::container_instances::ContainerInstance;
+use spot_handoff::follow_ups::LONGEST_DELAY;
+use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Step};
+
+use super::{Action, Plan, Queue, Skip, Warning, cause, short_id, task_line};
+use crate::config::StandaloneTasks;
+use crate::facts::{Rerun, STOP_REASON, TaskFacts, TaskState};
+
+/// Time for the delayed message to arrive, the function to start cold, and ECS to reach its agent on the instance.
+const MARGIN: SignedDuration = SignedDuration::from_secs(10);
+/// More of it for a task that holds an accelerator: to write its checkpoint and to release the device.
+const ACCELERATOR_MARGIN: SignedDuration = SignedDuration::from_secs(20);
+/// How soon to look whether a stopped task is gone, so that it can be run again.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// A task that is still stopping so long after the instance has gone went down with it.
+const GONE_AFTER: SignedDuration = SignedDuration::from_secs(15);
+
+/// The latest moment at which a task can be stopped so that its containers end in order before `deadline`.
+///
+/// ```text
+/// deadline - the longest stopTimeout of its containers - a margin, the longer one for a task with accelerators
+/// ```
+pub fn latest_safe_stop(deadline: Timestamp, task: &TaskFacts) -> Timestamp {
+    let margin = if task.accelerators.is_empty() {
+        MARGIN
+    } else {
+        ACCELERATOR_MARGIN
+    };
+    deadline
+        .saturating_sub(task.stop_timeout + margin)
+        .unwrap_or(deadline)
+}
+
+/// What becomes of the tasks of an instance that goes at `deadline`.
+pub fn plan(
+    notice: &Notice,
+    deadline: Timestamp,
+    container_instance: &ContainerInstance,
+    tasks: &[TaskFacts],
+    policy: StandaloneTasks,
+    now: Timestamp,
+) -> Plan {
+    let mut plan = Plan::default();
+    let mut stops = Stops {
+        notice,
+        container_instance,
+        later: BTreeMap::new(),
+    };
+    for task in in_order(tasks) {
+        if task.service.is_some() {
+            plan.tasks.push(task_line(task, "left to ECS, which replaces it"));
+            continue;
+        }
+        warn(&mut plan, task);
+        let at = latest_safe_stop(deadline, task);
+        let too_far = at.duration_since(now).unsigned_abs() > LONGEST_DELAY && at > now;
+        match policy {
+            StandaloneTasks::Leave => {
+                plan.tasks.push(task_line(task, "left running"));
+                plan.skip(&task.arn, Skip::LeftByPolicy);
+            }
+            StandaloneTasks::StopLate if too_far => {
+                plan.tasks.push(task_line(task, "left running for now"));
+                plan.skip(&task.arn, Skip::DeadlineFarAway);
+            }
+            StandaloneTasks::StopLate if at > now => {
+                let seconds = at.duration_since(notice.time).as_secs();
+                plan.tasks.push(task_line(task, format!("stop at T+{seconds} s")));
+                stops.later.entry(at).or_default().push(task.arn.clone());
+            }
+            StandaloneTasks::StopLate | StandaloneTasks::StopNow => {
+                plan.tasks.push(task_line(task, "stop now"));
+                stops.now(&mut plan, task, now);
+            }
+        }
+    }
+    stops.add_later(&mut plan, deadline);
+    plan
+}
+
+/// What becomes of tasks whose moment has come: stopped, or found to be over; run again once they are gone.
+pub fn plan_for_named(
+    notice: &Notice,
+    deadline: Timestamp,
+    container_instance: &ContainerInstance,
+    named: &[String],
+    tasks: &[TaskFacts],
+    now: Timestamp,
+) -> Plan {
+    let mut plan = Plan::default();
+    let stops = Stops {
+        notice,
+        container_instance,
+        later: BTreeMap::new(),
+    };
+    for arn in named
+        .iter()
+        .filter(|arn| !tasks.iter().any(|task| task.arn == **arn))
+    {
+        plan.skip(arn, Skip::TaskForgotten);
+    }
+    for task in in_order(tasks) {
+        if task.service.is_some() || task.container_instance != container_instance.arn {
+            plan.skip(&task.arn, Skip::NotOnInstance);
+            continue;
+        }
+        let wants_rerun = task.rerun == Rerun::Yes;
+        let went_down = now >= deadline.saturating_add(GONE_AFTER).unwrap_or(deadline);
+        match task.state {
+            TaskState::Running => {
+                plan.tasks.push(task_line(task, "stop now"));
+                stops.now(&mut plan, task, now);
+            }
+            TaskState::Ended => {
+                plan.tasks.push(task_line(task, SAVED_TASK));
+                plan.skip(&task.arn, Skip::EndedByItself);
+            }
+            TaskState::CutShort | TaskState::Stopping if wants_rerun && is_over(task.state, went_down) => {
+                plan.tasks.push(task_line(task, "run again"));
+                plan.actions.push(stops.run_again(task));
+            }
+            TaskState::Stopping if wants_rerun => {
+                plan.tasks.push(task_line(task, "run again when it has stopped"));
+                plan.actions.push(stops.look_again(task, deadline, now));
+            }
+            TaskState::Stopping => plan.skip(&task.arn, Skip::AlreadyStopping),
+            TaskState::CutShort => plan.skip(&task.arn, Skip::AlreadyStopped),
+        }
+    }
+    plan
+}
+
+fn is_over(state: TaskState, went_down_with_instance: bool) -> bool {
+    state == TaskState::CutShort || went_down_with_instance
+}
+
+/// Stops `task` now, as part of a plan that waits for it.
+pub fn stop_now(
+    plan: &mut Plan,
+    notice: &Notice,
+    container_instance: &ContainerInstance,
+    task: &TaskFacts,
+    now: Timestamp,
+) {
+    Stops {
+        notice,
+        container_instance,
+        later: BTreeMap::new(),
+    }
+    .now(plan, task, now);
+}
+
+/// Tasks with accelerators first: their devices are the scarcest thing on the instance.
+fn in_order(tasks: &[TaskFacts]) -> Vec<&TaskFacts> {
+    let mut tasks: Vec<&TaskFacts> = tasks.iter().collect();
+    tasks.sort_by_key(|task| (task.accelerators.is_empty(), &task.arn));
+    tasks
+}
+
+fn warn(plan: &mut Plan, task: &TaskFacts) {
+    if task.rerun == Rerun::LacksSecurityGroups {
+        plan.warnings.push(Warning::RerunLacksSecurityGroups {
+            family: task.family.clone(),
+        });
+    }
+    if task.stop_timeout + MARGIN > NOTICE {
+        let seconds = task.stop_timeout.as_secs();
+        plan.warnings.push(Warning::GraceLongerThanNotice {
+            family: task.family.clone(),
+            seconds,
+        });
+    }
+}
+
+/// The stops of one container instance.
+struct Stops<'a> {
+    notice: &'a Notice,
+    container_instance: &'a ContainerInstance,
+    later: BTreeMap<Timestamp, Vec<String>>,
+}
+
+impl Stops<'_> {
+    fn now(&self, plan: &mut Plan, task: &TaskFacts, now: Timestamp) {
+        plan.actions.push(Action::StopTask {
+            cluster: self.container_instance.cluster.clone(),
+            task: task.arn.clone(),
+            reason: self.reason(),
+            holds_accelerator: !task.accelerators.is_empty(),
+        });
+        if task.rerun == Rerun::Yes {
+            let deadline = self.notice.deadline().unwrap_or(now);
+            plan.actions.push(self.look_again(task, deadline, now));
+        }
+    }
+
+    fn reason(&self) -> String {
+        let why = match cause(self.notice) {
+            Cause::Interruption => "is interrupted",
+            Cause::Rebalance => "is at risk and has been replaced",
+            Cause::Retirement => "is retired by AWS",
+            Cause::Termination => "is terminated by Auto Scaling",
+        };
+        format!(
+            "{STOP_REASON}{} {why}, notice of {}",
+            self.notice.instance, self.notice.time
+        )
+    }
+
+    fn run_again(&self, task: &TaskFacts) -> Action {
+        Action::RunAgain {
+            cluster: self.container_instance.cluster.clone(),
+            task: task.arn.clone(),
+        }
+    }
+
+    fn look_again(&self, task: &TaskFacts, deadline: Timestamp, now: Timestamp) -> Action {
+        let at = now.saturating_add(LOOK_AGAIN).unwrap_or(now);
+        self.send(at, deadline, vec![task.arn.clone()])
+    }
+
+    fn add_later(self, plan: &mut Plan, deadline: Timestamp) {
+        plan.actions.extend(
+            self.later
+                .iter()
+                .map(|(at, tasks)| self.send(*at, deadline, tasks.clone())),
+        );
+    }
+
+    fn send(&self, at: Timestamp, deadline: Timestamp, tasks: Vec<String>) -> Action {
+        Action::Send {
+            to: Queue::Own,
+            instance: self.notice.instance.clone(),
+            at,
+            follow_up: FollowUp {
+                cause: cause(self.notice),
+                deadline: Some(deadline),
+                step: Step::StopTasks {
+                    cluster: self.container_instance.cluster.clone(),
+                    container_instance: self.container_instance.arn.clone(),
+                    tasks,
+                },
+            },
+        }
+    }
+}
+
+/// The token of a re-run: the id of the task it follows, so that it happens once however often it is asked for.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>
+pub fn rerun_token(task: &str) -> &str {
+    short_id(task)
+}
