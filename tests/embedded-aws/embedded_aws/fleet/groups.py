@@ -75,7 +75,7 @@ def _group(aws, net, name, desired, largest, policy=None, **more):
     target_group = net.target_groups.get(name)
     aws.autoscaling.create_auto_scaling_group(
         AutoScalingGroupName=name,
-        MinSize=0,
+        MinSize=desired // 2,
         MaxSize=largest,
         DesiredCapacity=desired,
         VPCZoneIdentifier=net.zone_identifier,

@@ -45,7 +45,7 @@ def build(aws):
     security_group = aws.ec2.create_security_group(
         GroupName="fleet", Description="The sample fleet", VpcId=vpc
     )["GroupId"]
-    image = aws.ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    image = aws.ec2.register_image(Name="ecs-optimized", Architecture="x86_64")["ImageId"]
     net = Network(vpc, subnets, security_group, image)
     _load_balancing(aws, net)
     return net

@@ -100,13 +100,9 @@ def set_desired_capacity(self):  # noqa: F811 the action of the same name
     return EmptyResult()
 
 
-def _shrink(group, number, deed):
+def _shrink(group, number, refusal):
     if group.desired_capacity - number < group.min_size:
-        raise validation_error(
-            f"AutoScalingGroup {group.name} has min-size={group.min_size}, "
-            f"max-size={group.max_size}, and desired-size={group.desired_capacity}. "
-            f"To {deed} {number} instance, please update the AutoScalingGroup sizes appropriately."
-        )
+        raise validation_error(refusal)
     group.desired_capacity -= number
 
 
@@ -139,7 +135,13 @@ def detach_instances(self):
         if states[id_].lifecycle_state not in ("InService", "Standby"):
             raise validation_error(f"The instance {id_} is not in InService or Standby.")
     if self._get_bool_param("ShouldDecrementDesiredCapacity", False):
-        _shrink(group, len(ids), "detach")
+        _shrink(
+            group,
+            len(ids),
+            f"AutoScalingGroup {group.name} has min-size={group.min_size}, "
+            f"max-size={group.max_size}, and desired-size={group.desired_capacity}. To detach "
+            f"{len(ids)} instance, please update the AutoScalingGroup sizes appropriately.",
+        )
     for id_ in ids:
         capacity.detach(states[id_])
     capacity.settle(group)
@@ -160,7 +162,13 @@ def terminate_instance_in_auto_scaling_group(self):
     group = states[0].auto_scaling_group
     leaving = [s for s in states if not s.lifecycle_state.startswith("Terminating")]
     if leaving and self._get_bool_param("ShouldDecrementDesiredCapacity", False):
-        _shrink(group, len(leaving), "terminate")
+        _shrink(
+            group,
+            len(leaving),
+            f"Currently, desiredSize equals minSize ({group.min_size}). Terminating instance "
+            "without replacement will violate group's min size constraint. Either set "
+            "shouldDecrementDesiredCapacity flag to false or lower group's min size.",
+        )
     for state in leaving:
         capacity.begin_termination(state)
     capacity.settle(group)

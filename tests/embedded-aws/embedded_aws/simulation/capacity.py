@@ -174,6 +174,7 @@ def begin_termination(state):
 def finish_termination(state):
     end_instance(state.instance_id)
     _forget(state)
+    settle(state.auto_scaling_group)
 
 
 def end_instance(instance_id):

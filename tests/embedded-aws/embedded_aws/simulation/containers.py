@@ -36,8 +36,7 @@ def tasks_on(container_instance):
 def placeable(cluster_name, definition):
     """The ACTIVE instances with room for the task, the emptiest first."""
     ecs = backends.ecs()
-    needs = ecs._calculate_task_resource_requirements(definition)
-    needs["PORTS"] = [port for port in needs["PORTS"] if port]
+    needs = tasks.needs_of(definition)
     instances = [
         instance
         for instance in ecs.container_instances.get(cluster_name, {}).values()
@@ -48,8 +47,14 @@ def placeable(cluster_name, definition):
 
 def drain(container_instance):
     container_instance.status = "DRAINING"
-    for service in {tasks.service_of(task) for task in tasks_on(container_instance)} - {None}:
+    for service in _services_on(container_instance):
         look_after(service, SECONDS_UNTIL_REPLACED)
+
+
+def _services_on(container_instance):
+    """In the order of their tasks, so that every run moves them in the same order."""
+    found = [tasks.service_of(task) for task in tasks_on(container_instance)]
+    return [service for service in dict.fromkeys(found) if service is not None]
 
 
 def look_after(service, seconds):
@@ -94,7 +99,7 @@ def _retire(service):
 
 def move_services_off(container_instance):
     """All at once, for a world that does not simulate."""
-    for service in {tasks.service_of(task) for task in tasks_on(container_instance)} - {None}:
+    for service in _services_on(container_instance):
         _start_missing(service)
         _retire(service)
 

@@ -36,6 +36,16 @@ def definition_of(task):
     return backends.ecs().describe_task_definition(task.task_definition_arn)
 
 
+def needs_of(definition):
+    """What the task takes from its instance.
+
+    No host ports: moto would take a dynamic one for port 0, and would have two tasks with
+    network interfaces of their own quarrel over a port.
+    """
+    needs = backends.ecs()._calculate_task_resource_requirements(definition)
+    return {**needs, "PORTS": []}
+
+
 def start(
     cluster,
     definition,
@@ -50,9 +60,7 @@ def start(
 ):
     ecs = backends.ecs()
     instance = backends.ec2().get_instance(container_instance.ec2_instance_id)
-    needs = ecs._calculate_task_resource_requirements(definition)
-    # Dynamic ports are taken from a counter below; moto would take port 0 for a port.
-    needs["PORTS"] = [port for port in needs["PORTS"] if port]
+    needs = needs_of(definition)
     task = Task(
         cluster,
         definition,
