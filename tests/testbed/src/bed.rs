@@ -1,6 +1,7 @@
 //! The whole of it: a world, the functions running in it, and their queues being served.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Options {
     pub concurrency: usize,
     /// How many pollers a queue has. None leaves the messages in the queues.
     pub pollers: usize,
+    /// A program and its arguments to run in place of every function.
+    pub stand_in: Option<(PathBuf, Vec<String>)>,
 }
 
 impl Default for Options {
@@ -52,6 +55,7 @@ impl Default for Options {
             simulate: true,
             concurrency: 10,
             pollers: 1,
+            stand_in: None,
         }
     }
 }
@@ -89,9 +93,11 @@ impl Testbed {
             bail!("the speed must be a positive number, not {}", options.speed);
         }
         let workspace = Workspace::locate()?;
-        let to_build = workspace.clone();
-        let built = tokio::task::spawn_blocking(move || functions::build(&to_build));
-        built.await.context("building was given up")??;
+        if options.stand_in.is_none() {
+            let workspace = workspace.clone();
+            let built = tokio::task::spawn_blocking(move || functions::build(&workspace));
+            built.await.context("building was given up")??;
+        }
 
         let clock = match options.speed {
             1.0 => Clock::real(),
@@ -353,10 +359,12 @@ fn specification(
     if let Some(setting) = world.clock().setting() {
         set(Clock::VARIABLE, &setting);
     }
+    let own = || (functions::binary(workspace, name), Vec::new());
+    let (program, arguments) = options.stand_in.clone().unwrap_or_else(own);
     FunctionSpec {
         name: name.to_owned(),
-        program: functions::binary(workspace, name),
-        arguments: Vec::new(),
+        program,
+        arguments,
         environment,
         arn: format!("arn:aws:lambda:{region}:{account}:function:{}", function.name),
         timeout: Duration::from_secs(function.timeout_seconds),

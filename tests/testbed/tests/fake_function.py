@@ -14,6 +14,17 @@ def post(path, body):
     api.getresponse().read()
 
 
+def answer_batch(records):
+    """Messages that say "fail" fail; one that says "exit" takes the whole batch with it."""
+    for record in records:
+        tries = int(record["attributes"]["ApproximateReceiveCount"])
+        print(json.dumps({"body": record["body"], "tries": tries}), flush=True)
+    if any(record["body"] == "exit" for record in records):
+        sys.exit(1)
+    failed = [record["messageId"] for record in records if record["body"] == "fail"]
+    return {"batchItemFailures": [{"itemIdentifier": id} for id in failed]}
+
+
 if "REFUSE_TO_START" in os.environ:
     post("init/error", {"errorType": "Configuration", "errorMessage": "SCOPE is missing"})
     sys.exit(1)
@@ -23,6 +34,9 @@ while True:
     response = api.getresponse()
     event = json.loads(response.read())
     invocation = f"invocation/{response.headers['lambda-runtime-aws-request-id']}"
+    if "Records" in event:
+        post(f"{invocation}/response", answer_batch(event["Records"]))
+        continue
     time.sleep(event.get("sleep", 0))
     if "exit" in event:
         sys.exit(event["exit"])
