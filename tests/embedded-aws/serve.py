@@ -17,13 +17,14 @@ def main():
         print(f"embedded AWS: {what} ({time.monotonic() - began:.1f} s)", file=sys.stderr, flush=True)
 
     progress("loading moto")
-    from embedded_aws import control, fleet, services, stack
+    from embedded_aws import control, fleet, services, stack, warm
 
     services.install()
     progress("building the sample fleet")
     fleet.seed()
     progress(f"deploying {template}")
     stack.deploy(stack.translate(template))
+    warm.up()
     parent = control.Control()
     progress("ready")
     print(json.dumps({"control": parent.url}), flush=True)

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 
-from . import clock, server
+from . import clock, fleet, server
 from .clock import Clock
 from .world import WORLD
 
@@ -113,7 +113,7 @@ class Control:
 
 def begin_world(order):
     """Makes the warm state of the parent into the world that was ordered."""
-    known = {"parameters", "clock", "simulate"}
+    known = {"parameters", "clock", "simulate", "storm"}
     if set(order) - known:
         raise ValueError(f"a world is ordered by {sorted(known)}, not {sorted(set(order) - known)}")
     WORLD.clock = Clock.parse(order.get("clock"))
@@ -121,6 +121,8 @@ def begin_world(order):
     WORLD.simulate = order.get("simulate", True)
     if order.get("parameters"):
         WORLD.stack = WORLD.stack.redeployed(order["parameters"])
+    if order.get("storm"):
+        fleet.enlarge(order["storm"])
 
 
 

@@ -52,19 +52,26 @@ def _group(group):
 
 
 def _target_group(group):
-    def zone(target):
-        instance = backends.ec2().get_instance_by_id(target.id)
-        return instance.availability_zone if instance else None
-
     return {
         "arn": group.arn,
         "name": group.name,
         "target_type": group.target_type,
         "targets": [
-            {"id": target.id, "port": target.port, "zone": zone(target), "state": state}
+            {"id": target.id, "port": target.port, "zone": _zone(target.id), "state": state}
             for target, state in elbv2.members_of(group)
         ],
     }
+
+
+def _zone(target_id):
+    """Where the target is, an instance or the address of a network interface."""
+    instance = backends.ec2().get_instance_by_id(target_id)
+    if instance is not None:
+        return instance.availability_zone
+    for interface in backends.ec2().enis.values():
+        if interface.private_ip_address == target_id:
+            return interface.subnet.availability_zone
+    return None
 
 
 def _cluster(cluster):

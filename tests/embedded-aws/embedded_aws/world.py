@@ -1,7 +1,9 @@
 """What one world knows beyond moto's backends."""
 
-import random
+import collections
 import threading
+
+from moto.moto_api._internal import mock_random
 
 from .agenda import Agenda
 from .calls import CallLog
@@ -37,9 +39,9 @@ class World:
         self.lifecycle_actions = {}
         self.launch_tokens = {}
         self.run_task_tokens = {}
-        # Names made up by this package come from a generator of their own, seeded, so that
-        # the same calls give the same names in every run.
-        self.random = random.Random(20)
+        # The fleet's network, for those that build on it later.
+        self.network = None
+        self._made = collections.Counter()
 
     def consequence(self, seconds, action):
         """The rest of what a call asked for. A still world has it done at once."""
@@ -53,9 +55,18 @@ class World:
         if self.simulate:
             self.agenda.after(seconds, action)
 
-    def uuid(self):
-        digits = f"{self.random.getrandbits(128):032x}"
-        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    def name_anew(self, kind):
+        """Has moto draw the ids of what is made next from this kind's own sequence.
+
+        moto draws from one generator for everything, request ids included: without this, the
+        id of a replacement would depend on how many calls were made before.
+        """
+        self._made[kind] += 1
+        mock_random.seed(f"{kind} {self._made[kind]}")
+
+    def uuid(self, kind):
+        self.name_anew(kind)
+        return str(mock_random.uuid4())
 
 
 WORLD = World()

@@ -13,26 +13,40 @@ Besides: an instance in no group and no cluster, registered by hand in a target 
 that is in a cluster but in no group.
 """
 
+import contextlib
+
 import boto3
 from moto import mock_aws
-from moto.moto_api._internal import mock_random
 
 from .. import backends
 from ..world import WORLD
-from . import containers, groups, network
+from . import containers, groups, network, storm
 
 
-def seed(scale=None):
-    """Builds the fleet into moto. The same every time: ids come from a seeded generator."""
-    mock_random.seed(20)
+def seed():
+    """Builds the fleet into moto. The same every time: ids come from seeded generators."""
     # Never stopped: the process is this AWS from here on.
     mock_aws(config={"core": {"mock_credentials": True}}).start()
-    aws = Clients()
+    WORLD.name_anew("fleet")
+    with _seeding():
+        aws = Clients()
+        WORLD.network = network.build(aws)
+        groups.build(aws, WORLD.network)
+        containers.build(aws, WORLD.network)
+
+
+def enlarge(sizes):
+    """Adds the large fleet of a benchmark to a world, see `storm`."""
+    with _seeding():
+        storm.build(Clients(), WORLD.network, **sizes)
+
+
+@contextlib.contextmanager
+def _seeding():
+    """What is launched meanwhile is in service at once, and services have all their tasks."""
     WORLD.seeding = True
     try:
-        net = network.build(aws)
-        groups.build(aws, net, scale or {})
-        containers.build(aws, net)
+        yield
     finally:
         WORLD.seeding = False
 

@@ -9,34 +9,34 @@ from ..simulation import containers
 
 def build(aws, net):
     for name in ("web", "hooked"):
-        _service(aws, name, "api", 3, _container("api", port=80))
+        service(aws, name, "api", 3, container("api", port=80))
     lone = next(i for i in backends.ec2().all_instances() if _named(i, "lone"))
     network = {
         "awsvpcConfiguration": {"subnets": net.subnets, "securityGroups": [net.security_group]}
     }
-    _service(
+    service(
         aws,
         "inference",
         "classifier",
         12,  # two on each instance of the group: two ports of one instance in one target group
-        _container("model", port=8080, stop_timeout=20),
+        container("model", port=8080, stop_timeout=20),
         target_group=net.target_groups["classifier"],
     )
-    _service(
+    service(
         aws,
         "inference",
         "ranker",
         6,
-        _container("ranker", port=8080, stop_timeout=10),
+        container("ranker", port=8080, stop_timeout=10),
         target_group=net.target_groups["ranker"],
         network=network,
     )
-    _service(
+    service(
         aws,
         "inference",
         "embedder",
         3,
-        _container("embedder", accelerator="eia", stop_timeout=30),
+        container("embedder", accelerator="eia", stop_timeout=30),
         accelerators=["eia2.medium"],
     )
     _standalone(aws)
@@ -50,10 +50,10 @@ def _named(instance, name):
 
 
 def _standalone(aws):
-    _define(aws, "batch-score", _container("score", accelerator="eia", stop_timeout=60), ["eia2.large"])
-    _define(aws, "fine-tune", _container("trainer", gpus=1, stop_timeout=90))
-    _define(aws, "compile", _container("neuron", neuron=True, stop_timeout=45))
-    _define(aws, "report", _container("report"), more=[_container("upload", stop_timeout=120)])
+    _define(aws, "batch-score", container("score", accelerator="eia", stop_timeout=60), ["eia2.large"])
+    _define(aws, "fine-tune", container("trainer", gpus=1, stop_timeout=90))
+    _define(aws, "compile", container("neuron", neuron=True, stop_timeout=45))
+    _define(aws, "report", container("report"), more=[container("upload", stop_timeout=120)])
     group = backends.autoscaling().autoscaling_groups["inference"]
     first, second = (state.instance_id for state in group.instance_states[:2])
     _run(aws, "batch-score", first, started_by="nightly")
@@ -65,8 +65,8 @@ def _standalone(aws):
     _run(aws, "fine-tune", second)
 
 
-def _container(name, port=None, accelerator=None, gpus=None, neuron=False, stop_timeout=None):
-    container = {
+def container(name, port=None, accelerator=None, gpus=None, neuron=False, stop_timeout=None):
+    definition = {
         "name": name,
         "image": f"{backends.ACCOUNT}.dkr.ecr.{backends.REGION}.amazonaws.com/{name}:latest",
         "cpu": 128,
@@ -75,47 +75,47 @@ def _container(name, port=None, accelerator=None, gpus=None, neuron=False, stop_
     }
     if port:
         # Host port 0 in bridge mode: ECS picks one.
-        container["portMappings"] = [{"containerPort": port, "hostPort": 0}]
+        definition["portMappings"] = [{"containerPort": port, "hostPort": 0}]
     requirements = []
     if accelerator:
         requirements.append({"type": "InferenceAccelerator", "value": accelerator})
     if gpus:
         requirements.append({"type": "GPU", "value": str(gpus)})
     if requirements:
-        container["resourceRequirements"] = requirements
+        definition["resourceRequirements"] = requirements
     if neuron:
         device = {"hostPath": "/dev/neuron0", "containerPath": "/dev/neuron0"}
-        container["linuxParameters"] = {"devices": [device]}
+        definition["linuxParameters"] = {"devices": [device]}
     if stop_timeout:
-        container["stopTimeout"] = stop_timeout
-    return container
+        definition["stopTimeout"] = stop_timeout
+    return definition
 
 
-def _define(aws, family, container, accelerators=(), network_mode="bridge", more=()):
+def _define(aws, family, definition, accelerators=(), network_mode="bridge", more=()):
     if network_mode == "awsvpc":
-        for mapping in container.get("portMappings", []):
+        for mapping in definition.get("portMappings", []):
             mapping["hostPort"] = mapping["containerPort"]
     aws.ecs.register_task_definition(
         family=family,
         networkMode=network_mode,
         requiresCompatibilities=["EC2"],
-        containerDefinitions=[container, *more],
+        containerDefinitions=[definition, *more],
         inferenceAccelerators=[
             {"deviceName": "eia", "deviceType": type_} for type_ in accelerators
         ],
     )
 
 
-def _service(aws, cluster, name, count, container, accelerators=(), target_group=None, network=None):
+def service(aws, cluster, name, count, definition, accelerators=(), target_group=None, network=None):
     mode = "awsvpc" if network else "bridge"
-    _define(aws, name, container, accelerators, mode)
+    _define(aws, name, definition, accelerators, mode)
     more = {"networkConfiguration": network} if network else {}
     if target_group:
-        port = container["portMappings"][0]["containerPort"]
+        port = definition["portMappings"][0]["containerPort"]
         more["loadBalancers"] = [
             {
                 "targetGroupArn": target_group,
-                "containerName": container["name"],
+                "containerName": definition["name"],
                 "containerPort": port,
             }
         ]

@@ -6,26 +6,21 @@ SPOT = {"OnDemandBaseCapacity": 0, "OnDemandPercentageAboveBaseCapacity": 0}
 TYPES = ["g4dn.xlarge", "g5.xlarge", "g4dn.2xlarge", "g5.2xlarge"]
 
 
-def build(aws, net, scale):
-    """`scale` overrides the number of instances of a group, by its name."""
+def build(aws, net):
     # The clusters come first: instances join them as they launch.
     for name in ("inference", "web", "hooked"):
         aws.ecs.create_cluster(clusterName=name)
-    _launch_template(aws, net, "inference", cluster="inference", elastic_inference=True)
+    launch_template(aws, net, "inference", cluster="inference", elastic_inference=True)
     for name in ("web", "hooked"):
-        _launch_template(aws, net, name, cluster=name)
+        launch_template(aws, net, name, cluster=name)
     for name in ("rebalancing", "mixed"):
-        _launch_template(aws, net, name)
-
-    def group(name, desired, largest, **more):
-        _group(aws, net, name, scale.get(name, desired), max(largest, 2 * scale.get(name, 0)), **more)
-
-    group("inference", 6, 12, policy=_policy("inference", SPOT))
-    group("web", 3, 6, policy=_policy("web", SPOT))
-    group("rebalancing", 3, 6, policy=_policy("rebalancing", SPOT), CapacityRebalance=True)
+        launch_template(aws, net, name)
+    group(aws, net, "inference", 6, policy=policy("inference", SPOT))
+    group(aws, net, "web", 3, policy=policy("web", SPOT))
+    group(aws, net, "rebalancing", 3, policy=policy("rebalancing", SPOT), CapacityRebalance=True)
     half = {"OnDemandBaseCapacity": 1, "OnDemandPercentageAboveBaseCapacity": 50}
-    group("mixed", 4, 8, policy=_policy("mixed", half))
-    group("hooked", 3, 6, policy=_policy("hooked", SPOT))
+    group(aws, net, "mixed", 4, policy=policy("mixed", half))
+    group(aws, net, "hooked", 3, policy=policy("hooked", SPOT))
     _legacy(aws, net)
     aws.autoscaling.put_lifecycle_hook(
         AutoScalingGroupName="hooked",
@@ -44,7 +39,7 @@ def _user_data(cluster):
     return base64.b64encode(script.encode()).decode()
 
 
-def _launch_template(aws, net, name, cluster=None, elastic_inference=False):
+def launch_template(aws, net, name, cluster=None, elastic_inference=False):
     data = {
         "ImageId": net.image,
         "InstanceType": TYPES[0],
@@ -56,7 +51,7 @@ def _launch_template(aws, net, name, cluster=None, elastic_inference=False):
     aws.ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
 
 
-def _policy(template, distribution):
+def policy(template, distribution):
     return {
         "LaunchTemplate": {
             "LaunchTemplateSpecification": {"LaunchTemplateName": template, "Version": "$Latest"},
@@ -69,14 +64,14 @@ def _policy(template, distribution):
     }
 
 
-def _group(aws, net, name, desired, largest, policy=None, **more):
+def group(aws, net, name, desired, policy=None, **more):
     if policy:
         more["MixedInstancesPolicy"] = policy
     target_group = net.target_groups.get(name)
     aws.autoscaling.create_auto_scaling_group(
         AutoScalingGroupName=name,
         MinSize=desired // 2,
-        MaxSize=largest,
+        MaxSize=desired * 2,
         DesiredCapacity=desired,
         VPCZoneIdentifier=net.zone_identifier,
         TargetGroupARNs=[target_group] if target_group else [],
@@ -94,7 +89,7 @@ def _legacy(aws, net):
         SpotPrice="0.10",
         SecurityGroups=[net.security_group],
     )
-    _group(aws, net, "legacy", 2, 4, LaunchConfigurationName="legacy")
+    group(aws, net, "legacy", 2, LaunchConfigurationName="legacy")
 
 
 def _by_hand(aws, net):

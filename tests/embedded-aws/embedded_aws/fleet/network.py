@@ -25,6 +25,7 @@ class Network:
     subnets: list
     security_group: str
     image: str
+    listener: str = ""
     target_groups: dict = field(default_factory=dict)
 
     @property
@@ -53,20 +54,25 @@ def build(aws):
 
 def _load_balancing(aws, net):
     balancer = aws.elbv2.create_load_balancer(Name="fleet", Subnets=net.subnets)
-    balancer_arn = balancer["LoadBalancers"][0]["LoadBalancerArn"]
-    listener_arn = None
-    for number, (name, type_, port) in enumerate(TARGET_GROUPS):
-        arn = aws.elbv2.create_target_group(
-            Name=name, Protocol="HTTP", Port=port, VpcId=net.vpc, TargetType=type_
-        )["TargetGroups"][0]["TargetGroupArn"]
-        net.target_groups[name] = arn
-        forward = [{"Type": "forward", "TargetGroupArn": arn}]
-        if listener_arn is None:
-            listener_arn = aws.elbv2.create_listener(
-                LoadBalancerArn=balancer_arn, Protocol="HTTP", Port=80, DefaultActions=forward
-            )["Listeners"][0]["ListenerArn"]
-            continue
-        path = {"Field": "path-pattern", "Values": [f"/{name}/*"]}
-        aws.elbv2.create_rule(
-            ListenerArn=listener_arn, Priority=number, Conditions=[path], Actions=forward
-        )
+    net.listener = aws.elbv2.create_listener(
+        LoadBalancerArn=balancer["LoadBalancers"][0]["LoadBalancerArn"],
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+    )["Listeners"][0]["ListenerArn"]
+    for name, type_, port in TARGET_GROUPS:
+        target_group(aws, net, name, type_, port)
+
+
+def target_group(aws, net, name, type_, port):
+    """A target group that the load balancer sends /name/* to."""
+    arn = aws.elbv2.create_target_group(
+        Name=name, Protocol="HTTP", Port=port, VpcId=net.vpc, TargetType=type_
+    )["TargetGroups"][0]["TargetGroupArn"]
+    net.target_groups[name] = arn
+    aws.elbv2.create_rule(
+        ListenerArn=net.listener,
+        Priority=len(net.target_groups),
+        Conditions=[{"Field": "path-pattern", "Values": [f"/{name}/*"]}],
+        Actions=[{"Type": "forward", "TargetGroupArn": arn}],
+    )

@@ -112,7 +112,7 @@ def _activity(group, description, instance_id):
         cause=f"At {WORLD.clock.utcnow():%Y-%m-%dT%H:%M:%SZ} instance {instance_id} was "
         "taken out of service in response to a user request.",
         auto_scaling_group=group,
-        activity_id=WORLD.uuid(),
+        activity_id=WORLD.uuid("activity"),
     )
 
 

@@ -68,7 +68,7 @@ def aws_event(source, detail_type, resources, detail):
     """An event as AWS's own services send it, of now."""
     return {
         "version": "0",
-        "id": WORLD.uuid(),
+        "id": WORLD.uuid("event"),
         "detail-type": detail_type,
         "source": source,
         "account": backends.ACCOUNT,

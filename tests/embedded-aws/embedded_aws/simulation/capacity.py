@@ -92,6 +92,7 @@ def launch(group, subnet):
     percentage = on_demand_percentage(group)
     spot = (number % 2 == 0) if 0 < percentage < 100 else percentage == 0
     template = group.ec2_launch_template
+    WORLD.name_anew("instance")
     reservation = backends.ec2().run_instances(
         group.image_id,
         1,

@@ -32,7 +32,7 @@ class LifecycleAction:
 def begin(state, hook, then, token=None):
     """Holds the instance at its hook. A given token is one that an event already names."""
     action = LifecycleAction(
-        state, hook, token or WORLD.uuid(), WORLD.agenda.now_ms(), then
+        state, hook, token or WORLD.uuid("lifecycle action"), WORLD.agenda.now_ms(), then
     )
     WORLD.lifecycle_actions[action.token] = action
     state.lifecycle_state = "Terminating:Wait"

@@ -3,6 +3,7 @@
 from moto.ecs import models
 from moto.ecs.models import Task
 from moto.moto_api import state_manager
+from moto.moto_api._internal import mock_random
 
 from .. import backends
 from ..services import elbv2
@@ -61,6 +62,7 @@ def start(
     ecs = backends.ecs()
     instance = backends.ec2().get_instance(container_instance.ec2_instance_id)
     needs = needs_of(definition)
+    WORLD.name_anew("task")
     task = Task(
         cluster,
         definition,
@@ -130,7 +132,7 @@ def _containers(task, definition, container_instance):
             )
         containers.append(
             {
-                "containerArn": f"{task.task_arn.replace(':task/', ':container/')}/{WORLD.uuid()}",
+                "containerArn": f"{task.task_arn.replace(':task/', ':container/')}/{mock_random.uuid4()}",
                 "taskArn": task.task_arn,
                 "name": wanted["name"],
                 "image": wanted.get("image"),

@@ -1,0 +1,27 @@
+"""Calls made once before the first world, so that no world pays for their first time."""
+
+from . import backends, dispatch
+from .call import Call
+
+QUERY = "application/x-www-form-urlencoded"
+JSON = "application/x-amz-json-1.1"
+
+CALLS = [
+    ("autoscaling", QUERY, "", "Action=DescribeAutoScalingInstances&Version=2011-01-01"),
+    ("autoscaling", QUERY, "", "Action=DescribeAutoScalingGroups&Version=2011-01-01"),
+    ("elasticloadbalancing", QUERY, "", "Action=DescribeTargetGroups&Version=2015-12-01"),
+    ("ecs", JSON, "AmazonEC2ContainerServiceV20141113.ListTasks", '{"cluster": "inference"}'),
+    ("sqs", JSON, "AmazonSQS.ListQueues", "{}"),
+    ("events", JSON, "AWSEvents.ListRules", "{}"),
+]
+
+
+def up():
+    for service, content_type, target, body in CALLS:
+        scope = f"Credential=warm/20260101/{backends.REGION}/{service}/aws4_request"
+        headers = {"Authorization": f"AWS4-HMAC-SHA256 {scope}", "Content-Type": content_type}
+        if target:
+            headers["X-Amz-Target"] = target
+        call = Call.read("POST", "/", headers, body.encode())
+        status, _, answer = dispatch.answer(call, "http://127.0.0.1")
+        assert status == 200, answer
