@@ -169,6 +169,11 @@ impl Groups {
         self.groups.get(name)
     }
 
+    /// Why a group could not be read.
+    pub fn why_unread(&self, name: &str) -> Option<&CallError> {
+        self.unread_groups.get(name)
+    }
+
     /// The target groups attached to any of the groups of these instances.
     pub fn target_groups(&self) -> BTreeSet<String> {
         self.groups

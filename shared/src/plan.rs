@@ -112,6 +112,15 @@ impl Done {
         }
     }
 
+    /// AWS has no way to do it now.
+    pub fn not_possible(clock: Clock, why: impl Display) -> Self {
+        Self {
+            result: ActionResult::NotPossible,
+            finished_at: clock.now(),
+            note: Some(why.to_string()),
+        }
+    }
+
     /// The action failed.
     pub fn failed(clock: Clock, error: impl Display) -> Self {
         Self {
@@ -224,11 +233,12 @@ fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
 /// The whole report as one sentence, for whoever reads the log at night.
 fn sentence(report: &Report) -> String {
     let count = |result| report.actions.iter().filter(|line| line.result == result).count();
-    let counted = [
+    let counted: [_; 6] = [
         (ActionResult::Done, "done"),
         (ActionResult::AlreadyDone, "already done"),
         (ActionResult::Planned, "planned (dry run)"),
         (ActionResult::Later, "to follow"),
+        (ActionResult::NotPossible, "NOT POSSIBLE"),
         (ActionResult::Failed, "FAILED"),
     ];
     let mut parts: Vec<String> = counted

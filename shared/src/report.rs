@@ -99,6 +99,8 @@ pub enum ActionResult {
     Planned,
     /// A delayed message will bring it up again.
     Later,
+    /// AWS has no way to do it now, and trying again soon is no use: no Spot capacity, MaxSize reached.
+    NotPossible,
     /// AWS refused it or did not answer in time.
     Failed,
 }

@@ -1,0 +1,74 @@
+//! The settings of this function.
+
+use spot_handoff::config::{Choice, ConfigError, Env, Scope};
+
+/// What the environment says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Which groups are acted on.
+    pub scope: Scope,
+    /// How an interrupted instance leaves its group.
+    pub strategy: ReplacementStrategy,
+    /// What a rebalance recommendation is answered with.
+    pub rebalance: RebalanceAction,
+    /// URLs of the three queues.
+    pub queues: Queues,
+}
+
+/// URLs of the three queues.
+#[derive(Debug, Clone)]
+pub struct Queues {
+    /// That of deregister-targets.
+    pub deregister_targets: String,
+    /// That of drain-tasks.
+    pub drain_tasks: String,
+    /// This function's own.
+    pub own: String,
+}
+
+/// How an interrupted instance leaves its group so that the group launches the replacement at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplacementStrategy {
+    /// Detach it: it keeps its two minutes. Termination lifecycle hooks do not run.
+    Detach,
+    /// Terminate it through Auto Scaling: termination lifecycle hooks run.
+    Terminate,
+}
+
+impl Choice for ReplacementStrategy {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("detach", Self::Detach), ("terminate", Self::Terminate)];
+}
+
+/// What a rebalance recommendation is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RebalanceAction {
+    /// Launch a replacement, move the work to it, terminate the instance.
+    LaunchFirst,
+    /// Nothing.
+    Ignore,
+}
+
+impl Choice for RebalanceAction {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("launch-first", Self::LaunchFirst), ("ignore", Self::Ignore)];
+}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Where a variable is wrong; the error names it.
+    pub fn read(env: &Env) -> Result<Self, ConfigError> {
+        Ok(Self {
+            scope: env.scope()?,
+            strategy: env.choice("REPLACEMENT_STRATEGY")?,
+            rebalance: env.choice("REBALANCE_ACTION")?,
+            queues: Queues {
+                deregister_targets: env.required("DEREGISTER_TARGETS_QUEUE_URL")?,
+                drain_tasks: env.required("DRAIN_TASKS_QUEUE_URL")?,
+                own: env.required("REPLACE_CAPACITY_QUEUE_URL")?,
+            },
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! Carrying the plans out. Instances that leave go first: their two minutes run.
+
+mod launch;
+mod leave;
+mod raise;
+mod tags;
+
+use std::collections::HashSet;
+
+use aws_sdk_autoscaling::Client;
+use spot_handoff::aws::CallError;
+use spot_handoff::follow_ups::{self, Outgoing};
+use spot_handoff::invocation::Invocation;
+use spot_handoff::notice::{FollowUp, InstanceId, Notice};
+use spot_handoff::plan::{Done, Results};
+use spot_handoff::report::ActionResult;
+
+use crate::config::Queues;
+use crate::plan::{Action, Plan, Queue};
+
+/// What effects need to call AWS.
+#[derive(Debug, Clone, Copy)]
+pub struct Aws<'a> {
+    /// Auto Scaling.
+    pub autoscaling: &'a Client,
+    /// SQS.
+    pub sqs: &'a aws_sdk_sqs::Client,
+    /// The queues.
+    pub queues: &'a Queues,
+    /// The invocation.
+    pub invocation: &'a Invocation,
+}
+
+/// An action with the notice that asked for it.
+type Asked<'a> = (&'a Notice, &'a Action);
+
+/// Carries out every action of the plans once.
+pub async fn carry_out(aws: Aws<'_>, notices: &[Notice], plans: &[Plan]) -> Results<Action> {
+    let mut seen = HashSet::new();
+    let mut distinct: Vec<Asked<'_>> = vec![];
+    for (notice, plan) in notices.iter().zip(plans) {
+        distinct.extend(
+            plan.actions
+                .iter()
+                .filter(|action| seen.insert(*action))
+                .map(|action| (notice, action)),
+        );
+    }
+    let (left, launched, raised, lowered, sent) = tokio::join!(
+        leave::all(aws, &distinct),
+        launch::all(aws, &distinct),
+        raise::all(aws, &distinct),
+        raise::lower(aws, &distinct),
+        send(aws, &distinct),
+    );
+    let mut results: Results<Action> = left
+        .into_iter()
+        .chain(launched)
+        .chain(raised)
+        .chain(lowered)
+        .chain(sent)
+        .collect();
+    let untagged = untag(aws, &distinct, &results).await;
+    results.extend(untagged);
+    results
+}
+
+/// Removes the tags of exchanges that are over. Where the instance could not leave, the tag stays: the message comes
+/// back, and has to know that a replacement is there.
+async fn untag(aws: Aws<'_>, distinct: &[Asked<'_>], results: &Results<Action>) -> Vec<(Action, Done)> {
+    let has_left = |instance: &InstanceId| {
+        !results.iter().any(|(action, done)| {
+            let leaving = match action {
+                Action::Detach(leaving) | Action::Terminate(leaving) => leaving,
+                Action::FinishLaunchAndLeave { leaving, .. } => leaving,
+                _ => return false,
+            };
+            leaving.instance == *instance && done.result == ActionResult::Failed
+        })
+    };
+    let mut removable = vec![];
+    let mut done = vec![];
+    for (_, action) in distinct {
+        if let Action::Untag { group, instance } = action {
+            if has_left(instance) {
+                removable.push((group.as_str(), instance));
+            } else {
+                let kept = Done::failed(
+                    aws.invocation.clock,
+                    "kept, since the instance could not leave the group",
+                );
+                done.push(((*action).clone(), kept));
+            }
+        }
+    }
+    let answer = tags::remove(aws, &removable).await;
+    done.extend(removable.into_iter().map(|(group, instance)| {
+        let action = Action::Untag {
+            group: group.to_owned(),
+            instance: instance.clone(),
+        };
+        (action, Done::of(aws.invocation.clock, &answer))
+    }));
+    done
+}
+
+async fn send(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
+    let now = aws.invocation.clock.now();
+    let mut actions = vec![];
+    let mut messages = vec![];
+    for (notice, action) in distinct {
+        if let Action::Send {
+            to, at, follow_up, ..
+        } = action
+        {
+            let queue_url = match to {
+                Queue::DeregisterTargets => &aws.queues.deregister_targets,
+                Queue::DrainTasks => &aws.queues.drain_tasks,
+                Queue::Own => &aws.queues.own,
+            };
+            actions.push((*action, *to));
+            messages.push(Outgoing::new(queue_url, notice, follow_up, *at, now));
+        }
+    }
+    let answers = follow_ups::send(aws.sqs, aws.invocation, &messages).await;
+    let done = |to, answer| match (to, answer) {
+        (_, Err(error)) => Done::failed(aws.invocation.clock, error),
+        (Queue::Own, Ok(())) => Done::later(aws.invocation.clock),
+        (Queue::DeregisterTargets | Queue::DrainTasks, Ok(())) => Done::now(aws.invocation.clock),
+    };
+    actions
+        .into_iter()
+        .zip(answers)
+        .map(|((action, to), answer)| (action.clone(), done(to, answer)))
+        .collect()
+}
+
+/// Sends the follow-up of a replacement that is on its way, to arrive soon.
+async fn follow(aws: Aws<'_>, notice: &Notice, follow_up: &FollowUp) -> Result<(), CallError> {
+    let now = aws.invocation.clock.now();
+    let at = now.saturating_add(launch::FIRST_LOOK).unwrap_or(now);
+    let message = Outgoing::new(&aws.queues.own, notice, follow_up, at, now);
+    follow_ups::send(aws.sqs, aws.invocation, &[message])
+        .await
+        .pop()
+        .unwrap_or(Ok(()))
+}

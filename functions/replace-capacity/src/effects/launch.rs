@@ -1,0 +1,293 @@
+//! Launching replacements with LaunchInstances, exactly once for each instance.
+//!
+//! ```text
+//! tag `launching zone` -> read back: does it still serve? -> LaunchInstances -> tag `launched id` -> read back again
+//! ```
+//! The client token is made of group, instance and zone, so the call can be repeated; the zone stands in the tag, so a
+//! repetition uses the same one. Where an interruption warning took the instance away in the meantime without having
+//! seen the tag, the group launches a replacement of its own, and ours is terminated again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::SignedDuration;
+use spot_handoff::aws::CallError;
+use spot_handoff::groups::{self, GroupOf, Groups, Lifecycle};
+use spot_handoff::invocation::together;
+use spot_handoff::notice::{FollowUp, InstanceId, Notice};
+use spot_handoff::plan::Done;
+use uuid::Uuid;
+
+use super::{Asked, Aws, follow, leave, tags};
+use crate::plan::Action;
+use crate::replacement_tag::Exchange;
+
+/// When to look for the first time whether a replacement is in service.
+pub const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(10);
+
+/// The namespace of our client tokens.
+const TOKENS: Uuid = Uuid::from_u128(0x5b0f_4a0d_0ff1_4c5e_8d7e_9a3c_2f61_b7d4);
+
+/// One replacement to launch.
+struct Order<'a> {
+    action: &'a Action,
+    notice: &'a Notice,
+    group: &'a str,
+    instance: &'a InstanceId,
+    zones: &'a [String],
+    resumes: bool,
+    then: &'a FollowUp,
+}
+
+/// Carries out all launches.
+pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
+    let mut orders = vec![];
+    for (notice, action) in distinct {
+        if let Action::Launch {
+            group,
+            instance,
+            zones,
+            resumes,
+            then,
+        } = action
+        {
+            orders.push(Order {
+                action,
+                notice,
+                group,
+                instance,
+                zones,
+                resumes: *resumes,
+                then,
+            });
+        }
+    }
+    if orders.is_empty() {
+        return vec![];
+    }
+    let results = launch(aws, &orders).await;
+    orders
+        .iter()
+        .zip(results)
+        .map(|(order, done)| (order.action.clone(), done))
+        .collect()
+}
+
+async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
+    let clock = aws.invocation.clock;
+    let fresh: Vec<_> = orders
+        .iter()
+        .filter(|order| !order.resumes)
+        .filter_map(|order| {
+            Some((
+                order.group,
+                order.instance,
+                Exchange::Launching {
+                    zone: order.zones.first()?.clone(),
+                },
+            ))
+        })
+        .collect();
+    if let Err(error) = tags::write(aws, &fresh).await {
+        return orders.iter().map(|_| Done::failed(clock, &error)).collect();
+    }
+    let before = read_back(aws, orders).await;
+    let launched = together(orders.iter().map(|order| async {
+        if still_serves(&before, order.instance) == Some(false) {
+            return Launched::TooLate;
+        }
+        in_best_zone(aws, order).await
+    }))
+    .await;
+
+    let new: HashMap<&InstanceId, &InstanceId> = orders
+        .iter()
+        .zip(&launched)
+        .filter_map(|(order, launched)| match launched {
+            Launched::Yes(id) => Some((order.instance, id)),
+            _ => None,
+        })
+        .collect();
+    let exchanges: Vec<_> = orders
+        .iter()
+        .filter_map(|order| {
+            let replacement = (*new.get(order.instance)?).clone();
+            Some((order.group, order.instance, Exchange::Launched { replacement }))
+        })
+        .collect();
+    let tagged = tags::write(aws, &exchanges).await;
+    let after = if new.is_empty() {
+        before
+    } else {
+        read_back(aws, orders).await
+    };
+    together(
+        orders
+            .iter()
+            .zip(launched)
+            .map(|(order, launched)| conclude(aws, order, launched, &tagged, &after)),
+    )
+    .await
+}
+
+/// How a launch went.
+enum Launched {
+    Yes(InstanceId),
+    /// No zone of the group has capacity, or MaxSize is reached.
+    Impossible(String),
+    /// The instance had left its group before.
+    TooLate,
+    Failed(CallError),
+}
+
+async fn conclude(
+    aws: Aws<'_>,
+    order: &Order<'_>,
+    launched: Launched,
+    tagged: &Result<(), CallError>,
+    after: &Groups,
+) -> Done {
+    let clock = aws.invocation.clock;
+    let over = async || tags::remove(aws, &[(order.group, order.instance)]).await;
+    match (launched, tagged) {
+        (Launched::Failed(error), _) => Done::failed(clock, error),
+        (Launched::Yes(_), Err(error)) => Done::failed(clock, error),
+        (Launched::Impossible(why), _) => match over().await {
+            Ok(()) => Done::not_possible(clock, format!("{why}; {} goes on serving", order.instance)),
+            Err(error) => Done::failed(clock, error),
+        },
+        (Launched::TooLate, _) => match over().await {
+            Ok(()) => Done::already(clock, "it left its group in the same moment"),
+            Err(error) => Done::failed(clock, error),
+        },
+        (Launched::Yes(new), Ok(())) => {
+            if still_serves(after, order.instance) == Some(false) {
+                return match leave::terminate_call(aws, &new, true).await.and(over().await) {
+                    Ok(()) => Done::already(
+                        clock,
+                        format!("it was interrupted in the same moment; {new} is not needed"),
+                    ),
+                    Err(error) => Done::failed(clock, error),
+                };
+            }
+            match follow(aws, order.notice, order.then).await {
+                Ok(()) => Done {
+                    note: Some(format!("as {new}")),
+                    ..Done::now(clock)
+                },
+                Err(error) => Done::failed(clock, error),
+            }
+        }
+    }
+}
+
+async fn read_back(aws: Aws<'_>, orders: &[Order<'_>]) -> Groups {
+    let ids: Vec<InstanceId> = orders.iter().map(|order| order.instance.clone()).collect();
+    groups::read(aws.autoscaling, aws.invocation, &ids, &[]).await
+}
+
+/// `None` where it could not be read.
+fn still_serves(groups: &Groups, instance: &InstanceId) -> Option<bool> {
+    match groups.of_instance(instance) {
+        GroupOf::Some { member, .. } => Some(member.lifecycle == Lifecycle::InService),
+        GroupOf::None => Some(false),
+        GroupOf::Unknown(_) => None,
+    }
+}
+
+/// Tries one zone after the other. The tag names the zone before it is tried.
+async fn in_best_zone(aws: Aws<'_>, order: &Order<'_>) -> Launched {
+    let mut refusals = BTreeMap::new();
+    for (index, zone) in order.zones.iter().enumerate() {
+        if index > 0 {
+            let exchange = Exchange::Launching { zone: zone.clone() };
+            if let Err(error) = tags::write(aws, &[(order.group, order.instance, exchange)]).await {
+                return Launched::Failed(error);
+            }
+        }
+        match in_zone(aws, order.group, order.instance, zone).await {
+            Ok(Ok(new)) => return Launched::Yes(new),
+            Ok(Err(why)) => {
+                refusals.insert(zone.as_str(), why);
+            }
+            Err(error) => return Launched::Failed(error),
+        }
+    }
+    let refusals: Vec<String> = refusals
+        .into_iter()
+        .map(|(zone, why)| format!("{zone}: {why}"))
+        .collect();
+    Launched::Impossible(refusals.join("; "))
+}
+
+/// Launches the replacement of an instance in one zone: the new instance, or why it is not possible there.
+///
+/// No asynchronous retry is asked for: it would raise the desired capacity for an instance that may come at any time,
+/// and the exchange would no longer know its replacement.
+///
+/// # Errors
+/// Where it is not known whether it was launched.
+pub async fn in_zone(
+    aws: Aws<'_>,
+    group: &str,
+    instance: &InstanceId,
+    zone: &str,
+) -> Result<Result<InstanceId, String>, CallError> {
+    let asking = aws
+        .autoscaling
+        .launch_instances()
+        .auto_scaling_group_name(group)
+        .requested_capacity(1)
+        .availability_zones(zone)
+        .client_token(token(group, instance, zone))
+        .send();
+    let answer = match aws.invocation.call("LaunchInstances", asking).await {
+        Ok(answer) => answer,
+        Err(error) if error.code() == Some("ValidationError") => return Ok(Err(error.message().to_owned())),
+        Err(error) => return Err(error),
+    };
+    let ids = answer
+        .instances
+        .unwrap_or_default()
+        .into_iter()
+        .flat_map(|set| set.instance_ids.unwrap_or_default());
+    if let Some(id) = ids.filter_map(|id| id.parse().ok()).next() {
+        return Ok(Ok(id));
+    }
+    let refusal = |error: aws_sdk_autoscaling::types::LaunchInstancesError| {
+        error.error_code.or(error.error_message).unwrap_or_default()
+    };
+    let mut refusals: Vec<String> = answer
+        .errors
+        .unwrap_or_default()
+        .into_iter()
+        .map(refusal)
+        .collect();
+    refusals.dedup();
+    Ok(Err(if refusals.is_empty() {
+        "nothing was launched".to_owned()
+    } else {
+        refusals.join(", ")
+    }))
+}
+
+/// A client token: 1 to 64 of `A-Za-z0-9-_/`.
+fn token(group: &str, instance: &InstanceId, zone: &str) -> String {
+    Uuid::new_v5(&TOKENS, format!("{group}/{instance}/{zone}").as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_the_same_for_the_same_launch_and_no_other() {
+        let id: InstanceId = "i-1234567890abcdef0".parse().expect("an id");
+        let one = token("group with / and ü", &id, "us-east-1a");
+        assert_eq!(one, token("group with / and ü", &id, "us-east-1a"));
+        assert_ne!(one, token("group with / and ü", &id, "us-east-1b"));
+        assert!(
+            one.len() <= 64 && one.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
+            "{one}"
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! Instances that leave their group: detached twenty a call, or terminated one by one.
+
+use std::collections::BTreeMap;
+
+use spot_handoff::aws::CallError;
+use spot_handoff::invocation::together;
+use spot_handoff::notice::InstanceId;
+use spot_handoff::plan::Done;
+
+use super::{Asked, Aws, launch};
+use crate::plan::{Action, Leaving};
+
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DetachInstances.html>
+const DETACHED_PER_CALL: usize = 20;
+
+/// Carries out everything by which instances leave.
+pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
+    let detachings = distinct.iter().filter_map(|(_, action)| match action {
+        Action::Detach(leaving) => Some(leaving),
+        _ => None,
+    });
+    let mut by_group: BTreeMap<(&str, bool), Vec<&InstanceId>> = BTreeMap::new();
+    for leaving in detachings {
+        by_group
+            .entry((&leaving.group, leaving.decrement))
+            .or_default()
+            .push(&leaving.instance);
+    }
+    let others = distinct.iter().filter_map(|(_, action)| match action {
+        Action::Terminate(leaving) => Some((*action, leaving, None, true)),
+        Action::FinishLaunchAndLeave {
+            leaving,
+            zone,
+            terminate,
+        } => Some((*action, leaving, Some(zone.as_str()), *terminate)),
+        _ => None,
+    });
+    let (detached, others) = tokio::join!(
+        together(
+            by_group
+                .into_iter()
+                .map(|((group, decrement), ids)| detach(aws, group, decrement, ids))
+        ),
+        together(others.map(|(action, leaving, zone, terminate)| async move {
+            (action.clone(), leave_alone(aws, leaving, zone, terminate).await)
+        })),
+    );
+    detached.into_iter().flatten().chain(others).collect()
+}
+
+/// Detaches instances of one group, one call after the other: Auto Scaling works on one change of a group at a time.
+async fn detach(
+    aws: Aws<'_>,
+    group: &str,
+    decrement: bool,
+    instances: Vec<&InstanceId>,
+) -> Vec<(Action, Done)> {
+    let mut results = vec![];
+    for chunk in instances.chunks(DETACHED_PER_CALL) {
+        let answer = detach_call(aws, group, decrement, chunk).await;
+        // One instance that is not in the group any more fails the call for all of them.
+        let one_spoils_all = chunk.len() > 1 && answer.as_ref().is_err_and(is_validation_error);
+        if one_spoils_all {
+            for instance in chunk {
+                let answer = detach_call(aws, group, decrement, &[instance]).await;
+                results.push((instance, left(aws, answer)));
+            }
+        } else {
+            let done = left(aws, answer);
+            results.extend(chunk.iter().map(|instance| (instance, done.clone())));
+        }
+    }
+    let action = |instance: &InstanceId| {
+        Action::Detach(Leaving {
+            group: group.to_owned(),
+            instance: instance.clone(),
+            decrement,
+        })
+    };
+    results
+        .into_iter()
+        .map(|(instance, done)| (action(instance), done))
+        .collect()
+}
+
+async fn detach_call(
+    aws: Aws<'_>,
+    group: &str,
+    decrement: bool,
+    instances: &[&InstanceId],
+) -> Result<(), CallError> {
+    let asking = aws
+        .autoscaling
+        .detach_instances()
+        .auto_scaling_group_name(group)
+        .set_instance_ids(Some(instances.iter().map(ToString::to_string).collect()))
+        .should_decrement_desired_capacity(decrement)
+        .send();
+    aws.invocation.call("DetachInstances", asking).await.map(|_| ())
+}
+
+/// One instance that leaves by itself: terminated, or after a launch that was under way has been finished.
+async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, launching_in: Option<&str>, terminate: bool) -> Done {
+    let decrement = match launching_in {
+        None => leaving.decrement,
+        // Whether the launch went through before is not known. Asked with the same token it answers as it did then, or
+        // launches now; where it cannot, the group launches the replacement when the instance has left.
+        Some(zone) => match launch::in_zone(aws, &leaving.group, &leaving.instance, zone).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(_)) => false,
+            Err(error) => return Done::failed(aws.invocation.clock, error),
+        },
+    };
+    let answer = if terminate {
+        terminate_call(aws, &leaving.instance, decrement).await
+    } else {
+        detach_call(aws, &leaving.group, decrement, &[&leaving.instance]).await
+    };
+    left(aws, answer)
+}
+
+/// Terminates an instance of a group.
+pub async fn terminate_call(aws: Aws<'_>, instance: &InstanceId, decrement: bool) -> Result<(), CallError> {
+    let asking = aws
+        .autoscaling
+        .terminate_instance_in_auto_scaling_group()
+        .instance_id(instance.as_str())
+        .should_decrement_desired_capacity(decrement)
+        .send();
+    aws.invocation
+        .call("TerminateInstanceInAutoScalingGroup", asking)
+        .await
+        .map(|_| ())
+}
+
+fn is_validation_error(error: &CallError) -> bool {
+    error.code() == Some("ValidationError")
+}
+
+/// An instance that is not in the group any more has left before: a repeated event, or AWS was faster.
+fn left(aws: Aws<'_>, answer: Result<(), CallError>) -> Done {
+    let says_gone = |message: &str| {
+        [
+            "not part of Auto Scaling group",
+            "not found",
+            "is not in Auto Scaling group",
+        ]
+        .iter()
+        .any(|words| message.contains(words))
+    };
+    match answer {
+        Err(error) if is_validation_error(&error) && says_gone(error.message()) => {
+            Done::already(aws.invocation.clock, "it had left the group before")
+        }
+        answer => Done::of(aws.invocation.clock, &answer),
+    }
+}

@@ -1,0 +1,61 @@
+//! The story of one batch: facts, plan, effects.
+
+use aws_config::SdkConfig;
+use spot_handoff::aws::{CallCounter, RetryBusyGroups};
+use spot_handoff::config::{ConfigError, Env};
+use spot_handoff::invocation::Invocation;
+use spot_handoff::lambda::Function;
+use spot_handoff::notice::Notice;
+use spot_handoff::plan::Results;
+use spot_handoff::report::Report;
+
+use crate::config::Config;
+use crate::effects::{self, Aws};
+use crate::{facts, plan};
+
+/// The function, with what it keeps between invocations.
+pub struct ReplaceCapacity {
+    config: Config,
+    autoscaling: aws_sdk_autoscaling::Client,
+    sqs: aws_sdk_sqs::Client,
+}
+
+impl Function for ReplaceCapacity {
+    const NAME: &'static str = "replace-capacity";
+
+    fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
+        let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
+            .interceptor(counter.clone())
+            .retry_classifier(RetryBusyGroups)
+            .build();
+        let sqs = aws_sdk_sqs::config::Builder::from(sdk)
+            .interceptor(counter)
+            .build();
+        Ok(Self {
+            config: Config::read(env)?,
+            autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs),
+        })
+    }
+
+    async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
+        let groups = facts::groups_of(&self.autoscaling, invocation, notices).await;
+        let plans = plan::plans(notices, &groups, &self.config, invocation.clock.now());
+        let results = if invocation.dry_run {
+            Results::new()
+        } else {
+            let aws = Aws {
+                autoscaling: &self.autoscaling,
+                sqs: &self.sqs,
+                queues: &self.config.queues,
+                invocation,
+            };
+            effects::carry_out(aws, notices, &plans).await
+        };
+        notices
+            .iter()
+            .zip(&plans)
+            .map(|(notice, plan)| invocation.report(notice, plan, &results))
+            .collect()
+    }
+}

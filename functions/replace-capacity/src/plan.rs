@@ -1,0 +1,420 @@
+//! What to replace and how: pure functions from facts to plans.
+
+mod exchange;
+mod interruption;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use spot_handoff::config::Scope;
+use spot_handoff::groups::{Group, GroupOf, Groups, Lifecycle, Member, OutOfScope};
+use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
+use spot_handoff::plan as shared_plan;
+
+pub use exchange::raised;
+
+use crate::config::{Config, RebalanceAction};
+
+/// A plan of this function.
+pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
+
+/// What this function can do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Take an interrupted instance out of its group, so that the group launches its replacement now.
+    Detach(Leaving),
+    /// The same by terminating it, for the sake of lifecycle hooks; or the end of an exchange.
+    Terminate(Leaving),
+    /// Finish a launch that was under way, and only then take the interrupted instance out.
+    FinishLaunchAndLeave {
+        /// The instance; whether to decrement depends on the launch.
+        leaving: Leaving,
+        /// The zone of the launch.
+        zone: String,
+        /// Whether to detach or to terminate.
+        terminate: bool,
+    },
+    /// Launch the replacement of an instance that still serves.
+    Launch {
+        /// The group.
+        group: String,
+        /// The instance to be replaced.
+        instance: InstanceId,
+        /// Zones to try, the best first; a launch that was under way before has its zone alone.
+        zones: Vec<String>,
+        /// Whether the tag of an earlier try is there.
+        resumes: bool,
+        /// The follow-up when it is launched.
+        then: FollowUp,
+    },
+    /// Raise the desired capacity by one for the replacement of an instance that still serves.
+    RaiseDesiredCapacity {
+        /// The group.
+        group: String,
+        /// The instance to be replaced.
+        instance: InstanceId,
+        /// The desired capacity before.
+        from: i32,
+        /// The follow-up when it is raised.
+        then: FollowUp,
+    },
+    /// Give a raise back that Auto Scaling could not fill.
+    LowerDesiredCapacity {
+        /// The group.
+        group: String,
+        /// The new desired capacity.
+        to: i32,
+    },
+    /// Remove the tag of an exchange.
+    Untag {
+        /// The group.
+        group: String,
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// Come back later, or ask another function for the next step.
+    Send {
+        /// Whose queue.
+        to: Queue,
+        /// The instance it is about.
+        instance: InstanceId,
+        /// When it shall arrive.
+        at: Timestamp,
+        /// The message.
+        follow_up: FollowUp,
+    },
+}
+
+/// An instance that leaves its group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Leaving {
+    /// The group.
+    pub group: String,
+    /// The instance.
+    pub instance: InstanceId,
+    /// Whether the desired capacity goes down with it: only where the replacement has been launched before.
+    pub decrement: bool,
+}
+
+/// A queue that follow-ups are sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Queue {
+    /// That of deregister-targets.
+    DeregisterTargets,
+    /// That of drain-tasks.
+    DrainTasks,
+    /// This function's own.
+    Own,
+}
+
+impl shared_plan::Action for Action {
+    fn describe(&self) -> (&'static str, String, String) {
+        let replaced = |leaving: &Leaving| {
+            let capacity = if leaving.decrement {
+                "its replacement is there, desired capacity goes down by one"
+            } else {
+                "the group launches its replacement"
+            };
+            format!("{}: {capacity}", leaving.instance)
+        };
+        match self {
+            Self::Detach(leaving) => ("detach-instance", leaving.group.clone(), replaced(leaving)),
+            Self::Terminate(leaving) => ("terminate-instance", leaving.group.clone(), replaced(leaving)),
+            Self::FinishLaunchAndLeave { leaving, zone, .. } => (
+                "finish-launch-and-leave",
+                leaving.group.clone(),
+                format!(
+                    "{}: its replacement in {zone} was being launched",
+                    leaving.instance
+                ),
+            ),
+            Self::Launch {
+                group,
+                instance,
+                zones,
+                ..
+            } => (
+                "launch-replacement",
+                group.clone(),
+                format!("for {instance}, in {}", zones.join(" or ")),
+            ),
+            Self::RaiseDesiredCapacity {
+                group,
+                instance,
+                from,
+                ..
+            } => (
+                "raise-desired-capacity",
+                group.clone(),
+                format!("for {instance}, from {from}"),
+            ),
+            Self::LowerDesiredCapacity { group, to } => {
+                ("lower-desired-capacity", group.clone(), format!("back to {to}"))
+            }
+            Self::Untag { group, instance } => (
+                "remove-tag",
+                group.clone(),
+                format!("of the exchange of {instance}"),
+            ),
+            Self::Send {
+                instance,
+                at,
+                follow_up,
+                ..
+            } => {
+                let at = at.strftime("%H:%M:%S");
+                match &follow_up.step {
+                    Step::MoveWork { group, .. } => {
+                        ("ask-to-move-work", instance.to_string(), format!("group {group}"))
+                    }
+                    Step::Retire { group } => (
+                        "await-capacity",
+                        instance.to_string(),
+                        format!("group {group}, look again at {at}"),
+                    ),
+                    Step::AwaitReplacement { group } => (
+                        "await-replacement",
+                        instance.to_string(),
+                        format!("group {group}, look again at {at}"),
+                    ),
+                    Step::StopTasks { .. } | Step::AwaitTasks { .. } => {
+                        ("follow-up", instance.to_string(), format!("at {at}"))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Why something is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// The group is not ours to act on.
+    OutOfScope(OutOfScope),
+    /// The instance is in no group, or not any more.
+    InNoGroup,
+    /// The interruption stops or hibernates the instance, and it comes back under the same id.
+    ComesBack,
+    /// The instance is not in service in the group.
+    NotInService {
+        /// What it is instead.
+        lifecycle: Lifecycle,
+    },
+    /// It is on its way out already.
+    AlreadyLeaving,
+    /// The group may not launch.
+    LaunchSuspended {
+        /// The group.
+        group: String,
+    },
+    /// Capacity Rebalancing is on.
+    LeftToAutoScaling,
+    /// `RebalanceAction=ignore`.
+    RebalanceIgnored,
+    /// MaxSize leaves no room for a replacement beside the instance.
+    NoRoom {
+        /// MaxSize.
+        max: i32,
+    },
+    /// An interruption warning for the same instance is in the same batch.
+    InterruptedMeanwhile,
+    /// There is no tag: an interruption warning, or somebody, ended the exchange.
+    ExchangeOver,
+    /// The replacement did not come into service in time.
+    ReplacementNeverCame,
+    /// Auto Scaling's health check replaces a stopped instance.
+    LeftToHealthCheck,
+    /// The step or signal belongs to another function.
+    NotForThisFunction,
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfScope(why) => why.fmt(f),
+            Self::InNoGroup => write!(
+                f,
+                "not in any Auto Scaling group, or detached by now: nothing to replace"
+            ),
+            Self::ComesBack => {
+                write!(
+                    f,
+                    "the interruption does not terminate it: it comes back under the same id and needs no replacement"
+                )
+            }
+            Self::NotInService { lifecycle } => write!(
+                f,
+                "it is {lifecycle} in its group, only an instance in service is replaced"
+            ),
+            Self::AlreadyLeaving => {
+                write!(f, "it is leaving its group already, its replacement is under way")
+            }
+            Self::LaunchSuspended { group } => write!(
+                f,
+                "the process Launch is suspended, so nothing would be launched in its place: \
+                 aws autoscaling resume-processes --auto-scaling-group-name {group} --scaling-processes Launch"
+            ),
+            Self::LeftToAutoScaling => {
+                write!(
+                    f,
+                    "Capacity Rebalancing is on: Auto Scaling launches the replacement itself"
+                )
+            }
+            Self::RebalanceIgnored => write!(f, "RebalanceAction is `ignore`"),
+            Self::NoRoom { max } => write!(
+                f,
+                "MaxSize {max} leaves no room for a replacement beside it; raise MaxSize by one or more to use \
+                 rebalance recommendations"
+            ),
+            Self::InterruptedMeanwhile => write!(f, "an interruption warning has come for it as well"),
+            Self::ExchangeOver => write!(
+                f,
+                "its exchange is over: it was interrupted or terminated meanwhile"
+            ),
+            Self::ReplacementNeverCame => write!(
+                f,
+                "no replacement came into service in time, it goes on serving; look at the group's scaling activities"
+            ),
+            Self::LeftToHealthCheck => {
+                write!(f, "Auto Scaling's health check replaces an instance that stops")
+            }
+            Self::NotForThisFunction => write!(f, "this belongs to another function"),
+        }
+    }
+}
+
+/// A setting that will hurt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// Auto Scaling could do this by itself.
+    CapacityRebalancingOff {
+        /// The group.
+        group: String,
+    },
+    /// Detaching skips the termination lifecycle hooks of a group that would run on termination.
+    StrategyTerminatesEarly {
+        /// The group.
+        group: String,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CapacityRebalancingOff { group } => write!(
+                f,
+                "Auto Scaling group {group}: Capacity Rebalancing is off; with it on, Auto Scaling launches replacements \
+                 on rebalance recommendations itself: aws autoscaling update-auto-scaling-group \
+                 --auto-scaling-group-name {group} --capacity-rebalance"
+            ),
+            Self::StrategyTerminatesEarly { group } => write!(
+                f,
+                "Auto Scaling group {group}: ReplacementStrategy is `terminate`, without a termination lifecycle hook \
+                 the instance ends now and not in two minutes"
+            ),
+        }
+    }
+}
+
+/// Plans for all notices of a batch, from the same facts.
+pub fn plans(notices: &[Notice], groups: &Groups, config: &Config, now: Timestamp) -> Vec<Plan> {
+    let interrupted: BTreeSet<&InstanceId> = notices
+        .iter()
+        .filter(|notice| matches!(notice.signal, Signal::InterruptionWarning { .. }))
+        .map(|notice| &notice.instance)
+        .collect();
+    // How many replacements the batch launches in each group, for which MaxSize has to leave room.
+    let mut launched: BTreeMap<String, BTreeSet<InstanceId>> = BTreeMap::new();
+    let plan_of = |notice: &Notice| {
+        let is_warning = matches!(notice.signal, Signal::InterruptionWarning { .. });
+        if !is_warning && interrupted.contains(&notice.instance) {
+            return Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile);
+        }
+        plan(notice, groups, config, now, &mut launched)
+    };
+    notices.iter().map(plan_of).collect()
+}
+
+fn plan(
+    notice: &Notice,
+    groups: &Groups,
+    config: &Config,
+    now: Timestamp,
+    launched: &mut BTreeMap<String, BTreeSet<InstanceId>>,
+) -> Plan {
+    let nothing = |skip| Plan::nothing(&notice.instance, skip);
+    match &notice.signal {
+        Signal::InterruptionWarning {
+            action: InstanceAction::Stop | InstanceAction::Hibernate,
+        } => nothing(Skip::ComesBack),
+        Signal::InterruptionWarning {
+            action: InstanceAction::Terminate,
+        } => match serving(notice, groups, config.scope) {
+            Ok((group, member)) => interruption::plan(notice, group, &member, config, now),
+            Err(plan) => *plan,
+        },
+        Signal::RebalanceRecommendation if config.rebalance == RebalanceAction::Ignore => {
+            nothing(Skip::RebalanceIgnored)
+        }
+        Signal::RebalanceRecommendation => match serving(notice, groups, config.scope) {
+            Ok((group, _)) if group.capacity_rebalance => nothing(Skip::LeftToAutoScaling),
+            Ok((group, _)) => {
+                let mut plan = exchange::begin(notice, group, Cause::Rebalance, launched);
+                let group = group.name.clone();
+                plan.warnings.push(Warning::CapacityRebalancingOff { group });
+                plan
+            }
+            Err(plan) => *plan,
+        },
+        Signal::ScheduledRetirement { .. } => match serving(notice, groups, config.scope) {
+            Ok((group, _)) => exchange::begin(notice, group, Cause::Retirement, launched),
+            Err(plan) => *plan,
+        },
+        Signal::StateChange { .. } => nothing(Skip::LeftToHealthCheck),
+        Signal::FollowUp(follow_up) => match &follow_up.step {
+            Step::AwaitReplacement { group } => {
+                exchange::await_replacement(notice, follow_up, group, groups, now)
+            }
+            Step::Retire { group } => exchange::retire(notice, follow_up, group, groups, now),
+            Step::MoveWork { .. } | Step::StopTasks { .. } | Step::AwaitTasks { .. } => {
+                nothing(Skip::NotForThisFunction)
+            }
+        },
+        Signal::TerminateLifecycleAction(_) => nothing(Skip::NotForThisFunction),
+    }
+}
+
+/// The group in which the instance serves, where it does and the group is ours and may launch.
+fn serving<'a>(notice: &Notice, groups: &'a Groups, scope: Scope) -> Result<(&'a Group, Member), Box<Plan>> {
+    let nothing = |skip| Err(Box::new(Plan::nothing(&notice.instance, skip)));
+    let (group, member) = match groups.of_instance(&notice.instance) {
+        GroupOf::Some { group, member } => (group, member),
+        GroupOf::None => return nothing(Skip::InNoGroup),
+        GroupOf::Unknown(error) => {
+            return Err(Box::new(Plan {
+                problems: vec![error.to_string()],
+                ..Plan::default()
+            }));
+        }
+    };
+    if let Err(why) = scope.admits(Some(group)) {
+        return nothing(Skip::OutOfScope(why));
+    }
+    match member.lifecycle {
+        Lifecycle::InService => {}
+        Lifecycle::Terminating | Lifecycle::Detaching => return nothing(Skip::AlreadyLeaving),
+        lifecycle @ (Lifecycle::Pending | Lifecycle::Standby | Lifecycle::Other) => {
+            return nothing(Skip::NotInService { lifecycle });
+        }
+    }
+    if group.suspended.contains("Launch") {
+        return nothing(Skip::LaunchSuspended {
+            group: group.name.clone(),
+        });
+    }
+    Ok((group, member))
+}
+
+#[cfg(test)]
+mod tests;

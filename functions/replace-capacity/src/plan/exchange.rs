@@ -1,0 +1,258 @@
+//! Launch before drain: an instance at risk is exchanged for another while it still serves.
+//!
+//! ```text
+//! begin ──> await_replacement ──> (drain-tasks moves the work) ──> retire
+//! ```
+//! Between the steps the state is in the delayed message and in a tag on the group. An interruption warning wins at any
+//! point: it removes the tag, and every step that finds no tag ends the exchange.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use spot_handoff::groups::{Group, Groups, Lifecycle};
+use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Step};
+
+use super::{Action, Leaving, Plan, Queue, Skip};
+use crate::replacement_tag::{Exchange, exchange_of, raising_from};
+
+/// How long an exchange may take, from the recommendation on. Also the deadline by which standalone tasks on the old
+/// instance are stopped, and as far as one delayed message reaches.
+const LIMIT: SignedDuration = SignedDuration::from_mins(15);
+/// How often to look whether the replacement is in service.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+
+fn limit(notice: &Notice) -> Timestamp {
+    notice.time.saturating_add(LIMIT).unwrap_or(notice.time)
+}
+
+/// Launches the replacement, or resumes what an earlier message began.
+pub fn begin(
+    notice: &Notice,
+    group: &Group,
+    cause: Cause,
+    launched: &mut BTreeMap<String, BTreeSet<InstanceId>>,
+) -> Plan {
+    let instance = &notice.instance;
+    let then = FollowUp {
+        cause,
+        deadline: Some(limit(notice)),
+        step: Step::AwaitReplacement {
+            group: group.name.clone(),
+        },
+    };
+    let launch = |zones, resumes, then| Action::Launch {
+        group: group.name.clone(),
+        instance: instance.clone(),
+        zones,
+        resumes,
+        then,
+    };
+    let raise = |from, then| Action::RaiseDesiredCapacity {
+        group: group.name.clone(),
+        instance: instance.clone(),
+        from,
+        then,
+    };
+    let mut plan = Plan::default();
+    match exchange_of(group, instance) {
+        Some(Exchange::Launching { zone }) => plan.actions.push(launch(vec![zone], true, then)),
+        Some(Exchange::Raising { from }) => plan.actions.push(raise(from, then)),
+        Some(Exchange::Launched { .. }) => plan.actions.push(send(Queue::Own, notice, notice.time, then)),
+        None => {
+            let in_batch = launched.entry(group.name.clone()).or_default();
+            in_batch.insert(instance.clone());
+            let more = i32::try_from(in_batch.len()).unwrap_or(i32::MAX);
+            if group.desired.saturating_add(more) > group.max {
+                in_batch.remove(instance);
+                return Plan::nothing(instance, Skip::NoRoom { max: group.max });
+            }
+            // LaunchInstances takes groups with a launch template that are wholly Spot or wholly On-Demand.
+            // https://docs.aws.amazon.com/autoscaling/ec2/userguide/launch-instances-synchronously.html
+            plan.actions
+                .push(if group.has_launch_template && !group.mixes_purchase_options {
+                    launch(zones(group, instance), false, then)
+                } else {
+                    raise(group.desired, then)
+                });
+        }
+    }
+    plan
+}
+
+/// The group's zones, those with the fewest instances first; the instance to be replaced does not count.
+fn zones(group: &Group, instance: &InstanceId) -> Vec<String> {
+    let count = |zone: &String| {
+        let stays = |lifecycle| matches!(lifecycle, Lifecycle::InService | Lifecycle::Pending);
+        let members = group
+            .instances
+            .iter()
+            .filter(|member| member.id != *instance && member.zone == *zone);
+        members.filter(|member| stays(member.lifecycle)).count()
+    };
+    let mut zones = group.zones.clone();
+    zones.sort_by_key(|zone| (count(zone), zone.clone()));
+    zones
+}
+
+fn send(to: Queue, notice: &Notice, at: Timestamp, follow_up: FollowUp) -> Action {
+    Action::Send {
+        to,
+        instance: notice.instance.clone(),
+        at,
+        follow_up,
+    }
+}
+
+/// The group and the exchange of the instance, where both are still there and the instance still serves.
+///
+/// # Errors
+/// Where not: the plan that ends the exchange.
+fn under_way<'a>(
+    notice: &Notice,
+    name: &str,
+    groups: &'a Groups,
+) -> Result<(&'a Group, Exchange), Box<Plan>> {
+    let instance = &notice.instance;
+    let Some(group) = groups.by_name(name) else {
+        return Err(Box::new(match groups.why_unread(name) {
+            Some(error) => Plan {
+                problems: vec![error.to_string()],
+                ..Plan::default()
+            },
+            None => Plan::nothing(instance, Skip::ExchangeOver),
+        }));
+    };
+    let Some(exchange) = exchange_of(group, instance) else {
+        return Err(Box::new(Plan::nothing(instance, Skip::ExchangeOver)));
+    };
+    let serves = |member: &&spot_handoff::groups::Member| {
+        member.id == *instance && member.lifecycle == Lifecycle::InService
+    };
+    if !group.instances.iter().any(|member| serves(&member)) {
+        let mut plan = Plan::nothing(instance, Skip::ExchangeOver);
+        plan.actions.push(untag(group, instance));
+        return Err(Box::new(plan));
+    }
+    Ok((group, exchange))
+}
+
+fn untag(group: &Group, instance: &InstanceId) -> Action {
+    Action::Untag {
+        group: group.name.clone(),
+        instance: instance.clone(),
+    }
+}
+
+/// Has the work moved when the replacement is in service; looks again when it is not.
+pub fn await_replacement(
+    notice: &Notice,
+    follow_up: &FollowUp,
+    name: &str,
+    groups: &Groups,
+    now: Timestamp,
+) -> Plan {
+    let instance = &notice.instance;
+    let (group, exchange) = match under_way(notice, name, groups) {
+        Ok(under_way) => under_way,
+        Err(plan) => return *plan,
+    };
+    let named = match &exchange {
+        Exchange::Launched { replacement } => Some(replacement),
+        Exchange::Launching { .. } | Exchange::Raising { .. } => None,
+    };
+    let member = named.and_then(|id| group.instances.iter().find(|member| member.id == *id));
+    let named_serves = member.is_some_and(|member| member.lifecycle == Lifecycle::InService);
+    let mut plan = Plan::default();
+    if named_serves || is_covered_without(group, instance) {
+        let replacement = if named_serves { named.cloned() } else { None };
+        let step = Step::MoveWork {
+            group: group.name.clone(),
+            replacement,
+        };
+        plan.actions.push(send(
+            Queue::DrainTasks,
+            notice,
+            now,
+            FollowUp {
+                step,
+                ..follow_up.clone()
+            },
+        ));
+        return plan;
+    }
+    if now < follow_up.deadline.unwrap_or(now) {
+        if let Exchange::Raising { from } = exchange
+            && group.desired < raised(group, from)
+        {
+            // Somebody set the desired capacity in the same moment; the tag says that it has to be higher.
+            let then = follow_up.clone();
+            plan.actions.push(Action::RaiseDesiredCapacity {
+                group: group.name.clone(),
+                instance: instance.clone(),
+                from,
+                then,
+            });
+            return plan;
+        }
+        let at = now.saturating_add(LOOK_AGAIN).unwrap_or(now);
+        plan.actions.push(send(Queue::Own, notice, at, follow_up.clone()));
+        return plan;
+    }
+    plan.skip(instance, Skip::ReplacementNeverCame);
+    match member {
+        // It hangs in a launch hook: it goes, and the desired capacity with it.
+        Some(member) => plan.actions.push(Action::Terminate(Leaving {
+            group: group.name.clone(),
+            instance: member.id.clone(),
+            decrement: true,
+        })),
+        // Nothing came: with the desired capacity lowered, Auto Scaling stops trying and terminates nothing.
+        None if group.instances.len() < usize::try_from(group.desired).unwrap_or(0) => {
+            plan.actions.push(Action::LowerDesiredCapacity {
+                group: group.name.clone(),
+                to: group.desired - 1,
+            });
+        }
+        None => {}
+    }
+    plan.actions.push(untag(group, instance));
+    plan
+}
+
+/// The desired capacity that the exchanges count on which raised it from this value.
+pub fn raised(group: &Group, from: i32) -> i32 {
+    let raises = i32::try_from(raising_from(group, from)).unwrap_or(i32::MAX);
+    from.saturating_add(raises).min(group.max)
+}
+
+/// Whether the group has in service what it had before the exchange, without the instance.
+fn is_covered_without(group: &Group, instance: &InstanceId) -> bool {
+    let others = group
+        .instances
+        .iter()
+        .filter(|m| m.id != *instance && m.lifecycle == Lifecycle::InService);
+    i32::try_from(others.count()).is_ok_and(|others| others >= group.desired - 1) && group.desired > 0
+}
+
+/// Terminates the instance whose work has moved, and gives back the capacity that its replacement took.
+pub fn retire(notice: &Notice, follow_up: &FollowUp, name: &str, groups: &Groups, now: Timestamp) -> Plan {
+    let instance = &notice.instance;
+    let group = match under_way(notice, name, groups) {
+        Ok((group, _)) => group,
+        Err(plan) => return *plan,
+    };
+    let mut plan = Plan::default();
+    if !is_covered_without(group, instance) && now < limit(notice) {
+        let at = now.saturating_add(LOOK_AGAIN).unwrap_or(now);
+        plan.actions.push(send(Queue::Own, notice, at, follow_up.clone()));
+        return plan;
+    }
+    let leaving = Leaving {
+        group: group.name.clone(),
+        instance: instance.clone(),
+        decrement: true,
+    };
+    plan.actions.push(Action::Terminate(leaving));
+    plan.actions.push(untag(group, instance));
+    plan
+}

@@ -1,0 +1,116 @@
+//! The tag on a group that says what is under way for one of its instances.
+//!
+//! Auto Scaling has no transaction that launches one instance and retires another, and SetDesiredCapacity has no token.
+//! The tag is what makes the exchange happen once: it is written before anything is launched and says what, so that a
+//! repeated message resumes, and an interruption warning in between knows whether a replacement is there already.
+//! A group can carry 50 tags, so as many exchanges can be under way in a group at a time.
+//! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html>
+
+use spot_handoff::groups::Group;
+use spot_handoff::notice::InstanceId;
+
+const KEY: &str = "spot-handoff:replacing:";
+
+/// How far the exchange of an instance has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exchange {
+    /// LaunchInstances is, or was, called for this Availability Zone.
+    Launching {
+        /// The zone; it is part of the client token.
+        zone: String,
+    },
+    /// The replacement is launched.
+    Launched {
+        /// The replacement.
+        replacement: InstanceId,
+    },
+    /// The desired capacity is, or was, raised by one, counted from this value.
+    Raising {
+        /// The desired capacity before.
+        from: i32,
+    },
+}
+
+/// The key of the tag for an instance.
+pub fn key(instance: &InstanceId) -> String {
+    format!("{KEY}{instance}")
+}
+
+impl Exchange {
+    /// The value of the tag.
+    pub fn to_value(&self) -> String {
+        match self {
+            Self::Launching { zone } => format!("launching {zone}"),
+            Self::Launched { replacement } => format!("launched {replacement}"),
+            Self::Raising { from } => format!("raising {from}"),
+        }
+    }
+
+    fn of_value(value: &str) -> Option<Self> {
+        match value.split_once(' ')? {
+            ("launching", zone) => Some(Self::Launching {
+                zone: zone.to_owned(),
+            }),
+            ("launched", id) => Some(Self::Launched {
+                replacement: id.parse().ok()?,
+            }),
+            ("raising", from) => Some(Self::Raising {
+                from: from.parse().ok()?,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// What is under way for an instance of the group. A value that nobody here wrote counts as nothing.
+pub fn exchange_of(group: &Group, instance: &InstanceId) -> Option<Exchange> {
+    Exchange::of_value(group.tags.get(&key(instance))?)
+}
+
+/// How many exchanges count on the desired capacity having been raised from this value.
+pub fn raising_from(group: &Group, from: i32) -> usize {
+    let values = group
+        .tags
+        .iter()
+        .filter(|(key, _)| key.starts_with(KEY))
+        .map(|(_, value)| value);
+    values
+        .filter(|value| Exchange::of_value(value) == Some(Exchange::Raising { from }))
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_an_exchange_survives_the_tag() {
+        let id: InstanceId = "i-1234567890abcdef0".parse().expect("an id");
+        for exchange in [
+            Exchange::Launching {
+                zone: "us-east-1a".to_owned(),
+            },
+            Exchange::Launched {
+                replacement: id.clone(),
+            },
+            Exchange::Raising { from: 6 },
+        ] {
+            let mut group = Group::default();
+            group.tags.insert(key(&id), exchange.to_value());
+            assert_eq!(exchange_of(&group, &id), Some(exchange));
+        }
+    }
+
+    #[test]
+    fn a_value_nobody_here_wrote_counts_as_nothing() {
+        for value in [
+            "",
+            "launching",
+            "launched soon",
+            "raising x",
+            "done i-1234567890abcdef0",
+        ] {
+            assert_eq!(Exchange::of_value(value), None, "{value}");
+        }
+    }
+}
