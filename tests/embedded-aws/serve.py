@@ -14,7 +14,8 @@ def main():
     began = time.monotonic()
 
     def progress(what):
-        print(f"embedded AWS: {what} ({time.monotonic() - began:.1f} s)", file=sys.stderr, flush=True)
+        seconds = time.monotonic() - began
+        print(f"embedded AWS: {what} ({seconds:.1f} s)", file=sys.stderr, flush=True)
 
     progress("loading moto")
     from embedded_aws import control, fleet, services, stack, warm

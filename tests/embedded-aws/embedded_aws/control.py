@@ -4,6 +4,7 @@ Everything here is single-threaded. A fork copies only the thread that forks, so
 another thread held at that moment would stay locked in the child for ever.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -125,8 +126,6 @@ def begin_world(order):
         fleet.enlarge(order["storm"])
 
 
-
-
 def _read_request(connection):
     data = b""
     while b"\r\n\r\n" not in data:
@@ -156,7 +155,5 @@ def _respond(connection, status, answer):
         "Content-Type: application/json\r\nConnection: close\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
-    try:
+    with contextlib.suppress(OSError):  # whoever asked may have gone
         connection.sendall(head.encode() + body)
-    except OSError:
-        pass  # whoever asked has gone

@@ -25,6 +25,9 @@ DIRECT = {
     "sqs": SQSResponse,
 }
 
+# Headers that the server sets, or that are moto's own.
+NOT_SENT = {"status", "date", "server"}
+
 _everything_else = DomainDispatcherApplication(create_backend_app)
 
 # A reader of a queue is woken by every call; this is for messages that only time makes visible.
@@ -72,5 +75,5 @@ def _moto(call, url):
     status, headers, body = handler.dispatch(Request(environ))
     if isinstance(body, str):
         body = body.encode()
-    headers = {k: str(v) for k, v in headers.items() if k.lower() not in ("status", "date", "server")}
+    headers = {k: str(v) for k, v in headers.items() if k.lower() not in NOT_SENT}
     return int(status), headers, body

@@ -162,9 +162,7 @@ class Handler(BaseHTTPRequestHandler):
     def _drop(self, kind, reset):
         if reset:
             # Closing a socket that lingers for no time resets the connection.
-            self.connection.setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-            )
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.wfile.close()
             os.close(self.connection.detach())
         raise Dropped(kind)

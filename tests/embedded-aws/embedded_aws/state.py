@@ -2,28 +2,35 @@
 
 from . import backends
 from .services import elbv2, sqs
-from .simulation import capacity, tasks
+from .simulation import tasks
 from .world import WORLD
 
 
 def snapshot():
+    groups = list(backends.autoscaling().autoscaling_groups.values())
+    group_of = {s.instance_id: group.name for group in groups for s in group.instance_states}
+    instances = backends.ec2().all_instances()
+    # Where a target is: an instance, or the address of a network interface.
+    zones = {e.private_ip_address: e.subnet.availability_zone for e in backends.ec2().enis.values()}
+    zones.update((instance.id, instance.availability_zone) for instance in instances)
     return {
         "now_ms": round(WORLD.clock.now_ms()),
-        "instances": [_instance(i) for i in backends.ec2().all_instances()],
-        "groups": [_group(g) for g in backends.autoscaling().autoscaling_groups.values()],
-        "target_groups": [_target_group(g) for g in backends.elbv2().target_groups.values()],
+        "instances": [_instance(instance, group_of.get(instance.id)) for instance in instances],
+        "groups": [_group(group) for group in groups],
+        "target_groups": [
+            _target_group(group, zones) for group in backends.elbv2().target_groups.values()
+        ],
         "clusters": [_cluster(c) for c in backends.ecs().clusters.values()],
         "queues": [_queue(q) for q in backends.sqs().queues.values()],
         "lifecycle_actions": [_lifecycle_action(a) for a in WORLD.lifecycle_actions.values()],
     }
 
 
-def _instance(instance):
-    state = capacity.state_of(instance.id)
+def _instance(instance, group):
     return {
         "id": instance.id,
         "zone": instance.availability_zone,
-        "group": state.auto_scaling_group_name if state else None,
+        "group": group,
         "state": instance.state,
         "private_ip": instance.private_ip,
         "type": instance.instance_type,
@@ -51,27 +58,16 @@ def _group(group):
     }
 
 
-def _target_group(group):
+def _target_group(group, zones):
     return {
         "arn": group.arn,
         "name": group.name,
         "target_type": group.target_type,
         "targets": [
-            {"id": target.id, "port": target.port, "zone": _zone(target.id), "state": state}
+            {"id": target.id, "port": target.port, "zone": zones.get(target.id), "state": state}
             for target, state in elbv2.members_of(group)
         ],
     }
-
-
-def _zone(target_id):
-    """Where the target is, an instance or the address of a network interface."""
-    instance = backends.ec2().get_instance_by_id(target_id)
-    if instance is not None:
-        return instance.availability_zone
-    for interface in backends.ec2().enis.values():
-        if interface.private_ip_address == target_id:
-            return interface.subnet.availability_zone
-    return None
 
 
 def _cluster(cluster):

@@ -48,8 +48,11 @@ class Membership(WorldTest):
     def test_desired_capacity_stays_within_the_size_of_the_group(self):
         resize = self.autoscaling.set_desired_capacity
         self.assert_refused(
-            "ValidationError", "above max value 12", resize,
-            AutoScalingGroupName="inference", DesiredCapacity=13,
+            "ValidationError",
+            "above max value 12",
+            resize,
+            AutoScalingGroupName="inference",
+            DesiredCapacity=13,
         )
         resize(AutoScalingGroupName="inference", DesiredCapacity=7)
         self.assertEqual(len(self.members()), 7)

@@ -19,8 +19,12 @@ class ContainerInstances(WorldTest):
 
     def test_at_most_ten_change_state_at_once(self):
         self.assert_refused(
-            "InvalidParameterException", "10", self.ecs.update_container_instances_state,
-            cluster="inference", containerInstances=["x"] * 11, status="DRAINING",
+            "InvalidParameterException",
+            "10",
+            self.ecs.update_container_instances_state,
+            cluster="inference",
+            containerInstances=["x"] * 11,
+            status="DRAINING",
         )
 
     def test_an_instance_of_another_cluster_is_a_failure_of_the_answer(self):
@@ -75,8 +79,8 @@ class Tasks(WorldTest):
 
     def test_run_task_with_the_same_token_runs_one(self):
         tag = {"key": "team", "value": "reporting"}
-        first = self.run_report(tags=[tag])
-        self.assertEqual(first["tasks"][0]["taskArn"], self.run_report(tags=[tag])["tasks"][0]["taskArn"])
+        first, second = (self.run_report(tags=[tag])["tasks"][0]["taskArn"] for _ in range(2))
+        self.assertEqual(first, second)
         self.assert_refused("ConflictException", "clientToken", self.run_report, startedBy="else")
 
     def test_run_task_avoids_draining_instances(self):

@@ -117,14 +117,18 @@ class Permissions(WorldTest):
         )
         queue = self.queue("closed")["url"]
         self.assert_refused(
-            "AccessDeniedException", "sqs:ReceiveMessage",
-            self.client("sqs", "watcher").receive_message, QueueUrl=queue,
+            "AccessDeniedException",
+            "sqs:ReceiveMessage",
+            self.client("sqs", "watcher").receive_message,
+            QueueUrl=queue,
         )
 
     def test_conditions_on_clusters_and_tags_are_looked_at(self):
         self.assert_refused(
-            "AccessDeniedException", "ecs:ListTasks",
-            self.client("ecs", "watcher").list_tasks, cluster="web",
+            "AccessDeniedException",
+            "ecs:ListTasks",
+            self.client("ecs", "watcher").list_tasks,
+            cluster="web",
         )
         self.autoscaling.create_or_update_tags(
             Tags=[

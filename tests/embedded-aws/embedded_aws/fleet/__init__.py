@@ -19,6 +19,7 @@ import boto3
 from moto import mock_aws
 
 from .. import backends
+from ..simulation import tasks
 from ..world import WORLD
 from . import containers, groups, network, storm
 
@@ -49,6 +50,8 @@ def _seeding():
         yield
     finally:
         WORLD.seeding = False
+    for cluster in backends.ecs().clusters:
+        tasks.count(cluster)
 
 
 class Clients:

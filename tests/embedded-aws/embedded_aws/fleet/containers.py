@@ -50,7 +50,8 @@ def _named(instance, name):
 
 
 def _standalone(aws):
-    _define(aws, "batch-score", container("score", accelerator="eia", stop_timeout=60), ["eia2.large"])
+    score = container("score", accelerator="eia", stop_timeout=60)
+    _define(aws, "batch-score", score, ["eia2.large"])
     _define(aws, "fine-tune", container("trainer", gpus=1, stop_timeout=90))
     _define(aws, "compile", container("neuron", neuron=True, stop_timeout=45))
     _define(aws, "report", container("report"), more=[container("upload", stop_timeout=120)])
@@ -106,7 +107,9 @@ def _define(aws, family, definition, accelerators=(), network_mode="bridge", mor
     )
 
 
-def service(aws, cluster, name, count, definition, accelerators=(), target_group=None, network=None):
+def service(
+    aws, cluster, name, count, definition, accelerators=(), target_group=None, network=None
+):
     mode = "awsvpc" if network else "bridge"
     _define(aws, name, definition, accelerators, mode)
     more = {"networkConfiguration": network} if network else {}

@@ -46,6 +46,8 @@ def build(aws):
     security_group = aws.ec2.create_security_group(
         GroupName="fleet", Description="The sample fleet", VpcId=vpc
     )["GroupId"]
+    # moto goes through all the images it knows for each instance it launches.
+    backends.ec2().amis.clear()
     image = aws.ec2.register_image(Name="ecs-optimized", Architecture="x86_64")["ImageId"]
     net = Network(vpc, subnets, security_group, image)
     _load_balancing(aws, net)

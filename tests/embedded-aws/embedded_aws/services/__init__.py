@@ -2,4 +2,4 @@
 
 
 def install():
-    from . import autoscaling, autoscaling_launch, ecs, ecs_tasks, elbv2, events, sqs  # noqa: F401
+    from . import autoscaling, autoscaling_launch, ec2, ecs, ecs_tasks, elbv2, events, sqs  # noqa: F401

@@ -17,7 +17,9 @@ BAD_TOKEN = ("InvalidNextToken", "The token is not valid")
 def group_named(name):
     group = backends.autoscaling().autoscaling_groups.get(name)
     if group is None:
-        raise validation_error(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
+        raise validation_error(
+            f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found"
+        )
     return group
 
 
@@ -156,7 +158,7 @@ def terminate_instance_in_auto_scaling_group(self):
         state = capacity.state_of(id_)
         if state is None:
             raise validation_error(
-                "Instance Id not found - No managed instance found for instance ID: " f"{id_}"
+                f"Instance Id not found - No managed instance found for instance ID: {id_}"
             )
         states.append(state)
     group = states[0].auto_scaling_group

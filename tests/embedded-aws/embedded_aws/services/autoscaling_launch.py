@@ -39,21 +39,26 @@ def launch_instances(self):
     group = group_named(name)
     subnet = _subnet(group, asked[2], asked[3])
     _check(group, asked[1])
-    result = {"AutoScalingGroupName": name, "ClientToken": token, **_launch(group, subnet, *asked[1::3])}
+    launched = _launch(group, subnet, number=asked[1], retry=asked[4])
+    result = {"AutoScalingGroupName": name, "ClientToken": token, **launched}
     WORLD.launch_tokens[token] = (asked, result)
     return ActionResult(result)
 
 
 def _check(group, number):
     if group.ec2_launch_template is None:
-        raise validation_error("LaunchInstances requires an Auto Scaling group with a launch template.")
+        raise validation_error(
+            "LaunchInstances requires an Auto Scaling group with a launch template."
+        )
     if 0 < capacity.on_demand_percentage(group) < 100:
         raise validation_error(
             "LaunchInstances does not support a mixed instances policy that combines On-Demand "
             "and Spot Instances."
         )
     if capacity.suspended(group, "Launch"):
-        raise validation_error(f"The Launch process of Auto Scaling group {group.name} is suspended.")
+        raise validation_error(
+            f"The Launch process of Auto Scaling group {group.name} is suspended."
+        )
     if group.desired_capacity + number > group.max_size:
         raise validation_error(
             f"Launching {number} instances would put the desired capacity above the max size "

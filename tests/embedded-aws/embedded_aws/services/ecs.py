@@ -1,4 +1,4 @@
-"""ECS clusters, container instances and services: lists with filters and pages, limits, DRAINING."""
+"""ECS clusters, container instances, services: filters, pages, limits, DRAINING."""
 
 import json
 import re
@@ -164,7 +164,7 @@ _moto_create_service = EC2ContainerServiceBackend.create_service
 @replaces(EC2ContainerServiceBackend)
 def create_service(self, *args, **kwargs):
     service = _moto_create_service(self, *args, **kwargs)
-    for _ in range(service.desired_count if WORLD.seeding else 0):
-        containers.start_for(service)
+    if WORLD.seeding:
+        containers.start_all(service)
     containers.look_after(service, 1)
     return service

@@ -5,7 +5,6 @@ target; and it forgets a target the moment it is deregistered.
 """
 
 from dataclasses import dataclass
-from typing import Optional
 
 from moto.core.responses import ActionResult
 from moto.elbv2.exceptions import TargetGroupNotFoundError, TargetNotRunning
@@ -27,7 +26,7 @@ class Target:
     id: str
     port: int
     registered_ms: float
-    deregistered_ms: Optional[float] = None
+    deregistered_ms: float | None = None
 
     @property
     def registered(self):
@@ -180,4 +179,3 @@ def modify_target_group_attributes(self):
         )
     _group(arn).attributes.update(attributes)
     return ActionResult({"Attributes": attributes})
-

@@ -12,6 +12,8 @@ from .. import backends
 from ..patching import replaces
 from ..world import WORLD
 
+COMPARISONS = {"ArnEquals", "ArnLike", "StringEquals"}
+
 
 def put_on_bus(event, bus="default"):
     """Hands `event` to every rule whose pattern it matches; returns the rules' names."""
@@ -58,9 +60,9 @@ def _allows(statement, rule_arn):
         return False
     for operator, keys in statement.get("Condition", {}).items():
         for key, wanted in keys.items():
-            if key.lower() == "aws:sourcearn" and operator.startswith(("Arn", "StringEquals")):
-                if rule_arn not in listed(wanted):
-                    return False
+            about_source = key.lower() == "aws:sourcearn" and operator in COMPARISONS
+            if about_source and rule_arn not in listed(wanted):
+                return False
     return True
 
 

@@ -1,6 +1,7 @@
 """Instances of Auto Scaling groups: launched, in service, detached, terminated, replaced."""
 
 import base64
+import contextlib
 import re
 
 from moto.autoscaling.models import ASG_NAME_TAG, InstanceState
@@ -143,10 +144,9 @@ def cluster_in(user_data):
     if not user_data:
         return None
     text = str(user_data)
-    try:
+    # moto keeps the user data of a launch configuration decoded.
+    with contextlib.suppress(ValueError):
         text = base64.b64decode(text, validate=True).decode()
-    except ValueError:
-        pass  # moto keeps the user data of a launch configuration decoded
     found = re.search(r"ECS_CLUSTER=(\S+)", text)
     return found.group(1) if found else None
 
@@ -162,14 +162,19 @@ def begin_termination(state):
     """Out of the target groups first, then held at the group's termination hook if it has one."""
     if state.lifecycle_state.startswith("Terminating"):
         return
-    group = state.auto_scaling_group
+    for hook in backends.autoscaling().describe_lifecycle_hooks(state.auto_scaling_group_name):
+        if hook.lifecycle_transition == hooks.TERMINATING:
+            hold(state, hook)
+            return
     state.lifecycle_state = "Terminating"
     leave_target_groups(state)
-    for hook in backends.autoscaling().describe_lifecycle_hooks(group.name):
-        if hook.lifecycle_transition == hooks.TERMINATING:
-            hooks.begin(state, hook, lambda: finish_termination(state))
-            return
     WORLD.consequence(1, lambda: finish_termination(state))
+
+
+def hold(state, hook, token=None):
+    """At the hook until its action ends. A given token is one that an event already names."""
+    leave_target_groups(state)
+    hooks.begin(state, hook, lambda: finish_termination(state), token)
 
 
 def finish_termination(state):

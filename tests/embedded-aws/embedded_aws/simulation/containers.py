@@ -106,15 +106,24 @@ def move_services_off(container_instance):
 
 def start_for(service):
     """A task of the service, where there is room; None if there is none."""
-    ecs = backends.ecs()
-    definition = ecs.describe_task_definition(service.task_definition)
+    definition = backends.ecs().describe_task_definition(service.task_definition)
     places = placeable(service.cluster_name, definition)
-    if not places:
-        return None
+    return _start_on(places[0], service, definition) if places else None
+
+
+def start_all(service):
+    """All tasks of a new service, spread evenly."""
+    definition = backends.ecs().describe_task_definition(service.task_definition)
+    places = placeable(service.cluster_name, definition)
+    for number in range(service.desired_count):
+        _start_on(places[number % len(places)], service, definition)
+
+
+def _start_on(place, service, definition):
     return tasks.start(
-        ecs.clusters[service.cluster_name],
+        backends.ecs().clusters[service.cluster_name],
         definition,
-        places[0],
+        place,
         f"service:{service.name}",
         started_by=service.deployments[0]["id"],
         launch_type=service.launch_type,

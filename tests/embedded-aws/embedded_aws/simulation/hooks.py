@@ -1,7 +1,7 @@
 """Lifecycle actions: an instance that waits at a termination hook until somebody frees it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable, Optional
 
 from ..services.events import aws_event, put_on_bus
 from ..world import WORLD
@@ -21,7 +21,7 @@ class LifecycleAction:
     started_ms: float
     then: Callable[[], None]
     times_out_ms: float = 0
-    result: Optional[str] = None
+    result: str | None = None
     heartbeats: int = 0
 
     @property

@@ -63,9 +63,7 @@ def _wait_at_hook(detail):
     if state is None or state.lifecycle_state != "InService":
         return
     group = state.auto_scaling_group
+    named = (detail.get("AutoScalingGroupName"), detail.get("LifecycleHookName"))
     for hook in backends.autoscaling().describe_lifecycle_hooks(group.name):
-        named = hook.name == detail.get("LifecycleHookName")
-        if named and group.name == detail.get("AutoScalingGroupName"):
-            then = capacity.finish_termination
-            capacity.leave_target_groups(state)
-            hooks.begin(state, hook, lambda: then(state), detail.get("LifecycleActionToken"))
+        if (group.name, hook.name) == named:
+            capacity.hold(state, hook, detail.get("LifecycleActionToken"))

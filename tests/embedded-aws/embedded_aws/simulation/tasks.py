@@ -116,6 +116,7 @@ def _inference_accelerators(definition, overrides):
 
 def _containers(task, definition, container_instance):
     address = address_of(task)
+    arn = task.task_arn.replace(":task/", ":container/")
     containers = []
     for wanted in definition.container_definitions:
         bindings = []
@@ -132,7 +133,7 @@ def _containers(task, definition, container_instance):
             )
         containers.append(
             {
-                "containerArn": f"{task.task_arn.replace(':task/', ':container/')}/{mock_random.uuid4()}",
+                "containerArn": f"{arn}/{mock_random.uuid4()}",
                 "taskArn": task.task_arn,
                 "name": wanted["name"],
                 "image": wanted.get("image"),
@@ -235,6 +236,8 @@ def running(cluster_name):
 
 def count(cluster_name):
     """Keeps the counts of the cluster and its services, which moto only ever adds to."""
+    if WORLD.seeding:
+        return  # once is enough, when the fleet stands
     ecs = backends.ecs()
     tasks = running(cluster_name)
     ecs.clusters[cluster_name].running_tasks_count = len(tasks)
