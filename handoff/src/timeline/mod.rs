@@ -1,13 +1,14 @@
 //! A report as lines that a person reads from top to bottom: when, who, what became of it.
 
 pub mod comparison;
+mod facts;
 pub mod names;
 
 use jiff::Timestamp;
 use spot_handoff::report::{ActionLine, ActionResult, Outcome, Report, TaskLine};
 
 use crate::style;
-use names::{short, shorten};
+use names::Names;
 
 /// The longest function name, which makes the column.
 const WHO: usize = "deregister-targets".len();
@@ -27,6 +28,8 @@ pub enum Word {
     Later,
     /// It failed.
     Failed,
+    /// It cannot be done, and trying again will not help.
+    Impossible,
     /// It was left alone.
     Left,
     /// A task on the instance, and what becomes of it.
@@ -79,6 +82,7 @@ impl Word {
             Self::Planned => "would",
             Self::Later => "later",
             Self::Failed => "FAILED",
+            Self::Impossible => "cannot",
             Self::Left => "left",
             Self::Task => "task",
             Self::Warning => "warning",
@@ -91,7 +95,7 @@ impl Word {
             Self::Done | Self::Already => style::good(text),
             Self::Planned | Self::Later => style::pending(text),
             Self::Failed => style::bad(text),
-            Self::Warning => style::warning(text),
+            Self::Warning | Self::Impossible => style::warning(text),
             Self::Left | Self::Task | Self::Note => style::dim(text),
         }
     }
@@ -105,34 +109,45 @@ impl From<ActionResult> for Word {
             ActionResult::Planned => Self::Planned,
             ActionResult::Later => Self::Later,
             ActionResult::Failed => Self::Failed,
+            ActionResult::NotPossible => Self::Impossible,
         }
     }
 }
 
 /// The lines of a report, in the order of time.
 pub fn lines(report: &Report) -> Vec<Line> {
+    let names = Names::of(report);
     let line = |at, word, text| Line::new(at, &report.function, word, text);
     let mut lines: Vec<Line> = report
         .actions
         .iter()
-        .map(|action| line(action.finished_at, action.result.into(), action_text(action)))
+        .map(|action| {
+            line(
+                action.finished_at,
+                action.result.into(),
+                action_text(action, &names),
+            )
+        })
         .collect();
     lines.sort_by_key(|line| line.at);
 
     // What follows was found while looking, and is told once the acting is over.
     let end = lines.last().map_or(report.started_at, |line| line.at);
-    for task in &report.tasks {
-        lines.push(line(end, Word::Task, task_text(task)));
+    let acted_on = |task: &TaskLine| report.actions.iter().any(|action| action.resource == task.task);
+    // A follow-up is about the tasks it acts on; the first report has told of them.
+    let told = |task: &&TaskLine| report.signal == "follow-up" && acted_on(task);
+    for task in report.tasks.iter().filter(|task| !told(task)) {
+        lines.push(line(end, Word::Task, task_text(task, &names)));
     }
     for skipped in &report.skipped {
-        let text = format!("{}: {}", short(&skipped.what), shorten(&skipped.reason));
-        lines.push(line(end, Word::Left, text));
+        let (what, reason) = (names.resource(&skipped.what), names.sentence(&skipped.reason));
+        lines.push(line(end, Word::Left, format!("{what}: {reason}")));
     }
     for warning in &report.warnings {
-        lines.push(line(end, Word::Warning, shorten(warning)));
+        lines.push(line(end, Word::Warning, names.sentence(warning)));
     }
     for problem in &report.problems {
-        lines.push(line(end, Word::Failed, shorten(problem)));
+        lines.push(line(end, Word::Failed, names.sentence(problem)));
     }
     if report.outcome == Outcome::NothingToDo && report.skipped.is_empty() {
         let text = format!("nothing to do for {}", report.instance);
@@ -141,24 +156,25 @@ pub fn lines(report: &Report) -> Vec<Line> {
     lines
 }
 
-fn action_text(action: &ActionLine) -> String {
-    let mut text = format!("{} {}", action.action.replace('-', " "), short(&action.resource));
+fn action_text(action: &ActionLine, names: &Names) -> String {
+    let what = action.action.replace('-', " ");
+    let mut text = format!("{what} {}", names.resource(&action.resource));
     if !action.detail.is_empty() {
-        text.push_str(&format!("  {}", shorten(&action.detail)));
+        let detail = names.sentence(&action.detail);
+        text.push_str(&style::dim(&format!("  {detail}")));
     }
     if let Some(error) = &action.error {
-        text.push_str(&format!(" ({})", shorten(error)));
+        text.push_str(&format!(" ({})", names.sentence(error)));
     }
     text
 }
 
-fn task_text(task: &TaskLine) -> String {
+fn task_text(task: &TaskLine, names: &Names) -> String {
     let mut traits = vec![task.kind.clone()];
     traits.extend(task.accelerators.iter().cloned());
     format!(
-        "{} {} ({}): {}",
-        task.name,
-        short(&task.task),
+        "{} ({}): {}",
+        names.resource(&task.task),
         traits.join(", "),
         task.plan
     )

@@ -1,7 +1,59 @@
 //! Short names for long ARNs, so that a line fits a terminal.
 
+use std::collections::HashMap;
+
+use spot_handoff::report::Report;
+
 /// How many characters of a generated id are kept: enough to tell a fleet's tasks apart.
 const ID: usize = 8;
+const UUID: usize = 36;
+
+/// The names of one report. It says what its tasks are called, which their ARNs do not.
+pub struct Names<'a> {
+    /// By task id.
+    tasks: HashMap<&'a str, &'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// The names of this report.
+    pub fn of(report: &'a Report) -> Self {
+        let tasks = report.tasks.iter();
+        let tasks = tasks.map(|task| (last(&task.task), task.name.as_str()));
+        Self {
+            tasks: tasks.collect(),
+        }
+    }
+
+    /// The name a person would use for a resource.
+    pub fn resource(&self, resource: &str) -> String {
+        match self.tasks.get(last(resource)) {
+            Some(name) => format!("{name} {}", short_id(last(resource))),
+            None => short(resource),
+        }
+    }
+
+    /// A sentence with every ARN and every generated id in it made short.
+    pub fn sentence(&self, text: &str) -> String {
+        let words = text.split(' ').map(|word| {
+            let bare = word.trim_end_matches([',', ';', '.', ':', ')']);
+            let bare = bare.trim_start_matches('(');
+            if bare.starts_with("arn:") || is_uuid(bare) {
+                word.replace(bare, &self.resource(bare))
+            } else {
+                word.to_owned()
+            }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn last(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+fn is_uuid(word: &str) -> bool {
+    word.len() == UUID && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+}
 
 /// The name a person would use for a resource.
 pub fn short(resource: &str) -> String {
@@ -10,7 +62,12 @@ pub fn short(resource: &str) -> String {
         .strip_prefix("arn:")
         .and_then(|rest| rest.splitn(5, ':').nth(4))
     else {
-        return resource.to_owned();
+        let id = if is_uuid(resource) {
+            short_id(resource)
+        } else {
+            resource
+        };
+        return id.to_owned();
     };
     let parts: Vec<&str> = name.split('/').collect();
     match parts.as_slice() {
@@ -23,16 +80,6 @@ pub fn short(resource: &str) -> String {
         [queue] => (*queue).to_owned(),
         _ => name.to_owned(),
     }
-}
-
-/// A text with every ARN in it made short.
-pub fn shorten(text: &str) -> String {
-    let words = text.split(' ').map(|word| {
-        let bare = word.trim_end_matches([',', ';', '.', ':', ')']);
-        let (arn, after) = word.split_at(bare.len());
-        format!("{}{after}", short(arn))
-    });
-    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The beginning of a generated id.
@@ -75,12 +122,21 @@ mod tests {
     }
 
     #[test]
-    fn arns_inside_a_sentence_are_made_short() {
+    fn arns_and_ids_inside_a_sentence_are_made_short() {
+        let names = Names {
+            tasks: HashMap::from([("3f2a1b0c-9d8e-4f60-8a1b-2c3d4e5f6a7b", "batch-score")]),
+        };
         assert_eq!(
-            shorten(
-                "target group arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/web/50dc, delay 300 s."
+            names.sentence(
+                "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/web/50dc: its delay is 300 s."
             ),
-            "target group web, delay 300 s."
+            "web: its delay is 300 s."
+        );
+        assert_eq!(
+            names.sentence(
+                "at 04:00:10: 3f2a1b0c-9d8e-4f60-8a1b-2c3d4e5f6a7b, 00000000-9d8e-4f60-8a1b-2c3d4e5f6a7b"
+            ),
+            "at 04:00:10: batch-score 3f2a1b0c, 00000000"
         );
     }
 }

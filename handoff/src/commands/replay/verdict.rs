@@ -6,7 +6,6 @@ use spot_handoff::report::{ActionResult, Outcome, Report};
 use testbed::{Backlog, Entry, Event};
 
 use crate::style;
-use crate::timeline::names::shorten;
 
 /// What was left when the watching ended.
 #[derive(Debug, Default)]
@@ -91,8 +90,7 @@ impl Verdict {
             summary.seconds_left = Some(least);
         }
         if report.outcome == Outcome::Failed {
-            let what = shorten(&report.message);
-            self.problems.push(what);
+            self.problems.push(report.message.clone());
         }
     }
 
@@ -177,6 +175,7 @@ fn word(result: ActionResult) -> &'static str {
         ActionResult::Planned => "planned",
         ActionResult::Later => "to follow",
         ActionResult::Failed => "FAILED",
+        ActionResult::NotPossible => "not possible",
     }
 }
 
