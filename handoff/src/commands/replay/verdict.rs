@@ -230,3 +230,6 @@ fn beginning(text: &str) -> String {
     }
     short
 }
+
+#[cfg(test)]
+mod tests;
