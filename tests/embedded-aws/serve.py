@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import time
 
@@ -26,6 +27,8 @@ def main():
     progress(f"deploying {template}")
     stack.deploy(stack.translate(template))
     warm.up()
+    # Ctrl-C ends this process and its worlds without a traceback from each.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = control.Control()
     progress("ready")
     print(json.dumps({"control": parent.url}), flush=True)

@@ -23,7 +23,7 @@ class CallLog:
                     "caller": call.caller,
                     "service": call.service,
                     "action": call.action,
-                    # A call whose connection was cut has no status.
+                    # 0 for a call whose connection was cut.
                     "status": status,
                     "error": error,
                     "ms": round(ms, 2),

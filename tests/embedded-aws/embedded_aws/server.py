@@ -89,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
     def _aws(self, body):
         call = Call.read(self.command, self.path, self.headers, body)
         began, at_ms = time.monotonic(), WORLD.clock.now_ms()
-        status, error = None, None
+        status, error = 0, None
         try:
             status, headers, answer = self._answer(call)
             error = error_code(headers, answer) if status >= 400 else None

@@ -59,10 +59,14 @@ class WorldTest(unittest.TestCase):
 
     def setUp(self):
         self.control = _start()
-        order = {"simulate": self.simulate, "parameters": self.parameters}
+        order = {"simulate": self.simulate, "parameters": self.parameters, **self.order()}
         self.world = ask("POST", f"{self.control}/worlds", order)
         self.addCleanup(ask, "DELETE", f"{self.control}/worlds/{self.world['pid']}")
         self.url = self.world["url"]
+
+    def order(self):
+        """What else the world is ordered with."""
+        return {}
 
     # Made when needed: a client takes longer to make than a world.
     @functools.cached_property

@@ -142,6 +142,24 @@ class LifecycleHooks(MovingWorldTest):
         self.assertIn(self.action()["token"], message["Body"])
         self.assertIn("autoscaling:EC2_INSTANCE_TERMINATING", message["Body"])
 
+    def test_an_event_from_outside_has_its_instance_wait_under_its_token(self):
+        instance = self.first("hooked")
+        detail = {
+            "LifecycleActionToken": "87654321-4321-4321-4321-210987654321",
+            "AutoScalingGroupName": "hooked",
+            "LifecycleHookName": "drain",
+            "EC2InstanceId": instance,
+            "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
+        }
+        event = {
+            "source": "aws.autoscaling",
+            "detail-type": "EC2 Instance-terminate Lifecycle Action",
+            "detail": detail,
+        }
+        self.post("events", event)
+        self.assertEqual(self.lifecycle(instance), "Terminating:Wait")
+        self.assertEqual(self.action()["token"], detail["LifecycleActionToken"])
+
     def test_completing_the_action_lets_the_instance_go(self):
         instance = self.happen("scale-in")["instance"]
         complete = self.autoscaling.complete_lifecycle_action

@@ -97,6 +97,19 @@ class Tasks(WorldTest):
         self.assertEqual(answer["tasks"], [])
         self.assertTrue(answer["failures"][0]["reason"].startswith("RESOURCE:"))
 
+    def test_run_task_takes_a_capacity_provider_of_the_cluster_or_a_launch_type(self):
+        strategy = [{"capacityProvider": "inference"}]
+        task = self.run_report(capacityProviderStrategy=strategy)["tasks"][0]
+        self.assertEqual(task["capacityProviderName"], "inference")
+        self.assert_refused(
+            "InvalidParameterException",
+            "not both",
+            self.run_report,
+            token="t-2",
+            launchType="EC2",
+            capacityProviderStrategy=strategy,
+        )
+
     def test_run_task_refuses_names_that_ecs_keeps_to_itself(self):
         reserved = {"key": "aws:ecs:clusterName", "value": "inference"}
         self.assert_refused("InvalidParameterException", "aws:", self.run_report, tags=[reserved])

@@ -8,7 +8,7 @@ from .aws import WorldTest
 
 
 class Faults(WorldTest):
-    def order(self, kind, **more):
+    def fault(self, kind, **more):
         fault = {key: more.pop(key) for key in ("code", "status", "ms") if key in more}
         order = {"action": "ListClusters", "fault": {"kind": kind, **fault}, **more}
         self.post("faults", [order])
@@ -20,42 +20,42 @@ class Faults(WorldTest):
         return response.get("Error", {}).get("Code")
 
     def test_throttling_is_worded_as_each_service_words_it(self):
-        self.order("throttle", action=None)
+        self.fault("throttle", action=None)
         self.assertEqual(self.failing(), "ThrottlingException")
         with self.assertRaises(ClientError) as raised:
             self.autoscaling.describe_auto_scaling_groups()
         self.assertEqual(raised.exception.response["Error"]["Code"], "Throttling")
 
     def test_an_ordered_error_comes_with_its_code(self):
-        self.order("error", code="AccessDeniedException")
+        self.fault("error", code="AccessDeniedException")
         self.assertEqual(self.failing(), "AccessDeniedException")
 
     def test_a_fault_strikes_as_often_as_ordered_after_the_ones_it_skips(self):
-        self.order("error", code="ServerException", skip=1, times=1)
+        self.fault("error", code="ServerException", skip=1, times=1)
         self.ecs.list_clusters()
         self.assertEqual(self.failing(), "ServerException")
         self.ecs.list_clusters()
 
     def test_a_fault_can_be_meant_for_one_caller(self):
-        self.order("error", code="ServerException", caller="drain-tasks")
+        self.fault("error", code="ServerException", caller="drain-tasks")
         self.ecs.list_clusters()
         self.assertEqual(self.failing(caller="drain-tasks"), "ServerException")
 
     def test_connections_break_in_every_way(self):
         for kind in ("reset", "lost-answer", "http"):
             with self.subTest(kind):
-                self.order(kind, times=1)
+                self.fault(kind, times=1)
                 self.failing()
                 self.ecs.list_clusters()
 
     def test_a_truncated_answer_is_shorter_than_it_says(self):
-        self.order("truncate", action=None, times=1)
+        self.fault("truncate", action=None, times=1)
         with self.assertRaises(http.client.IncompleteRead):
             urllib.request.urlopen(f"{self.url}/", data=b"{}").read()
 
     def test_a_lost_answer_is_carried_out_and_a_reset_is_not(self):
         for kind, size in (("reset", 6), ("lost-answer", 7)):
-            self.order(kind, action="SetDesiredCapacity", times=1)
+            self.fault(kind, action="SetDesiredCapacity", times=1)
             with self.assertRaises(BotoCoreError):
                 self.autoscaling.set_desired_capacity(
                     AutoScalingGroupName="inference", DesiredCapacity=7
@@ -63,14 +63,14 @@ class Faults(WorldTest):
             self.assertEqual(self.group()["desired"], size)
 
     def test_hanging_outlasts_the_patience_of_a_client(self):
-        self.order("hang", ms=2000, times=1)
+        self.fault("hang", ms=2000, times=1)
         began = time.monotonic()
         self.failing(read_timeout=0.2)
         self.assertLess(time.monotonic() - began, 1)
 
     def test_calls_are_logged_with_caller_and_outcome(self):
         self.client("ecs", caller="drain-tasks").list_clusters()
-        self.order("error", code="ServerException", status=500)
+        self.fault("error", code="ServerException", status=500)
         self.failing()
         (first, second) = self.get("calls")
         self.assertEqual(

@@ -1,4 +1,5 @@
 import json
+import time
 
 from .aws import MovingWorldTest, WorldTest, warning
 
@@ -52,6 +53,25 @@ class Interruption(MovingWorldTest):
         self.pass_time(20)
         self.assertNotIn(old, self.members("rebalancing"))
         self.assertEqual(len(self.members("rebalancing")), 3)
+
+
+class FastWorld(MovingWorldTest):
+    def order(self):
+        return {"clock": f"{int(time.time() * 1000)}x50"}
+
+    def test_minutes_pass_in_seconds(self):
+        instance = self.first()
+        event = warning(instance)
+        began = time.monotonic()
+        self.post("events", event)
+
+        def state():
+            return {i["id"]: i["state"] for i in self.state()["instances"]}[instance]
+
+        while state() == "running" and time.monotonic() - began < 10:
+            time.sleep(0.05)
+        self.assertEqual(state(), "terminated")
+        self.assertAlmostEqual(time.monotonic() - began, 120 / 50, delta=0.7)
 
 
 class StillWorld(WorldTest):

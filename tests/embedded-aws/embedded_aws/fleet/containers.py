@@ -4,10 +4,11 @@ The first instance of `inference` carries a task of every kind: it is the one a 
 """
 
 from .. import backends
-from ..simulation import containers
+from ..simulation import containers, tasks
 
 
 def build(aws, net):
+    _capacity_provider(aws)
     for name in ("web", "hooked"):
         service(aws, name, "api", 3, container("api", port=80))
     lone = next(i for i in backends.ec2().all_instances() if _named(i, "lone"))
@@ -42,7 +43,19 @@ def build(aws, net):
     _standalone(aws)
     # Registered last, so that the services have spread over the group's instances only.
     containers.register_instance("inference", lone.id)
-    _run(aws, "batch-score", lone.id)
+    _run("batch-score", lone.id)
+
+
+def _capacity_provider(aws):
+    group = backends.autoscaling().autoscaling_groups["inference"]
+    aws.ecs.create_capacity_provider(
+        name="inference", autoScalingGroupProvider={"autoScalingGroupArn": group.arn}
+    )
+    aws.ecs.put_cluster_capacity_providers(
+        cluster="inference",
+        capacityProviders=["inference"],
+        defaultCapacityProviderStrategy=[{"capacityProvider": "inference", "weight": 1}],
+    )
 
 
 def _named(instance, name):
@@ -57,13 +70,13 @@ def _standalone(aws):
     _define(aws, "report", container("report"), more=[container("upload", stop_timeout=120)])
     group = backends.autoscaling().autoscaling_groups["inference"]
     first, second = (state.instance_id for state in group.instance_states[:2])
-    _run(aws, "batch-score", first, started_by="nightly")
-    _run(aws, "fine-tune", first)
-    _run(aws, "compile", first)
+    _run("batch-score", first, started_by="nightly")
+    _run("fine-tune", first)
+    _run("compile", first)
     rerun = [{"key": "spot-handoff:rerun", "value": "true"}, {"key": "team", "value": "reporting"}]
-    _run(aws, "report", first, started_by="nightly", tags=rerun)
-    _run(aws, "batch-score", second, started_by="nightly")
-    _run(aws, "fine-tune", second)
+    _run("report", first, started_by="nightly", tags=rerun, capacity_provider="inference")
+    _run("batch-score", second, started_by="nightly")
+    _run("fine-tune", second)
 
 
 def container(name, port=None, accelerator=None, gpus=None, neuron=False, stop_timeout=None):
@@ -132,15 +145,16 @@ def service(
     )
 
 
-def _run(aws, family, instance_id, tags=(), started_by=""):
-    """Puts a standalone task on this instance."""
-    known = backends.ecs().container_instances["inference"].values()
-    arns = [i.container_instance_arn for i in known if i.ec2_instance_id == instance_id]
-    aws.ecs.start_task(
-        cluster="inference",
-        taskDefinition=family,
-        containerInstances=arns,
-        startedBy=started_by,
-        enableECSManagedTags=True,
-        tags=list(tags),
+def _run(family, instance_id, tags=(), **more):
+    """Puts a standalone task on this instance, which RunTask would not promise."""
+    ecs = backends.ecs()
+    known = ecs.container_instances["inference"].values()
+    tasks.start(
+        ecs.clusters["inference"],
+        ecs.describe_task_definition(family),
+        next(i for i in known if i.ec2_instance_id == instance_id),
+        f"family:{family}",
+        # ECS's own tags, as with enableECSManagedTags: nobody may set them.
+        tags=[{"key": "aws:ecs:clusterName", "value": "inference"}, *tags],
+        **more,
     )

@@ -127,6 +127,9 @@ def _check(response, cluster, definition, launch_type, providers):
         raise InvalidParameterException(
             "Specify either Launch Type or Capacity Provider Strategy, but not both."
         )
+    for provider in providers:
+        if provider["capacityProvider"] not in (cluster.capacity_providers or []):
+            raise InvalidParameterException("The specified capacity provider was not found.")
     if (response._get_param("group") or "").startswith("service:"):
         raise InvalidParameterException("Invalid namespace for group.")
     if len(response._get_param("startedBy") or "") > 128:
@@ -152,25 +155,3 @@ def _tags(response, cluster, definition):
         tags.update({tag["key"]: tag["value"] for tag in definition.tags})
     tags.update({tag["key"]: tag.get("value", "") for tag in response._get_param("tags", [])})
     return [{"key": key, "value": value} for key, value in tags.items()]
-
-
-@replaces(EC2ContainerServiceResponse)
-def start_task(self):
-    """Only the seeding uses it, to put a task on an instance it chooses."""
-    cluster = cluster_of(self)
-    definition = self.ecs_backend.describe_task_definition(self._get_param("taskDefinition"))
-    known = self.ecs_backend.container_instances[cluster.name]
-    started = [
-        tasks.start(
-            cluster,
-            definition,
-            known[name.split("/")[-1]],
-            self._get_param("group") or f"family:{definition.family}",
-            started_by=self._get_param("startedBy") or "",
-            overrides=self._get_param("overrides"),
-            tags=_tags(self, cluster, definition),
-            network=self._get_param("networkConfiguration"),
-        )
-        for name in self._get_param("containerInstances")
-    ]
-    return ActionResult({"tasks": started, "failures": []})

@@ -73,10 +73,14 @@ def start(
         started_by=started_by,
         overrides=overrides,
         tags=[dict(tag) for tag in tags or []],
-        launch_type=launch_type or ("" if capacity_provider else "EC2"),
+        # Said by AWS for tasks of a capacity provider too, though RunTask takes only one of
+        # the two.
+        launch_type=launch_type or "EC2",
         capacity_provider_name=capacity_provider,
         networking_configuration=_in_zone_of(instance, network),
     )
+    # The ids of ECS are UUIDs without the dashes.
+    task.id = task.id.replace("-", "")
     # moto sets these only on some paths; AWS answers with all of them.
     task.ec2_instance_id = instance.id
     task.availability_zone = instance.availability_zone
