@@ -22,7 +22,8 @@ def denial(call):
     role = _role_of(call.caller)
     if role is None:
         return None
-    action = f"{call.service}:{call.action}"
+    # A batch needs the permission of what it is a batch of.
+    action = f"{call.service}:{call.action.removesuffix('Batch')}"
     resource, context = _about(call)
     needed = [(action, resource)] + [(also, "*") for also in ALSO_NEEDED.get(action, [])]
     for action, resource in needed:

@@ -117,9 +117,10 @@ def _accelerators(task, definition):
         for requirement in container.get("resourceRequirements", []):
             if requirement["type"] == "GPU":
                 held.append(f"gpu:{requirement['value']}")
-        for device in container.get("linuxParameters", {}).get("devices", []):
-            if device["hostPath"].startswith("/dev/neuron"):
-                held.append("neuron")
+        devices = container.get("linuxParameters", {}).get("devices", [])
+        neurons = [d for d in devices if d["hostPath"].startswith("/dev/neuron")]
+        if neurons:
+            held.append(f"neuron:{len(neurons)}")
     return held
 
 

@@ -28,7 +28,7 @@ class Fleet(WorldTest):
                 ("embedder", "service", "elastic-inference:eia2.medium"),
                 ("batch-score", "standalone", "elastic-inference:eia2.large"),
                 ("fine-tune", "standalone", "gpu:1"),
-                ("compile", "standalone", "neuron"),
+                ("compile", "standalone", "neuron:1"),
                 ("report", "standalone"),
             },
         )

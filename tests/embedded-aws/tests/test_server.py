@@ -145,5 +145,14 @@ class Permissions(WorldTest):
         self.detach(self.first("web"), group="web")
         self.assert_refused("AccessDenied", "DetachInstances", self.detach, self.first())
 
+    def test_a_batch_needs_the_permission_of_what_it_is_a_batch_of(self):
+        self.assert_refused(
+            "AccessDeniedException",
+            "sqs:SendMessage on",
+            self.client("sqs", "watcher").send_message_batch,
+            QueueUrl=self.queue("notices")["url"],
+            Entries=[{"Id": "1", "MessageBody": "one"}],
+        )
+
     def test_strangers_are_not_held_to_any_role(self):
         self.ecs.list_clusters()

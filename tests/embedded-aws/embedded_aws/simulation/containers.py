@@ -12,7 +12,13 @@ SECONDS_UNTIL_TRIED_AGAIN = 2
 
 def register_instance(cluster_name, instance_id):
     ecs = backends.ecs()
+    WORLD.name_anew("container instance")
     container_instance = ecs.register_container_instance(cluster_name, instance_id)
+    # The ids of ECS are UUIDs without the dashes.
+    known = ecs.container_instances[cluster_name]
+    del known[container_instance.id]
+    container_instance.id = container_instance.id.replace("-", "")
+    known[container_instance.id] = container_instance
     # An empty place may be what a service has been waiting for.
     for service in services_in(cluster_name):
         look_after(service, 1)
