@@ -2,4 +2,5 @@
 
 
 def install():
-    from . import autoscaling, autoscaling_launch, ec2, ecs, ecs_tasks, elbv2, events, sqs  # noqa: F401
+    from . import autoscaling, autoscaling_launch, ec2, ecs, ecs_tasks  # noqa: F401
+    from . import elbv2, events, speed, sqs  # noqa: F401

@@ -1,0 +1,29 @@
+"""moto's serializer, with a short way through plain dictionaries.
+
+For every member of every structure moto tries four spellings of the name on whatever object it
+has, by way of four objects of its own. A description of a hundred tasks is mostly dictionaries
+whose keys are spelled as in the API, and they are most of the time such an answer takes.
+"""
+
+from botocore import xform_name
+from moto.core.serialize import ResponseSerializer
+
+from ..patching import replaces
+
+_moto_get_value = ResponseSerializer.get_value
+
+
+@replaces(ResponseSerializer)
+def get_value(self, value, key, shape):
+    if type(value) is not dict or key in _transformed(self):
+        return _moto_get_value(self, value, key, shape)
+    found = value.get(key)
+    return value.get(xform_name(key)) if found is None else found
+
+
+def _transformed(serializer):
+    """The names of members that moto changes before it writes them."""
+    if not hasattr(serializer, "transformed"):
+        paths = getattr(serializer._value_picker, "response_transformers", None) or {}
+        serializer.transformed = {path.rsplit(".", 1)[-1] for path in paths}
+    return serializer.transformed
