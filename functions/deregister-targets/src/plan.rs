@@ -7,7 +7,7 @@ use spot_handoff::aws::CallError;
 use spot_handoff::config::Scope;
 use spot_handoff::container_instances::ContainerInstances;
 use spot_handoff::groups::{GroupOf, OutOfScope};
-use spot_handoff::notice::{InstanceId, NOTICE, Notice, Signal};
+use spot_handoff::notice::{NOTICE, Notice, Signal};
 use spot_handoff::plan as shared_plan;
 
 /// A plan of this function.
@@ -379,15 +379,6 @@ pub fn warn_of_long_delays(plan: &mut Plan, delays: &HashMap<String, u32>) {
 /// The last part of an ARN.
 fn short_id(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
-}
-
-/// The instance id as a target id.
-#[cfg(test)]
-fn instance_target(instance: &InstanceId, port: i32) -> Target {
-    Target {
-        id: instance.to_string(),
-        port: Some(port),
-    }
 }
 
 #[cfg(test)]

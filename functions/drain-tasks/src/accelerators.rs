@@ -51,7 +51,10 @@ pub fn of_task(task: &Task, definition: Option<&TaskDefinition>) -> Vec<Accelera
 }
 
 /// Device types by device name: the task's overrides win over the task, the task over its definition.
-#[expect(deprecated, reason = "closed to new use by AWS, and still held by the tasks this is about")]
+#[expect(
+    deprecated,
+    reason = "closed to new use by AWS, and still held by the tasks this is about"
+)]
 fn elastic_inference(task: &Task, definition: Option<&TaskDefinition>) -> BTreeMap<String, String> {
     let of_definition = definition
         .map(TaskDefinition::inference_accelerators)
@@ -113,6 +116,7 @@ fn neuron_devices(container: &ContainerDefinition) -> u32 {
 }
 
 #[cfg(test)]
+#[expect(deprecated, reason = "see above")]
 mod tests {
     use aws_sdk_ecs::types::{
         Device, InferenceAccelerator, InferenceAcceleratorOverride, LinuxParameters, TaskOverride,

@@ -222,12 +222,15 @@ fn at_path<T, E: std::fmt::Display>(
     result.map_err(|error| {
         let path = error.path().to_string();
         let problem = error.inner().to_string();
-        // serde puts a missing field into the message and not into the path.
-        let missing = problem
-            .strip_prefix("missing field `")
-            .and_then(|rest| rest.split('`').next());
+        // serde puts a missing or repeated field into the message and not into the path.
+        let named = |words: &str| {
+            problem
+                .strip_prefix(words)
+                .and_then(|rest| rest.split('`').next())
+        };
+        let (missing, repeated) = (named("missing field `"), named("duplicate field `"));
         let path = if path == "." { "" } else { path.as_str() };
-        let steps = [parent, path, missing.unwrap_or("")];
+        let steps = [parent, path, missing.or(repeated).unwrap_or("")];
         let field: Vec<_> = steps.into_iter().filter(|step| !step.is_empty()).collect();
         let field = if field.is_empty() {
             "the event".to_owned()
@@ -236,10 +239,10 @@ fn at_path<T, E: std::fmt::Display>(
         };
         NoticeError::field(
             field,
-            if missing.is_some() {
-                "missing".to_owned()
-            } else {
-                problem
+            match (missing, repeated) {
+                (Some(_), _) => "missing",
+                (None, Some(_)) => "stands there twice",
+                (None, None) => &problem,
             },
         )
     })

@@ -1,1 +1,401 @@
+use spot_handoff::container_instances::{ContainerInstance, Status};
+use spot_handoff::groups::{Group, Groups, IGNORE_TAG, Lifecycle, Member};
+use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, LifecycleAction, Step};
 
+use super::*;
+
+const DOOMED: &str = "i-1234567890abcdef0";
+const OTHER: &str = "i-1234567890abcdef1";
+const GROUP_TARGETS: &str = "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/group/1";
+const SERVICE_TARGETS: &str = "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/service/2";
+const ADDRESS_TARGETS: &str = "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/address/3";
+
+fn id(text: &str) -> InstanceId {
+    text.parse().expect("an id")
+}
+
+fn notice(signal: Signal) -> Notice {
+    let time = "2026-11-24T04:00:00Z".parse().expect("a time");
+    Notice {
+        event_id: "e".to_owned(),
+        instance: id(DOOMED),
+        time,
+        signal,
+    }
+}
+
+fn warning() -> Notice {
+    notice(Signal::InterruptionWarning {
+        action: InstanceAction::Terminate,
+    })
+}
+
+fn group(tags: &[(&str, &str)]) -> Groups {
+    let member = Member {
+        id: id(DOOMED),
+        zone: "us-east-1a".to_owned(),
+        lifecycle: Lifecycle::InService,
+    };
+    Groups::of([Group {
+        name: "inference".to_owned(),
+        target_groups: [GROUP_TARGETS.to_owned()].into(),
+        tags: tags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+        instances: vec![member],
+        ..Group::default()
+    }])
+}
+
+fn registered(
+    target_group: &str,
+    targets: &[(&str, i32, bool)],
+) -> (String, Result<Vec<Registered>, CallError>) {
+    let registered = |(id, port, draining): &(&str, i32, bool)| Registered {
+        target: Target {
+            id: id.to_string(),
+            port: Some(*port),
+        },
+        draining: *draining,
+    };
+    (
+        target_group.to_owned(),
+        Ok(targets.iter().map(registered).collect()),
+    )
+}
+
+fn refused() -> CallError {
+    CallError::Refused {
+        action: "Any",
+        code: "Throttling".to_owned(),
+        message: "Rate exceeded".to_owned(),
+    }
+}
+
+fn targets(plan: &Plan) -> Vec<(&str, String)> {
+    let line = |action: &Action| format!("{}:{}", action.target.id, action.target.port.unwrap_or_default());
+    plan.actions
+        .iter()
+        .map(|action| (action.target_group.as_str(), line(action)))
+        .collect()
+}
+
+fn group_plan(notice: &Notice, groups: &Groups, health: &Health) -> Plan {
+    for_group_targets(notice, &groups.of_instance(&notice.instance), Scope::All, health)
+}
+
+#[test]
+fn every_port_of_the_instance_is_deregistered_and_no_target_of_another() {
+    let health = Health::from([registered(
+        GROUP_TARGETS,
+        &[(DOOMED, 80, false), (OTHER, 80, false), (DOOMED, 81, false)],
+    )]);
+    let plan = group_plan(&warning(), &group(&[]), &health);
+    assert_eq!(
+        targets(&plan),
+        [
+            (GROUP_TARGETS, format!("{DOOMED}:80")),
+            (GROUP_TARGETS, format!("{DOOMED}:81"))
+        ]
+    );
+    assert!(plan.skipped.is_empty() && plan.problems.is_empty());
+}
+
+#[test]
+fn a_repeated_notice_finds_its_targets_draining_or_gone() {
+    let draining = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, true)])]);
+    let plan = group_plan(&warning(), &group(&[]), &draining);
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.skipped[0].reason, Skip::AlreadyDraining);
+
+    let gone = Health::from([registered(GROUP_TARGETS, &[(OTHER, 80, false)])]);
+    assert_eq!(
+        group_plan(&warning(), &group(&[]), &gone).skipped[0].reason,
+        Skip::NotRegistered
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_a_problem_and_brings_the_message_back() {
+    let unread = Health::from([(GROUP_TARGETS.to_owned(), Err(refused()))]);
+    let plan = group_plan(&warning(), &group(&[]), &unread);
+    assert_eq!(
+        plan.problems,
+        [format!("{GROUP_TARGETS}: Any refused: Throttling: Rate exceeded")]
+    );
+    let plan = for_group_targets(
+        &warning(),
+        &GroupOf::Unknown(&refused()),
+        Scope::All,
+        &Health::new(),
+    );
+    assert_eq!(plan.problems.len(), 1);
+}
+
+#[test]
+fn a_target_group_that_is_gone_is_no_problem() {
+    let gone = CallError::Refused {
+        action: "DescribeTargetHealth",
+        code: "TargetGroupNotFound".to_owned(),
+        message: String::new(),
+    };
+    let health = Health::from([(GROUP_TARGETS.to_owned(), Err(gone))]);
+    let plan = group_plan(&warning(), &group(&[]), &health);
+    assert!(plan.problems.is_empty() && plan.actions.is_empty());
+}
+
+#[test]
+fn which_signals_are_acted_on() {
+    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let action = LifecycleAction {
+        group: "g".to_owned(),
+        hook: "h".to_owned(),
+        token: "t".to_owned(),
+    };
+    let step = Step::MoveWork {
+        group: "inference".to_owned(),
+        replacement: None,
+    };
+    let follow_up = FollowUp {
+        cause: Cause::Interruption,
+        deadline: None,
+        step,
+    };
+    let table = [
+        (
+            Signal::InterruptionWarning {
+                action: InstanceAction::Hibernate,
+            },
+            1,
+        ),
+        (Signal::TerminateLifecycleAction(action), 1),
+        (
+            Signal::StateChange {
+                state: spot_handoff::notice::InstanceState::Stopping,
+            },
+            1,
+        ),
+        (
+            Signal::ScheduledRetirement {
+                starts: "2026-12-01T00:00:00Z".parse().expect("a time"),
+            },
+            1,
+        ),
+        (Signal::FollowUp(follow_up), 1),
+        (Signal::RebalanceRecommendation, 0),
+    ];
+    for (signal, actions) in table {
+        let plan = group_plan(&notice(signal.clone()), &group(&[]), &health);
+        assert_eq!(plan.actions.len(), actions, "{signal:?}");
+    }
+}
+
+#[test]
+fn a_group_that_is_not_ours_is_left_alone_unless_the_sender_had_decided() {
+    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let ignored = group(&[(IGNORE_TAG, "true")]);
+    let plan = group_plan(&warning(), &ignored, &health);
+    assert!(plan.actions.is_empty());
+    assert!(matches!(plan.skipped[0].reason, Skip::OutOfScope(_)));
+
+    let nobody = Groups::of([]);
+    let of = |notice: &Notice| {
+        for_group_targets(
+            notice,
+            &nobody.of_instance(&notice.instance),
+            Scope::Tagged,
+            &health,
+        )
+    };
+    assert!(matches!(
+        of(&warning()).skipped[0].reason,
+        Skip::OutOfScope(OutOfScope::InNoGroup)
+    ));
+    let step = Step::MoveWork {
+        group: "inference".to_owned(),
+        replacement: None,
+    };
+    let follow_up = FollowUp {
+        cause: Cause::Interruption,
+        deadline: None,
+        step,
+    };
+    assert!(of(&notice(Signal::FollowUp(follow_up))).skipped.is_empty());
+}
+
+fn container_instance() -> ContainerInstances {
+    ContainerInstances::of([ContainerInstance {
+        arn: "ci".to_owned(),
+        cluster: "inference".to_owned(),
+        instance: id(DOOMED),
+        status: Status::Active,
+        tasks: 2,
+    }])
+}
+
+fn endpoints() -> TaskEndpoints {
+    let endpoint = |target_group: &str, address: Option<&str>, ports: &[i32]| Endpoint {
+        service: "classifier".to_owned(),
+        task: "arn:aws:ecs:us-east-1:1:task/inference/abc".to_owned(),
+        target_group: target_group.to_owned(),
+        address: address.map(str::to_owned),
+        host_ports: ports.iter().copied().collect(),
+    };
+    let list = vec![
+        endpoint(SERVICE_TARGETS, None, &[32768]),
+        endpoint(ADDRESS_TARGETS, Some("10.0.0.7"), &[]),
+    ];
+    TaskEndpoints {
+        on: HashMap::from([("ci".to_owned(), Ok(list))]),
+        unread_services: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn a_services_targets_are_found_by_host_port_or_by_address() {
+    let health = Health::from([
+        registered(
+            SERVICE_TARGETS,
+            &[
+                (DOOMED, 32768, false),
+                (DOOMED, 32769, false),
+                (OTHER, 32768, false),
+            ],
+        ),
+        registered(
+            ADDRESS_TARGETS,
+            &[("10.0.0.7", 8080, false), ("10.0.0.8", 8080, false)],
+        ),
+    ]);
+    let plan = for_service_targets(&warning(), &container_instance(), &endpoints(), &health);
+    assert_eq!(
+        targets(&plan),
+        [
+            (SERVICE_TARGETS, format!("{DOOMED}:32768")),
+            (ADDRESS_TARGETS, "10.0.0.7:8080".to_owned())
+        ]
+    );
+}
+
+#[test]
+fn an_instance_that_nobody_owns_is_looked_for_everywhere() {
+    let nobody = Groups::of([]);
+    let group = nobody.of_instance(&id(DOOMED));
+    assert!(belongs_to_nobody(
+        &warning(),
+        &group,
+        &ContainerInstances::default(),
+        Scope::All
+    ));
+    assert!(!belongs_to_nobody(
+        &warning(),
+        &group,
+        &container_instance(),
+        Scope::All
+    ));
+    assert!(!belongs_to_nobody(
+        &warning(),
+        &group,
+        &ContainerInstances::default(),
+        Scope::Tagged
+    ));
+
+    let somewhere = Ok(Health::from([registered(
+        SERVICE_TARGETS,
+        &[(DOOMED, 9000, false)],
+    )]));
+    assert_eq!(
+        targets(&for_targets_of_nobody(&warning(), &somewhere)),
+        [(SERVICE_TARGETS, format!("{DOOMED}:9000"))]
+    );
+    let nowhere = Ok(Health::from([registered(
+        SERVICE_TARGETS,
+        &[(OTHER, 9000, false)],
+    )]));
+    assert_eq!(
+        for_targets_of_nobody(&warning(), &nowhere).skipped[0].reason,
+        Skip::RegisteredNowhere
+    );
+    assert_eq!(
+        for_targets_of_nobody(&warning(), &Err(refused())).problems.len(),
+        1
+    );
+}
+
+#[test]
+fn a_target_found_by_both_waves_is_deregistered_once_and_not_called_missing() {
+    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let mut plan = group_plan(&warning(), &group(&[]), &health);
+    merge(&mut plan, group_plan(&warning(), &group(&[]), &health));
+    assert_eq!(plan.actions.len(), 1);
+
+    let mut missing = group_plan(
+        &warning(),
+        &group(&[]),
+        &Health::from([registered(GROUP_TARGETS, &[])]),
+    );
+    merge(&mut missing, group_plan(&warning(), &group(&[]), &health));
+    assert_eq!((missing.actions.len(), missing.skipped.len()), (1, 0));
+}
+
+#[test]
+fn a_deregistration_delay_longer_than_the_notice_is_warned_of_with_its_setting() {
+    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    for (seconds, warnings) in [(300, 1), (121, 1), (120, 0), (30, 0)] {
+        let mut plan = group_plan(&warning(), &group(&[]), &health);
+        warn_of_long_delays(&mut plan, &HashMap::from([(GROUP_TARGETS.to_owned(), seconds)]));
+        assert_eq!(plan.warnings.len(), warnings, "{seconds} s");
+    }
+    let text = Warning::LongDeregistrationDelay {
+        target_group: "tg".to_owned(),
+        seconds: 300,
+    }
+    .to_string();
+    assert!(
+        text.contains("tg")
+            && text.contains("300 s")
+            && text.contains("deregistration_delay.timeout_seconds")
+    );
+}
+
+mod any_facts {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_target() -> impl Strategy<Value = Registered> {
+        let ids = prop_oneof![
+            Just(DOOMED.to_owned()),
+            Just(OTHER.to_owned()),
+            "10\\.0\\.0\\.[0-9]"
+        ];
+        (ids, 1..70_000i32, any::<bool>()).prop_map(|(id, port, draining)| Registered {
+            target: Target { id, port: Some(port) },
+            draining,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_target_is_named_that_is_not_the_instances_own(
+            of_group in proptest::collection::vec(any_target(), 0..8),
+            of_service in proptest::collection::vec(any_target(), 0..8),
+            of_address in proptest::collection::vec(any_target(), 0..8),
+        ) {
+            let health = Health::from([
+                (GROUP_TARGETS.to_owned(), Ok(of_group)),
+                (SERVICE_TARGETS.to_owned(), Ok(of_service)),
+                (ADDRESS_TARGETS.to_owned(), Ok(of_address)),
+            ]);
+            let mut plan = group_plan(&warning(), &group(&[]), &health);
+            merge(&mut plan, for_service_targets(&warning(), &container_instance(), &endpoints(), &health));
+            for action in &plan.actions {
+                let own = action.target.id == DOOMED || action.target.id == "10.0.0.7";
+                prop_assert!(own, "{action:?}");
+                let is_registered = health[&action.target_group]
+                    .iter()
+                    .flatten()
+                    .any(|registered| registered.target == action.target && !registered.draining);
+                prop_assert!(is_registered, "{action:?}");
+            }
+        }
+    }
+}

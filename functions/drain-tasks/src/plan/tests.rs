@@ -1,1 +1,580 @@
+use jiff::SignedDuration;
+use spot_handoff::SAVED_TASK;
+use spot_handoff::config::Scope;
+use spot_handoff::container_instances::{ContainerInstance, ContainerInstances, Status};
+use spot_handoff::groups::Groups;
+use spot_handoff::notice::{InstanceAction, NOTICE, Then};
 
+use super::*;
+use crate::accelerators::Accelerator;
+use crate::config::{LifecycleHooks, StandaloneTasks};
+use crate::facts::{Rerun, TaskState};
+
+const DOOMED: &str = "i-1234567890abcdef0";
+const REPLACEMENT: &str = "i-1234567890abcdef1";
+
+fn id(text: &str) -> InstanceId {
+    text.parse().expect("an id")
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+/// One second after the notice.
+fn now() -> Timestamp {
+    time("2026-11-24T04:00:01Z")
+}
+
+fn after(seconds: i64) -> Timestamp {
+    time("2026-11-24T04:00:00Z") + SignedDuration::from_secs(seconds)
+}
+
+fn notice(signal: Signal) -> Notice {
+    Notice {
+        event_id: "e".to_owned(),
+        instance: id(DOOMED),
+        time: time("2026-11-24T04:00:00Z"),
+        signal,
+    }
+}
+
+fn warning() -> Notice {
+    notice(Signal::InterruptionWarning {
+        action: InstanceAction::Terminate,
+    })
+}
+
+fn follow_up(step: Step) -> Notice {
+    notice(Signal::FollowUp(FollowUp {
+        cause: Cause::Rebalance,
+        deadline: Some(after(900)),
+        step,
+    }))
+}
+
+fn move_work(replacement: Option<&str>) -> Notice {
+    follow_up(Step::MoveWork {
+        group: "g".to_owned(),
+        replacement: replacement.map(id),
+    })
+}
+
+fn config() -> Config {
+    Config {
+        scope: Scope::All,
+        clusters: None,
+        standalone_tasks: StandaloneTasks::StopLate,
+        lifecycle_hooks: LifecycleHooks::of("spot-handoff-*"),
+        own_queue_url: "own".to_owned(),
+        replace_capacity_queue_url: "replace".to_owned(),
+    }
+}
+
+fn on(instance: &str, status: Status) -> ContainerInstance {
+    let (arn, cluster) = (format!("ci/{instance}"), "inference".to_owned());
+    ContainerInstance {
+        arn,
+        cluster,
+        instance: id(instance),
+        status,
+        tasks: 0,
+    }
+}
+
+fn task(arn: &str) -> TaskFacts {
+    TaskFacts {
+        arn: arn.to_owned(),
+        service: None,
+        family: "batch-score".to_owned(),
+        accelerators: vec![],
+        stop_timeout: SignedDuration::from_secs(30),
+        state: TaskState::Running,
+        rerun: Rerun::No,
+        container_instance: format!("ci/{DOOMED}"),
+    }
+}
+
+fn with_accelerator(arn: &str) -> TaskFacts {
+    TaskFacts {
+        accelerators: vec![Accelerator::ElasticInference("eia2.medium".to_owned())],
+        ..task(arn)
+    }
+}
+
+fn of_service(arn: &str) -> TaskFacts {
+    TaskFacts {
+        service: Some("classifier".to_owned()),
+        ..task(arn)
+    }
+}
+
+fn drain_plan(notice: &Notice, found: &ContainerInstances) -> Plan {
+    drain::plan(notice, &GroupOf::None, found, &config(), now())
+}
+
+fn standalone(tasks: &[TaskFacts], policy: StandaloneTasks, now: Timestamp) -> Plan {
+    let deadline = warning().deadline().expect("one");
+    standalone_tasks::plan(
+        &warning(),
+        deadline,
+        &on(DOOMED, Status::Active),
+        tasks,
+        policy,
+        now,
+    )
+}
+
+fn stopped(plan: &Plan) -> Vec<&str> {
+    let stops = plan.actions.iter().filter_map(|action| match action {
+        Action::StopTask { task, .. } => Some(task.as_str()),
+        _ => None,
+    });
+    stops.collect()
+}
+
+/// Seconds after the notice, and the tasks to stop then.
+fn stopped_later(plan: &Plan) -> Vec<(i64, Vec<String>)> {
+    let later = plan.actions.iter().filter_map(|action| match action {
+        Action::Send {
+            to: Queue::Own,
+            at,
+            follow_up:
+                FollowUp {
+                    step: Step::StopTasks { tasks, .. },
+                    ..
+                },
+            ..
+        } => Some((at.duration_since(after(0)).as_secs(), tasks.clone())),
+        _ => None,
+    });
+    later.collect()
+}
+
+#[test]
+fn an_active_container_instance_is_drained_once() {
+    let table = [
+        (Status::Active, 1, None),
+        (Status::Draining, 0, Some(Skip::AlreadyDraining)),
+        (Status::Other, 0, Some(Skip::NotActive)),
+    ];
+    for (status, actions, skip) in table {
+        let plan = drain_plan(&warning(), &ContainerInstances::of([on(DOOMED, status)]));
+        assert_eq!(plan.actions.len(), actions, "{status:?}");
+        assert_eq!(plan.skipped.first().map(|skipped| &skipped.reason), skip.as_ref());
+    }
+}
+
+#[test]
+fn a_container_instance_of_another_instance_is_never_drained() {
+    let plan = drain_plan(
+        &warning(),
+        &ContainerInstances::of([on(REPLACEMENT, Status::Active)]),
+    );
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.skipped[0].reason, Skip::InNoCluster);
+}
+
+#[test]
+fn a_recommendation_alone_moves_nothing() {
+    let found = ContainerInstances::of([on(DOOMED, Status::Active)]);
+    let plan = drain_plan(&notice(Signal::RebalanceRecommendation), &found);
+    assert_eq!(plan.skipped[0].reason, Skip::WaitsForReplacement);
+    assert!(plan.actions.is_empty());
+}
+
+#[test]
+fn work_moves_when_the_replacement_is_active_in_the_same_cluster() {
+    let elsewhere = ContainerInstance {
+        cluster: "web".to_owned(),
+        ..on(REPLACEMENT, Status::Active)
+    };
+    let doomed = || on(DOOMED, Status::Active);
+    let table = [
+        (vec![doomed(), on(REPLACEMENT, Status::Active)], 1),
+        (vec![doomed(), on(REPLACEMENT, Status::Other)], 0),
+        (vec![doomed(), elsewhere], 0),
+        (vec![doomed()], 0),
+    ];
+    for (found, drained) in table {
+        let plan = drain_plan(
+            &move_work(Some(REPLACEMENT)),
+            &ContainerInstances::of(found.clone()),
+        );
+        assert_eq!(plan.actions.len(), drained, "{found:?}");
+    }
+    let plan = drain_plan(&move_work(None), &ContainerInstances::of([doomed()]));
+    assert_eq!(plan.actions.len(), 1, "no replacement to wait for");
+}
+
+#[test]
+fn the_latest_safe_moment_leaves_the_grace_and_a_margin() {
+    let long = TaskFacts {
+        stop_timeout: SignedDuration::from_secs(60),
+        ..task("long")
+    };
+    let table = [
+        (task("plain"), 80),
+        (with_accelerator("accelerated"), 70),
+        (long, 50),
+    ];
+    for (task, seconds) in table {
+        assert_eq!(
+            standalone_tasks::latest_safe_stop(after(120), &task),
+            after(seconds),
+            "{}",
+            task.arn
+        );
+    }
+}
+
+#[test]
+fn standalone_tasks_are_stopped_late_and_service_tasks_are_left_to_ecs() {
+    let tasks = [task("a"), of_service("b"), with_accelerator("c"), task("d")];
+    let plan = standalone(&tasks, StandaloneTasks::StopLate, now());
+    assert!(stopped(&plan).is_empty());
+    assert_eq!(
+        stopped_later(&plan),
+        [
+            (70, vec!["c".to_owned()]),
+            (80, vec!["a".to_owned(), "d".to_owned()])
+        ]
+    );
+    let plans: Vec<_> = plan
+        .tasks
+        .iter()
+        .map(|line| (line.task.as_str(), line.plan.as_str()))
+        .collect();
+    // Tasks with accelerators come first.
+    assert_eq!(
+        plans,
+        [
+            ("c", "stop at T+70 s"),
+            ("a", "stop at T+80 s"),
+            ("b", "left to ECS, which replaces it"),
+            ("d", "stop at T+80 s")
+        ]
+    );
+}
+
+#[test]
+fn the_policy_decides_what_becomes_of_standalone_tasks() {
+    let tasks = [task("a"), with_accelerator("b")];
+    assert_eq!(
+        stopped(&standalone(&tasks, StandaloneTasks::StopNow, now())),
+        ["b", "a"],
+        "accelerators first"
+    );
+    let left = standalone(&tasks, StandaloneTasks::Leave, now());
+    assert!(left.actions.is_empty());
+    assert_eq!(left.skipped.len(), 2);
+}
+
+#[test]
+fn past_the_safe_moment_and_past_the_deadline_a_task_is_stopped_at_once() {
+    for seconds in [80, 119, 300] {
+        let plan = standalone(&[task("a")], StandaloneTasks::StopLate, after(seconds));
+        assert_eq!(stopped(&plan), ["a"], "T+{seconds} s");
+    }
+}
+
+#[test]
+fn a_retirement_days_away_leaves_standalone_tasks_running() {
+    let in_a_week = after(7 * 24 * 3600);
+    let retirement = notice(Signal::ScheduledRetirement { starts: in_a_week });
+    let container_instance = on(DOOMED, Status::Active);
+    let policy = StandaloneTasks::StopLate;
+    let plan = standalone_tasks::plan(
+        &retirement,
+        in_a_week,
+        &container_instance,
+        &[task("a")],
+        policy,
+        now(),
+    );
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.skipped[0].reason, Skip::DeadlineFarAway);
+}
+
+#[test]
+fn a_task_that_is_to_be_run_again_is_looked_at_again_after_it_is_stopped() {
+    let tagged = TaskFacts {
+        rerun: Rerun::Yes,
+        ..task("a")
+    };
+    let plan = standalone(&[tagged], StandaloneTasks::StopNow, now());
+    assert_eq!(stopped(&plan), ["a"]);
+    assert_eq!(stopped_later(&plan), [(6, vec!["a".to_owned()])]);
+}
+
+#[test]
+fn settings_that_will_hurt_are_named() {
+    let slow = TaskFacts {
+        stop_timeout: SignedDuration::from_secs(120),
+        ..task("slow")
+    };
+    let lacking = TaskFacts {
+        rerun: Rerun::LacksSecurityGroups,
+        ..task("lacking")
+    };
+    let plan = standalone(&[slow, lacking], StandaloneTasks::StopLate, now());
+    let family = || "batch-score".to_owned();
+    assert_eq!(
+        plan.warnings,
+        [
+            Warning::RerunLacksSecurityGroups { family: family() },
+            Warning::GraceLongerThanNotice {
+                family: family(),
+                seconds: 120
+            }
+        ]
+    );
+}
+
+#[test]
+fn when_the_moment_comes_each_task_gets_what_it_needs() {
+    let with = |state, rerun| TaskFacts {
+        state,
+        rerun,
+        ..task("a")
+    };
+    let stop_at_70 = notice(Signal::FollowUp(FollowUp {
+        cause: Cause::Interruption,
+        deadline: Some(after(120)),
+        step: Step::StopTasks {
+            cluster: "inference".to_owned(),
+            container_instance: format!("ci/{DOOMED}"),
+            tasks: vec!["a".to_owned()],
+        },
+    }));
+    let plan_at = |facts: &[TaskFacts], now| {
+        let container_instance = on(DOOMED, Status::Draining);
+        let named = ["a".to_owned()];
+        standalone_tasks::plan_for_named(&stop_at_70, after(120), &container_instance, &named, facts, now)
+    };
+    let names = |plan: &Plan| -> Vec<&'static str> {
+        plan.actions
+            .iter()
+            .map(|action| shared_plan::Action::describe(action).0)
+            .collect()
+    };
+    let table: [(TaskState, Rerun, &[&str]); 8] = [
+        (TaskState::Running, Rerun::No, &["stop-task"]),
+        (TaskState::Running, Rerun::Yes, &["stop-task", "stop-tasks-later"]),
+        (TaskState::Stopping, Rerun::No, &[]),
+        (TaskState::Stopping, Rerun::Yes, &["stop-tasks-later"]),
+        (TaskState::Ended, Rerun::No, &[]),
+        (TaskState::Ended, Rerun::Yes, &[]),
+        (TaskState::CutShort, Rerun::No, &[]),
+        (TaskState::CutShort, Rerun::Yes, &["run-task-again"]),
+    ];
+    for (state, rerun, expected) in table {
+        assert_eq!(
+            names(&plan_at(&[with(state, rerun)], after(70))),
+            expected,
+            "{state:?} {rerun:?}"
+        );
+    }
+    let saved = plan_at(&[with(TaskState::Ended, Rerun::Yes)], after(70));
+    assert_eq!(saved.tasks[0].plan, SAVED_TASK);
+    assert_eq!(
+        names(&plan_at(&[with(TaskState::Stopping, Rerun::Yes)], after(140))),
+        ["run-task-again"]
+    );
+    assert_eq!(plan_at(&[], after(70)).skipped[0].reason, Skip::TaskForgotten);
+    let foreign = TaskFacts {
+        container_instance: "ci/other".to_owned(),
+        ..task("a")
+    };
+    for task in [foreign, of_service("a")] {
+        let plan = plan_at(&[task], after(70));
+        assert!(plan.actions.is_empty());
+        assert_eq!(plan.skipped[0].reason, Skip::NotOnInstance);
+    }
+}
+
+fn lifecycle() -> Then {
+    Then::CompleteLifecycleAction(LifecycleAction {
+        group: "g".to_owned(),
+        hook: "spot-handoff-drain".to_owned(),
+        token: "t".to_owned(),
+    })
+}
+
+fn wait(
+    then: &Then,
+    tasks: Result<Vec<TaskFacts>, String>,
+    policy: StandaloneTasks,
+    now: Timestamp,
+) -> Vec<&'static str> {
+    let notice = notice(Signal::FollowUp(FollowUp {
+        cause: Cause::Termination,
+        deadline: Some(after(900)),
+        step: Step::AwaitTasks { then: then.clone() },
+    }));
+    let found = ContainerInstances::of([on(DOOMED, Status::Draining)]);
+    let plan = await_tasks::plan(&notice, then, after(900), &found, |_| tasks.clone(), policy, now);
+    plan.actions
+        .iter()
+        .map(|action| shared_plan::Action::describe(action).0)
+        .collect()
+}
+
+#[test]
+fn somebody_who_waits_is_let_go_when_the_tasks_are_gone_or_the_limit_nears() {
+    let retire = || Then::Retire {
+        group: "g".to_owned(),
+    };
+    let late = StandaloneTasks::StopLate;
+    let table: [(Then, Vec<TaskFacts>, StandaloneTasks, i64, &[&str]); 8] = [
+        (lifecycle(), vec![], late, 1, &["complete-lifecycle-action"]),
+        (
+            lifecycle(),
+            vec![of_service("a")],
+            late,
+            1,
+            &["record-heartbeat", "await-tasks"],
+        ),
+        (
+            lifecycle(),
+            vec![task("a")],
+            late,
+            1,
+            &["record-heartbeat", "await-tasks"],
+        ),
+        (
+            lifecycle(),
+            vec![task("a")],
+            StandaloneTasks::StopNow,
+            1,
+            &["stop-task", "record-heartbeat", "await-tasks"],
+        ),
+        (
+            lifecycle(),
+            vec![task("a")],
+            late,
+            855,
+            &["stop-task", "record-heartbeat", "await-tasks"],
+        ),
+        (
+            lifecycle(),
+            vec![of_service("a")],
+            late,
+            871,
+            &["complete-lifecycle-action"],
+        ),
+        (retire(), vec![], late, 1, &["ask-to-retire"]),
+        (retire(), vec![of_service("a")], late, 871, &[]),
+    ];
+    for (then, tasks, policy, seconds, expected) in table {
+        let names = wait(&then, Ok(tasks.clone()), policy, after(seconds));
+        assert_eq!(
+            names,
+            expected,
+            "{then:?} with {} tasks at T+{seconds} s",
+            tasks.len()
+        );
+    }
+}
+
+#[test]
+fn nobody_is_let_go_while_the_tasks_cannot_be_read() {
+    assert!(
+        wait(
+            &lifecycle(),
+            Err("throttled".to_owned()),
+            StandaloneTasks::StopLate,
+            now()
+        )
+        .is_empty()
+    );
+}
+
+#[test]
+fn an_instance_in_no_cluster_lets_auto_scaling_go_on_at_once() {
+    let none = ContainerInstances::default();
+    let policy = StandaloneTasks::StopLate;
+    let plan = await_tasks::plan(
+        &warning(),
+        &lifecycle(),
+        after(900),
+        &none,
+        |_| Ok(vec![]),
+        policy,
+        now(),
+    );
+    assert!(
+        matches!(plan.actions[..], [Action::Complete(_)]),
+        "{:?}",
+        plan.actions
+    );
+}
+
+#[test]
+fn scope_is_asked_of_groups_and_not_again_for_follow_ups() {
+    let tagged = Config {
+        scope: Scope::Tagged,
+        ..config()
+    };
+    let nobody = Groups::of([]);
+    let group = nobody.of_instance(&id(DOOMED));
+    assert!(may_act(&warning(), &group, &tagged).is_err());
+    assert!(may_act(&move_work(None), &group, &tagged).is_ok());
+}
+
+mod any_facts {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn any_task()(
+            number in 0..9u8, service: bool, accelerated: bool, grace in 2..120i64, rerun: bool, foreign: bool, state in 0..4usize,
+        ) -> TaskFacts {
+            TaskFacts {
+                service: service.then(|| "classifier".to_owned()),
+                accelerators: if accelerated { vec![Accelerator::Gpu(1)] } else { vec![] },
+                stop_timeout: SignedDuration::from_secs(grace.max(30)),
+                rerun: if rerun { Rerun::Yes } else { Rerun::No },
+                container_instance: if foreign { "ci/other".to_owned() } else { format!("ci/{DOOMED}") },
+                state: [TaskState::Running, TaskState::Stopping, TaskState::Ended, TaskState::CutShort][state],
+                ..task(&format!("task-{number}"))
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn service_tasks_are_never_stopped_and_every_other_in_time(
+            tasks in proptest::collection::vec(any_task(), 0..12), seconds in 0..200i64,
+        ) {
+            let now = after(seconds);
+            let plan = standalone(&tasks, StandaloneTasks::StopLate, now);
+            let of_services: Vec<&str> = tasks.iter().filter(|t| t.service.is_some()).map(|t| t.arn.as_str()).collect();
+            let later = stopped_later(&plan);
+            for task in tasks.iter().filter(|t| t.service.is_none()) {
+                let now = stopped(&plan).contains(&task.arn.as_str());
+                let in_time = later.iter().any(|(at, tasks)| {
+                    tasks.contains(&task.arn) && SignedDuration::from_secs(*at) + task.stop_timeout < NOTICE
+                });
+                prop_assert!(now || in_time, "{task:?}");
+            }
+            for arn in stopped(&plan) {
+                let only_service = of_services.contains(&arn) && !tasks.iter().any(|t| t.arn == arn && t.service.is_none());
+                prop_assert!(!only_service, "{arn}");
+            }
+        }
+
+        #[test]
+        fn a_task_elsewhere_is_never_touched(tasks in proptest::collection::vec(any_task(), 0..12), seconds in 0..200i64) {
+            let named: Vec<String> = tasks.iter().map(|task| task.arn.clone()).collect();
+            let container_instance = on(DOOMED, Status::Draining);
+            let plan = standalone_tasks::plan_for_named(&warning(), after(120), &container_instance, &named, &tasks, after(seconds));
+            for action in &plan.actions {
+                let (Action::StopTask { task, .. } | Action::RunAgain { task, .. }) = action else { continue };
+                let ours = tasks.iter().any(|t| t.arn == *task && t.service.is_none() && t.container_instance == container_instance.arn);
+                prop_assert!(ours, "{action:?}");
+            }
+        }
+    }
+}

@@ -1,1 +1,607 @@
+use spot_handoff::groups::IGNORE_TAG;
+use spot_handoff::notice::InstanceState;
 
+use super::*;
+use crate::config::{Queues, ReplacementStrategy};
+use crate::replacement_tag::{Exchange, key};
+
+const OLD: &str = "i-1234567890abcdef0";
+const NEW: &str = "i-1234567890abcdef1";
+
+fn id(text: &str) -> InstanceId {
+    text.parse().expect("an id")
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn now() -> Timestamp {
+    time("2026-11-24T04:00:01Z")
+}
+
+fn config() -> Config {
+    Config {
+        scope: Scope::All,
+        strategy: ReplacementStrategy::Detach,
+        rebalance: RebalanceAction::LaunchFirst,
+        queues: Queues {
+            deregister_targets: "d".to_owned(),
+            drain_tasks: "t".to_owned(),
+            own: "r".to_owned(),
+        },
+    }
+}
+
+fn member(id_text: &str, zone: &str, lifecycle: Lifecycle) -> Member {
+    Member {
+        id: id(id_text),
+        zone: zone.to_owned(),
+        lifecycle,
+    }
+}
+
+/// A group of two in two zones; its first instance is the one in question.
+fn group() -> Group {
+    Group {
+        name: "g".to_owned(),
+        desired: 2,
+        max: 4,
+        zones: vec!["us-east-1a".to_owned(), "us-east-1b".to_owned()],
+        has_launch_template: true,
+        instances: vec![
+            member(OLD, "us-east-1a", Lifecycle::InService),
+            member("i-1234567890abcdefa", "us-east-1b", Lifecycle::InService),
+        ],
+        ..Group::default()
+    }
+}
+
+fn tagged(exchange: Exchange) -> Group {
+    let mut group = group();
+    group.tags.insert(key(&id(OLD)), exchange.to_value());
+    group
+}
+
+/// The exchange has launched the replacement, which raised the desired capacity.
+fn launched(lifecycle: Option<Lifecycle>) -> Group {
+    let mut group = tagged(Exchange::Launched { replacement: id(NEW) });
+    group.desired = 3;
+    group
+        .instances
+        .extend(lifecycle.map(|lifecycle| member(NEW, "us-east-1a", lifecycle)));
+    group
+}
+
+fn notice(signal: Signal) -> Notice {
+    Notice {
+        event_id: "e".to_owned(),
+        instance: id(OLD),
+        time: time("2026-11-24T04:00:00Z"),
+        signal,
+    }
+}
+
+fn warning() -> Notice {
+    notice(Signal::InterruptionWarning {
+        action: InstanceAction::Terminate,
+    })
+}
+
+fn recommendation() -> Notice {
+    notice(Signal::RebalanceRecommendation)
+}
+
+fn follow_up(step: Step) -> Notice {
+    let deadline = Some(time("2026-11-24T04:15:00Z"));
+    notice(Signal::FollowUp(FollowUp {
+        cause: Cause::Rebalance,
+        deadline,
+        step,
+    }))
+}
+
+fn await_replacement() -> Notice {
+    follow_up(Step::AwaitReplacement {
+        group: "g".to_owned(),
+    })
+}
+
+fn retire() -> Notice {
+    follow_up(Step::Retire {
+        group: "g".to_owned(),
+    })
+}
+
+fn plan_at(notice: Notice, group: Group, config: &Config, now: Timestamp) -> Plan {
+    plans(&[notice], &Groups::of([group]), config, now).remove(0)
+}
+
+fn plan_of(notice: Notice, group: Group) -> Plan {
+    plan_at(notice, group, &config(), now())
+}
+
+fn leaving(decrement: bool) -> Leaving {
+    Leaving {
+        group: "g".to_owned(),
+        instance: id(OLD),
+        decrement,
+    }
+}
+
+fn untag() -> Action {
+    Action::Untag {
+        group: "g".to_owned(),
+        instance: id(OLD),
+    }
+}
+
+fn only_reason(plan: &Plan) -> &Skip {
+    assert!(plan.actions.is_empty() && plan.problems.is_empty(), "{plan:?}");
+    &plan.skipped[0].reason
+}
+
+#[test]
+fn an_interrupted_instance_is_detached_and_the_desired_capacity_stays() {
+    assert_eq!(
+        plan_of(warning(), group()).actions,
+        [Action::Detach(leaving(false))]
+    );
+}
+
+#[test]
+fn the_strategy_terminate_runs_hooks_and_warns_that_it_is_early() {
+    let config = Config {
+        strategy: ReplacementStrategy::Terminate,
+        ..config()
+    };
+    let plan = plan_at(warning(), group(), &config, now());
+    assert_eq!(plan.actions, [Action::Terminate(leaving(false))]);
+    assert_eq!(
+        plan.warnings,
+        [Warning::StrategyTerminatesEarly {
+            group: "g".to_owned()
+        }]
+    );
+}
+
+#[test]
+fn an_interruption_during_an_exchange_uses_the_replacement_that_is_there() {
+    let mut raised = tagged(Exchange::Raising { from: 2 });
+    raised.desired = 3;
+    let finish = Action::FinishLaunchAndLeave {
+        leaving: leaving(true),
+        zone: "us-east-1b".to_owned(),
+        terminate: false,
+    };
+    let table = [
+        (
+            launched(Some(Lifecycle::InService)),
+            Action::Detach(leaving(true)),
+        ),
+        (launched(Some(Lifecycle::Pending)), Action::Detach(leaving(true))),
+        // The replacement is gone, but the desired capacity that was raised for it launches another.
+        (launched(None), Action::Detach(leaving(true))),
+        (raised, Action::Detach(leaving(true))),
+        (
+            tagged(Exchange::Raising { from: 2 }),
+            Action::Detach(leaving(false)),
+        ),
+        (
+            tagged(Exchange::Launching {
+                zone: "us-east-1b".to_owned(),
+            }),
+            finish,
+        ),
+    ];
+    for (group, expected) in table {
+        assert_eq!(
+            plan_of(warning(), group.clone()).actions,
+            [expected, untag()],
+            "{group:?}"
+        );
+    }
+}
+
+#[test]
+fn only_an_instance_in_service_in_a_group_that_is_ours_is_replaced() {
+    let with = |change: &dyn Fn(&mut Group)| {
+        let mut group = group();
+        change(&mut group);
+        group
+    };
+    let lifecycle = |lifecycle| with(&move |group: &mut Group| group.instances[0].lifecycle = lifecycle);
+    let ignored = with(&|group| {
+        group.tags.insert(IGNORE_TAG.to_owned(), "true".to_owned());
+    });
+    let suspended = with(&|group| {
+        group.suspended.insert("Launch".to_owned());
+    });
+    let absent = with(&|group| group.instances.clear());
+    let table = [
+        (lifecycle(Lifecycle::Terminating), Skip::AlreadyLeaving),
+        (lifecycle(Lifecycle::Detaching), Skip::AlreadyLeaving),
+        (
+            lifecycle(Lifecycle::Standby),
+            Skip::NotInService {
+                lifecycle: Lifecycle::Standby,
+            },
+        ),
+        (
+            lifecycle(Lifecycle::Pending),
+            Skip::NotInService {
+                lifecycle: Lifecycle::Pending,
+            },
+        ),
+        (
+            ignored,
+            Skip::OutOfScope(OutOfScope::Ignored {
+                group: "g".to_owned(),
+            }),
+        ),
+        (
+            suspended,
+            Skip::LaunchSuspended {
+                group: "g".to_owned(),
+            },
+        ),
+        (absent, Skip::InNoGroup),
+    ];
+    for (group, expected) in table {
+        for notice in [warning(), recommendation()] {
+            assert_eq!(*only_reason(&plan_of(notice, group.clone())), expected);
+        }
+    }
+}
+
+#[test]
+fn an_instance_that_comes_back_needs_no_replacement() {
+    for action in [InstanceAction::Stop, InstanceAction::Hibernate] {
+        let plan = plan_of(notice(Signal::InterruptionWarning { action }), group());
+        assert_eq!(*only_reason(&plan), Skip::ComesBack);
+    }
+}
+
+#[test]
+fn with_scope_tagged_the_other_functions_are_told_since_they_may_look_too_late() {
+    let config = Config {
+        scope: Scope::Tagged,
+        ..config()
+    };
+    let mut managed = group();
+    managed
+        .tags
+        .insert(spot_handoff::groups::MANAGED_TAG.to_owned(), "true".to_owned());
+    let plan = plan_at(warning(), managed, &config, now());
+    let asked: Vec<_> = plan
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Send { to, follow_up, .. } => Some((*to, follow_up.deadline)),
+            _ => None,
+        })
+        .collect();
+    let deadline = warning().deadline();
+    assert_eq!(
+        asked,
+        [
+            (Queue::DeregisterTargets, deadline),
+            (Queue::DrainTasks, deadline)
+        ]
+    );
+}
+
+#[test]
+fn a_recommendation_is_left_to_auto_scaling_where_capacity_rebalancing_is_on() {
+    let group = Group {
+        capacity_rebalance: true,
+        ..group()
+    };
+    assert_eq!(
+        *only_reason(&plan_of(recommendation(), group)),
+        Skip::LeftToAutoScaling
+    );
+    let ignore = Config {
+        rebalance: RebalanceAction::Ignore,
+        ..config()
+    };
+    assert_eq!(
+        *only_reason(&plan_at(recommendation(), self::group(), &ignore, now())),
+        Skip::RebalanceIgnored
+    );
+}
+
+#[test]
+fn a_recommendation_launches_first_in_the_emptiest_zone_and_advises_capacity_rebalancing() {
+    let plan = plan_of(recommendation(), group());
+    let [
+        Action::Launch {
+            zones,
+            resumes: false,
+            ..
+        },
+    ] = plan.actions.as_slice()
+    else {
+        panic!("{:?}", plan.actions)
+    };
+    // The instance itself does not count: its zone is the empty one.
+    assert_eq!(zones, &["us-east-1a", "us-east-1b"]);
+    assert_eq!(
+        plan.warnings,
+        [Warning::CapacityRebalancingOff {
+            group: "g".to_owned()
+        }]
+    );
+}
+
+#[test]
+fn groups_that_launch_instances_does_not_take_have_their_desired_capacity_raised() {
+    let mixed = Group {
+        mixes_purchase_options: true,
+        ..group()
+    };
+    let old_fashioned = Group {
+        has_launch_template: false,
+        ..group()
+    };
+    for group in [mixed, old_fashioned] {
+        let plan = plan_of(recommendation(), group);
+        assert!(
+            matches!(plan.actions[..], [Action::RaiseDesiredCapacity { from: 2, .. }]),
+            "{:?}",
+            plan.actions
+        );
+    }
+}
+
+#[test]
+fn max_size_leaves_room_or_the_instance_goes_on_serving() {
+    let full = Group { max: 2, ..group() };
+    assert_eq!(
+        *only_reason(&plan_of(recommendation(), full)),
+        Skip::NoRoom { max: 2 }
+    );
+
+    // Room for one: the second recommendation of the same batch has to wait for its interruption.
+    let mut room_for_one = Group { max: 3, ..group() };
+    room_for_one
+        .instances
+        .push(member(NEW, "us-east-1b", Lifecycle::InService));
+    room_for_one.desired = 2;
+    let second = Notice {
+        instance: id(NEW),
+        ..recommendation()
+    };
+    let plans = plans(
+        &[recommendation(), second],
+        &Groups::of([room_for_one]),
+        &config(),
+        now(),
+    );
+    assert_eq!(plans[0].actions.len(), 1);
+    assert_eq!(*only_reason(&plans[1]), Skip::NoRoom { max: 3 });
+}
+
+#[test]
+fn a_repeated_recommendation_resumes_what_the_tag_says() {
+    let plan = plan_of(
+        recommendation(),
+        tagged(Exchange::Launching {
+            zone: "us-east-1b".to_owned(),
+        }),
+    );
+    let [
+        Action::Launch {
+            zones, resumes: true, ..
+        },
+    ] = plan.actions.as_slice()
+    else {
+        panic!("{:?}", plan.actions)
+    };
+    assert_eq!(zones, &["us-east-1b"], "the zone is part of the client token");
+    let plan = plan_of(recommendation(), tagged(Exchange::Raising { from: 1 }));
+    assert!(matches!(
+        plan.actions[..],
+        [Action::RaiseDesiredCapacity { from: 1, .. }]
+    ));
+    let plan = plan_of(recommendation(), launched(Some(Lifecycle::Pending)));
+    assert!(matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]));
+}
+
+#[test]
+fn a_warning_in_the_same_batch_wins_over_a_recommendation() {
+    let plans = plans(
+        &[recommendation(), warning()],
+        &Groups::of([group()]),
+        &config(),
+        now(),
+    );
+    assert_eq!(*only_reason(&plans[0]), Skip::InterruptedMeanwhile);
+    assert_eq!(plans[1].actions, [Action::Detach(leaving(false))]);
+}
+
+#[test]
+fn work_moves_when_the_replacement_is_in_service_and_not_before() {
+    let plan = plan_of(await_replacement(), launched(Some(Lifecycle::InService)));
+    let [
+        Action::Send {
+            to: Queue::DrainTasks,
+            follow_up,
+            ..
+        },
+    ] = plan.actions.as_slice()
+    else {
+        panic!("{:?}", plan.actions)
+    };
+    assert_eq!(
+        follow_up.step,
+        Step::MoveWork {
+            group: "g".to_owned(),
+            replacement: Some(id(NEW))
+        }
+    );
+    for waiting in [Some(Lifecycle::Pending), None] {
+        let plan = plan_of(await_replacement(), launched(waiting));
+        assert!(
+            matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]),
+            "{waiting:?}: {:?}",
+            plan.actions
+        );
+    }
+}
+
+#[test]
+fn an_exchange_ends_where_its_tag_or_its_instance_is_gone() {
+    for notice in [await_replacement(), retire()] {
+        assert_eq!(
+            *only_reason(&plan_of(notice.clone(), group())),
+            Skip::ExchangeOver
+        );
+        let mut left = launched(Some(Lifecycle::InService));
+        left.instances.remove(0);
+        assert_eq!(plan_of(notice, left).actions, [untag()], "the tag goes as well");
+    }
+}
+
+#[test]
+fn a_replacement_that_never_comes_gives_its_capacity_back() {
+    let late = time("2026-11-24T04:16:00Z");
+    let hangs = plan_at(
+        await_replacement(),
+        launched(Some(Lifecycle::Pending)),
+        &config(),
+        late,
+    );
+    let new = Leaving {
+        group: "g".to_owned(),
+        instance: id(NEW),
+        decrement: true,
+    };
+    assert_eq!(hangs.actions, [Action::Terminate(new), untag()]);
+    let nothing = plan_at(await_replacement(), launched(None), &config(), late);
+    assert_eq!(
+        nothing.actions,
+        [
+            Action::LowerDesiredCapacity {
+                group: "g".to_owned(),
+                to: 2
+            },
+            untag()
+        ]
+    );
+    assert_eq!(nothing.skipped[0].reason, Skip::ReplacementNeverCame);
+}
+
+#[test]
+fn a_raise_that_somebody_undid_in_the_same_moment_is_made_again() {
+    let plan = plan_of(await_replacement(), {
+        let mut group = tagged(Exchange::Raising { from: 2 });
+        group.instances.remove(1);
+        group
+    });
+    assert!(
+        matches!(plan.actions[..], [Action::RaiseDesiredCapacity { from: 2, .. }]),
+        "{:?}",
+        plan.actions
+    );
+}
+
+#[test]
+fn the_old_instance_is_retired_only_while_the_group_is_covered_without_it() {
+    let plan = plan_of(retire(), launched(Some(Lifecycle::InService)));
+    assert_eq!(plan.actions, [Action::Terminate(leaving(true)), untag()]);
+    let plan = plan_of(retire(), launched(None));
+    assert!(
+        matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]),
+        "{:?}",
+        plan.actions
+    );
+}
+
+#[test]
+fn signals_of_other_functions_ask_nothing() {
+    let state = InstanceState::ShuttingDown;
+    assert_eq!(
+        *only_reason(&plan_of(notice(Signal::StateChange { state }), group())),
+        Skip::LeftToHealthCheck
+    );
+    let step = Step::MoveWork {
+        group: "g".to_owned(),
+        replacement: None,
+    };
+    assert_eq!(
+        *only_reason(&plan_of(follow_up(step), group())),
+        Skip::NotForThisFunction
+    );
+}
+
+mod any_facts {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_lifecycle() -> impl Strategy<Value = Lifecycle> {
+        prop_oneof![
+            Just(Lifecycle::InService),
+            Just(Lifecycle::Pending),
+            Just(Lifecycle::Terminating),
+            Just(Lifecycle::Standby),
+            Just(Lifecycle::Detaching),
+        ]
+    }
+
+    fn any_exchange() -> impl Strategy<Value = Option<Exchange>> {
+        prop_oneof![
+            Just(None),
+            Just(Some(Exchange::Launched { replacement: id(NEW) })),
+            Just(Some(Exchange::Launching {
+                zone: "us-east-1a".to_owned()
+            })),
+            (0..5i32).prop_map(|from| Some(Exchange::Raising { from })),
+        ]
+    }
+
+    prop_compose! {
+        fn any_group()(
+            desired in 0..5i32, max in 0..6i32, old in any_lifecycle(), new in proptest::option::of(any_lifecycle()),
+            exchange in any_exchange(), capacity_rebalance: bool, has_launch_template: bool, mixes_purchase_options: bool,
+        ) -> Group {
+            let mut group = Group { desired, max, capacity_rebalance, has_launch_template, mixes_purchase_options, ..group() };
+            group.instances[0].lifecycle = old;
+            group.instances.extend(new.map(|lifecycle| member(NEW, "us-east-1b", lifecycle)));
+            group.tags.extend(exchange.map(|exchange| (key(&id(OLD)), exchange.to_value())));
+            group
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_names_only_the_instance_its_replacement_and_its_group(group in any_group(), late: bool, kind in 0..4usize) {
+            let notice = [warning(), recommendation(), await_replacement(), retire()][kind].clone();
+            let now = if late { time("2026-11-24T05:00:00Z") } else { now() };
+            let plan = plan_at(notice, group.clone(), &config(), now);
+            let mut leavings = 0;
+            for action in &plan.actions {
+                let (name, instance) = match action {
+                    Action::Detach(leaving) | Action::Terminate(leaving) | Action::FinishLaunchAndLeave { leaving, .. } => {
+                        leavings += 1;
+                        (leaving.group.as_str(), Some(&leaving.instance))
+                    }
+                    Action::Launch { group, instance, .. } | Action::RaiseDesiredCapacity { group, instance, .. }
+                    | Action::Untag { group, instance } => (group.as_str(), Some(instance)),
+                    Action::LowerDesiredCapacity { group, .. } => (group.as_str(), None),
+                    Action::Send { instance, .. } => ("g", Some(instance)),
+                };
+                prop_assert_eq!(name, "g");
+                prop_assert!(instance.is_none_or(|instance| *instance == id(OLD) || *instance == id(NEW)));
+            }
+            prop_assert!(leavings <= 1, "one instance leaves at the most: {:?}", plan.actions);
+        }
+
+        #[test]
+        fn nothing_is_launched_beyond_max_size(group in any_group()) {
+            let fresh = exchange::begin(&recommendation(), &Group { tags: BTreeMap::new(), ..group.clone() }, Cause::Rebalance, &mut BTreeMap::new());
+            prop_assert!(fresh.actions.is_empty() || group.desired < group.max);
+        }
+    }
+}
