@@ -4,8 +4,10 @@ import json
 import os
 import socket
 import struct
+import sys
 import threading
 import time
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from . import dispatch, errors, iam, routes
@@ -30,8 +32,6 @@ class WorldServer(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """A client that went away is no news; anything else is printed as usual."""
-        import sys
-
         if not isinstance(sys.exc_info()[1], (ConnectionError, Dropped)):
             super().handle_error(request, client_address)
 
@@ -85,6 +85,9 @@ class Handler(BaseHTTPRequestHandler):
             return 200, headers, json.dumps(found).encode()
         except (ValueError, KeyError) as error:
             return 400, headers, json.dumps({"error": str(error)}).encode()
+        except Exception as error:
+            traceback.print_exc()
+            return 500, headers, json.dumps({"error": repr(error)}).encode()
 
     def _aws(self, body):
         call = Call.read(self.command, self.path, self.headers, body)
@@ -130,14 +133,20 @@ class Handler(BaseHTTPRequestHandler):
         return found
 
     def _carry_out(self, call, no_capacity):
-        if not no_capacity:
-            return dispatch.answer(call, self.server.url)
-        with WORLD.changed:
-            WORLD.no_capacity = True
-            try:
+        try:
+            if not no_capacity:
                 return dispatch.answer(call, self.server.url)
-            finally:
-                WORLD.no_capacity = False
+            with WORLD.changed:
+                WORLD.no_capacity = True
+                try:
+                    return dispatch.answer(call, self.server.url)
+                finally:
+                    WORLD.no_capacity = False
+        except Exception as error:
+            # An action moto does not have, or a flaw in this package: seen in the log, and by
+            # the caller as a service that failed.
+            traceback.print_exc()
+            return errors.answer(call.service, "InternalFailure", repr(error), 500)
 
     def _send(self, status, headers, body):
         self.send_response(status)

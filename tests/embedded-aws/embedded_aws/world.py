@@ -28,7 +28,11 @@ class World:
             "ignore_container_instance_filter": False,
             # The most items a page of any paginated answer holds; None is AWS's own limit.
             "page_size": None,
+            # Calls signed with a function's name are held to the role of that function.
             "enforce_iam": False,
+            # EC2 announces every instance it terminates. Off unless a test is about that: it
+            # would have the functions look again at every instance that is gone.
+            "state_change_events": False,
         }
         self.simulate = False
         # While the fleet is built, launched instances are in service at once.

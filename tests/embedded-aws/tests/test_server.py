@@ -68,6 +68,11 @@ class Faults(WorldTest):
         self.failing(read_timeout=0.2)
         self.assertLess(time.monotonic() - began, 1)
 
+    def test_an_action_nobody_has_fails_like_a_service(self):
+        with self.assertRaises(ClientError) as raised:
+            self.ecs.list_services_by_namespace(namespace="none")
+        self.assertEqual(raised.exception.response["ResponseMetadata"]["HTTPStatusCode"], 500)
+
     def test_calls_are_logged_with_caller_and_outcome(self):
         self.client("ecs", caller="drain-tasks").list_clusters()
         self.fault("error", code="ServerException", status=500)

@@ -54,6 +54,12 @@ class Interruption(MovingWorldTest):
         self.assertNotIn(old, self.members("rebalancing"))
         self.assertEqual(len(self.members("rebalancing")), 3)
 
+    def test_terminated_instances_are_announced_when_asked_for(self):
+        self.post("settings", {"state_change_events": True})
+        self.happen("reclaim", instance=self.first())
+        (message,) = self.sqs.receive_message(QueueUrl=self.queue("notices")["url"])["Messages"]
+        self.assertEqual(json.loads(message["Body"])["detail"]["state"], "shutting-down")
+
 
 class FastWorld(MovingWorldTest):
     def order(self):

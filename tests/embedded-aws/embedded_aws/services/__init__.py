@@ -1,6 +1,21 @@
 """What moto lacks or has wrong, one module a service. `install` changes moto."""
 
+import importlib
+
+MODULES = (
+    "autoscaling",
+    "autoscaling_groups",
+    "autoscaling_launch",
+    "ec2",
+    "ecs",
+    "ecs_tasks",
+    "elbv2",
+    "events",
+    "speed",
+    "sqs",
+)
+
 
 def install():
-    from . import autoscaling, autoscaling_launch, ec2, ecs, ecs_tasks  # noqa: F401
-    from . import elbv2, events, speed, sqs  # noqa: F401
+    for name in MODULES:
+        importlib.import_module(f"{__name__}.{name}")

@@ -1,6 +1,6 @@
 """Auto Scaling: membership and capacity as AWS keeps them, its limits, its lifecycle actions."""
 
-from moto.autoscaling.models import Activity, AutoScalingBackend, FakeAutoScalingGroup
+from moto.autoscaling.models import Activity
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
@@ -8,7 +8,7 @@ from .. import backends
 from ..errors import too_long, validation_error
 from ..paging import page
 from ..patching import replaces
-from ..simulation import capacity, hooks, spot
+from ..simulation import capacity, hooks
 from ..world import WORLD
 
 BAD_TOKEN = ("InvalidNextToken", "The token is not valid")
@@ -21,24 +21,6 @@ def group_named(name):
             f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found"
         )
     return group
-
-
-@replaces(FakeAutoScalingGroup)
-def set_desired_capacity(self, new_capacity):
-    # moto launches and terminates here, all in one zone and all at once.
-    self.desired_capacity = self.min_size if new_capacity is None else new_capacity
-    capacity.settle(self)
-
-
-@replaces(AutoScalingBackend)
-def update_attached_target_groups(self, group_name):
-    """Instances enter and leave the target groups with their lifecycle, see `capacity`."""
-
-
-@replaces(AutoScalingBackend)
-def notify_terminate_instances(self, instance_ids):
-    for instance_id in instance_ids:
-        spot.reclaim(instance_id)
 
 
 @replaces(AutoScalingResponse)
@@ -86,7 +68,7 @@ def describe_traffic_sources(self):
 
 
 @replaces(AutoScalingResponse)
-def set_desired_capacity(self):  # noqa: F811 the action of the same name
+def set_desired_capacity(self):
     group = group_named(self._get_param("AutoScalingGroupName"))
     wanted = self._get_int_param("DesiredCapacity")
     for above, limit, name in (

@@ -8,12 +8,13 @@ from moto.autoscaling.models import ASG_NAME_TAG, InstanceState
 
 from .. import backends
 from ..services import elbv2
+from ..services.events import aws_event, put_on_bus
 from ..world import WORLD
 from . import containers, hooks
 
 SECONDS_UNTIL_IN_SERVICE = 10
 SECONDS_UNTIL_IN_CLUSTER = 15
-# Detaching lasts until the targets have drained. A tenth of that keeps a replay short, and
+# In AWS, detaching lasts until the targets have drained, minutes by default. This is shorter, and
 # still long enough for an event that comes twice to meet the instance in this state.
 SECONDS_TO_DETACH = 3
 SECONDS_UNTIL_A_LOSS_IS_NOTICED = 20
@@ -189,6 +190,15 @@ def end_instance(instance_id):
     if instance is not None and instance.state == "running":
         backends.ec2().terminate_instances([instance_id])
         containers.host_gone(instance_id)
+        if WORLD.settings["state_change_events"]:
+            _announce(instance_id, "shutting-down")
+            WORLD.autonomous(30, lambda: _announce(instance_id, "terminated"))
+
+
+def _announce(instance_id, state):
+    arn = f"arn:aws:ec2:{backends.REGION}:{backends.ACCOUNT}:instance/{instance_id}"
+    detail = {"instance-id": instance_id, "state": state}
+    put_on_bus(aws_event("aws.ec2", "EC2 Instance State-change Notification", [arn], detail))
 
 
 def lose(state):

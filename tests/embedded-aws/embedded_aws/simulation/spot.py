@@ -9,17 +9,21 @@ from . import capacity, hooks
 SECONDS_OF_NOTICE = 120
 INTERRUPTION = "EC2 Spot Instance Interruption Warning"
 REBALANCE = "EC2 Instance Rebalance Recommendation"
+STATE_CHANGE = "EC2 Instance State-change Notification"
+SECONDS_TO_SHUT_DOWN = 30
 
 
 def follow(event):
     """Makes true what the event says: the reclaim it warns of, the hook somebody waits at."""
-    detail = event.get("detail", {})
-    if event.get("detail-type") == INTERRUPTION and event.get("source") == "aws.ec2":
-        if detail.get("instance-action") == "terminate":
-            _reclaim_at(detail.get("instance-id"), event.get("time"))
-    elif event.get("detail-type") == REBALANCE and event.get("source") == "aws.ec2":
-        WORLD.autonomous(2, lambda: rebalance(detail.get("instance-id")))
-    elif event.get("detail-type") == hooks.DETAIL_TYPE:
+    kind, detail = event.get("detail-type"), event.get("detail") or {}
+    instance_id = detail.get("instance-id")
+    if kind == INTERRUPTION and detail.get("instance-action") == "terminate":
+        _reclaim_at(instance_id, event.get("time"))
+    elif kind == REBALANCE:
+        WORLD.autonomous(2, lambda: rebalance(instance_id))
+    elif kind == STATE_CHANGE and detail.get("state") == "shutting-down":
+        WORLD.autonomous(SECONDS_TO_SHUT_DOWN, lambda: reclaim(instance_id))
+    elif kind == hooks.DETAIL_TYPE:
         _wait_at_hook(detail)
 
 
