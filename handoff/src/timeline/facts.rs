@@ -171,13 +171,17 @@ impl<'a> Facts<'a> {
     fn add_task(&mut self, task: &Task, cluster: &Cluster) {
         let id = task.arn.rsplit('/').next().unwrap_or_default();
         let name = format!("task {} {} in {}", task.family, short_id(id), cluster.name);
-        let place = task.instance.as_deref().unwrap_or("no instance");
-        let value = if task.last_status == task.desired_status {
-            format!("{} on {place}", task.last_status)
-        } else {
-            format!("{}, to be {}, on {place}", task.last_status, task.desired_status)
-        };
-        self.add(Section::Task, name, value, self.concerns(place));
+        let mut value = task.last_status.clone();
+        if task.last_status != task.desired_status {
+            value.push_str(&format!(", to be {}", task.desired_status));
+        }
+        let place = task.instance.as_deref();
+        let concerned = place.is_some_and(|place| self.concerns(place));
+        // Where a task of the story is, the story tells.
+        if let Some(place) = place.filter(|_| !concerned) {
+            value.push_str(&format!(" on {place}"));
+        }
+        self.add(Section::Task, name, value, concerned);
     }
 
     fn add_lifecycle_action(&mut self, action: &LifecycleAction) {

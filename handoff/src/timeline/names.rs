@@ -6,7 +6,8 @@ use spot_handoff::report::Report;
 
 /// How many characters of a generated id are kept: enough to tell a fleet's tasks apart.
 const ID: usize = 8;
-const UUID: usize = 36;
+/// The lengths of generated ids: 32 digits, in newer ones of ECS without dashes.
+const GENERATED: [usize; 2] = [32, 36];
 
 /// The names of one report. It says what its tasks are called, which their ARNs do not.
 pub struct Names<'a> {
@@ -37,7 +38,7 @@ impl<'a> Names<'a> {
         let words = text.split(' ').map(|word| {
             let bare = word.trim_end_matches([',', ';', '.', ':', ')']);
             let bare = bare.trim_start_matches('(');
-            if bare.starts_with("arn:") || is_uuid(bare) {
+            if bare.starts_with("arn:") || is_generated(bare) {
                 word.replace(bare, &self.resource(bare))
             } else {
                 word.to_owned()
@@ -51,8 +52,8 @@ fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-fn is_uuid(word: &str) -> bool {
-    word.len() == UUID && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+fn is_generated(word: &str) -> bool {
+    GENERATED.contains(&word.len()) && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
 }
 
 /// The name a person would use for a resource.
@@ -62,7 +63,7 @@ pub fn short(resource: &str) -> String {
         .strip_prefix("arn:")
         .and_then(|rest| rest.splitn(5, ':').nth(4))
     else {
-        let id = if is_uuid(resource) {
+        let id = if is_generated(resource) {
             short_id(resource)
         } else {
             resource

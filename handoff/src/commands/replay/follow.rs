@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use jiff::SignedDuration;
 use testbed::{Backlog, Entry, Event, Testbed};
 use tokio::time::timeout;
 
@@ -12,13 +13,15 @@ use crate::timeline::{self, Line, Word};
 
 /// How often the queues are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// For how much longer work that is under way is watched: enough for all tries of a message.
+const GRACE: SignedDuration = SignedDuration::from_secs(120);
 
 /// Prints until all is done, or `watch_seconds` of the world are over; answers what was left.
 pub async fn follow(
     bed: &Testbed,
     output: &Output,
     zero: Zero,
-    watch_seconds: u64,
+    watch_seconds: i64,
 ) -> Result<Option<Backlog>> {
     let mut shown = 0;
     let mut quiet_at = None;
@@ -43,13 +46,15 @@ pub async fn follow(
         quiet_at = backlog.is_settled().then_some(shown);
 
         let now = bed.world.clock().now();
-        let passed = now.duration_since(zero).as_secs();
-        if passed >= 0 && passed.unsigned_abs() >= watch_seconds && !backlog.is_settled() {
+        let passed = now.duration_since(zero);
+        let over = passed >= SignedDuration::from_secs(watch_seconds);
+        let long_over = passed >= SignedDuration::from_secs(watch_seconds) + GRACE;
+        if over && backlog.is_idle() && !backlog.is_settled() || long_over {
             return Ok(Some(backlog));
         }
         if backlog.is_idle() && backlog.delayed > 0 && said < shown {
             said = shown;
-            output.waiting(&backlog, now, zero);
+            output.waiting(backlog.delayed, bed.world.clock(), zero);
         }
     }
 }

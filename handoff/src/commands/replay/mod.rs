@@ -53,9 +53,9 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
     speed: f64,
 
-    /// Stop after so many seconds of the replay's time, even with delayed messages still to come
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    watch: u64,
+    /// Wait for delayed messages for at most so many seconds of the replay's time
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(i64).range(0..=86_400))]
+    watch: i64,
 
     /// Leave the event's time as it is, rather than making it now
     #[arg(long)]

@@ -1,9 +1,8 @@
 //! Where a replay is printed: as text for people, or as JSON lines for programs.
 
-use jiff::Timestamp;
 use serde_json::json;
 use spot_handoff::report::Report;
-use testbed::Backlog;
+use testbed::Clock;
 
 use super::verdict::Verdict;
 use super::{Format, Zero};
@@ -29,7 +28,8 @@ impl Output {
         let text = if rules.is_empty() {
             "no rule of the template matches this event, so no function is called".to_owned()
         } else {
-            format!("matched by {}", rules.join(", "))
+            let rules: Vec<&str> = rules.iter().map(|rule| logical_id(rule)).collect();
+            format!("matched by the rule {}", rules.join(" and the rule "))
         };
         self.text(&style::dim(&text));
     }
@@ -48,15 +48,18 @@ impl Output {
     }
 
     /// Says that the silence is intended.
-    pub fn waiting(&self, backlog: &Backlog, now: Timestamp, zero: Zero) {
-        let messages = match backlog.delayed {
+    pub fn waiting(&self, delayed: u64, clock: Clock, zero: Zero) {
+        let at = since(zero, clock.now());
+        let messages = match delayed {
             1 => "1 delayed message".to_owned(),
             count => format!("{count} delayed messages"),
         };
-        let at = since(zero, now);
-        self.text(&style::dim(&format!(
-            "{at}  waiting for {messages} (--speed 20 makes it short, --watch 0 does without)"
-        )));
+        let hint = if clock.is_fast() {
+            ""
+        } else {
+            " (--speed 20 makes it short, --watch 0 does without)"
+        };
+        self.text(&style::dim(&format!("{at}  waiting for {messages}{hint}")));
     }
 
     pub fn end(&self, rows: &[Row], verdict: &Verdict) {
@@ -82,4 +85,9 @@ impl Output {
             anstream::println!("{text}");
         }
     }
+}
+
+/// CloudFormation names a rule STACK-LOGICALID-RANDOM.
+fn logical_id(name: &str) -> &str {
+    name.rsplit('-').nth(1).unwrap_or(name)
 }
