@@ -4,6 +4,7 @@ mod commands;
 mod style;
 mod timeline;
 mod usage;
+mod words;
 
 use std::process::ExitCode;
 

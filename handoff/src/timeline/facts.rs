@@ -6,6 +6,7 @@ use testbed::State;
 use testbed::state::{Cluster, ContainerInstance, Group, LifecycleAction, Target, Task};
 
 use super::names::short_id;
+use crate::words::count;
 
 /// The name of a fact, ordered as in the table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,7 +164,8 @@ impl<'a> Facts<'a> {
             ..
         } = registered;
         let name = format!("container instance {instance} in {}", cluster.name);
-        let value = format!("{status}, {running_tasks} tasks");
+        let tasks = count(running_tasks.unsigned_abs(), "task");
+        let value = format!("{status}, {tasks}");
         let (essence, concerned) = (status.clone(), self.concerns(instance));
         self.add_with_essence(Section::ContainerInstance, name, value, essence, concerned);
     }

@@ -4,6 +4,8 @@ pub mod comparison;
 mod facts;
 pub mod names;
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use spot_handoff::report::{ActionLine, ActionResult, Outcome, Report, TaskLine};
 
@@ -15,8 +17,11 @@ const WHO: usize = "deregister-targets".len();
 /// The longest word for what became of something.
 const WORD: usize = "already".len();
 
+/// The signal of the messages that functions send themselves to come back to something.
+pub const FOLLOW_UP: &str = "follow-up";
+
 /// What became of what a line tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Word {
     /// AWS accepted it.
     Done,
@@ -51,13 +56,26 @@ pub struct Line {
     pub word: Word,
     /// The rest.
     pub text: String,
+    /// What makes the line worth telling once, where it need not be told again.
+    gist: Option<String>,
 }
 
 impl Line {
     /// A line about a function that is not from its report.
     pub fn new(at: Timestamp, who: &str, word: Word, text: impl Into<String>) -> Self {
-        let (who, text) = (who.to_owned(), text.into());
-        Self { at, who, word, text }
+        Self {
+            at,
+            who: who.to_owned(),
+            word,
+            text: text.into(),
+            gist: None,
+        }
+    }
+
+    /// Leaves the line out where one with the same gist was told before.
+    fn once(mut self, gist: impl Into<String>) -> Self {
+        self.gist = Some(gist.into());
+        self
     }
 
     /// The line as it is printed; `zero` is where T stands for.
@@ -114,44 +132,65 @@ impl From<ActionResult> for Word {
     }
 }
 
+/// What a timeline has told already. A function that waits looks again every few seconds, and
+/// would repeat itself for as long as nothing changes.
+#[derive(Debug, Default)]
+pub struct Told(HashSet<(String, Word, String)>);
+
+impl Told {
+    /// The lines that are worth telling.
+    pub fn filter(&mut self, lines: Vec<Line>) -> Vec<Line> {
+        let news = lines.into_iter().filter(|line| match &line.gist {
+            Some(gist) => self.0.insert((line.who.clone(), line.word, gist.clone())),
+            None => true,
+        });
+        news.collect()
+    }
+}
+
 /// The lines of a report, in the order of time.
 pub fn lines(report: &Report) -> Vec<Line> {
     let names = Names::of(report);
     let line = |at, word, text| Line::new(at, &report.function, word, text);
-    let mut lines: Vec<Line> = report
-        .actions
-        .iter()
-        .map(|action| {
-            line(
-                action.finished_at,
-                action.result.into(),
-                action_text(action, &names),
-            )
-        })
-        .collect();
+    let once = |at, word, text: String| {
+        let gist = format!("{} {text}", report.instance);
+        line(at, word, text).once(gist)
+    };
+    let actions = report.actions.iter().map(|action| {
+        let text = action_text(action, &names);
+        let line = line(action.finished_at, action.result.into(), text);
+        match action.result {
+            // It says when it looks again, which is another moment each time.
+            ActionResult::Later if report.signal == FOLLOW_UP => {
+                line.once(format!("{} {}", action.action, action.resource))
+            }
+            _ => line,
+        }
+    });
+    let mut lines: Vec<Line> = actions.collect();
     lines.sort_by_key(|line| line.at);
 
     // What follows was found while looking, and is told once the acting is over.
     let end = lines.last().map_or(report.started_at, |line| line.at);
     let acted_on = |task: &TaskLine| report.actions.iter().any(|action| action.resource == task.task);
     // A follow-up is about the tasks it acts on; the first report has told of them.
-    let told = |task: &&TaskLine| report.signal == "follow-up" && acted_on(task);
+    let told = |task: &&TaskLine| report.signal == FOLLOW_UP && acted_on(task);
     for task in report.tasks.iter().filter(|task| !told(task)) {
-        lines.push(line(end, Word::Task, task_text(task, &names)));
+        lines.push(once(end, Word::Task, task_text(task, &names)));
     }
     for skipped in &report.skipped {
         let (what, reason) = (names.resource(&skipped.what), names.sentence(&skipped.reason));
-        lines.push(line(end, Word::Left, format!("{what}: {reason}")));
+        lines.push(once(end, Word::Left, format!("{what}: {reason}")));
     }
     for warning in &report.warnings {
-        lines.push(line(end, Word::Warning, names.sentence(warning)));
+        lines.push(once(end, Word::Warning, names.sentence(warning)));
     }
     for problem in &report.problems {
         lines.push(line(end, Word::Failed, names.sentence(problem)));
     }
     if report.outcome == Outcome::NothingToDo && report.skipped.is_empty() {
         let text = format!("nothing to do for {}", report.instance);
-        lines.push(line(end, Word::Note, text));
+        lines.push(once(end, Word::Note, text));
     }
     lines
 }

@@ -137,3 +137,28 @@ fn nothing_to_do_is_said_too() {
     let text = render(&[nothing]);
     insta::assert_snapshot!(text);
 }
+
+#[test]
+fn a_function_that_waits_does_not_repeat_itself() {
+    let look = |at: &str| {
+        report(json!({
+            "function": "drain-tasks",
+            "signal": "follow-up",
+            "actions": [{
+                "action": "await-tasks",
+                "resource": "i-0123456789abcdef0",
+                "detail": format!("look again after {at}"),
+                "result": "later",
+                "finished_at": at
+            }],
+            "skipped": [{"what": "inference", "reason": "already DRAINING"}]
+        }))
+    };
+    let mut told = Told::default();
+    let mut count = |report| told.filter(lines(&report)).len();
+    assert_eq!(count(look("2026-11-24T04:00:10Z")), 2);
+    assert_eq!(count(look("2026-11-24T04:00:20Z")), 0);
+    let failed = report(json!({"function": "drain-tasks", "problems": ["no answer"]}));
+    assert_eq!(count(failed.clone()), 1);
+    assert_eq!(count(failed), 1, "a failure is told every time");
+}

@@ -9,23 +9,26 @@ use tokio::time::timeout;
 
 use super::Zero;
 use super::output::Output;
-use crate::timeline::{self, Line, Word};
+use crate::timeline::{self, Line, Told, Word};
+use crate::words::count;
 
 /// How often the queues are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// For how much longer work that is under way is watched: enough for all tries of a message.
 const GRACE: SignedDuration = SignedDuration::from_secs(120);
 
-/// Prints until all is done, or `watch_seconds` of the world are over; answers what was left.
+/// Prints the journal from entry `shown` on, until all is done, or `watch_seconds` of the world are over; answers what was left.
 pub async fn follow(
     bed: &Testbed,
     output: &Output,
     zero: Zero,
     watch_seconds: i64,
+    mut shown: usize,
 ) -> Result<Option<Backlog>> {
-    let mut shown = 0;
     let mut quiet_at = None;
-    let mut said = 0;
+    let mut told = Told::default();
+    // Whether anything was printed since the waiting was mentioned.
+    let mut news = false;
     loop {
         let _ = timeout(LOOK_AGAIN, bed.journal().beyond(shown)).await;
         let backlog = bed.backlog().await?;
@@ -34,8 +37,9 @@ pub async fn follow(
             if let Event::Report(report) = &entry.event {
                 output.report(report);
             }
-            for line in lines(&entry) {
+            for line in told.filter(lines(&entry)) {
                 output.line(&line, zero);
+                news = true;
             }
         }
 
@@ -52,8 +56,8 @@ pub async fn follow(
         if over && backlog.is_idle() && !backlog.is_settled() || long_over {
             return Ok(Some(backlog));
         }
-        if backlog.is_idle() && backlog.delayed > 0 && said < shown {
-            said = shown;
+        if backlog.is_idle() && backlog.delayed > 0 && news {
+            news = false;
             output.waiting(backlog.delayed, bed.world.clock(), zero);
         }
     }
@@ -71,10 +75,13 @@ fn lines(entry: &Entry) -> Vec<Line> {
         },
         Event::Text(text) => line(Word::Note, text.clone()),
         Event::Ended { outcome, .. } if outcome.is_failure() => line(Word::Failed, outcome.to_string()),
-        Event::Batch { messages, failed, .. } if !failed.is_empty() => line(
-            Word::Warning,
-            format!("{} of {messages} messages go back to the queue", failed.len()),
-        ),
+        Event::Batch { messages, failed, .. } if !failed.is_empty() => {
+            let of = count(*messages as u64, "message");
+            line(
+                Word::Warning,
+                format!("{} of {of} back to the queue", failed.len()),
+            )
+        }
         Event::Trouble(trouble) => line(Word::Failed, trouble.clone()),
         Event::Invoked { .. } | Event::Ended { .. } | Event::Batch { .. } => vec![],
     }

@@ -4,33 +4,36 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use testbed::State;
 
+use super::sample::Sample;
 use crate::style;
+use crate::words::count;
 
 /// How long AWS leaves an instance after an interruption warning.
 const NOTICE: SignedDuration = SignedDuration::from_secs(120);
 const INTERRUPTION: &str = "EC2 Spot Instance Interruption Warning";
 
-/// The header of one event.
-pub fn of_event(event: &Value, state: &State, instances: &[String], dry_run: bool) -> String {
+/// The header of a sample.
+pub fn of(sample: &Sample, state: &State, instances: &[String], dry_run: bool) -> String {
+    let mut lines = match sample {
+        Sample::Event(event) => of_event(event, dry_run),
+        Sample::Batch(bodies) => {
+            let messages = count(bodies.len() as u64, "message");
+            vec![title(&format!("{messages} on each function's queue"), dry_run)]
+        }
+    };
+    lines.extend(instances.iter().map(|id| about(id, state)));
+    lines.join("\n")
+}
+
+fn of_event(event: &Value, dry_run: bool) -> Vec<String> {
     let kind = event["detail-type"].as_str().unwrap_or_default();
-    let mut lines = vec![title(kind, dry_run)];
     let mut sent = format!("  sent       {}", event["time"].as_str().unwrap_or("-"));
     if kind == INTERRUPTION
         && let Some(deadline) = deadline(event)
     {
         sent.push_str(&format!("; AWS takes the instance at {deadline}"));
     }
-    lines.push(sent);
-    lines.extend(instances.iter().flat_map(|id| about(id, state)));
-    lines.join("\n")
-}
-
-/// The header of a batch.
-pub fn of_batch(bodies: &[String], state: &State, instances: &[String], dry_run: bool) -> String {
-    let kind = format!("{} messages on each function's queue", bodies.len());
-    let mut lines = vec![title(&kind, dry_run)];
-    lines.extend(instances.iter().flat_map(|id| about(id, state)));
-    lines.join("\n")
+    vec![title(kind, dry_run), sent]
 }
 
 fn title(kind: &str, dry_run: bool) -> String {
@@ -43,9 +46,9 @@ fn deadline(event: &Value) -> Option<Timestamp> {
     sent.checked_add(NOTICE).ok()
 }
 
-fn about(id: &str, state: &State) -> Vec<String> {
+fn about(id: &str, state: &State) -> String {
     let Some(instance) = state.instance(id) else {
-        return vec![format!("  instance   {id}, which the fleet does not have")];
+        return format!("  instance   {id}, which the fleet does not have");
     };
     let group = match state.group_of(id) {
         Some(group) => format!("group {}", group.name),
@@ -53,12 +56,10 @@ fn about(id: &str, state: &State) -> Vec<String> {
     };
     let cluster = match state.registration(id) {
         Some((cluster, registered)) => {
-            format!("cluster {} with {} tasks", cluster.name, registered.running_tasks)
+            let tasks = count(registered.running_tasks.unsigned_abs(), "task");
+            format!("cluster {} with {tasks}", cluster.name)
         }
         None => "in no cluster".to_owned(),
     };
-    vec![format!(
-        "  instance   {id} in {}, {group}, {cluster}",
-        instance.zone
-    )]
+    format!("  instance   {id} in {}, {group}, {cluster}", instance.zone)
 }

@@ -5,6 +5,7 @@ mod header;
 mod output;
 mod retarget;
 mod sample;
+mod send;
 mod verdict;
 
 use std::path::PathBuf;
@@ -12,7 +13,6 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use testbed::{FUNCTIONS, Options, State, Testbed};
 
 use crate::timeline::comparison;
@@ -26,7 +26,6 @@ use verdict::{Leftovers, Verdict};
 const USUAL_GROUP: &str = "inference";
 /// The group of the sample fleet with a termination lifecycle hook.
 const HOOKED_GROUP: &str = "hooked";
-const LIFECYCLE_ACTION: &str = "EC2 Instance-terminate Lifecycle Action";
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -56,6 +55,10 @@ pub struct Arguments {
     /// Wait for delayed messages for at most so many seconds of the replay's time
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(i64).range(0..=86_400))]
     watch: i64,
+
+    /// Send it so many times, each time once the one before is through
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    times: u32,
 
     /// Leave the event's time as it is, rather than making it now
     #[arg(long)]
@@ -109,28 +112,20 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     let stand_ins = stand_ins(&before, &sample, arguments.instance.as_deref())?;
     let mut retarget = Retarget::new(stand_ins, new_time);
 
-    let instances = match sample {
-        Sample::Event(mut event) => {
-            retarget.event(&mut event);
-            let instances = retarget.instances();
-            output.header(&header::of_event(&event, &before, &instances, arguments.dry_run));
-            put(&bed, &event, &instances, &output).await?;
-            instances
-        }
-        Sample::Batch(bodies) => {
-            let bodies: Vec<String> = bodies.iter().map(|body| retarget.body(body)).collect();
-            let instances = retarget.instances();
-            output.header(&header::of_batch(&bodies, &before, &instances, arguments.dry_run));
-            for function in FUNCTIONS {
-                for body in &bodies {
-                    bed.send(function, body).await?;
-                }
-            }
-            instances
-        }
-    };
+    let sample = sample.retarget(&mut retarget);
+    let instances = retarget.instances();
+    output.header(&header::of(&sample, &before, &instances, arguments.dry_run));
 
-    let backlog = follow::follow(&bed, &output, zero, arguments.watch).await?;
+    let mut backlog = None;
+    for time in 0..arguments.times {
+        let shown = bed.journal().len();
+        if arguments.times > 1 {
+            output.time(time + 1);
+        }
+        send::send(&bed, &sample, &instances, &output).await?;
+        backlog = follow::follow(&bed, &output, zero, arguments.watch, shown).await?;
+    }
+
     let after = bed.world.state().await?;
     let leftovers = Leftovers {
         dead_letters: FUNCTIONS
@@ -152,7 +147,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
 /// The instances the sample may be about, the first choice first.
 fn stand_ins(state: &State, sample: &Sample, chosen: Option<&str>) -> Result<Vec<StandIn>> {
     let group = match sample {
-        Sample::Event(event) if event["detail-type"] == LIFECYCLE_ACTION => HOOKED_GROUP,
+        Sample::Event(event) if event["detail-type"] == send::LIFECYCLE_ACTION => HOOKED_GROUP,
         _ => USUAL_GROUP,
     };
     let members = &state
@@ -182,22 +177,6 @@ fn unknown(state: &State, chosen: &str) -> UsageError {
         text.push_str(&format!("\n  {}  {group}", instance.id));
     }
     UsageError::new(text)
-}
-
-/// Lets the event happen: AWS itself does what it tells, where the sample fleet can do it.
-async fn put(bed: &Testbed, event: &Value, instances: &[String], output: &Output) -> Result<()> {
-    if event["detail-type"] == LIFECYCLE_ACTION
-        && let Some(instance) = instances.first()
-    {
-        // The group really begins to terminate the instance, and sends the event itself: with
-        // a token that can be completed.
-        let terminate = json!({"kind": "terminate-with-hook", "instance": instance});
-        bed.world.happen(&terminate).await?;
-        return Ok(());
-    }
-    let rules = bed.put_event(event).await?;
-    output.matched(&rules);
-    Ok(())
 }
 
 /// Where T stands for in a timeline.

@@ -9,6 +9,7 @@ use super::{Format, Zero};
 use crate::style;
 use crate::timeline::comparison::{self, Row};
 use crate::timeline::{Line, since};
+use crate::words::count;
 
 pub struct Output {
     format: Format,
@@ -21,6 +22,11 @@ impl Output {
 
     pub fn header(&self, header: &str) {
         self.text(&format!("\n{header}\n"));
+    }
+
+    /// Which of several times it is.
+    pub fn time(&self, time: u32) {
+        self.text(&style::strong(&format!("time {time}")));
     }
 
     /// The rules that matched the event.
@@ -50,10 +56,7 @@ impl Output {
     /// Says that the silence is intended.
     pub fn waiting(&self, delayed: u64, clock: Clock, zero: Zero) {
         let at = since(zero, clock.now());
-        let messages = match delayed {
-            1 => "1 delayed message".to_owned(),
-            count => format!("{count} delayed messages"),
-        };
+        let messages = count(delayed, "delayed message");
         let hint = if clock.is_fast() {
             ""
         } else {
@@ -65,7 +68,12 @@ impl Output {
     pub fn end(&self, rows: &[Row], verdict: &Verdict) {
         match self.format {
             Format::Text => {
-                anstream::println!("\n{}\n\n{}", comparison::render(rows), verdict.render());
+                if rows.iter().any(|row| row.before != row.after) {
+                    anstream::println!("\n{}", comparison::render(rows));
+                } else {
+                    anstream::println!("\nbefore and after are the same");
+                }
+                anstream::println!("\n{}", verdict.render());
             }
             Format::Json => anstream::println!(
                 "{}",

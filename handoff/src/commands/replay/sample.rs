@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::retarget::Retarget;
 use crate::usage::UsageError;
 
 /// What a file under `events/` may hold.
@@ -35,6 +36,20 @@ impl Sample {
             })?
         };
         Ok(Self::parse(&text)?)
+    }
+
+    /// The same sample about the instances of the fleet.
+    pub fn retarget(self, retarget: &mut Retarget) -> Self {
+        match self {
+            Self::Event(mut event) => {
+                retarget.event(&mut event);
+                Self::Event(event)
+            }
+            Self::Batch(bodies) => {
+                let bodies = bodies.iter().map(|body| retarget.body(body));
+                Self::Batch(bodies.collect())
+            }
+        }
     }
 
     fn parse(text: &str) -> Result<Self, UsageError> {

@@ -1,11 +1,13 @@
 //! The end of a replay: what each function achieved, and whether all went well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use spot_handoff::report::{ActionResult, Outcome, Report};
 use testbed::{Backlog, Entry, Event};
 
 use crate::style;
+use crate::timeline::FOLLOW_UP;
+use crate::words::count;
 
 /// What was left when the watching ended.
 #[derive(Debug, Default)]
@@ -27,8 +29,8 @@ pub struct Verdict {
 /// What a function achieved with the event itself, or with the follow-ups to it.
 #[derive(Debug, Default)]
 struct Summary {
-    results: BTreeMap<&'static str, usize>,
-    failed: bool,
+    /// What was done to what, by how it went. A set, since looking again is not doing it again.
+    results: BTreeMap<&'static str, BTreeSet<String>>,
     planned: bool,
     /// The least that was left of the notice when it was done.
     seconds_left: Option<f64>,
@@ -58,8 +60,8 @@ impl Verdict {
         }
         match &leftovers.backlog {
             Some(backlog) if backlog.is_idle() => verdict.notes.push(format!(
-                "{} delayed messages are still to come; --watch with more seconds waits for them",
-                backlog.delayed
+                "still to come: {}; a larger --watch waits longer",
+                count(backlog.delayed, "delayed message")
             )),
             Some(backlog) => verdict
                 .problems
@@ -74,17 +76,23 @@ impl Verdict {
     }
 
     fn add_report(&mut self, report: &Report) {
-        let follow_up = report.signal == "follow-up";
+        let follow_up = report.signal == FOLLOW_UP;
         let key = (report.function.clone(), follow_up);
         let summary = self.summary.entry(key).or_default();
         for action in &report.actions {
-            *summary.results.entry(word(action.result)).or_default() += 1;
+            let what = format!("{} {} {}", report.instance, action.action, action.resource);
+            // A first report may have several of a kind; those of follow-ups repeat themselves.
+            let what = if follow_up {
+                what
+            } else {
+                format!("{what} {}", action.detail)
+            };
+            summary.add(word(action.result), what);
         }
-        if !report.skipped.is_empty() {
-            *summary.results.entry("left alone").or_default() += report.skipped.len();
+        for skipped in &report.skipped {
+            summary.add("left alone", format!("{} {}", report.instance, skipped.what));
         }
         summary.planned |= report.outcome == Outcome::Planned;
-        summary.failed |= report.outcome == Outcome::Failed;
         if let Some(left) = report.seconds_left_at_end {
             let least = summary.seconds_left.unwrap_or(left).min(left);
             summary.seconds_left = Some(least);
@@ -132,29 +140,30 @@ impl Verdict {
     fn praise(&self) -> String {
         let planned = self.summary.values().any(|summary| summary.planned);
         let functions = self.summary.keys().filter(|(_, follow_up)| !follow_up);
-        let functions = match functions.count() {
-            1 => "1 function".to_owned(),
-            count => format!("{count} functions"),
-        };
+        let functions = count(functions.count() as u64, "function");
         let at_once = self.summary.iter().filter(|((_, follow_up), _)| !follow_up);
         let left = at_once.filter_map(|(_, summary)| summary.seconds_left);
         let left = left.reduce(f64::min);
         match (planned, left) {
             (true, _) => format!("✓ {functions} planned; nothing was changed"),
             (false, Some(left)) => {
-                format!("✓ {functions} did all they had to, with at least {left:.1} s of the notice left")
+                format!("✓ {functions} did all there was to do, with at least {left:.1} s of the notice left")
             }
-            (false, None) => format!("✓ {functions} did all they had to"),
+            (false, None) => format!("✓ {functions} did all there was to do"),
         }
     }
 }
 
 impl Summary {
+    fn add(&mut self, word: &'static str, what: String) {
+        self.results.entry(word).or_default().insert(what);
+    }
+
     fn render(&self) -> String {
         let mut parts: Vec<String> = self
             .results
             .iter()
-            .map(|(word, count)| format!("{count} {word}"))
+            .map(|(word, what)| format!("{} {word}", what.len()))
             .collect();
         if parts.is_empty() {
             parts.push("nothing to do".to_owned());

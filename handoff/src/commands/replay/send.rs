@@ -1,0 +1,62 @@
+//! Lets a sample happen on the embedded AWS.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use testbed::{FUNCTIONS, State, Testbed};
+
+use super::output::Output;
+use super::sample::Sample;
+
+/// The event of a group that waits at a hook before it terminates an instance.
+pub const LIFECYCLE_ACTION: &str = "EC2 Instance-terminate Lifecycle Action";
+
+/// Puts an event on the bus, or the messages of a batch on the queue of every function.
+pub async fn send(bed: &Testbed, sample: &Sample, instances: &[String], output: &Output) -> Result<()> {
+    match sample {
+        Sample::Event(event) => {
+            if event["detail-type"] == LIFECYCLE_ACTION
+                && let Some(instance) = instances.first()
+            {
+                return lifecycle_action(bed, event, instance, output).await;
+            }
+            output.matched(&bed.put_event(event).await?);
+        }
+        Sample::Batch(bodies) => {
+            for function in FUNCTIONS {
+                for body in bodies {
+                    bed.send(function, body).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A lifecycle action cannot be completed unless a group really waits for that. So the group
+/// is made to terminate the instance, and sends the event itself; only repetitions are ours.
+async fn lifecycle_action(bed: &Testbed, event: &Value, instance: &str, output: &Output) -> Result<()> {
+    let state = bed.world.state().await?;
+    match repetition(event, instance, &state) {
+        Some(event) => output.matched(&bed.put_event(&event).await?),
+        None => {
+            let terminate = json!({"kind": "terminate-with-hook", "instance": instance});
+            let happened = bed.world.happen(&terminate).await;
+            happened.with_context(|| {
+                format!("{instance} is in no group with a termination lifecycle hook; leave --instance out")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The event about a lifecycle action that this world knows.
+fn repetition(event: &Value, instance: &str, state: &State) -> Option<Value> {
+    let mut actions = state.lifecycle_actions.iter();
+    let action = actions.find(|action| action.instance == instance)?;
+    let mut event = event.clone();
+    let detail = event.get_mut("detail")?;
+    detail["LifecycleActionToken"] = action.token.clone().into();
+    detail["AutoScalingGroupName"] = action.group.clone().into();
+    detail["LifecycleHookName"] = action.hook.clone().into();
+    Some(event)
+}
