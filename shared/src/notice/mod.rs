@@ -93,10 +93,12 @@ impl Notice {
                 action: InstanceAction::Hibernate,
             } => Some(self.time),
             Signal::InterruptionWarning { .. } => Some(self.time.saturating_add(NOTICE).unwrap_or(self.time)),
-            Signal::StateChange { .. } => Some(self.time),
             Signal::ScheduledRetirement { starts } => Some(*starts),
             Signal::FollowUp(follow_up) => follow_up.deadline,
-            Signal::RebalanceRecommendation | Signal::TerminateLifecycleAction(_) => None,
+            // An instance that stops already has no known moment left; everything is due now.
+            Signal::StateChange { .. }
+            | Signal::RebalanceRecommendation
+            | Signal::TerminateLifecycleAction(_) => None,
         }
     }
 

@@ -67,6 +67,11 @@ def _service_moves(order):
                 containers.move_services_off(instance)
 
 
+def _limit_size(order):
+    """Somebody changes the group's MaxSize."""
+    backends.autoscaling().autoscaling_groups[order["group"]].max_size = order["max"]
+
+
 def _suspend(order):
     """Processes of the group are suspended, such as Launch."""
     backends.autoscaling().suspend_processes(order["group"], order["processes"])
@@ -85,6 +90,7 @@ KINDS = {
     "enter-service": _enter_service,
     "task-stops": _task_stops,
     "service-moves": _service_moves,
+    "limit-size": _limit_size,
     "suspend": _suspend,
     "pass-time": _pass_time,
 }

@@ -147,7 +147,7 @@ class LifecycleHooks(MovingWorldTest):
         detail = {
             "LifecycleActionToken": "87654321-4321-4321-4321-210987654321",
             "AutoScalingGroupName": "hooked",
-            "LifecycleHookName": "drain",
+            "LifecycleHookName": "spot-handoff-drain",
             "EC2InstanceId": instance,
             "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
         }

@@ -158,6 +158,35 @@ impl World {
         Ok(())
     }
 
+    /// Changes how the embedded AWS answers; see its README for the settings.
+    pub async fn settings(&self, settings: &Value) -> Result<()> {
+        self.control::<Value>(Method::POST, "settings", Some(settings))
+            .await?;
+        Ok(())
+    }
+
+    /// Tags an Auto Scaling group, as its owner would.
+    pub async fn tag_group(&self, group: &str, key: &str, value: &str) -> Result<()> {
+        let form = [
+            ("Action", "CreateOrUpdateTags"),
+            ("Version", "2011-01-01"),
+            ("Tags.member.1.ResourceId", group),
+            ("Tags.member.1.ResourceType", "auto-scaling-group"),
+            ("Tags.member.1.Key", key),
+            ("Tags.member.1.Value", value),
+            ("Tags.member.1.PropagateAtLaunch", "false"),
+        ];
+        // The embedded AWS reads who calls what from the signature, and does not check it.
+        let signature = "AWS4-HMAC-SHA256 Credential=testbed/20260101/us-east-1/autoscaling/aws4_request, \
+                         SignedHeaders=host, Signature=0";
+        let request = self.http.post(&self.url).header("Authorization", signature);
+        let response = request.form(&form).send().await?;
+        if !response.status().is_success() {
+            bail!("cannot tag group {group}: {}", response.text().await?);
+        }
+        Ok(())
+    }
+
     /// Lets AWS do something of its own accord: reclaim an instance, end a task.
     pub async fn happen(&self, what: &Value) -> Result<Value> {
         self.control(Method::POST, "happen", Some(what)).await

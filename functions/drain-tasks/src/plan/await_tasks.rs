@@ -12,8 +12,8 @@ use crate::facts::{TaskFacts, TaskState};
 
 /// How often to look. Hooks last minutes to hours, so after a while it is seldom enough.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
-const LOOK_AGAIN_SELDOM: SignedDuration = SignedDuration::from_secs(60);
-const SELDOM_AFTER: SignedDuration = SignedDuration::from_mins(5);
+const LOOK_AGAIN_SELDOM: SignedDuration = SignedDuration::from_secs(30);
+const SELDOM_AFTER: SignedDuration = SignedDuration::from_mins(2);
 /// How long before the limit the waiting ends: one look and the time for the last call.
 const BEFORE_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 

@@ -24,7 +24,7 @@ def build(aws, net):
     _legacy(aws, net)
     aws.autoscaling.put_lifecycle_hook(
         AutoScalingGroupName="hooked",
-        LifecycleHookName="drain",
+        LifecycleHookName="spot-handoff-drain",
         LifecycleTransition="autoscaling:EC2_INSTANCE_TERMINATING",
         HeartbeatTimeout=300,
         DefaultResult="CONTINUE",
