@@ -44,6 +44,7 @@ pub use functions::FUNCTIONS;
 pub use journal::{Entry, Event, Journal};
 pub use lambda::Lambda;
 pub use outcome::Outcome;
+pub use python::interpreter;
 pub use stack::{Function, Mapping, Queue, Stack};
 pub use state::State;
 pub use workspace::Workspace;

@@ -18,7 +18,7 @@ const OLDEST: (u32, u32) = (3, 10);
 
 /// The interpreter of an environment that holds the embedded AWS's requirements; makes the
 /// environment if it is not there yet. Blocks, for minutes the first time.
-pub(crate) fn interpreter(workspace: &Workspace) -> Result<PathBuf> {
+pub fn interpreter(workspace: &Workspace) -> Result<PathBuf> {
     let requirements_file = workspace.path("tests/embedded-aws/requirements.txt");
     let requirements = fs::read_to_string(&requirements_file)
         .with_context(|| format!("cannot read {}", requirements_file.display()))?;

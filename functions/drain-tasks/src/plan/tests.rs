@@ -426,7 +426,8 @@ fn somebody_who_waits_is_let_go_when_the_tasks_are_gone_or_the_limit_nears() {
         group: "g".to_owned(),
     };
     let late = StandaloneTasks::StopLate;
-    let table: [(Then, Vec<TaskFacts>, StandaloneTasks, i64, &[&str]); 8] = [
+    type Case<'a> = (Then, Vec<TaskFacts>, StandaloneTasks, i64, &'a [&'a str]);
+    let table: [Case<'_>; 8] = [
         (lifecycle(), vec![], late, 1, &["complete-lifecycle-action"]),
         (
             lifecycle(),
