@@ -1,7 +1,7 @@
 """What a test can have happen: things AWS, or a task, does by itself."""
 
 from . import backends
-from .simulation import capacity, containers, spot, tasks
+from .simulation import capacity, containers, hooks, spot, tasks
 from .world import WORLD
 
 
@@ -67,6 +67,13 @@ def _service_moves(order):
                 containers.move_services_off(instance)
 
 
+def _add_hook(order):
+    """Somebody gives the group a termination hook."""
+    hook, group = order["hook"], order["group"]
+    known = backends.autoscaling()
+    known.create_lifecycle_hook(hook, group, hooks.TERMINATING, 300, "CONTINUE")
+
+
 def _limit_size(order):
     """Somebody changes the group's MaxSize."""
     backends.autoscaling().autoscaling_groups[order["group"]].max_size = order["max"]
@@ -90,6 +97,7 @@ KINDS = {
     "enter-service": _enter_service,
     "task-stops": _task_stops,
     "service-moves": _service_moves,
+    "add-hook": _add_hook,
     "limit-size": _limit_size,
     "suspend": _suspend,
     "pass-time": _pass_time,

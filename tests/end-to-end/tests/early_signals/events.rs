@@ -11,24 +11,40 @@ const SAMPLE_INSTANCE: &str = "i-0123456789abcdef0";
 
 /// An interruption warning.
 pub fn interruption(instance: &str, now: Timestamp) -> Result<Value> {
-    about(include_str!("../../../../events/spot-interruption-warning.json"), instance, now)
+    about(
+        include_str!("../../../../events/spot-interruption-warning.json"),
+        instance,
+        now,
+    )
 }
 
 /// A rebalance recommendation.
 pub fn rebalance(instance: &str, now: Timestamp) -> Result<Value> {
-    about(include_str!("../../../../events/rebalance-recommendation.json"), instance, now)
+    about(
+        include_str!("../../../../events/rebalance-recommendation.json"),
+        instance,
+        now,
+    )
 }
 
 /// A state change.
 pub fn state_change(instance: &str, state: &str, now: Timestamp) -> Result<Value> {
-    let mut event = about(include_str!("../../../../events/instance-state-change.json"), instance, now)?;
+    let mut event = about(
+        include_str!("../../../../events/instance-state-change.json"),
+        instance,
+        now,
+    )?;
     event["detail"]["state"] = json!(state);
     Ok(event)
 }
 
 /// A retirement by AWS, at a date.
 pub fn retirement(instance: &str, starts: Timestamp, now: Timestamp) -> Result<Value> {
-    let mut event = about(include_str!("../../../../events/scheduled-retirement.json"), instance, now)?;
+    let mut event = about(
+        include_str!("../../../../events/scheduled-retirement.json"),
+        instance,
+        now,
+    )?;
     let starts = starts.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     event["detail"]["startTime"] = json!(starts);
     event["detail"]["endTime"] = json!(starts);

@@ -1,1 +1,295 @@
-//! Soon.
+//! Every order in which a rebalance recommendation, its launch, an interruption warning, a lifecycle action and
+//! duplicates of each can come.
+//!
+//! The orders are counted through rather than drawn, so that every run tests the same ones. By default a third of them is
+//! played, chosen so that every launch meets every warning with every way of coming twice, and each of these meets the
+//! lifecycle action at every time. `EVERY_ORDER=1` plays them all, which takes minutes. Each is played in a world of its
+//! own, a few at a time; all are played even if some fail, since what they have in common tells most.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use testbed::State;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::events;
+use crate::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
+use crate::scene::{Scene, exchange_tags, is_registered_as, quick, serving};
+
+/// Worlds that are played at the same time.
+const AT_A_TIME: usize = 6;
+
+/// How the launch of the replacement goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Launch {
+    /// At the first attempt.
+    Succeeds,
+    /// In the second zone only.
+    InAnotherZone,
+    /// It succeeds, but the answer is lost.
+    AnswerLost,
+    /// In no zone.
+    Impossible,
+    /// By raising the desired capacity, in a group that LaunchInstances refuses.
+    ByRaise,
+}
+
+/// When the interruption warning comes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Warning {
+    Never,
+    /// Before the recommendation.
+    First,
+    /// Together with the recommendation.
+    Together,
+    /// The replacement is launched and not in service.
+    Launched,
+    /// The replacement is in service, the work has not moved.
+    InService,
+    /// The work moves.
+    Draining,
+    /// The exchange is over.
+    Over,
+}
+
+/// Which events come twice.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Twice {
+    None,
+    /// All, one right after the other.
+    AtOnce,
+    /// All, and the second ones when the first have had their effect.
+    Late,
+}
+
+/// When Auto Scaling terminates an instance of another group that waits at a hook.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Hook {
+    First,
+    Between,
+    Last,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    launch: Launch,
+    warning: Warning,
+    twice: Twice,
+    hook: Hook,
+}
+
+impl Order {
+    /// All that can happen: some moments do not exist where nothing is launched, or where no cluster is drained.
+    fn all(launches: &[Launch]) -> Vec<Self> {
+        use Warning::{Draining, First, InService, Launched, Never, Over, Together};
+        let every_order = std::env::var_os("EVERY_ORDER").is_some();
+        let mut orders = vec![];
+        for &launch in launches {
+            let warnings: &[Warning] = match launch {
+                Launch::Succeeds | Launch::InAnotherZone | Launch::AnswerLost => {
+                    &[Never, First, Together, Launched, InService, Draining, Over]
+                }
+                Launch::Impossible => &[Never, First, Together, Over],
+                Launch::ByRaise => &[Never, First, Together, Launched, InService, Over],
+            };
+            for &warning in warnings {
+                for twice in [Twice::None, Twice::AtOnce, Twice::Late] {
+                    for hook in [Hook::First, Hook::Between, Hook::Last] {
+                        // The sum of three digits: any two of them occur with every value of both.
+                        let third = (warning as usize + twice as usize + hook as usize) % 3;
+                        if third == 0 || every_order {
+                            orders.push(Self {
+                                launch,
+                                warning,
+                                twice,
+                                hook,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        orders
+    }
+
+    fn group(&self) -> &'static str {
+        match self.launch {
+            Launch::ByRaise => "mixed",
+            _ => "inference",
+        }
+    }
+
+    async fn play(self) -> Result<()> {
+        let scene = Scene::start(quick()).await?;
+        let old = scene.first_of(self.group())?;
+        let hooked = scene.first_of("hooked")?;
+        let fault = match self.launch {
+            Launch::InAnotherZone => Some((Some(1), "no-capacity")),
+            Launch::AnswerLost => Some((Some(1), "lost-answer")),
+            Launch::Impossible => Some((None, "no-capacity")),
+            Launch::Succeeds | Launch::ByRaise => None,
+        };
+        if let Some((times, kind)) = fault {
+            scene.fault("LaunchInstances", times, json!({ "kind": kind })).await?;
+        }
+
+        if self.hook == Hook::First {
+            self.terminate(&scene, &hooked).await?;
+        }
+        let recommendation = events::rebalance(&old, scene.now())?;
+        let warning = events::interruption(&old, scene.now())?;
+        if self.warning == Warning::First {
+            self.put(&scene, &warning).await?;
+            scene.reported("the warning", |report| report.signal == "interruption-warning").await?;
+        }
+        self.put(&scene, &recommendation).await?;
+        if self.hook == Hook::Between {
+            self.terminate(&scene, &hooked).await?;
+        }
+        if !matches!(self.warning, Warning::Never | Warning::First) {
+            self.moment(&scene, &old).await.context("before the warning")?;
+            // Its two minutes begin when it is sent.
+            let warning = events::interruption(&old, scene.now())?;
+            self.put(&scene, &warning).await?;
+            if self.twice == Twice::Late {
+                scene.pass(5).await;
+                scene.put(&warning).await?;
+            }
+        }
+        if self.twice == Twice::Late {
+            scene.put(&recommendation).await?;
+            if self.warning == Warning::First {
+                scene.put(&warning).await?;
+            }
+        }
+        if self.hook == Hook::Last {
+            self.terminate(&scene, &hooked).await?;
+        }
+
+        scene.settled().await?;
+        if self.warning != Warning::Never {
+            // The rest of the notice: nothing is left to do in it, and at its end the instance is taken.
+            scene.happen(json!({ "kind": "pass-time", "seconds": 121 })).await?;
+        }
+        let after = scene.settled().await?;
+        self.judge(&scene, &after, &old, &hooked)
+    }
+
+    async fn put(&self, scene: &Scene, event: &serde_json::Value) -> Result<()> {
+        scene.put(event).await?;
+        if self.twice == Twice::AtOnce {
+            scene.put(event).await?;
+        }
+        Ok(())
+    }
+
+    /// Auto Scaling announces the action itself; the announcement comes twice where everything does.
+    async fn terminate(&self, scene: &Scene, hooked: &str) -> Result<()> {
+        scene.happen(json!({ "kind": "terminate-with-hook", "instance": hooked })).await?;
+        if self.twice != Twice::None {
+            let state = scene.state().await?;
+            let action = state.lifecycle_actions.first().context("no lifecycle action")?;
+            let mut event = events::terminating(hooked, &action.group, &action.hook, scene.now())?;
+            event["detail"]["LifecycleActionToken"] = json!(action.token);
+            scene.put(&event).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the moment of the warning.
+    async fn moment(&self, scene: &Scene, old: &str) -> Result<()> {
+        let group = self.group();
+        let has_new = |state: &State, lifecycles: &[&str]| {
+            let new = scene.new_instances(state);
+            let members = state.group(group).map(|group| group.instances.as_slice()).unwrap_or_default();
+            members.iter().any(|member| {
+                lifecycles.contains(&member.lifecycle.as_str()) && new.iter().any(|one| one.id == member.id)
+            })
+        };
+        match self.warning {
+            Warning::Never | Warning::First | Warning::Together => {}
+            Warning::Launched => {
+                scene
+                    .until("a replacement is launched", |state| has_new(state, &["Pending", "InService"]))
+                    .await?;
+            }
+            Warning::InService => {
+                scene.until("a replacement is in service", |state| has_new(state, &["InService"])).await?;
+            }
+            Warning::Draining => {
+                scene
+                    .until("the instance is drained", |state| !is_registered_as(state, old, "ACTIVE"))
+                    .await?;
+            }
+            Warning::Over if self.launch == Launch::Impossible => {
+                scene
+                    .reported("it is not possible", |report| report.signal == "rebalance-recommendation")
+                    .await?;
+            }
+            Warning::Over => {
+                scene
+                    .until("the exchange is over", |state| {
+                        state.group_of(old).is_none() && exchange_tags(state).is_empty()
+                    })
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&self, scene: &Scene, after: &State, old: &str, hooked: &str) -> Result<()> {
+        let stays = self.launch == Launch::Impossible && self.warning == Warning::Never;
+        launched_for(scene, after, self.group(), usize::from(!stays))?;
+        let serves = after.group(self.group()).is_some_and(|group| serving(group).contains(&old));
+        ensure!(serves == stays, "the old instance: {:?}\n{}", after.instance(old), scene.story());
+        ensure!(after.instance(hooked).is_some_and(|one| one.state == "terminated"));
+        let lost: &[&str] = if stays { &[hooked] } else { &[old, hooked] };
+        nobody_runs_outside_a_group(scene, after)?;
+        nothing_else_is_touched(scene, after, lost)
+    }
+}
+
+async fn play(launches: &[Launch]) -> Result<()> {
+    let slots = Arc::new(Semaphore::new(AT_A_TIME));
+    let mut playing = JoinSet::new();
+    let orders = Order::all(launches);
+    let number = orders.len();
+    for order in orders {
+        let slots = Arc::clone(&slots);
+        playing.spawn(async move {
+            let _slot = slots.acquire().await?;
+            order.play().await.with_context(|| format!("{order:?}"))
+        });
+    }
+    let mut failures = vec![];
+    while let Some(played) = playing.join_next().await {
+        if let Err(error) = played? {
+            failures.push(format!("{error:#}"));
+        }
+    }
+    failures.sort();
+    ensure!(
+        failures.is_empty(),
+        "{} of {number} orders failed:\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_every_order_a_lost_instance_has_one_replacement_launched_by_launch_instances() -> Result<()> {
+    play(&[Launch::Succeeds, Launch::InAnotherZone, Launch::AnswerLost]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_every_order_a_lost_instance_has_one_replacement_where_launch_instances_finds_no_room() -> Result<()> {
+    play(&[Launch::Impossible]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_every_order_a_lost_instance_has_one_replacement_launched_by_a_raise() -> Result<()> {
+    play(&[Launch::ByRaise]).await
+}

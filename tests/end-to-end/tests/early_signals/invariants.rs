@@ -19,42 +19,85 @@ pub fn nothing_else_is_touched(scene: &Scene, after: &State, lost: &[&str]) -> R
             group.desired,
             before.desired
         );
-        ensure!(group.tags == before.tags, "{}: tags {:?}\n{story}", before.name, group.tags);
+        ensure!(
+            group.tags == before.tags,
+            "{}: tags {:?}\n{story}",
+            before.name,
+            group.tags
+        );
         let gone: Vec<&str> = serving(before)
             .into_iter()
             .filter(|id| !lost.contains(id) && !serving(group).contains(id))
             .collect();
-        ensure!(gone.is_empty(), "{}: {gone:?} serve no more\n{story}", before.name);
+        ensure!(
+            gone.is_empty(),
+            "{}: {gone:?} serve no more\n{story}",
+            before.name
+        );
     }
     for group in ["web", "rebalancing", "mixed", "legacy"] {
         let is_lost = |state: &State| {
-            let members = state.group(group).map(|group| group.instances.clone()).unwrap_or_default();
+            let members = state
+                .group(group)
+                .map(|group| group.instances.clone())
+                .unwrap_or_default();
             members.iter().any(|member| lost.contains(&member.id.as_str()))
         };
         if !is_lost(&scene.before) {
-            ensure!(after.group(group) == scene.before.group(group), "group {group} is changed\n{story}");
+            ensure!(
+                after.group(group) == scene.before.group(group),
+                "group {group} is changed\n{story}"
+            );
         }
     }
-    ensure!(after.cluster("web") == scene.before.cluster("web"), "cluster web is changed\n{story}");
+    ensure!(
+        after.cluster("web") == scene.before.cluster("web"),
+        "cluster web is changed\n{story}"
+    );
     let tasks = scene.before.clusters.iter().flat_map(|cluster| &cluster.tasks);
     for before in tasks.filter(|task| !lost.contains(&task.instance.as_deref().unwrap_or_default())) {
         let mut now = after.clusters.iter().flat_map(|cluster| &cluster.tasks);
         let runs = now.any(|task| task.arn == before.arn && task.desired_status == "RUNNING");
-        ensure!(runs, "a task on another instance was stopped: {before:?}\n{story}");
+        ensure!(
+            runs,
+            "a task on another instance was stopped: {before:?}\n{story}"
+        );
     }
     for cluster in &after.clusters {
-        let other = cluster.container_instances.iter().find(|one| {
-            one.status != "ACTIVE" && !lost.contains(&one.instance.as_str())
-        });
-        ensure!(other.is_none(), "cluster {}: {other:?} is not active\n{story}", cluster.name);
+        let other = cluster
+            .container_instances
+            .iter()
+            .find(|one| one.status != "ACTIVE" && !lost.contains(&one.instance.as_str()));
+        ensure!(
+            other.is_none(),
+            "cluster {}: {other:?} is not active\n{story}",
+            cluster.name
+        );
         for service in &cluster.services {
-            ensure!(service.running == service.desired, "{service:?} is not complete\n{story}");
+            ensure!(
+                service.running == service.desired,
+                "{service:?} is not complete\n{story}"
+            );
         }
     }
-    let begun = after.lifecycle_actions.iter().find(|action| action.result.as_deref() != Some("CONTINUE"));
-    ensure!(begun.is_none(), "a lifecycle action is not completed: {begun:?}\n{story}");
-    ensure!(exchange_tags(after).is_empty(), "tags are left: {:?}\n{story}", exchange_tags(after));
-    ensure!(dead_letters(after).is_empty(), "dead letters: {:?}\n{story}", dead_letters(after));
+    let begun = after
+        .lifecycle_actions
+        .iter()
+        .find(|action| action.result.as_deref() != Some("CONTINUE"));
+    ensure!(
+        begun.is_none(),
+        "a lifecycle action is not completed: {begun:?}\n{story}"
+    );
+    ensure!(
+        exchange_tags(after).is_empty(),
+        "tags are left: {:?}\n{story}",
+        exchange_tags(after)
+    );
+    ensure!(
+        dead_letters(after).is_empty(),
+        "dead letters: {:?}\n{story}",
+        dead_letters(after)
+    );
     Ok(())
 }
 
@@ -66,7 +109,11 @@ pub fn nobody_runs_outside_a_group(scene: &Scene, after: &State) -> Result<()> {
         .iter()
         .filter(|one| one.state == "running" && one.group.is_none() && !was_outside(&one.id))
         .collect();
-    ensure!(outside.is_empty(), "these run outside every group: {outside:?}\n{}", scene.story());
+    ensure!(
+        outside.is_empty(),
+        "these run outside every group: {outside:?}\n{}",
+        scene.story()
+    );
     Ok(())
 }
 
@@ -77,9 +124,22 @@ pub fn launched_for(scene: &Scene, after: &State, group: &str, number: usize) ->
         .into_iter()
         .filter(|one| one.group.as_deref() == Some(group) || one.group.is_none())
         .collect();
-    ensure!(new.len() == number, "{} launched instead of {number}: {new:?}\n{}", new.len(), scene.story());
-    let serves = |id: &str| after.group(group).is_some_and(|group| serving(group).contains(&id));
+    ensure!(
+        new.len() == number,
+        "{} launched instead of {number}: {new:?}\n{}",
+        new.len(),
+        scene.story()
+    );
+    let serves = |id: &str| {
+        after
+            .group(group)
+            .is_some_and(|group| serving(group).contains(&id))
+    };
     let stray: Vec<_> = new.iter().filter(|one| !serves(&one.id)).collect();
-    ensure!(stray.is_empty(), "launched and not in service: {stray:?}\n{}", scene.story());
+    ensure!(
+        stray.is_empty(),
+        "launched and not in service: {stray:?}\n{}",
+        scene.story()
+    );
     Ok(())
 }

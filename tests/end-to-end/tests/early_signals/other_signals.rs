@@ -1,1 +1,77 @@
-//! Soon.
+//! Instances that stop without a warning, and those that AWS retires.
+
+use anyhow::Result;
+use jiff::SignedDuration;
+
+use crate::events;
+use crate::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
+use crate::scene::{Scene, is_registered_as, quick};
+
+async fn drained_and_deregistered(state: &str) -> Result<Scene> {
+    let scene = Scene::start(quick()).await?;
+    let doomed = scene.first_of("inference")?;
+    let targets = |state: &testbed::State| {
+        let groups = state.target_groups.iter().flat_map(|group| &group.targets);
+        groups.filter(|target| target.id == doomed && target.state != "draining").count()
+    };
+    assert!(targets(&scene.before) > 1);
+    let event = events::state_change(&doomed, state, scene.now())?;
+    assert_eq!(scene.put(&event).await?.len(), 1);
+    scene
+        .until("it is drained and deregistered", |state| {
+            !is_registered_as(state, &doomed, "ACTIVE") && targets(state) == 0
+        })
+        .await?;
+    for function in ["deregister-targets", "drain-tasks"] {
+        scene.reported(function, |report| report.function == function).await?;
+    }
+    Ok(scene)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_shuts_down_is_drained_and_replaced_by_its_group() -> Result<()> {
+    let scene = drained_and_deregistered("shutting-down").await?;
+    let doomed = scene.first_of("inference")?;
+    scene.until("the group has noticed", |state| state.group_of(&doomed).is_none()).await?;
+    let after = scene.settled().await?;
+    launched_for(&scene, &after, "inference", 1)?;
+    nobody_runs_outside_a_group(&scene, &after)?;
+    nothing_else_is_touched(&scene, &after, &[&doomed])?;
+    assert!(scene.reports_of("replace-capacity").is_empty(), "the health check replaces it");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_stops_is_drained() -> Result<()> {
+    let scene = drained_and_deregistered("stopping").await?;
+    let after = scene.settled().await?;
+    let doomed = scene.first_of("inference")?;
+    assert_eq!(after.group("inference"), scene.before.group("inference"));
+    nothing_else_is_touched(&scene, &after, &[&doomed])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_starts_is_none_of_our_business() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let doomed = scene.first_of("inference")?;
+    for state in ["pending", "running", "stopped", "terminated"] {
+        let matched = scene.put(&events::state_change(&doomed, state, scene.now())?).await?;
+        assert!(matched.is_empty(), "{state}: {matched:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_aws_retires_in_two_weeks_is_exchanged_now() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let old = scene.first_of("inference")?;
+    let starts = scene.now() + SignedDuration::from_hours(14 * 24);
+    let event = events::retirement(&old, starts, scene.now())?;
+    scene.put(&event).await?;
+    scene.put(&event).await?;
+    scene.until("it has left its group", |state| state.group_of(&old).is_none()).await?;
+    let after = scene.settled().await?;
+    launched_for(&scene, &after, "inference", 1)?;
+    nobody_runs_outside_a_group(&scene, &after)?;
+    nothing_else_is_touched(&scene, &after, &[&old])
+}

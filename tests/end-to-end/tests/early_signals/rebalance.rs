@@ -11,8 +11,15 @@ use crate::scene::{Scene, acts, dead_letters, is_registered_as, quick, serving, 
 
 /// Everything as at the start, but for the instance and its one replacement.
 fn exchanged(scene: &Scene, after: &State, group: &str, old: &str) -> Result<()> {
-    assert!(after.group_of(old).is_none(), "it is still in its group\n{}", scene.story());
-    assert_eq!(after.instance(old).map(|one| one.state.as_str()), Some("terminated"));
+    assert!(
+        after.group_of(old).is_none(),
+        "it is still in its group\n{}",
+        scene.story()
+    );
+    assert_eq!(
+        after.instance(old).map(|one| one.state.as_str()),
+        Some("terminated")
+    );
     launched_for(scene, after, group, 1)?;
     nobody_runs_outside_a_group(scene, after)?;
     nothing_else_is_touched(scene, after, &[old])
@@ -26,19 +33,25 @@ fn unchanged(scene: &Scene, after: &State, group: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_old_instance_is_drained_when_its_replacement_is_in_the_cluster_and_then_terminated() -> Result<()> {
+async fn the_old_instance_is_drained_when_its_replacement_is_in_the_cluster_and_then_terminated() -> Result<()>
+{
     let scene = Scene::start(quick()).await?;
     let old = scene.first_of("inference")?;
     scene.put(&events::rebalance(&old, scene.now())?).await?;
 
     let draining = scene
-        .until("the old instance is draining", |state| !is_registered_as(state, &old, "ACTIVE"))
+        .until("the old instance is draining", |state| {
+            !is_registered_as(state, &old, "ACTIVE")
+        })
         .await?;
     let new = scene.new_instances(&draining)[0].id.clone();
     assert!(is_registered_as(&draining, &new, "ACTIVE"), "{}", scene.story());
     let group = draining.group("inference").expect("a group");
     assert!(serving(group).contains(&new.as_str()), "{group:?}");
-    assert!(serving(group).contains(&old.as_str()), "it left before its tasks did: {group:?}");
+    assert!(
+        serving(group).contains(&old.as_str()),
+        "it left before its tasks did: {group:?}"
+    );
 
     let after = scene.settled().await?;
     exchanged(&scene, &after, "inference", &old)?;
@@ -114,7 +127,11 @@ async fn with_capacity_rebalancing_the_launch_is_left_to_auto_scaling() -> Resul
     let scene = Scene::start(quick()).await?;
     let old = scene.first_of("rebalancing")?;
     scene.put(&events::rebalance(&old, scene.now())?).await?;
-    scene.until("Auto Scaling has exchanged it", |state| state.group_of(&old).is_none()).await?;
+    scene
+        .until("Auto Scaling has exchanged it", |state| {
+            state.group_of(&old).is_none()
+        })
+        .await?;
     let after = scene.settled().await?;
     exchanged(&scene, &after, "rebalancing", &old)?;
     let report = &scene.reports_of("replace-capacity")[0];
@@ -127,16 +144,27 @@ async fn with_capacity_rebalancing_the_launch_is_left_to_auto_scaling() -> Resul
 async fn where_no_zone_has_capacity_the_old_instance_goes_on_serving() -> Result<()> {
     let scene = Scene::start(quick()).await?;
     let old = scene.first_of("inference")?;
-    scene.fault("LaunchInstances", None, json!({ "kind": "no-capacity" })).await?;
+    scene
+        .fault("LaunchInstances", None, json!({ "kind": "no-capacity" }))
+        .await?;
     scene.put(&events::rebalance(&old, scene.now())?).await?;
-    scene.reported("an answer", |report| report.function == "replace-capacity").await?;
+    scene
+        .reported("an answer", |report| report.function == "replace-capacity")
+        .await?;
     let after = scene.settled().await?;
     unchanged(&scene, &after, "inference")?;
     let report = &scene.reports_of("replace-capacity")[0];
     assert_eq!(report.actions[0].result, ActionResult::NotPossible, "{report:?}");
     let remark = report.actions[0].error.as_deref().unwrap_or_default();
-    assert!(remark.contains("InsufficientInstanceCapacity") && remark.contains("goes on serving"), "{remark}");
-    assert_eq!(scene.calls("LaunchInstances").await?.len(), 3, "each zone is tried");
+    assert!(
+        remark.contains("InsufficientInstanceCapacity") && remark.contains("goes on serving"),
+        "{remark}"
+    );
+    assert_eq!(
+        scene.calls("LaunchInstances").await?.len(),
+        3,
+        "each zone is tried"
+    );
     Ok(())
 }
 
@@ -144,9 +172,13 @@ async fn where_no_zone_has_capacity_the_old_instance_goes_on_serving() -> Result
 async fn where_the_best_zone_has_no_capacity_the_next_one_is_tried() -> Result<()> {
     let scene = Scene::start(quick()).await?;
     let old = scene.first_of("inference")?;
-    scene.fault("LaunchInstances", Some(1), json!({ "kind": "no-capacity" })).await?;
+    scene
+        .fault("LaunchInstances", Some(1), json!({ "kind": "no-capacity" }))
+        .await?;
     scene.put(&events::rebalance(&old, scene.now())?).await?;
-    scene.until("a replacement", |state| !scene.new_instances(state).is_empty()).await?;
+    scene
+        .until("a replacement", |state| !scene.new_instances(state).is_empty())
+        .await?;
     let after = scene.settled().await?;
     exchanged(&scene, &after, "inference", &old)
 }
@@ -155,9 +187,13 @@ async fn where_the_best_zone_has_no_capacity_the_next_one_is_tried() -> Result<(
 async fn where_the_answer_of_the_launch_is_lost_it_is_not_launched_twice() -> Result<()> {
     let scene = Scene::start(quick()).await?;
     let old = scene.first_of("inference")?;
-    scene.fault("LaunchInstances", Some(1), json!({ "kind": "lost-answer" })).await?;
+    scene
+        .fault("LaunchInstances", Some(1), json!({ "kind": "lost-answer" }))
+        .await?;
     scene.put(&events::rebalance(&old, scene.now())?).await?;
-    scene.until("a replacement", |state| !scene.new_instances(state).is_empty()).await?;
+    scene
+        .until("a replacement", |state| !scene.new_instances(state).is_empty())
+        .await?;
     let after = scene.settled().await?;
     exchanged(&scene, &after, "inference", &old)
 }
@@ -166,10 +202,14 @@ async fn where_the_answer_of_the_launch_is_lost_it_is_not_launched_twice() -> Re
 async fn where_max_size_leaves_no_room_nothing_is_changed() -> Result<()> {
     let mut scene = Scene::start(quick()).await?;
     let old = scene.first_of("inference")?;
-    scene.happen(json!({ "kind": "limit-size", "group": "inference", "max": 6 })).await?;
+    scene
+        .happen(json!({ "kind": "limit-size", "group": "inference", "max": 6 }))
+        .await?;
     scene.before = scene.state().await?;
     scene.put(&events::rebalance(&old, scene.now())?).await?;
-    let report = scene.reported("an answer", |report| report.function == "replace-capacity").await?;
+    let report = scene
+        .reported("an answer", |report| report.function == "replace-capacity")
+        .await?;
     let after = scene.settled().await?;
     unchanged(&scene, &after, "inference")?;
     assert!(skips(&report, "MaxSize 6 leaves no room"), "{report:?}");
@@ -182,7 +222,9 @@ async fn with_rebalance_action_ignore_nothing_is_done() -> Result<()> {
     let scene = Scene::start(quick().parameter("RebalanceAction", "ignore")).await?;
     let old = scene.first_of("inference")?;
     scene.put(&events::rebalance(&old, scene.now())?).await?;
-    let report = scene.reported("an answer", |report| report.function == "replace-capacity").await?;
+    let report = scene
+        .reported("an answer", |report| report.function == "replace-capacity")
+        .await?;
     let after = scene.settled().await?;
     unchanged(&scene, &after, "inference")?;
     assert!(skips(&report, "RebalanceAction is `ignore`"), "{report:?}");

@@ -17,7 +17,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(40);
 
 /// Fast, and with tasks that are stopped at once: an exchange is over in a world's minute.
 pub fn quick() -> Options {
-    Options::default().speed(20.0).parameter("StandaloneTasks", "stop-now")
+    Options::default()
+        .speed(20.0)
+        .parameter("StandaloneTasks", "stop-now")
 }
 
 /// A world with the functions at work.
@@ -56,8 +58,16 @@ impl Scene {
 
     /// An instance of a group, as it was at the start.
     pub fn nth_of(&self, group: &str, index: usize) -> Result<String> {
-        let group = self.before.group(group).with_context(|| format!("no group {group}"))?;
-        Ok(group.instances.get(index).context("the group is smaller")?.id.clone())
+        let group = self
+            .before
+            .group(group)
+            .with_context(|| format!("no group {group}"))?;
+        Ok(group
+            .instances
+            .get(index)
+            .context("the group is smaller")?
+            .id
+            .clone())
     }
 
     /// Puts an event on the bus.
@@ -125,12 +135,18 @@ impl Scene {
 
     /// Waits until the functions have nothing more to do, follow-ups included, and AWS has done what was asked of it.
     pub async fn settled(&self) -> Result<State> {
-        self.bed.until_settled(PATIENCE).await.with_context(|| self.story())?;
+        self.bed
+            .until_settled(PATIENCE)
+            .await
+            .with_context(|| self.story())?;
         self.until("no instance is on its way in or out", |state| {
             let members = state.groups.iter().flat_map(|group| &group.instances);
             let rests = |lifecycle: &str| matches!(lifecycle, "InService" | "Terminating:Wait");
             members.into_iter().all(|member| rests(&member.lifecycle))
-                && state.groups.iter().all(|group| i64::try_from(serving(group).len()) == Ok(group.desired))
+                && state
+                    .groups
+                    .iter()
+                    .all(|group| i64::try_from(serving(group).len()) == Ok(group.desired))
         })
         .await
     }
@@ -142,13 +158,19 @@ impl Scene {
 
     /// The reports of a function.
     pub fn reports_of(&self, function: &str) -> Vec<Report> {
-        self.reports().into_iter().filter(|report| report.function == function).collect()
+        self.reports()
+            .into_iter()
+            .filter(|report| report.function == function)
+            .collect()
     }
 
     /// The successful calls of an action by the functions.
     pub async fn calls(&self, action: &str) -> Result<Vec<Call>> {
         let calls = self.bed.world.calls().await?;
-        Ok(calls.into_iter().filter(|call| call.action == action && call.status == 200).collect())
+        Ok(calls
+            .into_iter()
+            .filter(|call| call.action == action && call.status == 200)
+            .collect())
     }
 
     /// What the functions said, for whoever has to find out why a test failed.
@@ -163,19 +185,28 @@ impl Scene {
     /// The instances that were not there at the start, running or not.
     pub fn new_instances<'a>(&self, state: &'a State) -> Vec<&'a Instance> {
         let known: BTreeSet<&str> = self.before.instances.iter().map(|one| one.id.as_str()).collect();
-        state.instances.iter().filter(|one| !known.contains(one.id.as_str())).collect()
+        state
+            .instances
+            .iter()
+            .filter(|one| !known.contains(one.id.as_str()))
+            .collect()
     }
 
     /// A task as it was at the start.
     pub fn task(&self, family: &str, instance: &str) -> Result<&Task> {
         let mut tasks = self.before.tasks_on(instance);
-        tasks.find(|task| task.family == family).with_context(|| format!("no {family} on {instance}"))
+        tasks
+            .find(|task| task.family == family)
+            .with_context(|| format!("no {family} on {instance}"))
     }
 }
 
 /// The instances of a group that serve.
 pub fn serving(group: &Group) -> Vec<&str> {
-    let members = group.instances.iter().filter(|member| member.lifecycle == "InService");
+    let members = group
+        .instances
+        .iter()
+        .filter(|member| member.lifecycle == "InService");
     members.map(|member| member.id.as_str()).collect()
 }
 
@@ -189,7 +220,9 @@ pub fn exchange_tags(state: &State) -> Vec<String> {
 
 /// Whether an instance registered in its cluster has this status there.
 pub fn is_registered_as(state: &State, instance: &str, status: &str) -> bool {
-    state.registration(instance).is_some_and(|(_, found)| found.status == status)
+    state
+        .registration(instance)
+        .is_some_and(|(_, found)| found.status == status)
 }
 
 /// The messages in dead-letter queues.
@@ -199,7 +232,10 @@ pub fn dead_letters(state: &State) -> Vec<&String> {
 
 /// Whether a report leaves something alone for a reason with these words.
 pub fn skips(report: &Report, words: &str) -> bool {
-    report.skipped.iter().any(|skipped| skipped.reason.contains(words))
+    report
+        .skipped
+        .iter()
+        .any(|skipped| skipped.reason.contains(words))
 }
 
 /// Whether a report has an action.
