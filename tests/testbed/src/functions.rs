@@ -40,10 +40,11 @@ fn run_cargo(workspace: &Workspace) -> Result<()> {
     }
     // Cargo tells the programs it runs which cargo that was.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // No --package: for the whole workspace cargo settles on the same features of every
+    // dependency as for `cargo handoff` and `cargo test`, and so need not build them again.
     let output = Command::new(cargo)
-        .arg("build")
-        .args(["--quiet", "--bins", "--profile", workspace.profile()])
-        .args(FUNCTIONS.iter().flat_map(|function| ["--package", function]))
+        .args(["build", "--quiet", "--profile", workspace.profile()])
+        .args(FUNCTIONS.iter().flat_map(|function| ["--bin", function]))
         .arg("--target-dir")
         .arg(workspace.target())
         .current_dir(workspace.root())

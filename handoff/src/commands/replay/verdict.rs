@@ -9,6 +9,9 @@ use crate::style;
 use crate::timeline::FOLLOW_UP;
 use crate::words::count;
 
+/// How long AWS leaves an instance after an interruption warning.
+const NOTICE_SECONDS: f64 = 120.0;
+
 /// What was left when the watching ended.
 #[derive(Debug, Default)]
 pub struct Leftovers {
@@ -32,8 +35,10 @@ struct Summary {
     /// What was done to what, by how it went. A set, since looking again is not doing it again.
     results: BTreeMap<&'static str, BTreeSet<String>>,
     planned: bool,
-    /// The least that was left of the notice when it was done.
+    /// The least that was left of the two minutes when it was done.
     seconds_left: Option<f64>,
+    /// The notices that count for that: a repeated one comes late by nature.
+    notices: BTreeSet<(String, String)>,
 }
 
 impl Verdict {
@@ -93,7 +98,13 @@ impl Verdict {
             summary.add("left alone", format!("{} {}", report.instance, skipped.what));
         }
         summary.planned |= report.outcome == Outcome::Planned;
-        if let Some(left) = report.seconds_left_at_end {
+        let notice = (report.instance.clone(), report.event_id.clone());
+        let first = summary.notices.insert(notice);
+        // Other limits than the two minutes are hours away, and an old event is only a replay.
+        let left = report
+            .seconds_left_at_end
+            .filter(|left| left.abs() <= NOTICE_SECONDS);
+        if let Some(left) = left.filter(|_| first || follow_up) {
             let least = summary.seconds_left.unwrap_or(left).min(left);
             summary.seconds_left = Some(least);
         }
@@ -146,10 +157,10 @@ impl Verdict {
         let left = left.reduce(f64::min);
         match (planned, left) {
             (true, _) => format!("✓ {functions} planned; nothing was changed"),
-            (false, Some(left)) => {
+            (false, Some(left)) if left >= 0.0 => {
                 format!("✓ {functions} did all there was to do, with at least {left:.1} s of the notice left")
             }
-            (false, None) => format!("✓ {functions} did all there was to do"),
+            (false, _) => format!("✓ {functions} did all there was to do"),
         }
     }
 }

@@ -127,3 +127,13 @@ fn delayed_messages_may_be_left_but_work_may_not() {
         ..delayed
     }));
 }
+
+#[test]
+fn a_repeated_notice_does_not_count_as_late() {
+    let entries = [
+        report("drain-tasks", &json!({"seconds_left_at_end": 118.0})),
+        report("drain-tasks", &json!({"seconds_left_at_end": 40.0})),
+    ];
+    let text = render(&Verdict::on(&entries, &Leftovers::default()));
+    assert!(text.contains("at least 118.0 s"), "{text}");
+}
