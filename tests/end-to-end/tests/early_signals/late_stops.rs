@@ -3,8 +3,8 @@
 use anyhow::Result;
 use jiff::Timestamp;
 use serde_json::json;
-use spot_handoff::report::ActionResult;
 use spot_handoff::SAVED_TASK;
+use spot_handoff::report::ActionResult;
 use testbed::state::Task;
 use testbed::{Options, State};
 
@@ -26,8 +26,16 @@ fn notice_time(event: &serde_json::Value) -> Result<Timestamp> {
 fn stops(scene: &Scene, notice: Timestamp) -> Vec<(String, f64)> {
     let mut stops = vec![];
     for report in scene.reports_of("drain-tasks") {
-        let actions = report.actions.into_iter().filter(|line| line.action == "stop-task");
-        stops.extend(actions.map(|line| (line.resource, line.finished_at.duration_since(notice).as_secs_f64())));
+        let actions = report
+            .actions
+            .into_iter()
+            .filter(|line| line.action == "stop-task");
+        stops.extend(actions.map(|line| {
+            (
+                line.resource,
+                line.finished_at.duration_since(notice).as_secs_f64(),
+            )
+        }));
     }
     stops
 }
@@ -43,17 +51,29 @@ async fn tasks_are_stopped_when_their_containers_can_just_end_in_order() -> Resu
     let doomed = scene.first_of("inference")?;
     let event = events::interruption(&doomed, scene.now())?;
     scene.put(&event).await?;
-    scene.until("the instance is reclaimed", |state| {
-        state.instance(&doomed).is_some_and(|one| one.state == "terminated")
-    })
-    .await?;
+    scene
+        .until("the instance is reclaimed", |state| {
+            state
+                .instance(&doomed)
+                .is_some_and(|one| one.state == "terminated")
+        })
+        .await?;
     let notice = notice_time(&event)?;
     let stops = stops(&scene, notice);
     // 120 s - stopTimeout - 20 s for a task that holds an accelerator.
     for (family, expected) in [("fine-tune", 10.0), ("batch-score", 40.0), ("compile", 55.0)] {
         let arn = &scene.task(family, &doomed)?.arn;
-        let seconds: Vec<f64> = stops.iter().filter(|(task, _)| task == arn).map(|(_, at)| *at).collect();
-        assert_eq!(seconds.len(), 1, "{family} was stopped at {seconds:?}\n{}", scene.story());
+        let seconds: Vec<f64> = stops
+            .iter()
+            .filter(|(task, _)| task == arn)
+            .map(|(_, at)| *at)
+            .collect();
+        assert_eq!(
+            seconds.len(),
+            1,
+            "{family} was stopped at {seconds:?}\n{}",
+            scene.story()
+        );
         assert!(
             (expected - 1.5..expected + 6.0).contains(&seconds[0]),
             "{family} was stopped at {seconds:?} and not at {expected}\n{}",
@@ -68,7 +88,10 @@ async fn tasks_are_stopped_when_their_containers_can_just_end_in_order() -> Resu
     let state = scene.state().await?;
     for task in state.tasks_on(&doomed).filter(|task| task.kind == "standalone") {
         let reason = task.stopped_reason.as_deref().unwrap_or_default();
-        assert!(reason.contains(&format!("spot-handoff: {doomed} is interrupted")), "{reason}");
+        assert!(
+            reason.contains(&format!("spot-handoff: {doomed} is interrupted")),
+            "{reason}"
+        );
     }
     assert_eq!(stops.len(), 4, "only what runs on the instance: {stops:?}");
     Ok(())
@@ -81,13 +104,21 @@ async fn a_task_that_ends_by_itself_before_its_moment_counts_as_saved() -> Resul
     scene.put(&events::interruption(&doomed, scene.now())?).await?;
     scene.pass(20).await;
     let task = scene.task("batch-score", &doomed)?.arn.clone();
-    scene.happen(json!({ "kind": "task-stops", "task": task })).await?;
+    scene
+        .happen(json!({ "kind": "task-stops", "task": task }))
+        .await?;
     let saved = scene
         .reported("the task is saved", |report| {
-            report.tasks.iter().any(|line| line.task == task && line.plan == SAVED_TASK)
+            report
+                .tasks
+                .iter()
+                .any(|line| line.task == task && line.plan == SAVED_TASK)
         })
         .await?;
-    assert!(saved.actions.iter().all(|line| line.resource != task), "{saved:?}");
+    assert!(
+        saved.actions.iter().all(|line| line.resource != task),
+        "{saved:?}"
+    );
     let after = scene.settled().await?;
     let ended = after.tasks_on(&doomed).find(|one| one.arn == task).cloned();
     let reason = ended.and_then(|task| task.stopped_reason).unwrap_or_default();
@@ -97,12 +128,19 @@ async fn a_task_that_ends_by_itself_before_its_moment_counts_as_saved() -> Resul
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_that_are_to_be_left_go_down_with_the_instance() -> Result<()> {
-    let scene = Scene::start(Options::default().speed(20.0).parameter("StandaloneTasks", "leave")).await?;
+    let scene = Scene::start(
+        Options::default()
+            .speed(20.0)
+            .parameter("StandaloneTasks", "leave"),
+    )
+    .await?;
     let doomed = scene.first_of("inference")?;
     scene.put(&events::interruption(&doomed, scene.now())?).await?;
     scene
         .until("the instance is reclaimed", |state| {
-            state.instance(&doomed).is_some_and(|one| one.state == "terminated")
+            state
+                .instance(&doomed)
+                .is_some_and(|one| one.state == "terminated")
         })
         .await?;
     let after = scene.settled().await?;
@@ -121,13 +159,18 @@ async fn a_task_that_asks_for_it_is_run_again_once_on_another_instance() -> Resu
     let event = events::interruption(&doomed, scene.now())?;
     scene.put(&event).await?;
     scene.put(&event).await?;
-    scene.until("it runs again", |state| of_family(state, "report").len() > 1).await?;
+    scene
+        .until("it runs again", |state| of_family(state, "report").len() > 1)
+        .await?;
     scene.put(&event).await?;
     let after = scene.settled().await?;
     let tasks = of_family(&after, "report");
     assert_eq!(tasks.len(), 2, "{}", scene.story());
     let old = scene.task("report", &doomed)?;
-    let new = tasks.iter().find(|task| task.arn != old.arn).expect("another one");
+    let new = tasks
+        .iter()
+        .find(|task| task.arn != old.arn)
+        .expect("another one");
     assert_eq!(new.last_status, "RUNNING");
     assert_ne!(new.instance.as_deref(), Some(doomed.as_str()));
     assert_eq!(new.started_by, old.started_by);
@@ -136,7 +179,11 @@ async fn a_task_that_asks_for_it_is_run_again_once_on_another_instance() -> Resu
     }
     // Nothing else asked for it.
     for family in ["batch-score", "fine-tune", "compile"] {
-        assert_eq!(of_family(&after, family).len(), of_family(&scene.before, family).len(), "{family}");
+        assert_eq!(
+            of_family(&after, family).len(),
+            of_family(&scene.before, family).len(),
+            "{family}"
+        );
     }
     assert!(dead_letters(&after).is_empty());
     Ok(())
@@ -146,19 +193,26 @@ async fn a_task_that_asks_for_it_is_run_again_once_on_another_instance() -> Resu
 async fn a_run_that_finds_no_room_is_tried_again() -> Result<()> {
     let scene = Scene::start(Options::default().speed(20.0)).await?;
     let doomed = scene.first_of("inference")?;
-    scene.fault("RunTask", Some(2), json!({ "kind": "no-capacity" })).await?;
+    scene
+        .fault("RunTask", Some(2), json!({ "kind": "no-capacity" }))
+        .await?;
     scene.put(&events::interruption(&doomed, scene.now())?).await?;
     let report = scene
         .reported("no room yet", |report| {
             report.actions.iter().any(|line| {
                 line.action == "run-task-again"
-                    && line.error.as_deref().is_some_and(|error| error.contains("RESOURCE:MEMORY"))
+                    && line
+                        .error
+                        .as_deref()
+                        .is_some_and(|error| error.contains("RESOURCE:MEMORY"))
             })
         })
         .await?;
     let line = report.actions.iter().find(|line| line.action == "run-task-again");
     assert_eq!(line.map(|line| line.result), Some(ActionResult::Later));
-    scene.until("it runs again", |state| of_family(state, "report").len() > 1).await?;
+    scene
+        .until("it runs again", |state| of_family(state, "report").len() > 1)
+        .await?;
     let after = scene.settled().await?;
     assert_eq!(of_family(&after, "report").len(), 2, "{}", scene.story());
     assert!(dead_letters(&after).is_empty());

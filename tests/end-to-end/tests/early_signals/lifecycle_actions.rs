@@ -14,11 +14,16 @@ const HOOK: &str = "spot-handoff-drain";
 
 fn action_of(state: &State, instance: &str) -> Result<LifecycleAction> {
     let mut actions = state.lifecycle_actions.iter();
-    actions.find(|action| action.instance == instance).cloned().context("no lifecycle action")
+    actions
+        .find(|action| action.instance == instance)
+        .cloned()
+        .context("no lifecycle action")
 }
 
 async fn over(scene: &Scene, instance: &str) -> Result<State> {
-    scene.until("the instance is gone", |state| state.group_of(instance).is_none()).await?;
+    scene
+        .until("the instance is gone", |state| state.group_of(instance).is_none())
+        .await?;
     scene.settled().await
 }
 
@@ -26,7 +31,9 @@ async fn over(scene: &Scene, instance: &str) -> Result<State> {
 async fn an_instance_that_is_replaced_is_held_until_its_tasks_have_moved() -> Result<()> {
     let scene = Scene::start(quick()).await?;
     let old = scene.first_of("hooked")?;
-    scene.happen(json!({ "kind": "terminate-with-hook", "instance": old })).await?;
+    scene
+        .happen(json!({ "kind": "terminate-with-hook", "instance": old }))
+        .await?;
     let draining = scene
         .until("it is drained", |state| is_registered_as(state, &old, "DRAINING"))
         .await?;
@@ -36,10 +43,13 @@ async fn an_instance_that_is_replaced_is_held_until_its_tasks_have_moved() -> Re
     let action = action_of(&after, &old)?;
     assert_eq!(action.result.as_deref(), Some("CONTINUE"), "{}", scene.story());
     assert!(action.heartbeats > 0, "{}", scene.story());
-    let moved = after.tasks_on(&old).filter(|task| task.kind == "service").all(|task| {
-        let reason = task.stopped_reason.as_deref().unwrap_or_default();
-        reason.contains("Scaling activity")
-    });
+    let moved = after
+        .tasks_on(&old)
+        .filter(|task| task.kind == "service")
+        .all(|task| {
+            let reason = task.stopped_reason.as_deref().unwrap_or_default();
+            reason.contains("Scaling activity")
+        });
     assert!(moved, "tasks were lost with the instance\n{}", scene.story());
     assert!(!scene.reports_of("deregister-targets").is_empty());
     launched_for(&scene, &after, "hooked", 1)?;
@@ -51,10 +61,16 @@ async fn an_instance_that_is_replaced_is_held_until_its_tasks_have_moved() -> Re
 async fn an_instance_that_is_scaled_in_is_held_until_its_tasks_have_moved() -> Result<()> {
     let mut scene = Scene::start(quick()).await?;
     let old = scene.first_of("hooked")?;
-    scene.happen(json!({ "kind": "scale-in", "instance": old })).await?;
+    scene
+        .happen(json!({ "kind": "scale-in", "instance": old }))
+        .await?;
     let after = over(&scene, &old).await?;
     assert_eq!(action_of(&after, &old)?.result.as_deref(), Some("CONTINUE"));
-    let shrunk = scene.before.groups.iter_mut().find(|group| group.name == "hooked");
+    let shrunk = scene
+        .before
+        .groups
+        .iter_mut()
+        .find(|group| group.name == "hooked");
     shrunk.context("no such group")?.desired -= 1;
     launched_for(&scene, &after, "hooked", 0)?;
     nothing_else_is_touched(&scene, &after, &[&old])
@@ -69,7 +85,12 @@ async fn an_action_that_is_announced_three_times_is_completed_once() -> Result<(
         scene.put(&event).await?;
     }
     let after = over(&scene, &old).await?;
-    assert_eq!(scene.calls("CompleteLifecycleAction").await?.len(), 1, "{}", scene.story());
+    assert_eq!(
+        scene.calls("CompleteLifecycleAction").await?.len(),
+        1,
+        "{}",
+        scene.story()
+    );
     launched_for(&scene, &after, "hooked", 1)?;
     nothing_else_is_touched(&scene, &after, &[&old])
 }
@@ -78,8 +99,12 @@ async fn an_action_that_is_announced_three_times_is_completed_once() -> Result<(
 async fn a_hook_of_somebody_else_is_left_to_them() -> Result<()> {
     let scene = Scene::start(quick().parameter("LifecycleHooks", "something-else")).await?;
     let old = scene.first_of("hooked")?;
-    scene.happen(json!({ "kind": "terminate-with-hook", "instance": old })).await?;
-    let report = scene.reported("an answer", |report| report.function == "drain-tasks").await?;
+    scene
+        .happen(json!({ "kind": "terminate-with-hook", "instance": old }))
+        .await?;
+    let report = scene
+        .reported("an answer", |report| report.function == "drain-tasks")
+        .await?;
     scene.bed.until_settled(crate::scene::PATIENCE).await?;
     assert!(skips(&report, "waits for somebody else"), "{report:?}");
     let action = action_of(&scene.state().await?, &old)?;
@@ -91,12 +116,29 @@ async fn a_hook_of_somebody_else_is_left_to_them() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_action_that_nobody_knows_is_a_success_with_a_remark() -> Result<()> {
     let scene = Scene::start(quick()).await?;
-    scene.put(&events::terminating("i-0000000000000dead", "hooked", HOOK, scene.now())?).await?;
-    let report = scene.reported("an answer", |report| report.function == "drain-tasks").await?;
-    let line = report.actions.iter().find(|line| line.action == "complete-lifecycle-action");
+    scene
+        .put(&events::terminating(
+            "i-0000000000000dead",
+            "hooked",
+            HOOK,
+            scene.now(),
+        )?)
+        .await?;
+    let report = scene
+        .reported("an answer", |report| report.function == "drain-tasks")
+        .await?;
+    let line = report
+        .actions
+        .iter()
+        .find(|line| line.action == "complete-lifecycle-action");
     let line = line.with_context(|| format!("{report:?}"))?;
     assert_eq!(line.result, ActionResult::AlreadyDone);
-    assert!(line.error.as_deref().is_some_and(|remark| remark.contains("is over")), "{line:?}");
+    assert!(
+        line.error
+            .as_deref()
+            .is_some_and(|remark| remark.contains("is over")),
+        "{line:?}"
+    );
     assert_eq!(report.outcome, Outcome::Done);
     let after = scene.settled().await?;
     assert!(dead_letters(&after).is_empty());
@@ -107,13 +149,23 @@ async fn an_action_that_nobody_knows_is_a_success_with_a_remark() -> Result<()> 
 async fn an_instance_outside_every_cluster_is_let_go_at_once() -> Result<()> {
     let scene = Scene::start(quick()).await?;
     let old = scene.first_of("mixed")?;
-    scene.happen(json!({ "kind": "add-hook", "group": "mixed", "hook": HOOK })).await?;
-    scene.happen(json!({ "kind": "terminate-with-hook", "instance": old })).await?;
+    scene
+        .happen(json!({ "kind": "add-hook", "group": "mixed", "hook": HOOK }))
+        .await?;
+    scene
+        .happen(json!({ "kind": "terminate-with-hook", "instance": old }))
+        .await?;
     let after = over(&scene, &old).await?;
     let action = action_of(&after, &old)?;
-    assert_eq!((action.result.as_deref(), action.heartbeats), (Some("CONTINUE"), 0));
+    assert_eq!(
+        (action.result.as_deref(), action.heartbeats),
+        (Some("CONTINUE"), 0)
+    );
     let report = &scene.reports_of("drain-tasks")[0];
-    assert!(acts(report, "complete-lifecycle-action"), "at the first look: {report:?}");
+    assert!(
+        acts(report, "complete-lifecycle-action"),
+        "at the first look: {report:?}"
+    );
     assert!(skips(report, "cluster"), "{report:?}");
     nobody_runs_outside_a_group(&scene, &after)?;
     nothing_else_is_touched(&scene, &after, &[&old])
@@ -130,7 +182,11 @@ async fn a_launch_hook_is_ignored() -> Result<()> {
         scene.bed.send(function, &event.to_string()).await?;
     }
     let after = scene.settled().await?;
-    assert!(scene.reports().iter().all(|report| report.actions.is_empty()), "{}", scene.story());
+    assert!(
+        scene.reports().iter().all(|report| report.actions.is_empty()),
+        "{}",
+        scene.story()
+    );
     assert_eq!(after.groups, scene.before.groups);
     nothing_else_is_touched(&scene, &after, &[])
 }

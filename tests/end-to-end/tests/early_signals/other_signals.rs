@@ -12,7 +12,9 @@ async fn drained_and_deregistered(state: &str) -> Result<Scene> {
     let doomed = scene.first_of("inference")?;
     let targets = |state: &testbed::State| {
         let groups = state.target_groups.iter().flat_map(|group| &group.targets);
-        groups.filter(|target| target.id == doomed && target.state != "draining").count()
+        groups
+            .filter(|target| target.id == doomed && target.state != "draining")
+            .count()
     };
     assert!(targets(&scene.before) > 1);
     let event = events::state_change(&doomed, state, scene.now())?;
@@ -23,7 +25,9 @@ async fn drained_and_deregistered(state: &str) -> Result<Scene> {
         })
         .await?;
     for function in ["deregister-targets", "drain-tasks"] {
-        scene.reported(function, |report| report.function == function).await?;
+        scene
+            .reported(function, |report| report.function == function)
+            .await?;
     }
     Ok(scene)
 }
@@ -32,12 +36,17 @@ async fn drained_and_deregistered(state: &str) -> Result<Scene> {
 async fn an_instance_that_shuts_down_is_drained_and_replaced_by_its_group() -> Result<()> {
     let scene = drained_and_deregistered("shutting-down").await?;
     let doomed = scene.first_of("inference")?;
-    scene.until("the group has noticed", |state| state.group_of(&doomed).is_none()).await?;
+    scene
+        .until("the group has noticed", |state| state.group_of(&doomed).is_none())
+        .await?;
     let after = scene.settled().await?;
     launched_for(&scene, &after, "inference", 1)?;
     nobody_runs_outside_a_group(&scene, &after)?;
     nothing_else_is_touched(&scene, &after, &[&doomed])?;
-    assert!(scene.reports_of("replace-capacity").is_empty(), "the health check replaces it");
+    assert!(
+        scene.reports_of("replace-capacity").is_empty(),
+        "the health check replaces it"
+    );
     Ok(())
 }
 
@@ -55,7 +64,9 @@ async fn an_instance_that_starts_is_none_of_our_business() -> Result<()> {
     let scene = Scene::start(quick()).await?;
     let doomed = scene.first_of("inference")?;
     for state in ["pending", "running", "stopped", "terminated"] {
-        let matched = scene.put(&events::state_change(&doomed, state, scene.now())?).await?;
+        let matched = scene
+            .put(&events::state_change(&doomed, state, scene.now())?)
+            .await?;
         assert!(matched.is_empty(), "{state}: {matched:?}");
     }
     Ok(())
@@ -69,7 +80,9 @@ async fn an_instance_that_aws_retires_in_two_weeks_is_exchanged_now() -> Result<
     let event = events::retirement(&old, starts, scene.now())?;
     scene.put(&event).await?;
     scene.put(&event).await?;
-    scene.until("it has left its group", |state| state.group_of(&old).is_none()).await?;
+    scene
+        .until("it has left its group", |state| state.group_of(&old).is_none())
+        .await?;
     let after = scene.settled().await?;
     launched_for(&scene, &after, "inference", 1)?;
     nobody_runs_outside_a_group(&scene, &after)?;

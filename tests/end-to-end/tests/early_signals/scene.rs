@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use spot_handoff::report::Report;
 use testbed::state::{Group, Instance, Task};
@@ -12,8 +12,8 @@ use testbed::{Call, Options, State, Testbed};
 
 /// Real time that anything here may take; far more than it does on a machine that is busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// Real time between two looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(40);
+/// Real time between two looks: a second or two of a fast world, in which nothing here is over before it is seen.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Fast, and with tasks that are stopped at once: an exchange is over in a world's minute.
 pub fn quick() -> Options {
@@ -28,7 +28,7 @@ pub struct Scene {
     pub bed: Testbed,
     /// What everything was like at the start.
     pub before: State,
-    /// When the first instance was seen in a state of interest is counted from here.
+    /// The stories of failures count from here.
     began: Timestamp,
 }
 
@@ -44,11 +44,6 @@ impl Scene {
     /// The world's time.
     pub fn now(&self) -> Timestamp {
         self.bed.world.clock().now()
-    }
-
-    /// Seconds of the world since the start.
-    pub fn seconds(&self) -> f64 {
-        self.now().duration_since(self.began).as_secs_f64()
     }
 
     /// The first instance of a group, as it was at the start.
@@ -127,26 +122,24 @@ impl Scene {
         tokio::time::sleep(span).await;
     }
 
-    /// Waits for a moment of the world.
-    pub async fn pass_until(&self, moment: Timestamp) {
-        let left = moment.duration_since(self.now()).max(SignedDuration::ZERO);
-        self.pass(left.as_secs().unsigned_abs() + 1).await;
-    }
-
     /// Waits until the functions have nothing more to do, follow-ups included, and AWS has done what was asked of it.
     pub async fn settled(&self) -> Result<State> {
         self.bed
             .until_settled(PATIENCE)
             .await
             .with_context(|| self.story())?;
-        self.until("no instance is on its way in or out", |state| {
+        self.until("no instance or task is on its way in or out", |state| {
             let members = state.groups.iter().flat_map(|group| &group.instances);
             let rests = |lifecycle: &str| matches!(lifecycle, "InService" | "Terminating:Wait");
+            let services = state.clusters.iter().flat_map(|cluster| &cluster.services);
             members.into_iter().all(|member| rests(&member.lifecycle))
                 && state
                     .groups
                     .iter()
                     .all(|group| i64::try_from(serving(group).len()) == Ok(group.desired))
+                && services
+                    .into_iter()
+                    .all(|service| service.running == service.desired)
         })
         .await
     }
@@ -177,7 +170,19 @@ impl Scene {
     pub fn story(&self) -> String {
         let lines = self.reports().into_iter().map(|report| {
             let seconds = report.started_at.duration_since(self.began).as_secs_f64();
-            format!("{seconds:7.1} s  {:<18} {}", report.function, report.message)
+            let details = report.actions.iter().map(|line| {
+                format!(
+                    "\n           {} {:?}: {}",
+                    line.action,
+                    line.result,
+                    line.error.as_deref().unwrap_or("-")
+                )
+            });
+            format!(
+                "{seconds:7.1} s  {}{}",
+                report.message,
+                details.collect::<String>()
+            )
         });
         lines.collect::<Vec<_>>().join("\n")
     }
