@@ -11,6 +11,7 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeName,
 };
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::batch::{self, Verdict};
@@ -52,7 +53,10 @@ struct Batch {
 impl EventSource {
     /// Polls for as long as the task lives.
     pub(crate) async fn poll(self: Arc<Self>) {
+        // Dropped with this task, and the batches in it are given up then.
+        let mut at_work = JoinSet::new();
         loop {
+            while at_work.try_join_next().is_some() {}
             // The slot first: a message must not wait in our hands while its time runs out.
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
                 return;
@@ -61,7 +65,7 @@ impl EventSource {
                 Ok(batch) if batch.messages.is_empty() => {}
                 Ok(batch) => {
                     let source = Arc::clone(&self);
-                    tokio::spawn(async move {
+                    at_work.spawn(async move {
                         source.handle(batch).await;
                         drop(slot);
                     });

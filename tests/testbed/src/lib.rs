@@ -17,14 +17,17 @@
 //! # Ok(()) }
 //! ```
 
+mod backlog;
 mod batch;
 mod bed;
 mod clock;
+mod deployment;
 mod environment;
 mod event_source;
 mod functions;
 mod journal;
 mod lambda;
+mod options;
 mod outcome;
 mod progress;
 mod python;
@@ -37,12 +40,14 @@ mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use bed::{Backlog, Options, Testbed};
+pub use backlog::Backlog;
+pub use bed::Testbed;
 pub use clock::Clock;
 pub use environment::FunctionSpec;
 pub use functions::FUNCTIONS;
 pub use journal::{Entry, Event, Journal};
 pub use lambda::Lambda;
+pub use options::Options;
 pub use outcome::Outcome;
 pub use python::interpreter;
 pub use stack::{Function, Mapping, Queue, Stack};

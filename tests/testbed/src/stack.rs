@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 /// The deployed stack.
@@ -88,6 +89,14 @@ impl Stack {
             let named = mapping.function.rsplit(':').next().unwrap_or_default();
             named == function.name || named == function.logical_id
         })
+    }
+
+    /// The queue that feeds a binary.
+    pub fn queue_of(&self, binary: &str) -> Result<&Queue> {
+        let mapping = self.mapping(binary);
+        mapping
+            .and_then(|mapping| self.queue(&mapping.queue_arn))
+            .with_context(|| format!("template.yaml maps no queue to {binary}"))
     }
 
     /// The queue with this ARN.

@@ -221,7 +221,11 @@ impl World {
         let status = response.status();
         let text = response.text().await?;
         if !status.is_success() {
-            bail!("the embedded AWS refused {address}: {status} {text}");
+            let told: Value = serde_json::from_str(&text).unwrap_or_default();
+            match told["error"].as_str() {
+                Some(reason) => bail!("{reason}"),
+                None => bail!("{address} answered {status}: {text}"),
+            }
         }
         // An empty answer stands for nothing to say.
         let json = if text.is_empty() { "null" } else { &text };
