@@ -26,6 +26,8 @@ pub struct ContainerInstance {
     pub instance: InstanceId,
     /// Whether ECS places tasks on it.
     pub status: Status,
+    /// Whether ECS hears of its agent. What is said about tasks is old where it does not.
+    pub agent_connected: bool,
     /// Tasks that ECS wants running or pending on it.
     pub tasks: i32,
 }
@@ -218,6 +220,7 @@ fn known(container_instance: SdkContainerInstance, cluster: &str) -> Option<Cont
             Some("DRAINING") => Status::Draining,
             _ => Status::Other,
         },
+        agent_connected: container_instance.agent_connected,
         tasks: container_instance.running_tasks_count + container_instance.pending_tasks_count,
     })
 }

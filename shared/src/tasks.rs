@@ -63,11 +63,14 @@ async fn in_cluster(
         .iter()
         .map(|c| (c.arn.clone(), Ok(vec![])))
         .collect();
-    let listings: Vec<Option<&str>> = if asks_each(client, invocation, cluster, &container_instances).await {
-        container_instances.iter().map(|c| Some(c.arn.as_str())).collect()
-    } else {
-        vec![None]
-    };
+    // The history of a whole cluster is long: stopped tasks stay listed for an hour.
+    let of_history = looking == Looking::ForAllNotGone;
+    let listings: Vec<Option<&str>> =
+        if of_history || asks_each(client, invocation, cluster, &container_instances).await {
+            container_instances.iter().map(|c| Some(c.arn.as_str())).collect()
+        } else {
+            vec![None]
+        };
     let statuses: &[DesiredStatus] = match looking {
         Looking::ForRunning => &[DesiredStatus::Running],
         Looking::ForAllNotGone => &[DesiredStatus::Running, DesiredStatus::Stopped],

@@ -159,20 +159,29 @@ async fn services_of(
     (services, unread)
 }
 
-/// A service's load balancers, with those of its task sets: a blue/green deployment keeps them there.
+/// A service's load balancers: its own, those of its task sets, where an external or CodeDeploy deployment keeps them,
+/// and the alternate target groups between which ECS's own blue/green deployments swap.
 fn load_balancers(service: Service) -> Vec<LoadBalancer> {
-    let of_task_sets = service
-        .task_sets
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|set| set.load_balancers)
-        .flatten();
-    service
+    let task_sets = service.task_sets.unwrap_or_default().into_iter();
+    let of_task_sets = task_sets.filter_map(|set| set.load_balancers).flatten();
+    let mut balancers: Vec<LoadBalancer> = service
         .load_balancers
         .unwrap_or_default()
         .into_iter()
         .chain(of_task_sets)
-        .collect()
+        .collect();
+    let alternate = |balancer: &LoadBalancer| {
+        let target_group_arn = balancer
+            .advanced_configuration()?
+            .alternate_target_group_arn
+            .clone()?;
+        let mut alternate = balancer.clone();
+        alternate.target_group_arn = Some(target_group_arn);
+        Some(alternate)
+    };
+    let alternates: Vec<LoadBalancer> = balancers.iter().filter_map(alternate).collect();
+    balancers.extend(alternates);
+    balancers
 }
 
 /// Where a task is registered for one load balancer of its service.

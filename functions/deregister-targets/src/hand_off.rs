@@ -118,8 +118,10 @@ impl DeregisterTargets {
         found: &ContainerInstances,
         invocation: &Invocation,
     ) -> Wave {
-        let in_scope =
-            |notice: &&Notice| plan::in_scope(notice, &groups.of_instance(&notice.instance), self.scope);
+        let in_scope = |notice: &&Notice| {
+            plan::moves_at_once(notice)
+                && plan::in_scope(notice, &groups.of_instance(&notice.instance), self.scope)
+        };
         let ours: Vec<&Notice> = notices.iter().filter(in_scope).collect();
         let on_ours: Vec<_> = ours
             .iter()

@@ -7,7 +7,7 @@ use spot_handoff::aws::CallError;
 use spot_handoff::config::Scope;
 use spot_handoff::container_instances::ContainerInstances;
 use spot_handoff::groups::{GroupOf, OutOfScope};
-use spot_handoff::notice::{NOTICE, Notice, Signal};
+use spot_handoff::notice::{Cause, NOTICE, Notice, Signal};
 use spot_handoff::plan as shared_plan;
 
 /// A plan of this function.
@@ -217,6 +217,12 @@ pub fn for_group_targets(notice: &Notice, group: &GroupOf<'_>, scope: Scope, hea
     plan
 }
 
+/// Whether the targets of services are ours to deregister. In an exchange ECS moves the tasks of the draining instance
+/// in its own time, and deregisters each when its successor is there.
+pub fn moves_at_once(notice: &Notice) -> bool {
+    !matches!(&notice.signal, Signal::FollowUp(follow_up) if follow_up.cause != Cause::Interruption)
+}
+
 /// Targets of the services whose tasks are on the instance.
 pub fn for_service_targets(
     notice: &Notice,
@@ -263,7 +269,9 @@ pub fn belongs_to_nobody(
     found: &ContainerInstances,
     scope: Scope,
 ) -> bool {
-    *group == GroupOf::None
+    // EC2 reports every instance of the account that stops; a look at every target group for each is too much.
+    !matches!(notice.signal, Signal::StateChange { .. })
+        && *group == GroupOf::None
         && in_scope(notice, group, scope)
         && found.of_instance(&notice.instance).is_empty()
         && found.why_not_found(&notice.instance).is_none()

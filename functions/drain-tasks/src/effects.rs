@@ -9,8 +9,9 @@ use aws_sdk_ecs::types::{ContainerInstanceStatus, Task};
 use spot_handoff::aws::CallError;
 use spot_handoff::follow_ups::{self, Outgoing};
 use spot_handoff::invocation::{Invocation, together};
-use spot_handoff::notice::Notice;
+use spot_handoff::notice::{Cause, Notice, Signal, Step};
 use spot_handoff::plan::{Done, Results};
+use spot_handoff::report::ActionResult;
 
 use crate::config::Config;
 use crate::plan::{Action, Plan, Queue};
@@ -29,7 +30,9 @@ pub struct Clients {
     pub sqs: aws_sdk_sqs::Client,
 }
 
-/// Carries out every action of the plans once. `described` are the tasks that re-runs copy.
+/// Carries out every action of the plans once, except for [successors]. `described` are the tasks that re-runs copy.
+///
+/// [successors]: is_chained
 pub async fn carry_out(
     clients: &Clients,
     config: &Config,
@@ -47,10 +50,13 @@ pub async fn carry_out(
             }
         }
     }
-    // What is to be looked at again is sent before tasks are stopped: a crash in between may repeat a look, but never
-    // forgets a task that is to be run again.
-    let sent = send(clients, config, invocation, &distinct).await;
-    let (drained, stopped, run, told) = tokio::join!(
+    let sendable: Vec<_> = distinct
+        .iter()
+        .copied()
+        .filter(|(notice, _)| !is_chained(notice))
+        .collect();
+    let (sent, drained, stopped, run, told) = tokio::join!(
+        send(clients, config, invocation, &sendable),
         drain(clients, invocation, &distinct),
         stop(clients, invocation, &distinct),
         run_again::run(clients, config, invocation, &distinct, described),
@@ -61,6 +67,54 @@ pub async fn carry_out(
         .chain(stopped)
         .chain(run)
         .chain(told)
+        .collect()
+}
+
+/// Whether the messages that a notice sends are its own successors: the next look of a chain of looks.
+///
+/// A chained notice that fails comes back by itself. Would it send its successor as well, each failure would make two
+/// chains of one.
+pub fn is_chained(notice: &Notice) -> bool {
+    match &notice.signal {
+        Signal::TerminateLifecycleAction(_) => true,
+        Signal::FollowUp(follow_up) => {
+            // With this one, replace-capacity passes an interruption warning on.
+            let is_warning =
+                follow_up.cause == Cause::Interruption && matches!(follow_up.step, Step::MoveWork { .. });
+            !is_warning
+        }
+        _ => false,
+    }
+}
+
+/// Sends the successors of the chained notices that have not failed.
+pub async fn send_successors(
+    clients: &Clients,
+    config: &Config,
+    invocation: &Invocation,
+    notices: &[Notice],
+    plans: &[Plan],
+    results: &Results<Action>,
+) -> Results<Action> {
+    let failed = |plan: &Plan| {
+        let failed = |action| {
+            results
+                .get(action)
+                .is_some_and(|done| done.result == ActionResult::Failed)
+        };
+        !plan.problems.is_empty() || plan.actions.iter().any(failed)
+    };
+    let mut seen = HashSet::new();
+    let mut sendable: Vec<(&Notice, &Action)> = vec![];
+    for (notice, plan) in notices.iter().zip(plans) {
+        if is_chained(notice) && !failed(plan) {
+            let fresh = plan.actions.iter().filter(|action| seen.insert(*action));
+            sendable.extend(fresh.map(|action| (notice, action)));
+        }
+    }
+    send(clients, config, invocation, &sendable)
+        .await
+        .into_iter()
         .collect()
 }
 

@@ -83,15 +83,19 @@ impl Function for DrainTasks {
             self.carry_out(&all, &drains, &none, invocation),
             self.care_for_tasks(notices, &groups, &found, invocation),
         );
-        let results: Results<Action> = drained.into_iter().chain(cared).collect();
-        let plans = drains
-            .into_iter()
-            .zip(cares)
-            .map(|(drain, care)| plan::merge(drain, care));
+        let mut results: Results<Action> = drained.into_iter().chain(cared).collect();
+        let plans = drains.into_iter().zip(cares);
+        let plans: Vec<Plan> = plans.map(|(drain, care)| plan::merge(drain, care)).collect();
+        if !invocation.dry_run {
+            let (clients, config) = (&self.clients, &self.config);
+            results.extend(
+                effects::send_successors(clients, config, invocation, notices, &plans, &results).await,
+            );
+        }
         notices
             .iter()
-            .zip(plans)
-            .map(|(notice, plan)| invocation.report(notice, &plan, &results))
+            .zip(&plans)
+            .map(|(notice, plan)| invocation.report(notice, plan, &results))
             .collect()
     }
 }
@@ -240,6 +244,7 @@ impl DrainTasks {
                     cluster: cluster.clone(),
                     instance: notice.instance.clone(),
                     status: container_instances::Status::Draining,
+                    agent_connected: true,
                     tasks: 0,
                 };
                 let deadline = notice.deadline().unwrap_or(now);
@@ -308,13 +313,27 @@ impl DrainTasks {
                     plan
                 }
                 Replacement::Late(replacement) => {
-                    Plan::nothing(&notice.instance, Skip::NeverRegistered { replacement })
+                    let mut plan = Plan::nothing(&notice.instance, Skip::NeverRegistered { replacement });
+                    plan.actions.push(Action::Send {
+                        to: Queue::ReplaceCapacity,
+                        instance: notice.instance.clone(),
+                        at: now,
+                        follow_up: FollowUp {
+                            step: Step::GiveUp { group: group.clone() },
+                            ..follow_up.clone()
+                        },
+                    });
+                    plan
                 }
             },
             (Step::AwaitTasks { then }, _) => self.wait(notice, then, limit, found, not_gone, now),
-            (Step::StopTasks { .. } | Step::AwaitReplacement { .. } | Step::Retire { .. }, _) => {
-                Plan::default()
-            }
+            (
+                Step::StopTasks { .. }
+                | Step::AwaitReplacement { .. }
+                | Step::Retire { .. }
+                | Step::GiveUp { .. },
+                _,
+            ) => Plan::default(),
         }
     }
 
@@ -409,7 +428,13 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
         Signal::FollowUp(follow_up) => match (&follow_up.step, follow_up.cause) {
             (Step::MoveWork { .. }, Cause::Interruption) => Some(Looking::ForRunning),
             (Step::MoveWork { .. } | Step::AwaitTasks { .. }, _) => Some(Looking::ForAllNotGone),
-            (Step::StopTasks { .. } | Step::AwaitReplacement { .. } | Step::Retire { .. }, _) => None,
+            (
+                Step::StopTasks { .. }
+                | Step::AwaitReplacement { .. }
+                | Step::Retire { .. }
+                | Step::GiveUp { .. },
+                _,
+            ) => None,
         },
         Signal::RebalanceRecommendation => None,
     }

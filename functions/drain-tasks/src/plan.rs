@@ -122,6 +122,9 @@ impl shared_plan::Action for Action {
                         instance.to_string(),
                         format!("look again at {at}"),
                     ),
+                    Step::GiveUp { group } => {
+                        ("ask-to-give-up", instance.to_string(), format!("group {group}"))
+                    }
                     Step::Retire { group } => {
                         ("ask-to-retire", instance.to_string(), format!("group {group}"))
                     }
@@ -180,11 +183,8 @@ pub enum Skip {
     LeftByPolicy,
     /// The instance goes so late that no delayed message reaches that far.
     DeadlineFarAway,
-    /// Tasks were still there when the time for waiting was over.
-    TasksDidNotMove {
-        /// How many.
-        tasks: usize,
-    },
+    /// ECS has not heard of its agent for so long that the instance counts as gone.
+    AgentSilent,
 }
 
 impl fmt::Display for Skip {
@@ -226,10 +226,12 @@ impl fmt::Display for Skip {
                     "the instance goes only later; the task is stopped when EC2 reports that it is stopping"
                 )
             }
-            Self::TasksDidNotMove { tasks } => write!(
-                f,
-                "{tasks} tasks are still on it and the time for waiting is over; look at the events of their services"
-            ),
+            Self::AgentSilent => {
+                write!(
+                    f,
+                    "its ECS agent is disconnected: its tasks are not waited for any longer"
+                )
+            }
         }
     }
 }
@@ -249,10 +251,8 @@ pub enum Warning {
         /// The task definition's family.
         family: String,
     },
-    /// The lifecycle action ends although tasks are still there.
+    /// The waiting ends although tasks are still there.
     LimitReached {
-        /// The hook.
-        hook: String,
         /// How many tasks.
         tasks: usize,
     },
@@ -271,10 +271,10 @@ impl fmt::Display for Warning {
                 "{family}: tagged {RERUN_TAG} but not run again, since ECS does not tell the security groups of its \
                  network interface: name them in the tag {SECURITY_GROUPS_TAG}"
             ),
-            Self::LimitReached { hook, tasks } => write!(
+            Self::LimitReached { tasks } => write!(
                 f,
-                "the limit of lifecycle hook {hook} is reached with {tasks} tasks still on the instance: the \
-                 termination goes on"
+                "the time for waiting is over with {tasks} tasks still on the instance: its termination goes on; look at \
+                 the events of their services"
             ),
         }
     }
@@ -289,7 +289,7 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
     match &notice.signal {
         Signal::RebalanceRecommendation => return nothing(Skip::WaitsForReplacement),
         Signal::FollowUp(FollowUp {
-            step: Step::AwaitReplacement { .. } | Step::Retire { .. },
+            step: Step::AwaitReplacement { .. } | Step::Retire { .. } | Step::GiveUp { .. },
             ..
         }) => {
             return nothing(Skip::NotForThisFunction);

@@ -5,7 +5,7 @@ mod leave;
 mod raise;
 mod tags;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use aws_sdk_autoscaling::Client;
 use spot_handoff::aws::CallError;
@@ -60,48 +60,50 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[Notice], plans: &[Plan]) -> Resu
         .chain(lowered)
         .chain(sent)
         .collect();
-    let untagged = untag(aws, &distinct, &results).await;
+    let untagged = untag(aws, plans, &results).await;
     results.extend(untagged);
     results
 }
 
-/// Removes the tags of exchanges that are over. Where the instance could not leave, the tag stays: the message comes
-/// back, and has to know that a replacement is there.
-async fn untag(aws: Aws<'_>, distinct: &[Asked<'_>], results: &Results<Action>) -> Vec<(Action, Done)> {
-    let has_left = |instance: &InstanceId| {
-        !results.iter().any(|(action, done)| {
-            let leaving = match action {
-                Action::Detach(leaving) | Action::Terminate(leaving) => leaving,
-                Action::FinishLaunchAndLeave { leaving, .. } => leaving,
-                _ => return false,
-            };
-            leaving.instance == *instance && done.result == ActionResult::Failed
-        })
+/// Removes the tags of exchanges that are over. Where anything else of the plan failed the tag stays: the message comes
+/// back, and has to know how far the exchange has come.
+async fn untag(aws: Aws<'_>, plans: &[Plan], results: &Results<Action>) -> Vec<(Action, Done)> {
+    let failed = |action: &Action| {
+        results
+            .get(action)
+            .is_some_and(|done| done.result == ActionResult::Failed)
     };
-    let mut removable = vec![];
-    let mut done = vec![];
-    for (_, action) in distinct {
-        if let Action::Untag { group, instance } = action {
-            if has_left(instance) {
-                removable.push((group.as_str(), instance));
-            } else {
-                let kept = Done::failed(
-                    aws.invocation.clock,
-                    "kept, since the instance could not leave the group",
-                );
-                done.push(((*action).clone(), kept));
+    let mut removable = BTreeSet::new();
+    let mut kept = BTreeSet::new();
+    for plan in plans {
+        let has_failed = plan.actions.iter().any(failed);
+        for action in &plan.actions {
+            if let Action::Untag { group, instance } = action {
+                let tags = if has_failed { &mut kept } else { &mut removable };
+                tags.insert((group.as_str(), instance));
             }
         }
     }
-    let answer = tags::remove(aws, &removable).await;
-    done.extend(removable.into_iter().map(|(group, instance)| {
-        let action = Action::Untag {
-            group: group.to_owned(),
-            instance: instance.clone(),
-        };
-        (action, Done::of(aws.invocation.clock, &answer))
-    }));
-    done
+    let removable: Vec<_> = removable.difference(&kept).copied().collect();
+    let unremoved = tags::remove(aws, &removable).await;
+    let clock = aws.invocation.clock;
+    let done = |(group, instance): (&str, &InstanceId), done| {
+        (
+            Action::Untag {
+                group: group.to_owned(),
+                instance: instance.clone(),
+            },
+            done,
+        )
+    };
+    let removed = removable.iter().map(|tag| match unremoved.get(tag.0) {
+        Some(error) => done(*tag, Done::failed(clock, error)),
+        None => done(*tag, Done::now(clock)),
+    });
+    let why = "kept, since another action of the exchange failed";
+    removed
+        .chain(kept.iter().map(|tag| done(*tag, Done::failed(clock, why))))
+        .collect()
 }
 
 async fn send(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {

@@ -19,7 +19,7 @@ pub async fn groups_of(client: &Client, invocation: &Invocation, notices: &[Noti
 fn named_group(signal: &Signal) -> Option<String> {
     match signal {
         Signal::FollowUp(FollowUp {
-            step: Step::AwaitReplacement { group } | Step::Retire { group },
+            step: Step::AwaitReplacement { group } | Step::Retire { group } | Step::GiveUp { group },
             ..
         }) => Some(group.clone()),
         _ => None,

@@ -15,6 +15,7 @@ use spot_handoff::plan as shared_plan;
 pub use exchange::raised;
 
 use crate::config::{Config, RebalanceAction};
+use crate::replacement_tag::exchange_of;
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
@@ -63,8 +64,10 @@ pub enum Action {
     LowerDesiredCapacity {
         /// The group.
         group: String,
-        /// The new desired capacity.
-        to: i32,
+        /// The instance whose exchange raised it.
+        instance: InstanceId,
+        /// The desired capacity as it is; it goes down by one for each instance.
+        from: i32,
     },
     /// Remove the tag of an exchange.
     Untag {
@@ -149,9 +152,15 @@ impl shared_plan::Action for Action {
                 group.clone(),
                 format!("for {instance}, from {from}"),
             ),
-            Self::LowerDesiredCapacity { group, to } => {
-                ("lower-desired-capacity", group.clone(), format!("back to {to}"))
-            }
+            Self::LowerDesiredCapacity {
+                group,
+                instance,
+                from,
+            } => (
+                "lower-desired-capacity",
+                group.clone(),
+                format!("from {from}, raised for {instance}"),
+            ),
             Self::Untag { group, instance } => (
                 "remove-tag",
                 group.clone(),
@@ -168,6 +177,7 @@ impl shared_plan::Action for Action {
                     Step::MoveWork { group, .. } => {
                         ("ask-to-move-work", instance.to_string(), format!("group {group}"))
                     }
+                    Step::GiveUp { group } => ("give-up", instance.to_string(), format!("group {group}")),
                     Step::Retire { group } => (
                         "await-capacity",
                         instance.to_string(),
@@ -223,6 +233,8 @@ pub enum Skip {
     ExchangeOver,
     /// The replacement did not come into service in time.
     ReplacementNeverCame,
+    /// The replacement came into service, but the work could not move to it.
+    WorkCannotMove,
     /// Auto Scaling's health check replaces a stopped instance.
     LeftToHealthCheck,
     /// The step or signal belongs to another function.
@@ -276,6 +288,11 @@ impl fmt::Display for Skip {
                 f,
                 "no replacement came into service in time, it goes on serving; look at the group's scaling activities"
             ),
+            Self::WorkCannotMove => write!(
+                f,
+                "its work cannot move to its replacement, it goes on serving and the replacement goes; look at the ECS \
+                 agent of the replacement"
+            ),
             Self::LeftToHealthCheck => {
                 write!(f, "Auto Scaling's health check replaces an instance that stops")
             }
@@ -321,19 +338,23 @@ impl fmt::Display for Warning {
 pub fn plans(notices: &[Notice], groups: &Groups, config: &Config, now: Timestamp) -> Vec<Plan> {
     let interrupted: BTreeSet<&InstanceId> = notices
         .iter()
-        .filter(|notice| matches!(notice.signal, Signal::InterruptionWarning { .. }))
+        .filter(|notice| ends_in_two_minutes(notice))
         .map(|notice| &notice.instance)
         .collect();
     // How many replacements the batch launches in each group, for which MaxSize has to leave room.
     let mut launched: BTreeMap<String, BTreeSet<InstanceId>> = BTreeMap::new();
     let plan_of = |notice: &Notice| {
-        let is_warning = matches!(notice.signal, Signal::InterruptionWarning { .. });
-        if !is_warning && interrupted.contains(&notice.instance) {
+        if !ends_in_two_minutes(notice) && interrupted.contains(&notice.instance) {
             return Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile);
         }
         plan(notice, groups, config, now, &mut launched)
     };
     notices.iter().map(plan_of).collect()
+}
+
+fn ends_in_two_minutes(notice: &Notice) -> bool {
+    let terminate = InstanceAction::Terminate;
+    matches!(&notice.signal, Signal::InterruptionWarning { action } if *action == terminate)
 }
 
 fn plan(
@@ -360,7 +381,7 @@ fn plan(
         Signal::RebalanceRecommendation => match serving(notice, groups, config.scope) {
             Ok((group, _)) if group.capacity_rebalance => nothing(Skip::LeftToAutoScaling),
             Ok((group, _)) => {
-                let mut plan = exchange::begin(notice, group, Cause::Rebalance, launched);
+                let mut plan = exchange::begin(notice, group, Cause::Rebalance, now, launched);
                 let group = group.name.clone();
                 plan.warnings.push(Warning::CapacityRebalancingOff { group });
                 plan
@@ -368,7 +389,7 @@ fn plan(
             Err(plan) => *plan,
         },
         Signal::ScheduledRetirement { .. } => match serving(notice, groups, config.scope) {
-            Ok((group, _)) => exchange::begin(notice, group, Cause::Retirement, launched),
+            Ok((group, _)) => exchange::begin(notice, group, Cause::Retirement, now, launched),
             Err(plan) => *plan,
         },
         Signal::StateChange { .. } => nothing(Skip::LeftToHealthCheck),
@@ -377,6 +398,7 @@ fn plan(
                 exchange::await_replacement(notice, follow_up, group, groups, now)
             }
             Step::Retire { group } => exchange::retire(notice, follow_up, group, groups, now),
+            Step::GiveUp { group } => exchange::give_up(notice, group, groups),
             Step::MoveWork { .. } | Step::StopTasks { .. } | Step::AwaitTasks { .. } => {
                 nothing(Skip::NotForThisFunction)
             }
@@ -403,7 +425,15 @@ fn serving<'a>(notice: &Notice, groups: &'a Groups, scope: Scope) -> Result<(&'a
     }
     match member.lifecycle {
         Lifecycle::InService => {}
-        Lifecycle::Terminating | Lifecycle::Detaching => return nothing(Skip::AlreadyLeaving),
+        Lifecycle::Terminating | Lifecycle::Detaching => {
+            let mut plan = Plan::nothing(&notice.instance, Skip::AlreadyLeaving);
+            if exchange_of(group, &member.id).is_some() {
+                // It left while its tag could not be removed.
+                let (group, instance) = (group.name.clone(), member.id);
+                plan.actions.push(Action::Untag { group, instance });
+            }
+            return Err(Box::new(plan));
+        }
         lifecycle @ (Lifecycle::Pending | Lifecycle::Standby | Lifecycle::Other) => {
             return nothing(Skip::NotInService { lifecycle });
         }

@@ -24,8 +24,13 @@ pub enum Exchange {
         /// The replacement.
         replacement: InstanceId,
     },
-    /// The desired capacity is, or was, raised by one, counted from this value.
+    /// The desired capacity is, or was, being raised by one, counted from this value.
     Raising {
+        /// The desired capacity before.
+        from: i32,
+    },
+    /// The desired capacity has been raised by one, counted from this value.
+    Raised {
         /// The desired capacity before.
         from: i32,
     },
@@ -43,6 +48,7 @@ impl Exchange {
             Self::Launching { zone } => format!("launching {zone}"),
             Self::Launched { replacement } => format!("launched {replacement}"),
             Self::Raising { from } => format!("raising {from}"),
+            Self::Raised { from } => format!("raised {from}"),
         }
     }
 
@@ -57,6 +63,9 @@ impl Exchange {
             ("raising", from) => Some(Self::Raising {
                 from: from.parse().ok()?,
             }),
+            ("raised", from) => Some(Self::Raised {
+                from: from.parse().ok()?,
+            }),
             _ => None,
         }
     }
@@ -67,16 +76,12 @@ pub fn exchange_of(group: &Group, instance: &InstanceId) -> Option<Exchange> {
     Exchange::of_value(group.tags.get(&key(instance))?)
 }
 
-/// How many exchanges count on the desired capacity having been raised from this value.
-pub fn raising_from(group: &Group, from: i32) -> usize {
-    let values = group
-        .tags
-        .iter()
-        .filter(|(key, _)| key.starts_with(KEY))
-        .map(|(_, value)| value);
-    values
-        .filter(|value| Exchange::of_value(value) == Some(Exchange::Raising { from }))
-        .count()
+/// The instances whose exchanges count on the desired capacity having been raised from this value, in the order of
+/// their ids. Where MaxSize leaves no room for all, the first ones have it.
+pub fn raised_from(group: &Group, from: i32) -> Vec<&str> {
+    let counts_on_it = |value: &str| matches!(Exchange::of_value(value), Some(Exchange::Raising { from: f } | Exchange::Raised { from: f }) if f == from);
+    let tags = group.tags.iter().filter(|(_, value)| counts_on_it(value));
+    tags.filter_map(|(key, _)| key.strip_prefix(KEY)).collect()
 }
 
 #[cfg(test)]
@@ -94,6 +99,7 @@ mod tests {
                 replacement: id.clone(),
             },
             Exchange::Raising { from: 6 },
+            Exchange::Raised { from: 6 },
         ] {
             let mut group = Group::default();
             group.tags.insert(key(&id), exchange.to_value());

@@ -71,6 +71,11 @@ pub enum Step {
         /// The Auto Scaling group.
         group: String,
     },
+    /// drain-tasks to replace-capacity: the work cannot move to the replacement, let the old instance go on.
+    GiveUp {
+        /// The Auto Scaling group.
+        group: String,
+    },
     /// drain-tasks to replace-capacity: the work has moved, terminate the old instance.
     Retire {
         /// The Auto Scaling group.

@@ -19,6 +19,8 @@ struct Kind {
     event_type_category: String,
     #[serde(default)]
     event_type_code: String,
+    #[serde(default)]
+    status_code: String,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +42,9 @@ pub fn parse(value: &Value) -> Result<Option<(Vec<InstanceId>, Signal)>, NoticeE
     // AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED and AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_SCHEDULED.
     let is_retirement = kind.service == "EC2"
         && kind.event_type_category == "scheduledChange"
-        && kind.event_type_code.ends_with("INSTANCE_RETIREMENT_SCHEDULED");
+        && kind.event_type_code.ends_with("INSTANCE_RETIREMENT_SCHEDULED")
+        // AWS Health sends the event again when it is over: the instance was moved, or the retirement called off.
+        && kind.status_code != "closed";
     if !is_retirement {
         return Ok(None);
     }

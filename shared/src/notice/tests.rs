@@ -167,6 +167,7 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
         },
         Step::AwaitReplacement { group: "g".into() },
         Step::Retire { group: "g".into() },
+        Step::GiveUp { group: "g".into() },
     ] {
         let follow_up = FollowUp {
             cause: Cause::Interruption,

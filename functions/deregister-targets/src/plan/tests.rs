@@ -221,12 +221,31 @@ fn a_group_that_is_not_ours_is_left_alone_unless_the_sender_had_decided() {
     assert!(of(&notice(Signal::FollowUp(follow_up))).skipped.is_empty());
 }
 
+#[test]
+fn in_an_exchange_the_targets_of_services_are_left_to_ecs() {
+    let exchanged = |cause| {
+        let step = Step::MoveWork {
+            group: "inference".to_owned(),
+            replacement: None,
+        };
+        notice(Signal::FollowUp(FollowUp {
+            cause,
+            deadline: None,
+            step,
+        }))
+    };
+    assert!(moves_at_once(&warning()));
+    assert!(moves_at_once(&exchanged(Cause::Interruption)));
+    assert!(!moves_at_once(&exchanged(Cause::Rebalance)));
+}
+
 fn container_instance() -> ContainerInstances {
     ContainerInstances::of([ContainerInstance {
         arn: "ci".to_owned(),
         cluster: "inference".to_owned(),
         instance: id(DOOMED),
         status: Status::Active,
+        agent_connected: true,
         tasks: 2,
     }])
 }
@@ -296,6 +315,15 @@ fn an_instance_that_nobody_owns_is_looked_for_everywhere() {
         &group,
         &ContainerInstances::default(),
         Scope::Tagged
+    ));
+
+    let state = spot_handoff::notice::InstanceState::Stopping;
+    let stopping = notice(Signal::StateChange { state });
+    assert!(!belongs_to_nobody(
+        &stopping,
+        &group,
+        &ContainerInstances::default(),
+        Scope::All
     ));
 
     let somewhere = Ok(Health::from([registered(

@@ -10,12 +10,15 @@ use super::{Action, Plan, Queue, Skip, Warning, cause, task_line};
 use crate::config::StandaloneTasks;
 use crate::facts::{TaskFacts, TaskState};
 
-/// How often to look. Hooks last minutes to hours, so after a while it is seldom enough.
+/// How often to look. Hooks last minutes to hours, so after a while seldom is enough.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
-const LOOK_AGAIN_SELDOM: SignedDuration = SignedDuration::from_secs(30);
+/// Still often enough for the shortest heartbeat of a hook, 30 seconds.
+const LOOK_AGAIN_SELDOM: SignedDuration = SignedDuration::from_secs(15);
 const SELDOM_AFTER: SignedDuration = SignedDuration::from_mins(2);
 /// How long before the limit the waiting ends: one look and the time for the last call.
 const BEFORE_LIMIT: SignedDuration = SignedDuration::from_secs(30);
+/// Agents disconnect for moments; one that is silent for longer is on an instance that has failed.
+const SILENT_FOR: SignedDuration = SignedDuration::from_mins(5);
 
 /// Waits for the tasks of the instance until `limit`, and lets go when they are gone.
 pub fn plan(
@@ -30,6 +33,7 @@ pub fn plan(
     let mut plan = Plan::default();
     let mut remaining = 0;
     let look_at = next_look(notice, now);
+    let ends = limit.saturating_sub(BEFORE_LIMIT).unwrap_or(limit);
     for container_instance in found.of_instance(&notice.instance) {
         let tasks = match tasks_on(container_instance) {
             Ok(tasks) => tasks,
@@ -38,9 +42,14 @@ pub fn plan(
                 continue;
             }
         };
+        let is_silent = !container_instance.agent_connected && now.duration_since(notice.time) > SILENT_FOR;
+        if is_silent && !tasks.is_empty() {
+            plan.skip(&container_instance.arn, Skip::AgentSilent);
+            continue;
+        }
         remaining += tasks.len();
         for task in &tasks {
-            let stop_at = latest_safe_stop(limit, task);
+            let stop_at = latest_safe_stop(ends, task);
             let is_due = match policy {
                 StandaloneTasks::StopNow => true,
                 StandaloneTasks::StopLate => stop_at <= look_at,
@@ -52,7 +61,7 @@ pub fn plan(
                 plan.tasks.push(task_line(task, "is stopping"));
             } else if is_due {
                 plan.tasks.push(task_line(task, "stop now"));
-                stop_now(&mut plan, notice, container_instance, task, now);
+                stop_now(&mut plan, notice, limit, container_instance, task, now);
             } else {
                 plan.tasks.push(task_line(task, "waits for it to end"));
             }
@@ -65,11 +74,13 @@ pub fn plan(
         // Whether tasks are left is not known: the message comes back and asks again.
         return plan;
     }
-    let is_over = now >= limit.saturating_sub(BEFORE_LIMIT).unwrap_or(limit);
     if remaining == 0 {
-        plan.actions.push(let_go(notice, then, now));
-    } else if is_over {
-        give_up(&mut plan, notice, then, remaining);
+        plan.actions.push(let_go(notice, then, limit, now));
+    } else if now >= ends {
+        // The hook's own limit would end the wait anyway, and an exchange has to end as well: tasks that still run then
+        // are those that `StandaloneTasks=leave` lets die with the instance, and those that ECS cannot move.
+        plan.warnings.push(Warning::LimitReached { tasks: remaining });
+        plan.actions.push(let_go(notice, then, limit, now));
     } else {
         if let Then::CompleteLifecycleAction(action) = then {
             plan.actions.push(Action::Heartbeat(action.clone()));
@@ -95,7 +106,7 @@ fn next_look(notice: &Notice, now: Timestamp) -> Timestamp {
         .unwrap_or(now)
 }
 
-fn let_go(notice: &Notice, then: &Then, now: Timestamp) -> Action {
+fn let_go(notice: &Notice, then: &Then, limit: Timestamp, now: Timestamp) -> Action {
     match then {
         Then::CompleteLifecycleAction(action) => Action::Complete(action.clone()),
         Then::Retire { group } => Action::Send {
@@ -104,23 +115,9 @@ fn let_go(notice: &Notice, then: &Then, now: Timestamp) -> Action {
             at: now,
             follow_up: FollowUp {
                 cause: cause(notice),
-                deadline: None,
+                deadline: Some(limit),
                 step: Step::Retire { group: group.clone() },
             },
         },
-    }
-}
-
-/// The hook's own limit would end the wait anyway; an instance nobody forces out stays with its tasks.
-fn give_up(plan: &mut Plan, notice: &Notice, then: &Then, tasks: usize) {
-    match then {
-        Then::CompleteLifecycleAction(action) => {
-            plan.warnings.push(Warning::LimitReached {
-                hook: action.hook.clone(),
-                tasks,
-            });
-            plan.actions.push(Action::Complete(action.clone()));
-        }
-        Then::Retire { .. } => plan.skip(&notice.instance, Skip::TasksDidNotMove { tasks }),
     }
 }

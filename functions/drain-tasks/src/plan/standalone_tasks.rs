@@ -21,8 +21,8 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(10);
 const ACCELERATOR_MARGIN: SignedDuration = SignedDuration::from_secs(20);
 /// How soon to look whether a stopped task is gone, so that it can be run again.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
-/// A task that is still stopping so long after the instance has gone went down with it.
-const GONE_AFTER: SignedDuration = SignedDuration::from_secs(15);
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>
+const TASKS_PER_MESSAGE: usize = 100;
 
 /// The latest moment at which a task can be stopped so that its containers end in order before `deadline`.
 ///
@@ -79,7 +79,7 @@ pub fn plan(
             }
             StandaloneTasks::StopLate | StandaloneTasks::StopNow => {
                 plan.tasks.push(task_line(task, "stop now"));
-                stops.now(&mut plan, task, now);
+                stops.due(&mut plan, task, now);
             }
         }
     }
@@ -114,11 +114,15 @@ pub fn plan_for_named(
             continue;
         }
         let wants_rerun = task.rerun == Rerun::Yes;
-        let went_down = now >= deadline.saturating_add(GONE_AFTER).unwrap_or(deadline);
+        // A task that is still stopping when the instance and its whole grace are over went down with it.
+        let went_down = now >= deadline.saturating_add(task.stop_timeout).unwrap_or(deadline);
         match task.state {
             TaskState::Running => {
                 plan.tasks.push(task_line(task, "stop now"));
-                stops.now(&mut plan, task, now);
+                plan.actions.push(stops.stop(task));
+                if wants_rerun && !went_down {
+                    plan.actions.push(stops.look_again(task, deadline, now));
+                }
             }
             TaskState::Ended => {
                 plan.tasks.push(task_line(task, SAVED_TASK));
@@ -143,20 +147,22 @@ fn is_over(state: TaskState, went_down_with_instance: bool) -> bool {
     state == TaskState::CutShort || went_down_with_instance
 }
 
-/// Stops `task` now, as part of a plan that waits for it.
+/// Stops `task` now, as part of a plan that waits for it until `limit`.
 pub fn stop_now(
     plan: &mut Plan,
     notice: &Notice,
+    limit: Timestamp,
     container_instance: &ContainerInstance,
     task: &TaskFacts,
     now: Timestamp,
 ) {
-    Stops {
+    let mut stops = Stops {
         notice,
         container_instance,
         later: BTreeMap::new(),
-    }
-    .now(plan, task, now);
+    };
+    stops.due(plan, task, now);
+    stops.add_later(plan, limit);
 }
 
 /// Tasks with accelerators first: their devices are the scarcest thing on the instance.
@@ -189,16 +195,22 @@ struct Stops<'a> {
 }
 
 impl Stops<'_> {
-    fn now(&self, plan: &mut Plan, task: &TaskFacts, now: Timestamp) {
-        plan.actions.push(Action::StopTask {
+    /// The task's moment is now. One that is to be run again is stopped by the message that names it, and not here:
+    /// should a call fail halfway, that message still knows the task when it comes back.
+    fn due(&mut self, plan: &mut Plan, task: &TaskFacts, now: Timestamp) {
+        if task.rerun == Rerun::Yes {
+            self.later.entry(now).or_default().push(task.arn.clone());
+        } else {
+            plan.actions.push(self.stop(task));
+        }
+    }
+
+    fn stop(&self, task: &TaskFacts) -> Action {
+        Action::StopTask {
             cluster: self.container_instance.cluster.clone(),
             task: task.arn.clone(),
             reason: self.reason(),
             holds_accelerator: !task.accelerators.is_empty(),
-        });
-        if task.rerun == Rerun::Yes {
-            let deadline = self.notice.deadline().unwrap_or(now);
-            plan.actions.push(self.look_again(task, deadline, now));
         }
     }
 
@@ -228,11 +240,11 @@ impl Stops<'_> {
     }
 
     fn add_later(self, plan: &mut Plan, deadline: Timestamp) {
-        plan.actions.extend(
-            self.later
-                .iter()
-                .map(|(at, tasks)| self.send(*at, deadline, tasks.clone())),
-        );
+        for (at, tasks) in &self.later {
+            let chunks = tasks.chunks(TASKS_PER_MESSAGE);
+            plan.actions
+                .extend(chunks.map(|chunk| self.send(*at, deadline, chunk.to_vec())));
+        }
     }
 
     fn send(&self, at: Timestamp, deadline: Timestamp, tasks: Vec<String>) -> Action {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{Asked, Aws, follow, leave, tags};
 use crate::plan::Action;
-use crate::replacement_tag::Exchange;
+use crate::replacement_tag::{Exchange, exchange_of};
 
 /// When to look for the first time whether a replacement is in service.
 pub const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(10);
@@ -73,7 +73,6 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
 }
 
 async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
-    let clock = aws.invocation.clock;
     let fresh: Vec<_> = orders
         .iter()
         .filter(|order| !order.resumes)
@@ -87,15 +86,23 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
             ))
         })
         .collect();
-    if let Err(error) = tags::write(aws, &fresh).await {
-        return orders.iter().map(|_| Done::failed(clock, &error)).collect();
-    }
+    let untagged = tags::write(aws, &fresh).await;
     let before = read_back(aws, orders).await;
     let launched = together(orders.iter().map(|order| async {
+        if let Some(error) = untagged.get(order.group) {
+            return Launched::Failed(error.clone());
+        }
         if still_serves(&before, order.instance) == Some(false) {
             return Launched::TooLate;
         }
-        in_best_zone(aws, order).await
+        match under_way(&before, order.instance) {
+            Some(Exchange::Launched { .. }) => Launched::Before,
+            // Another message for the same instance wrote its zone over ours. Both go there, with the same token.
+            Some(Exchange::Launching { zone }) if order.zones.first() != Some(&zone) => {
+                in_best_zone(aws, order, &[zone]).await
+            }
+            _ => in_best_zone(aws, order, order.zones).await,
+        }
     }))
     .await;
 
@@ -114,7 +121,7 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
             Some((order.group, order.instance, Exchange::Launched { replacement }))
         })
         .collect();
-    let tagged = tags::write(aws, &exchanges).await;
+    let untagged = tags::write(aws, &exchanges).await;
     let after = if new.is_empty() {
         before
     } else {
@@ -124,7 +131,7 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
         orders
             .iter()
             .zip(launched)
-            .map(|(order, launched)| conclude(aws, order, launched, &tagged, &after)),
+            .map(|(order, launched)| conclude(aws, order, launched, untagged.get(order.group), &after)),
     )
     .await
 }
@@ -134,6 +141,8 @@ enum Launched {
     Yes(InstanceId),
     /// No zone of the group has capacity, or MaxSize is reached.
     Impossible(String),
+    /// Another message for the same instance has launched it.
+    Before,
     /// The instance had left its group before.
     TooLate,
     Failed(CallError),
@@ -143,14 +152,15 @@ async fn conclude(
     aws: Aws<'_>,
     order: &Order<'_>,
     launched: Launched,
-    tagged: &Result<(), CallError>,
+    untagged: Option<&CallError>,
     after: &Groups,
 ) -> Done {
     let clock = aws.invocation.clock;
-    let over = async || tags::remove(aws, &[(order.group, order.instance)]).await;
-    match (launched, tagged) {
+    let over = async || tags::remove_one(aws, order.group, order.instance).await;
+    match (launched, untagged) {
         (Launched::Failed(error), _) => Done::failed(clock, error),
-        (Launched::Yes(_), Err(error)) => Done::failed(clock, error),
+        (Launched::Yes(_), Some(error)) => Done::failed(clock, error),
+        (Launched::Before, _) => Done::already(clock, "a copy of the message has launched it"),
         (Launched::Impossible(why), _) => match over().await {
             Ok(()) => Done::not_possible(clock, format!("{why}; {} goes on serving", order.instance)),
             Err(error) => Done::failed(clock, error),
@@ -159,7 +169,7 @@ async fn conclude(
             Ok(()) => Done::already(clock, "it left its group in the same moment"),
             Err(error) => Done::failed(clock, error),
         },
-        (Launched::Yes(new), Ok(())) => {
+        (Launched::Yes(new), None) => {
             if still_serves(after, order.instance) == Some(false) {
                 return match leave::terminate_call(aws, &new, true).await.and(over().await) {
                     Ok(()) => Done::already(
@@ -194,13 +204,21 @@ fn still_serves(groups: &Groups, instance: &InstanceId) -> Option<bool> {
     }
 }
 
+/// What the group's tag says of the instance.
+fn under_way(groups: &Groups, instance: &InstanceId) -> Option<Exchange> {
+    match groups.of_instance(instance) {
+        GroupOf::Some { group, .. } => exchange_of(group, instance),
+        GroupOf::None | GroupOf::Unknown(_) => None,
+    }
+}
+
 /// Tries one zone after the other. The tag names the zone before it is tried.
-async fn in_best_zone(aws: Aws<'_>, order: &Order<'_>) -> Launched {
+async fn in_best_zone(aws: Aws<'_>, order: &Order<'_>, zones: &[String]) -> Launched {
     let mut refusals = BTreeMap::new();
-    for (index, zone) in order.zones.iter().enumerate() {
+    for (index, zone) in zones.iter().enumerate() {
         if index > 0 {
             let exchange = Exchange::Launching { zone: zone.clone() };
-            if let Err(error) = tags::write(aws, &[(order.group, order.instance, exchange)]).await {
+            if let Err(error) = tags::write_one(aws, order.group, order.instance, exchange).await {
                 return Launched::Failed(error);
             }
         }

@@ -62,9 +62,16 @@ async fn detach(
         let one_spoils_all = chunk.len() > 1 && answer.as_ref().is_err_and(is_validation_error);
         if one_spoils_all {
             for instance in chunk {
-                let answer = detach_call(aws, group, decrement, &[instance]).await;
-                results.push((instance, left(aws, answer)));
+                let leaving = Leaving {
+                    group: group.to_owned(),
+                    instance: (*instance).clone(),
+                    decrement,
+                };
+                results.push((instance, leave_alone(aws, &leaving, None, false).await));
             }
+        } else if decrement && answer.as_ref().is_err_and(is_at_min_size) {
+            let done = left(aws, detach_call(aws, group, false, chunk).await);
+            results.extend(chunk.iter().map(|instance| (instance, done.clone())));
         } else {
             let done = left(aws, answer);
             results.extend(chunk.iter().map(|instance| (instance, done.clone())));
@@ -111,10 +118,19 @@ async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, launching_in: Option<&str>
             Err(error) => return Done::failed(aws.invocation.clock, error),
         },
     };
-    let answer = if terminate {
-        terminate_call(aws, &leaving.instance, decrement).await
+    let leave = async |decrement| {
+        if terminate {
+            terminate_call(aws, &leaving.instance, decrement).await
+        } else {
+            detach_call(aws, &leaving.group, decrement, &[&leaving.instance]).await
+        }
+    };
+    let answer = leave(decrement).await;
+    // Somebody lowered the desired capacity to MinSize meanwhile, so there is nothing left to give back.
+    let answer = if decrement && answer.as_ref().is_err_and(is_at_min_size) {
+        leave(false).await
     } else {
-        detach_call(aws, &leaving.group, decrement, &[&leaving.instance]).await
+        answer
     };
     left(aws, answer)
 }
@@ -133,6 +149,15 @@ pub async fn terminate_call(aws: Aws<'_>, instance: &InstanceId, decrement: bool
         .map(|_| ())
 }
 
+/// Auto Scaling words this in two ways, for detaching and for terminating.
+fn is_at_min_size(error: &CallError) -> bool {
+    let message = error.message().to_lowercase();
+    is_validation_error(error)
+        && ["min-size", "minsize", "min size"]
+            .iter()
+            .any(|words| message.contains(words))
+}
+
 fn is_validation_error(error: &CallError) -> bool {
     error.code() == Some("ValidationError")
 }
@@ -144,6 +169,7 @@ fn left(aws: Aws<'_>, answer: Result<(), CallError>) -> Done {
             "not part of Auto Scaling group",
             "not found",
             "is not in Auto Scaling group",
+            "not in InService or Standby",
         ]
         .iter()
         .any(|words| message.contains(words))

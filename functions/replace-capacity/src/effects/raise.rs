@@ -14,69 +14,114 @@ use spot_handoff::plan::Done;
 
 use super::{Asked, Aws, follow, tags};
 use crate::plan::{Action, raised};
-use crate::replacement_tag::Exchange;
+use crate::replacement_tag::{Exchange, raised_from};
+
+/// One raise to make.
+struct Order<'a> {
+    action: &'a Action,
+    notice: &'a Notice,
+    group: &'a str,
+    instance: &'a InstanceId,
+    from: i32,
+    then: &'a FollowUp,
+}
 
 /// Carries out all raises.
 pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
-    let orders: Vec<(&Notice, &Action, &str, &InstanceId, i32, &FollowUp)> = distinct
-        .iter()
-        .filter_map(|(notice, action)| match action {
-            Action::RaiseDesiredCapacity {
+    let mut orders = vec![];
+    for (notice, action) in distinct {
+        if let Action::RaiseDesiredCapacity {
+            group,
+            instance,
+            from,
+            then,
+        } = action
+        {
+            orders.push(Order {
+                action,
+                notice,
                 group,
                 instance,
-                from,
+                from: *from,
                 then,
-            } => Some((*notice, *action, group.as_str(), instance, *from, then)),
-            _ => None,
-        })
-        .collect();
+            });
+        }
+    }
     if orders.is_empty() {
         return vec![];
     }
+    let results = raise(aws, &orders).await;
+    orders
+        .iter()
+        .zip(results)
+        .map(|(order, done)| (order.action.clone(), done))
+        .collect()
+}
+
+async fn raise(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
     let clock = aws.invocation.clock;
-    let exchanges: Vec<_> = orders
+    let begun: Vec<_> = orders
         .iter()
-        .map(|(_, _, group, instance, from, _)| (*group, *instance, Exchange::Raising { from: *from }))
+        .map(|order| {
+            (
+                order.group,
+                order.instance,
+                Exchange::Raising { from: order.from },
+            )
+        })
         .collect();
-    if let Err(error) = tags::write(aws, &exchanges).await {
-        return orders
-            .iter()
-            .map(|(_, action, ..)| ((*action).clone(), Done::failed(clock, &error)))
-            .collect();
-    }
-    let ids: Vec<InstanceId> = orders
-        .iter()
-        .map(|(_, _, _, instance, ..)| (*instance).clone())
-        .collect();
-    let names: BTreeSet<String> = orders
-        .iter()
-        .map(|(_, _, group, ..)| (*group).to_owned())
-        .collect();
+    let untagged = tags::write(aws, &begun).await;
+    let ids: Vec<InstanceId> = orders.iter().map(|order| order.instance.clone()).collect();
+    let names: BTreeSet<String> = orders.iter().map(|order| order.group.to_owned()).collect();
     let names: Vec<String> = names.into_iter().collect();
     let read = groups::read(aws.autoscaling, aws.invocation, &ids, &names).await;
-    let froms: BTreeMap<&str, i32> = orders
-        .iter()
-        .map(|(_, _, group, _, from, _)| (*group, *from))
-        .collect();
-    let set = together(froms.iter().map(|(group, from)| raise(aws, &read, group, *from))).await;
-    let set: BTreeMap<&str, Result<i32, CallError>> = froms.keys().copied().zip(set).collect();
 
-    together(
-        orders
+    let raises: BTreeSet<(&str, i32)> = orders.iter().map(|order| (order.group, order.from)).collect();
+    let answers = together(
+        raises
             .iter()
-            .map(|(notice, action, group, instance, _, then)| async {
-                let done = match &set[group] {
-                    Err(error) => Done::failed(clock, error),
-                    Ok(capacity) => conclude(aws, &read, notice, group, instance, *capacity, then).await,
-                };
-                ((*action).clone(), done)
-            }),
+            .map(|(group, from)| raise_group(aws, &read, group, *from)),
     )
+    .await;
+    let capacities: BTreeMap<(&str, i32), Result<i32, CallError>> = raises.into_iter().zip(answers).collect();
+
+    let ended: Vec<_> = orders
+        .iter()
+        .filter(|order| has_room(&read, order) && capacities[&(order.group, order.from)].is_ok())
+        .map(|order| (order.group, order.instance, Exchange::Raised { from: order.from }))
+        .collect();
+    let unmarked = tags::write(aws, &ended).await;
+    together(orders.iter().map(|order| async {
+        let failed = untagged.get(order.group).or_else(|| unmarked.get(order.group));
+        match (failed, &capacities[&(order.group, order.from)]) {
+            (Some(error), _) | (None, Err(error)) => Done::failed(clock, error),
+            (None, Ok(_)) if !has_room(&read, order) => {
+                let why = format!("MaxSize is reached; {} goes on serving", order.instance);
+                match tags::remove_one(aws, order.group, order.instance).await {
+                    Ok(()) => Done::not_possible(clock, why),
+                    Err(error) => Done::failed(clock, error),
+                }
+            }
+            (None, Ok(capacity)) => conclude(aws, &read, order, *capacity).await,
+        }
+    }))
     .await
 }
 
+/// Whether MaxSize has room for this raise: those with the same beginning have it in the order of their ids.
+fn has_room(read: &Groups, order: &Order<'_>) -> bool {
+    let Some(group) = read.by_name(order.group) else {
+        return true;
+    };
+    let rank = raised_from(group, order.from)
+        .iter()
+        .position(|id| *id == order.instance.as_str())
+        .unwrap_or(0);
+    order.from.saturating_add(i32::try_from(rank).unwrap_or(i32::MAX)) < group.max
+}
+
 /// The desired capacity as it is now.
-async fn raise(aws: Aws<'_>, read: &Groups, name: &str, from: i32) -> Result<i32, CallError> {
+async fn raise_group(aws: Aws<'_>, read: &Groups, name: &str, from: i32) -> Result<i32, CallError> {
     let Some(group) = read.by_name(name) else {
         return match read.why_unread(name) {
             Some(error) => Err(error.clone()),
@@ -91,25 +136,17 @@ async fn raise(aws: Aws<'_>, read: &Groups, name: &str, from: i32) -> Result<i32
     Ok(group.desired)
 }
 
-async fn conclude(
-    aws: Aws<'_>,
-    read: &Groups,
-    notice: &Notice,
-    group: &str,
-    instance: &InstanceId,
-    capacity: i32,
-    then: &FollowUp,
-) -> Done {
+async fn conclude(aws: Aws<'_>, read: &Groups, order: &Order<'_>, capacity: i32) -> Done {
     let clock = aws.invocation.clock;
-    if read.of_instance(instance) == GroupOf::None {
+    if read.of_instance(order.instance) == GroupOf::None {
         // An interruption warning took it away without having seen the tag: the group replaces it anyway.
-        let given_back = set(aws, group, capacity - 1).await;
-        return match given_back.and(tags::remove(aws, &[(group, instance)]).await) {
+        let given_back = set(aws, order.group, capacity - 1).await;
+        return match given_back.and(tags::remove_one(aws, order.group, order.instance).await) {
             Ok(()) => Done::already(clock, "it left its group in the same moment"),
             Err(error) => Done::failed(clock, error),
         };
     }
-    match follow(aws, notice, then).await {
+    match follow(aws, order.notice, order.then).await {
         Ok(()) => Done {
             note: Some(format!("to {capacity}")),
             ..Done::now(clock)
@@ -118,16 +155,24 @@ async fn conclude(
     }
 }
 
-/// Gives raises back that could not be filled.
+/// Gives raises back that could not be filled: one call for each group.
 pub async fn lower(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
-    let calls = distinct.iter().filter_map(|(_, action)| match action {
-        Action::LowerDesiredCapacity { group, to } => Some(async move {
-            let answer = set(aws, group, *to).await;
-            ((*action).clone(), Done::of(aws.invocation.clock, &answer))
-        }),
-        _ => None,
+    let mut by_group: BTreeMap<(&str, i32), Vec<&Action>> = BTreeMap::new();
+    for (_, action) in distinct {
+        if let Action::LowerDesiredCapacity { group, from, .. } = action {
+            by_group.entry((group, *from)).or_default().push(action);
+        }
+    }
+    let calls = by_group.into_iter().map(|((group, from), actions)| async move {
+        let count = i32::try_from(actions.len()).unwrap_or(i32::MAX);
+        let answer = set(aws, group, from.saturating_sub(count)).await;
+        let done = Done::of(aws.invocation.clock, &answer);
+        actions
+            .into_iter()
+            .map(move |action| (action.clone(), done.clone()))
+            .collect::<Vec<_>>()
     });
-    together(calls).await
+    together(calls).await.into_iter().flatten().collect()
 }
 
 async fn set(aws: Aws<'_>, group: &str, capacity: i32) -> Result<(), CallError> {

@@ -1,7 +1,10 @@
 //! The tags of exchanges, on their groups.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_autoscaling::types::Tag;
 use spot_handoff::aws::CallError;
+use spot_handoff::invocation::together;
 use spot_handoff::notice::InstanceId;
 
 use super::Aws;
@@ -16,43 +19,83 @@ fn tag(group: &str, instance: &InstanceId, value: Option<String>) -> Tag {
     tag.set_value(value).propagate_at_launch(false).build()
 }
 
-/// Writes tags, all in one call.
-///
-/// # Errors
-/// See [`CallError`].
-pub async fn write(aws: Aws<'_>, exchanges: &[(&str, &InstanceId, Exchange)]) -> Result<(), CallError> {
-    if exchanges.is_empty() {
-        return Ok(());
-    }
+/// Writes tags, one call for each group: a group that is full of tags, or gone, fails alone. Answers with the groups
+/// whose tags could not be written.
+pub async fn write(aws: Aws<'_>, exchanges: &[(&str, &InstanceId, Exchange)]) -> BTreeMap<String, CallError> {
     let tags = exchanges
         .iter()
-        .map(|(group, instance, exchange)| tag(group, instance, Some(exchange.to_value())));
-    let asking = aws
-        .autoscaling
-        .create_or_update_tags()
-        .set_tags(Some(tags.collect()))
-        .send();
-    aws.invocation
-        .call("CreateOrUpdateTags", asking)
-        .await
-        .map(|_| ())
+        .map(|(group, instance, exchange)| (*group, tag(group, instance, Some(exchange.to_value()))));
+    each_group(tags, |tags| {
+        let asking = aws
+            .autoscaling
+            .create_or_update_tags()
+            .set_tags(Some(tags))
+            .send();
+        async {
+            aws.invocation
+                .call("CreateOrUpdateTags", asking)
+                .await
+                .map(|_| ())
+        }
+    })
+    .await
 }
 
-/// Removes tags, all in one call; one that is gone is no error.
+/// Removes tags, one call for each group; one that is gone is no error. Answers with the groups whose tags could not be
+/// removed.
+pub async fn remove(aws: Aws<'_>, exchanges: &[(&str, &InstanceId)]) -> BTreeMap<String, CallError> {
+    let tags = exchanges
+        .iter()
+        .map(|(group, instance)| (*group, tag(group, instance, None)));
+    each_group(tags, |tags| {
+        let asking = aws.autoscaling.delete_tags().set_tags(Some(tags)).send();
+        async { aws.invocation.call("DeleteTags", asking).await.map(|_| ()) }
+    })
+    .await
+}
+
+/// The tag of one exchange, written.
 ///
 /// # Errors
 /// See [`CallError`].
-pub async fn remove(aws: Aws<'_>, exchanges: &[(&str, &InstanceId)]) -> Result<(), CallError> {
-    if exchanges.is_empty() {
-        return Ok(());
+pub async fn write_one(
+    aws: Aws<'_>,
+    group: &str,
+    instance: &InstanceId,
+    exchange: Exchange,
+) -> Result<(), CallError> {
+    write(aws, &[(group, instance, exchange)])
+        .await
+        .into_values()
+        .next()
+        .map_or(Ok(()), Err)
+}
+
+/// The tag of one exchange, removed.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn remove_one(aws: Aws<'_>, group: &str, instance: &InstanceId) -> Result<(), CallError> {
+    remove(aws, &[(group, instance)])
+        .await
+        .into_values()
+        .next()
+        .map_or(Ok(()), Err)
+}
+
+async fn each_group<'a, F>(
+    tags: impl Iterator<Item = (&'a str, Tag)>,
+    call: impl Fn(Vec<Tag>) -> F,
+) -> BTreeMap<String, CallError>
+where
+    F: Future<Output = Result<(), CallError>>,
+{
+    let mut by_group: BTreeMap<&str, Vec<Tag>> = BTreeMap::new();
+    for (group, tag) in tags {
+        by_group.entry(group).or_default().push(tag);
     }
-    let tags = exchanges
-        .iter()
-        .map(|(group, instance)| tag(group, instance, None));
-    let asking = aws
-        .autoscaling
-        .delete_tags()
-        .set_tags(Some(tags.collect()))
-        .send();
-    aws.invocation.call("DeleteTags", asking).await.map(|_| ())
+    let groups: Vec<&str> = by_group.keys().copied().collect();
+    let answers = together(by_group.into_values().map(call)).await;
+    let failed = |(group, answer): (&str, Result<(), CallError>)| Some((group.to_owned(), answer.err()?));
+    groups.into_iter().zip(answers).filter_map(failed).collect()
 }

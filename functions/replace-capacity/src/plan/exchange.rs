@@ -9,33 +9,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use spot_handoff::groups::{Group, Groups, Lifecycle};
+use spot_handoff::groups::{Group, Groups, Lifecycle, Member};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Step};
 
 use super::{Action, Leaving, Plan, Queue, Skip};
-use crate::replacement_tag::{Exchange, exchange_of, raising_from};
+use crate::replacement_tag::{Exchange, exchange_of, raised_from};
 
-/// How long an exchange may take, from the recommendation on. Also the deadline by which standalone tasks on the old
+/// How long an exchange may take, from its first launch on. Also the deadline by which standalone tasks on the old
 /// instance are stopped, and as far as one delayed message reaches.
 const LIMIT: SignedDuration = SignedDuration::from_mins(15);
 /// How often to look whether the replacement is in service.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
-
-fn limit(notice: &Notice) -> Timestamp {
-    notice.time.saturating_add(LIMIT).unwrap_or(notice.time)
-}
 
 /// Launches the replacement, or resumes what an earlier message began.
 pub fn begin(
     notice: &Notice,
     group: &Group,
     cause: Cause,
+    now: Timestamp,
     launched: &mut BTreeMap<String, BTreeSet<InstanceId>>,
 ) -> Plan {
     let instance = &notice.instance;
     let then = FollowUp {
         cause,
-        deadline: Some(limit(notice)),
+        deadline: Some(now.saturating_add(LIMIT).unwrap_or(now)),
         step: Step::AwaitReplacement {
             group: group.name.clone(),
         },
@@ -57,7 +54,9 @@ pub fn begin(
     match exchange_of(group, instance) {
         Some(Exchange::Launching { zone }) => plan.actions.push(launch(vec![zone], true, then)),
         Some(Exchange::Raising { from }) => plan.actions.push(raise(from, then)),
-        Some(Exchange::Launched { .. }) => plan.actions.push(send(Queue::Own, notice, notice.time, then)),
+        Some(Exchange::Launched { .. } | Exchange::Raised { .. }) => {
+            plan.actions.push(send(Queue::Own, notice, notice.time, then))
+        }
         None => {
             let in_batch = launched.entry(group.name.clone()).or_default();
             in_batch.insert(instance.clone());
@@ -156,51 +155,74 @@ pub fn await_replacement(
         Ok(under_way) => under_way,
         Err(plan) => return *plan,
     };
-    let named = match &exchange {
-        Exchange::Launched { replacement } => Some(replacement),
-        Exchange::Launching { .. } | Exchange::Raising { .. } => None,
-    };
-    let member = named.and_then(|id| group.instances.iter().find(|member| member.id == *id));
-    let named_serves = member.is_some_and(|member| member.lifecycle == Lifecycle::InService);
+    let named = named_replacement(group, &exchange);
+    let serves = named.is_some_and(|member| member.lifecycle == Lifecycle::InService);
     let mut plan = Plan::default();
-    if named_serves || is_covered_without(group, instance) {
-        let replacement = if named_serves { named.cloned() } else { None };
+    if serves || is_covered_without(group, instance) {
+        let replacement = named.filter(|_| serves).map(|member| member.id.clone());
         let step = Step::MoveWork {
             group: group.name.clone(),
             replacement,
         };
-        plan.actions.push(send(
-            Queue::DrainTasks,
-            notice,
-            now,
-            FollowUp {
-                step,
-                ..follow_up.clone()
-            },
-        ));
-        return plan;
-    }
-    if now < follow_up.deadline.unwrap_or(now) {
-        if let Exchange::Raising { from } = exchange
-            && group.desired < raised(group, from)
-        {
-            // Somebody set the desired capacity in the same moment; the tag says that it has to be higher.
-            let then = follow_up.clone();
-            plan.actions.push(Action::RaiseDesiredCapacity {
-                group: group.name.clone(),
-                instance: instance.clone(),
-                from,
-                then,
-            });
-            return plan;
+        let follow_up = FollowUp {
+            step,
+            ..follow_up.clone()
+        };
+        for to in [Queue::DeregisterTargets, Queue::DrainTasks] {
+            plan.actions.push(send(to, notice, now, follow_up.clone()));
         }
+    } else if now >= follow_up.deadline.unwrap_or(now) {
+        plan.skip(instance, Skip::ReplacementNeverCame);
+        give_back(&mut plan, group, instance, &exchange);
+    } else if let Exchange::Raising { from } = exchange
+        && group.desired < raised(group, from)
+    {
+        // Somebody set the desired capacity in the same moment; the tags say that it has to be higher.
+        plan.actions.push(Action::RaiseDesiredCapacity {
+            group: group.name.clone(),
+            instance: instance.clone(),
+            from,
+            then: follow_up.clone(),
+        });
+    } else {
         let at = now.saturating_add(LOOK_AGAIN).unwrap_or(now);
         plan.actions.push(send(Queue::Own, notice, at, follow_up.clone()));
-        return plan;
     }
-    plan.skip(instance, Skip::ReplacementNeverCame);
-    match member {
-        // It hangs in a launch hook: it goes, and the desired capacity with it.
+    plan
+}
+
+/// The replacement in the group, where the exchange knows which it is.
+fn named_replacement<'a>(group: &'a Group, exchange: &Exchange) -> Option<&'a Member> {
+    match exchange {
+        Exchange::Launched { replacement } => group.instances.iter().find(|member| member.id == *replacement),
+        Exchange::Launching { .. } | Exchange::Raising { .. } | Exchange::Raised { .. } => None,
+    }
+}
+
+/// The work cannot move: the instance goes on serving, and the replacement gives its capacity back.
+pub fn give_up(notice: &Notice, name: &str, groups: &Groups) -> Plan {
+    match under_way(notice, name, groups) {
+        Ok((group, exchange)) => {
+            let mut plan = Plan::nothing(&notice.instance, Skip::WorkCannotMove);
+            give_back(&mut plan, group, &notice.instance, &exchange);
+            plan
+        }
+        Err(plan) => *plan,
+    }
+}
+
+/// Ends an exchange without its purpose: the group has again what it had before.
+fn give_back(plan: &mut Plan, group: &Group, instance: &InstanceId, exchange: &Exchange) {
+    let pending = || {
+        group
+            .instances
+            .iter()
+            .find(|member| member.lifecycle == Lifecycle::Pending)
+    };
+    let unnamed = !matches!(exchange, Exchange::Launched { .. });
+    let surplus = named_replacement(group, exchange).or_else(|| if unnamed { pending() } else { None });
+    match surplus {
+        // A replacement that hangs in a launch hook, or is of no use: it goes, and the desired capacity with it.
         Some(member) => plan.actions.push(Action::Terminate(Leaving {
             group: group.name.clone(),
             instance: member.id.clone(),
@@ -210,18 +232,18 @@ pub fn await_replacement(
         None if group.instances.len() < usize::try_from(group.desired).unwrap_or(0) => {
             plan.actions.push(Action::LowerDesiredCapacity {
                 group: group.name.clone(),
-                to: group.desired - 1,
+                instance: instance.clone(),
+                from: group.desired,
             });
         }
         None => {}
     }
     plan.actions.push(untag(group, instance));
-    plan
 }
 
 /// The desired capacity that the exchanges count on which raised it from this value.
 pub fn raised(group: &Group, from: i32) -> i32 {
-    let raises = i32::try_from(raising_from(group, from)).unwrap_or(i32::MAX);
+    let raises = i32::try_from(raised_from(group, from).len()).unwrap_or(i32::MAX);
     from.saturating_add(raises).min(group.max)
 }
 
@@ -242,7 +264,7 @@ pub fn retire(notice: &Notice, follow_up: &FollowUp, name: &str, groups: &Groups
         Err(plan) => return *plan,
     };
     let mut plan = Plan::default();
-    if !is_covered_without(group, instance) && now < limit(notice) {
+    if !is_covered_without(group, instance) && now < follow_up.deadline.unwrap_or(now) {
         let at = now.saturating_add(LOOK_AGAIN).unwrap_or(now);
         plan.actions.push(send(Queue::Own, notice, at, follow_up.clone()));
         return plan;

@@ -27,7 +27,7 @@ pub fn plan(notice: &Notice, group: &Group, member: &Member, config: &Config, no
     let exchange = exchange_of(group, &member.id);
     plan.actions.push(match &exchange {
         None => leave(leaving(false)),
-        Some(Exchange::Launched { .. }) => leave(leaving(true)),
+        Some(Exchange::Launched { .. } | Exchange::Raised { .. }) => leave(leaving(true)),
         Some(Exchange::Raising { from }) => leave(leaving(group.desired > *from)),
         Some(Exchange::Launching { zone }) => Action::FinishLaunchAndLeave {
             leaving: leaving(true),

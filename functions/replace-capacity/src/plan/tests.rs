@@ -63,6 +63,11 @@ fn tagged(exchange: Exchange) -> Group {
     group
 }
 
+/// The exchange has raised the desired capacity, and another that raised it before is over.
+fn marked() -> Group {
+    tagged(Exchange::Raised { from: 2 })
+}
+
 /// The exchange has launched the replacement, which raised the desired capacity.
 fn launched(lifecycle: Option<Lifecycle>) -> Group {
     let mut group = tagged(Exchange::Launched { replacement: id(NEW) });
@@ -175,6 +180,7 @@ fn an_interruption_during_an_exchange_uses_the_replacement_that_is_there() {
         terminate: false,
     };
     let table = [
+        (marked(), Action::Detach(leaving(true))),
         (
             launched(Some(Lifecycle::InService)),
             Action::Detach(leaving(true)),
@@ -425,6 +431,10 @@ fn work_moves_when_the_replacement_is_in_service_and_not_before() {
     let plan = plan_of(await_replacement(), launched(Some(Lifecycle::InService)));
     let [
         Action::Send {
+            to: Queue::DeregisterTargets,
+            ..
+        },
+        Action::Send {
             to: Queue::DrainTasks,
             follow_up,
             ..
@@ -484,12 +494,58 @@ fn a_replacement_that_never_comes_gives_its_capacity_back() {
         [
             Action::LowerDesiredCapacity {
                 group: "g".to_owned(),
-                to: 2
+                instance: id(OLD),
+                from: 3
             },
             untag()
         ]
     );
     assert_eq!(nothing.skipped[0].reason, Skip::ReplacementNeverCame);
+}
+
+#[test]
+fn an_exchange_whose_work_cannot_move_ends_as_it_began() {
+    let give_up = follow_up(Step::GiveUp {
+        group: "g".to_owned(),
+    });
+    let plan = plan_of(give_up, launched(Some(Lifecycle::InService)));
+    let new = Leaving {
+        group: "g".to_owned(),
+        instance: id(NEW),
+        decrement: true,
+    };
+    assert_eq!(plan.actions, [Action::Terminate(new), untag()]);
+    assert_eq!(plan.skipped[0].reason, Skip::WorkCannotMove);
+}
+
+#[test]
+fn a_raise_that_was_made_is_not_made_again_when_another_exchange_gives_its_own_back() {
+    let mut group = marked();
+    group.desired = 2;
+    group.instances.pop();
+    let plan = plan_of(await_replacement(), group);
+    assert!(
+        matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]),
+        "{:?}",
+        plan.actions
+    );
+}
+
+#[test]
+fn a_stop_warning_in_the_same_batch_does_not_eat_the_steps_of_an_exchange() {
+    let stop = notice(Signal::InterruptionWarning {
+        action: InstanceAction::Stop,
+    });
+    let groups = Groups::of([launched(Some(Lifecycle::InService))]);
+    let plans = plans(&[stop, retire()], &groups, &config(), now());
+    assert_eq!(plans[1].actions, [Action::Terminate(leaving(true)), untag()]);
+}
+
+#[test]
+fn a_tag_that_outlived_its_instance_is_removed() {
+    let mut group = launched(Some(Lifecycle::InService));
+    group.instances[0].lifecycle = Lifecycle::Detaching;
+    assert_eq!(plan_of(warning(), group).actions, [untag()]);
 }
 
 #[test]
@@ -600,7 +656,7 @@ mod any_facts {
 
         #[test]
         fn nothing_is_launched_beyond_max_size(group in any_group()) {
-            let fresh = exchange::begin(&recommendation(), &Group { tags: BTreeMap::new(), ..group.clone() }, Cause::Rebalance, &mut BTreeMap::new());
+            let fresh = exchange::begin(&recommendation(), &Group { tags: BTreeMap::new(), ..group.clone() }, Cause::Rebalance, now(), &mut BTreeMap::new());
             prop_assert!(fresh.actions.is_empty() || group.desired < group.max);
         }
     }
