@@ -76,6 +76,7 @@ pub fn instance(report: &Report, now: Timestamp) {
         actions_done: report.actions.iter().filter(done).count() as u64,
         replacements: named(&[
             "detach-instance",
+            "terminate-instance",
             "finish-launch-and-leave",
             "launch-replacement",
             "raise-desired-capacity",

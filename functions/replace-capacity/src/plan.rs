@@ -123,7 +123,15 @@ impl shared_plan::Action for Action {
         };
         match self {
             Self::Detach(leaving) => ("detach-instance", leaving.group.clone(), replaced(leaving)),
-            Self::Terminate(leaving) => ("terminate-instance", leaving.group.clone(), replaced(leaving)),
+            Self::Terminate(leaving) => {
+                // With the decrement nothing is launched for it: it is the end of an exchange.
+                let name = if leaving.decrement {
+                    "retire-instance"
+                } else {
+                    "terminate-instance"
+                };
+                (name, leaving.group.clone(), replaced(leaving))
+            }
             Self::FinishLaunchAndLeave { leaving, zone, .. } => (
                 "finish-launch-and-leave",
                 leaving.group.clone(),
