@@ -25,8 +25,10 @@ pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
 pub enum Action {
     /// Take an interrupted instance out of its group, so that the group launches its replacement now.
     Detach(Leaving),
-    /// The same by terminating it, for the sake of lifecycle hooks; or the end of an exchange.
+    /// The same by terminating it, for the sake of lifecycle hooks; or the end of a replacement that is of no use.
     Terminate(Leaving),
+    /// Terminate an instance whose replacement is there: the end of an exchange.
+    Retire(Leaving),
     /// Finish a launch that was under way, and only then take the interrupted instance out.
     FinishLaunchAndLeave {
         /// The instance; whether to decrement depends on the launch.
@@ -123,15 +125,13 @@ impl shared_plan::Action for Action {
         };
         match self {
             Self::Detach(leaving) => ("detach-instance", leaving.group.clone(), replaced(leaving)),
-            Self::Terminate(leaving) => {
-                // With the decrement nothing is launched for it: it is the end of an exchange.
-                let name = if leaving.decrement {
-                    "retire-instance"
-                } else {
-                    "terminate-instance"
-                };
-                (name, leaving.group.clone(), replaced(leaving))
-            }
+            Self::Terminate(leaving) if leaving.decrement => (
+                "give-capacity-back",
+                leaving.group.clone(),
+                format!("{} is not needed", leaving.instance),
+            ),
+            Self::Terminate(leaving) => ("terminate-instance", leaving.group.clone(), replaced(leaving)),
+            Self::Retire(leaving) => ("retire-instance", leaving.group.clone(), replaced(leaving)),
             Self::FinishLaunchAndLeave { leaving, zone, .. } => (
                 "finish-launch-and-leave",
                 leaving.group.clone(),
@@ -379,14 +379,14 @@ fn plan(
         } => nothing(Skip::ComesBack),
         Signal::InterruptionWarning {
             action: InstanceAction::Terminate,
-        } => match serving(notice, groups, config.scope) {
+        } => match serving(notice, groups, config.scope, now) {
             Ok((group, member)) => interruption::plan(notice, group, &member, config, now),
             Err(plan) => *plan,
         },
         Signal::RebalanceRecommendation if config.rebalance == RebalanceAction::Ignore => {
             nothing(Skip::RebalanceIgnored)
         }
-        Signal::RebalanceRecommendation => match serving(notice, groups, config.scope) {
+        Signal::RebalanceRecommendation => match serving(notice, groups, config.scope, now) {
             Ok((group, _)) if group.capacity_rebalance => nothing(Skip::LeftToAutoScaling),
             Ok((group, _)) => {
                 let mut plan = exchange::begin(notice, group, Cause::Rebalance, now, launched);
@@ -396,7 +396,7 @@ fn plan(
             }
             Err(plan) => *plan,
         },
-        Signal::ScheduledRetirement { .. } => match serving(notice, groups, config.scope) {
+        Signal::ScheduledRetirement { .. } => match serving(notice, groups, config.scope, now) {
             Ok((group, _)) => exchange::begin(notice, group, Cause::Retirement, now, launched),
             Err(plan) => *plan,
         },
@@ -416,7 +416,12 @@ fn plan(
 }
 
 /// The group in which the instance serves, where it does and the group is ours and may launch.
-fn serving<'a>(notice: &Notice, groups: &'a Groups, scope: Scope) -> Result<(&'a Group, Member), Box<Plan>> {
+fn serving<'a>(
+    notice: &Notice,
+    groups: &'a Groups,
+    scope: Scope,
+    now: Timestamp,
+) -> Result<(&'a Group, Member), Box<Plan>> {
     let nothing = |skip| Err(Box::new(Plan::nothing(&notice.instance, skip)));
     let (group, member) = match groups.of_instance(&notice.instance) {
         GroupOf::Some { group, member } => (group, member),
@@ -436,9 +441,7 @@ fn serving<'a>(notice: &Notice, groups: &'a Groups, scope: Scope) -> Result<(&'a
         Lifecycle::Terminating | Lifecycle::Detaching => {
             let mut plan = Plan::nothing(&notice.instance, Skip::AlreadyLeaving);
             if exchange_of(group, &member.id).is_some() {
-                // It left while its tag could not be removed.
-                let (group, instance) = (group.name.clone(), member.id);
-                plan.actions.push(Action::Untag { group, instance });
+                plan.actions.push(exchange::clean_up(notice, group, now));
             }
             return Err(Box::new(plan));
         }

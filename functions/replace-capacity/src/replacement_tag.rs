@@ -3,6 +3,12 @@
 //! Auto Scaling has no transaction that launches one instance and retires another, and SetDesiredCapacity has no token.
 //! The tag is what makes the exchange happen once: it is written before anything is launched and says what, so that a
 //! repeated message resumes, and an interruption warning in between knows whether a replacement is there already.
+//!
+//! An exchange holds the desired capacity one higher than it was, and that one has to be given back once. Whoever takes
+//! the instance out of the group *with* decrement gives it back, and says so beforehand by a second tag: a warning that
+//! knew of the exchange, or the exchange itself. A step that finds the instance gone and no such tag gives it back:
+//! the warning came in the same moment and did not know, or somebody else took the instance away.
+//!
 //! A group can carry 50 tags, so as many exchanges can be under way in a group at a time.
 //! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html>
 
@@ -10,6 +16,8 @@ use spot_handoff::groups::Group;
 use spot_handoff::notice::InstanceId;
 
 const KEY: &str = "spot-handoff:replacing:";
+
+const LEFT_KEY: &str = "spot-handoff:left:";
 
 /// How far the exchange of an instance has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +47,16 @@ pub enum Exchange {
 /// The key of the tag for an instance.
 pub fn key(instance: &InstanceId) -> String {
     format!("{KEY}{instance}")
+}
+
+/// The key of the tag that says that an instance leaves with decrement.
+pub fn left_key(instance: &InstanceId) -> String {
+    format!("{LEFT_KEY}{instance}")
+}
+
+/// Whether whoever took the instance out of the group has given back what its exchange had raised.
+pub fn left_with_decrement(group: &Group, instance: &InstanceId) -> bool {
+    group.tags.contains_key(&left_key(instance))
 }
 
 impl Exchange {
@@ -80,8 +98,12 @@ pub fn exchange_of(group: &Group, instance: &InstanceId) -> Option<Exchange> {
 /// their ids. Where MaxSize leaves no room for all, the first ones have it.
 pub fn raised_from(group: &Group, from: i32) -> Vec<&str> {
     let counts_on_it = |value: &str| matches!(Exchange::of_value(value), Some(Exchange::Raising { from: f } | Exchange::Raised { from: f }) if f == from);
+    // The tag of an instance that has left says nothing any more.
+    let is_member = |id: &&str| group.instances.iter().any(|member| member.id.as_str() == *id);
     let tags = group.tags.iter().filter(|(_, value)| counts_on_it(value));
-    tags.filter_map(|(key, _)| key.strip_prefix(KEY)).collect()
+    tags.filter_map(|(key, _)| key.strip_prefix(KEY))
+        .filter(is_member)
+        .collect()
 }
 
 #[cfg(test)]

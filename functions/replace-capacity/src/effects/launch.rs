@@ -1,11 +1,11 @@
 //! Launching replacements with LaunchInstances, exactly once for each instance.
 //!
 //! ```text
-//! tag `launching zone` -> read back: does it still serve? -> LaunchInstances -> tag `launched id` -> read back again
+//! tag `launching zone` -> read back: does it still serve? -> LaunchInstances -> tag `launched id` -> follow up
 //! ```
 //! The client token is made of group, instance and zone, so the call can be repeated; the zone stands in the tag, so a
-//! repetition uses the same one. Where an interruption warning took the instance away in the meantime without having
-//! seen the tag, the group launches a replacement of its own, and ours is terminated again.
+//! repetition uses the same one. An interruption warning that takes the instance away in the same moment is noticed by
+//! the follow-up.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +17,7 @@ use spot_handoff::notice::{FollowUp, InstanceId, Notice};
 use spot_handoff::plan::Done;
 use uuid::Uuid;
 
-use super::{Asked, Aws, follow, leave, tags};
+use super::{Asked, Aws, follow, tags};
 use crate::plan::Action;
 use crate::replacement_tag::{Exchange, exchange_of};
 
@@ -122,16 +122,11 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
         })
         .collect();
     let untagged = tags::write(aws, &exchanges).await;
-    let after = if new.is_empty() {
-        before
-    } else {
-        read_back(aws, orders).await
-    };
     together(
         orders
             .iter()
             .zip(launched)
-            .map(|(order, launched)| conclude(aws, order, launched, untagged.get(order.group), &after)),
+            .map(|(order, launched)| conclude(aws, order, launched, untagged.get(order.group))),
     )
     .await
 }
@@ -148,13 +143,7 @@ enum Launched {
     Failed(CallError),
 }
 
-async fn conclude(
-    aws: Aws<'_>,
-    order: &Order<'_>,
-    launched: Launched,
-    untagged: Option<&CallError>,
-    after: &Groups,
-) -> Done {
+async fn conclude(aws: Aws<'_>, order: &Order<'_>, launched: Launched, untagged: Option<&CallError>) -> Done {
     let clock = aws.invocation.clock;
     let over = async || tags::remove_one(aws, order.group, order.instance).await;
     match (launched, untagged) {
@@ -165,20 +154,14 @@ async fn conclude(
             Ok(()) => Done::not_possible(clock, format!("{why}; {} goes on serving", order.instance)),
             Err(error) => Done::failed(clock, error),
         },
-        (Launched::TooLate, _) => match over().await {
+        // Its tag stays for a copy of the message that may have launched; the follow-up removes it.
+        (Launched::TooLate, _) => match follow(aws, order.notice, order.then).await {
             Ok(()) => Done::already(clock, "it left its group in the same moment"),
             Err(error) => Done::failed(clock, error),
         },
         (Launched::Yes(new), None) => {
-            if still_serves(after, order.instance) == Some(false) {
-                return match leave::terminate_call(aws, &new, true).await.and(over().await) {
-                    Ok(()) => Done::already(
-                        clock,
-                        format!("it was interrupted in the same moment; {new} is not needed"),
-                    ),
-                    Err(error) => Done::failed(clock, error),
-                };
-            }
+            // What an interruption warning in the same moment has not given back, the follow-up gives back: it finds the
+            // instance gone, and knows by the tags whether the warning knew.
             match follow(aws, order.notice, order.then).await {
                 Ok(()) => Done {
                     note: Some(format!("as {new}")),

@@ -7,7 +7,7 @@ use spot_handoff::invocation::together;
 use spot_handoff::notice::InstanceId;
 use spot_handoff::plan::Done;
 
-use super::{Asked, Aws, launch};
+use super::{Asked, Aws, launch, tags};
 use crate::plan::{Action, Leaving};
 
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DetachInstances.html>
@@ -15,6 +15,20 @@ const DETACHED_PER_CALL: usize = 20;
 
 /// Carries out everything by which instances leave.
 pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
+    let knowing = |leaving: &Leaving, action: &Action| {
+        leaving.decrement && matches!(action, Action::Detach(_) | Action::Retire(_))
+    };
+    let with_decrement: Vec<(&str, &InstanceId)> = distinct
+        .iter()
+        .filter_map(|(_, action)| match action {
+            Action::Detach(leaving) | Action::Retire(leaving) if knowing(leaving, action) => {
+                Some((leaving.group.as_str(), &leaving.instance))
+            }
+            _ => None,
+        })
+        .collect();
+    // Where it cannot be said that the raise is given back, it is not: the exchange will do it.
+    let unsaid = tags::write_left(aws, &with_decrement).await;
     let detachings = distinct.iter().filter_map(|(_, action)| match action {
         Action::Detach(leaving) => Some(leaving),
         _ => None,
@@ -27,7 +41,7 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
             .push(&leaving.instance);
     }
     let others = distinct.iter().filter_map(|(_, action)| match action {
-        Action::Terminate(leaving) => Some((*action, leaving, None, true)),
+        Action::Terminate(leaving) | Action::Retire(leaving) => Some((*action, leaving, None, true)),
         Action::FinishLaunchAndLeave {
             leaving,
             zone,
@@ -36,13 +50,20 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
         _ => None,
     });
     let (detached, others) = tokio::join!(
-        together(
-            by_group
-                .into_iter()
-                .map(|((group, decrement), ids)| detach(aws, group, decrement, ids))
-        ),
-        together(others.map(|(action, leaving, zone, terminate)| async move {
-            (action.clone(), leave_alone(aws, leaving, zone, terminate).await)
+        together(by_group.into_iter().map(|((group, decrement), ids)| detach(
+            aws,
+            group,
+            decrement,
+            unsaid.contains_key(group),
+            ids
+        ))),
+        together(others.map(|(action, leaving, zone, terminate)| {
+            let unsaid = knowing(leaving, action) && unsaid.contains_key(&leaving.group);
+            let leaving = Leaving {
+                decrement: leaving.decrement && !unsaid,
+                ..leaving.clone()
+            };
+            async move { (action.clone(), leave_alone(aws, &leaving, zone, terminate).await) }
         })),
     );
     detached.into_iter().flatten().chain(others).collect()
@@ -52,9 +73,11 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
 async fn detach(
     aws: Aws<'_>,
     group: &str,
-    decrement: bool,
+    planned: bool,
+    unsaid: bool,
     instances: Vec<&InstanceId>,
 ) -> Vec<(Action, Done)> {
+    let decrement = planned && !unsaid;
     let mut results = vec![];
     for chunk in instances.chunks(DETACHED_PER_CALL) {
         let answer = detach_call(aws, group, decrement, chunk).await;
@@ -81,7 +104,7 @@ async fn detach(
         Action::Detach(Leaving {
             group: group.to_owned(),
             instance: instance.clone(),
-            decrement,
+            decrement: planned,
         })
     };
     results
@@ -113,7 +136,10 @@ async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, launching_in: Option<&str>
         // Whether the launch went through before is not known. Asked with the same token it answers as it did then, or
         // launches now; where it cannot, the group launches the replacement when the instance has left.
         Some(zone) => match launch::in_zone(aws, &leaving.group, &leaving.instance, zone).await {
-            Ok(Ok(_)) => true,
+            Ok(Ok(_)) => {
+                let said = tags::write_left(aws, &[(&leaving.group, &leaving.instance)]).await;
+                said.is_empty()
+            }
             Ok(Err(_)) => false,
             Err(error) => return Done::failed(aws.invocation.clock, error),
         },

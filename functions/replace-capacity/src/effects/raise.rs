@@ -87,7 +87,11 @@ async fn raise(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
 
     let ended: Vec<_> = orders
         .iter()
-        .filter(|order| has_room(&read, order) && capacities[&(order.group, order.from)].is_ok())
+        .filter(|order| {
+            has_room(&read, order)
+                && !has_gone(&read, order)
+                && capacities[&(order.group, order.from)].is_ok()
+        })
         .map(|order| (order.group, order.instance, Exchange::Raised { from: order.from }))
         .collect();
     let unmarked = tags::write(aws, &ended).await;
@@ -136,12 +140,16 @@ async fn raise_group(aws: Aws<'_>, read: &Groups, name: &str, from: i32) -> Resu
     Ok(group.desired)
 }
 
+/// Whether an interruption warning has taken the instance away in the same moment, or anything else.
+fn has_gone(read: &Groups, order: &Order<'_>) -> bool {
+    read.of_instance(order.instance) == GroupOf::None
+}
+
 async fn conclude(aws: Aws<'_>, read: &Groups, order: &Order<'_>, capacity: i32) -> Done {
     let clock = aws.invocation.clock;
-    if read.of_instance(order.instance) == GroupOf::None {
-        // An interruption warning took it away without having seen the tag: the group replaces it anyway.
-        let given_back = set(aws, order.group, capacity - 1).await;
-        return match given_back.and(tags::remove_one(aws, order.group, order.instance).await) {
+    if has_gone(read, order) {
+        // Nothing was raised for it: an instance that is no member does not count.
+        return match tags::remove_one(aws, order.group, order.instance).await {
             Ok(()) => Done::already(clock, "it left its group in the same moment"),
             Err(error) => Done::failed(clock, error),
         };

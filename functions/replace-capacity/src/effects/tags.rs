@@ -8,13 +8,13 @@ use spot_handoff::invocation::together;
 use spot_handoff::notice::InstanceId;
 
 use super::Aws;
-use crate::replacement_tag::{Exchange, key};
+use crate::replacement_tag::{Exchange, key, left_key};
 
-fn tag(group: &str, instance: &InstanceId, value: Option<String>) -> Tag {
+fn tag(group: &str, key: String, value: Option<String>) -> Tag {
     let tag = Tag::builder()
         .resource_id(group)
         .resource_type("auto-scaling-group")
-        .key(key(instance));
+        .key(key);
     // The instances that the group launches have nothing to do with the exchange.
     tag.set_value(value).propagate_at_launch(false).build()
 }
@@ -24,7 +24,7 @@ fn tag(group: &str, instance: &InstanceId, value: Option<String>) -> Tag {
 pub async fn write(aws: Aws<'_>, exchanges: &[(&str, &InstanceId, Exchange)]) -> BTreeMap<String, CallError> {
     let tags = exchanges
         .iter()
-        .map(|(group, instance, exchange)| (*group, tag(group, instance, Some(exchange.to_value()))));
+        .map(|(group, instance, exchange)| (*group, tag(group, key(instance), Some(exchange.to_value()))));
     each_group(tags, |tags| {
         let asking = aws
             .autoscaling
@@ -41,12 +41,35 @@ pub async fn write(aws: Aws<'_>, exchanges: &[(&str, &InstanceId, Exchange)]) ->
     .await
 }
 
-/// Removes tags, one call for each group; one that is gone is no error. Answers with the groups whose tags could not be
+/// Writes the tags of instances that are about to leave with decrement, one call for each group. Answers with the groups
+/// whose tags could not be written.
+pub async fn write_left(aws: Aws<'_>, leaving: &[(&str, &InstanceId)]) -> BTreeMap<String, CallError> {
+    let tags = leaving
+        .iter()
+        .map(|(group, instance)| (*group, tag(group, left_key(instance), Some("true".to_owned()))));
+    each_group(tags, |tags| {
+        let asking = aws
+            .autoscaling
+            .create_or_update_tags()
+            .set_tags(Some(tags))
+            .send();
+        async {
+            aws.invocation
+                .call("CreateOrUpdateTags", asking)
+                .await
+                .map(|_| ())
+        }
+    })
+    .await
+}
+
+/// Removes both tags of exchanges, one call for each group; one that is gone is no error. Answers with the groups whose tags could not be
 /// removed.
 pub async fn remove(aws: Aws<'_>, exchanges: &[(&str, &InstanceId)]) -> BTreeMap<String, CallError> {
+    let keys = |instance| [key(instance), left_key(instance)];
     let tags = exchanges
         .iter()
-        .map(|(group, instance)| (*group, tag(group, instance, None)));
+        .flat_map(|(group, instance)| keys(instance).map(|key| (*group, tag(group, key, None))));
     each_group(tags, |tags| {
         let asking = aws.autoscaling.delete_tags().set_tags(Some(tags)).send();
         async { aws.invocation.call("DeleteTags", asking).await.map(|_| ()) }
@@ -71,7 +94,7 @@ pub async fn write_one(
         .map_or(Ok(()), Err)
 }
 
-/// The tag of one exchange, removed.
+/// The tags of one exchange, removed.
 ///
 /// # Errors
 /// See [`CallError`].

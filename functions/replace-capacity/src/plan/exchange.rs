@@ -13,13 +13,15 @@ use spot_handoff::groups::{Group, Groups, Lifecycle, Member};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Step};
 
 use super::{Action, Leaving, Plan, Queue, Skip};
-use crate::replacement_tag::{Exchange, exchange_of, raised_from};
+use crate::replacement_tag::{Exchange, exchange_of, left_with_decrement, raised_from};
 
 /// How long an exchange may take, from its first launch on. Also the deadline by which standalone tasks on the old
 /// instance are stopped, and as far as one delayed message reaches.
 const LIMIT: SignedDuration = SignedDuration::from_mins(15);
 /// How often to look whether the replacement is in service.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+/// When the tags of an exchange are removed whose instance has left: no invocation that saw it serve runs any more.
+const CLEAN_UP: SignedDuration = SignedDuration::from_secs(30);
 
 /// Launches the replacement, or resumes what an earlier message began.
 pub fn begin(
@@ -129,7 +131,11 @@ fn under_way<'a>(
     };
     if !group.instances.iter().any(|member| serves(&member)) {
         let mut plan = Plan::nothing(instance, Skip::ExchangeOver);
-        plan.actions.push(untag(group, instance));
+        if left_with_decrement(group, instance) {
+            plan.actions.push(untag(group, instance));
+        } else {
+            give_back(&mut plan, group, instance, &exchange);
+        }
         return Err(Box::new(plan));
     }
     Ok((group, exchange))
@@ -211,32 +217,29 @@ pub fn give_up(notice: &Notice, name: &str, groups: &Groups) -> Plan {
     }
 }
 
-/// Ends an exchange without its purpose: the group has again what it had before.
+/// Ends an exchange without its purpose: what it raised is given back.
 fn give_back(plan: &mut Plan, group: &Group, instance: &InstanceId, exchange: &Exchange) {
-    let pending = || {
-        group
-            .instances
-            .iter()
-            .find(|member| member.lifecycle == Lifecycle::Pending)
+    let stays = |member: &&Member| matches!(member.lifecycle, Lifecycle::Pending | Lifecycle::InService);
+    let is_unfilled =
+        group.instances.iter().filter(stays).count() < usize::try_from(group.desired).unwrap_or(0);
+    let lower = || Action::LowerDesiredCapacity {
+        group: group.name.clone(),
+        instance: instance.clone(),
+        from: group.desired,
     };
-    let unnamed = !matches!(exchange, Exchange::Launched { .. });
-    let surplus = named_replacement(group, exchange).or_else(|| if unnamed { pending() } else { None });
-    match surplus {
+    match (named_replacement(group, exchange).filter(stays), exchange) {
         // A replacement that hangs in a launch hook, or is of no use: it goes, and the desired capacity with it.
-        Some(member) => plan.actions.push(Action::Terminate(Leaving {
+        (Some(member), _) => plan.actions.push(Action::Terminate(Leaving {
             group: group.name.clone(),
             instance: member.id.clone(),
             decrement: true,
         })),
         // Nothing came: with the desired capacity lowered, Auto Scaling stops trying and terminates nothing.
-        None if group.instances.len() < usize::try_from(group.desired).unwrap_or(0) => {
-            plan.actions.push(Action::LowerDesiredCapacity {
-                group: group.name.clone(),
-                instance: instance.clone(),
-                from: group.desired,
-            });
-        }
-        None => {}
+        (None, Exchange::Launched { .. }) if is_unfilled => plan.actions.push(lower()),
+        // The raise was filled by whichever instance: Auto Scaling chooses which one goes.
+        (None, Exchange::Raised { .. }) => plan.actions.push(lower()),
+        (None, Exchange::Raising { from }) if group.desired > *from => plan.actions.push(lower()),
+        (None, _) => {}
     }
     plan.actions.push(untag(group, instance));
 }
@@ -274,7 +277,20 @@ pub fn retire(notice: &Notice, follow_up: &FollowUp, name: &str, groups: &Groups
         instance: instance.clone(),
         decrement: true,
     };
-    plan.actions.push(Action::Terminate(leaving));
-    plan.actions.push(untag(group, instance));
+    plan.actions.push(Action::Retire(leaving));
+    plan.actions.push(clean_up(notice, group, now));
     plan
+}
+
+/// Looks once more when everything that knew of the exchange is over, and removes its tags.
+pub fn clean_up(notice: &Notice, group: &Group, now: Timestamp) -> Action {
+    let at = now.saturating_add(CLEAN_UP).unwrap_or(now);
+    let follow_up = FollowUp {
+        cause: Cause::Rebalance,
+        deadline: Some(at),
+        step: Step::AwaitReplacement {
+            group: group.name.clone(),
+        },
+    };
+    send(Queue::Own, notice, at, follow_up)
 }

@@ -6,6 +6,7 @@ use spot_handoff::config::Scope;
 use spot_handoff::groups::{Group, Member};
 use spot_handoff::notice::{Cause, FollowUp, Notice, Step};
 
+use super::exchange::clean_up;
 use super::{Action, Leaving, Plan, Queue, Warning};
 use crate::config::{Config, ReplacementStrategy};
 use crate::replacement_tag::{Exchange, exchange_of};
@@ -22,6 +23,7 @@ pub fn plan(notice: &Notice, group: &Group, member: &Member, config: &Config, no
     };
     let leave = |leaving| match config.strategy {
         ReplacementStrategy::Detach => Action::Detach(leaving),
+        ReplacementStrategy::Terminate if leaving.decrement => Action::Retire(leaving),
         ReplacementStrategy::Terminate => Action::Terminate(leaving),
     };
     let exchange = exchange_of(group, &member.id);
@@ -36,10 +38,8 @@ pub fn plan(notice: &Notice, group: &Group, member: &Member, config: &Config, no
         },
     });
     if exchange.is_some() {
-        plan.actions.push(Action::Untag {
-            group: group.name.clone(),
-            instance: member.id.clone(),
-        });
+        // Not at once: the exchange may be at work in this moment, and has to find the tags.
+        plan.actions.push(clean_up(notice, group, now));
     }
     if config.scope == Scope::Tagged {
         plan.actions.extend(tell_the_others(notice, group, now));

@@ -134,6 +134,24 @@ fn leaving(decrement: bool) -> Leaving {
     }
 }
 
+/// Whether these actions are one look half a minute later, which removes the tags.
+fn cleans_up(actions: &[Action]) -> bool {
+    let at = now() + jiff::SignedDuration::from_secs(30);
+    matches!(actions, [Action::Send { to: Queue::Own, at: when, follow_up, .. }]
+        if *when == at && matches!(follow_up.step, Step::AwaitReplacement { .. }))
+}
+
+/// The instance has left, and whoever took it away has given back what the exchange had raised, or has not.
+fn gone(mut group: Group, given_back: bool) -> Group {
+    group.instances.remove(0);
+    if given_back {
+        group
+            .tags
+            .insert(crate::replacement_tag::left_key(&id(OLD)), "true".to_owned());
+    }
+    group
+}
+
 fn untag() -> Action {
     Action::Untag {
         group: "g".to_owned(),
@@ -201,11 +219,9 @@ fn an_interruption_during_an_exchange_uses_the_replacement_that_is_there() {
         ),
     ];
     for (group, expected) in table {
-        assert_eq!(
-            plan_of(warning(), group.clone()).actions,
-            [expected, untag()],
-            "{group:?}"
-        );
+        let actions = plan_of(warning(), group.clone()).actions;
+        assert_eq!(actions[..1], [expected], "{group:?}");
+        assert!(cleans_up(&actions[1..]), "{actions:?}");
     }
 }
 
@@ -461,15 +477,57 @@ fn work_moves_when_the_replacement_is_in_service_and_not_before() {
 }
 
 #[test]
-fn an_exchange_ends_where_its_tag_or_its_instance_is_gone() {
+fn an_exchange_ends_where_its_tag_is_gone_or_its_instance_left_and_gave_the_raise_back() {
     for notice in [await_replacement(), retire()] {
         assert_eq!(
             *only_reason(&plan_of(notice.clone(), group())),
             Skip::ExchangeOver
         );
-        let mut left = launched(Some(Lifecycle::InService));
-        left.instances.remove(0);
-        assert_eq!(plan_of(notice, left).actions, [untag()], "the tag goes as well");
+        let left = gone(launched(Some(Lifecycle::InService)), true);
+        assert_eq!(plan_of(notice, left).actions, [untag()], "the tags go as well");
+    }
+}
+
+#[test]
+fn an_exchange_whose_instance_left_unknowing_gives_its_own_raise_back() {
+    let new = Leaving {
+        group: "g".to_owned(),
+        instance: id(NEW),
+        decrement: true,
+    };
+    let lower = Action::LowerDesiredCapacity {
+        group: "g".to_owned(),
+        instance: id(OLD),
+        from: 3,
+    };
+    let mut raised = marked();
+    raised.desired = 3;
+    let mut raising = tagged(Exchange::Raising { from: 2 });
+    raising.desired = 3;
+    let not_raised = tagged(Exchange::Raising { from: 2 });
+    let table = [
+        (
+            launched(Some(Lifecycle::InService)),
+            vec![Action::Terminate(new.clone()), untag()],
+        ),
+        (
+            launched(Some(Lifecycle::Pending)),
+            vec![Action::Terminate(new), untag()],
+        ),
+        (
+            launched(Some(Lifecycle::Terminating)),
+            vec![lower.clone(), untag()],
+        ),
+        (raised, vec![lower.clone(), untag()]),
+        (raising, vec![lower, untag()]),
+        (not_raised, vec![untag()]),
+    ];
+    for (group, expected) in table {
+        assert_eq!(
+            plan_of(await_replacement(), gone(group.clone(), false)).actions,
+            expected,
+            "{group:?}"
+        );
     }
 }
 
@@ -538,14 +596,14 @@ fn a_stop_warning_in_the_same_batch_does_not_eat_the_steps_of_an_exchange() {
     });
     let groups = Groups::of([launched(Some(Lifecycle::InService))]);
     let plans = plans(&[stop, retire()], &groups, &config(), now());
-    assert_eq!(plans[1].actions, [Action::Terminate(leaving(true)), untag()]);
+    assert_eq!(plans[1].actions[..1], [Action::Retire(leaving(true))]);
 }
 
 #[test]
-fn a_tag_that_outlived_its_instance_is_removed() {
+fn a_tag_that_may_outlive_its_instance_is_looked_after() {
     let mut group = launched(Some(Lifecycle::InService));
     group.instances[0].lifecycle = Lifecycle::Detaching;
-    assert_eq!(plan_of(warning(), group).actions, [untag()]);
+    assert!(cleans_up(&plan_of(warning(), group).actions));
 }
 
 #[test]
@@ -564,8 +622,9 @@ fn a_raise_that_somebody_undid_in_the_same_moment_is_made_again() {
 
 #[test]
 fn the_old_instance_is_retired_only_while_the_group_is_covered_without_it() {
-    let plan = plan_of(retire(), launched(Some(Lifecycle::InService)));
-    assert_eq!(plan.actions, [Action::Terminate(leaving(true)), untag()]);
+    let actions = plan_of(retire(), launched(Some(Lifecycle::InService))).actions;
+    assert_eq!(actions[..1], [Action::Retire(leaving(true))]);
+    assert!(cleans_up(&actions[1..]), "{actions:?}");
     let plan = plan_of(retire(), launched(None));
     assert!(
         matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]),
@@ -639,7 +698,7 @@ mod any_facts {
             let mut leavings = 0;
             for action in &plan.actions {
                 let (name, instance) = match action {
-                    Action::Detach(leaving) | Action::Terminate(leaving) | Action::FinishLaunchAndLeave { leaving, .. } => {
+                    Action::Detach(leaving) | Action::Terminate(leaving) | Action::Retire(leaving) | Action::FinishLaunchAndLeave { leaving, .. } => {
                         leavings += 1;
                         (leaving.group.as_str(), Some(&leaving.instance))
                     }
