@@ -1,5 +1,6 @@
 //! The binaries of the functions: built by cargo, as the running program was.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
@@ -31,6 +32,21 @@ pub(crate) fn binary(workspace: &Workspace, function: &str) -> PathBuf {
     workspace.binaries().join(name)
 }
 
+/// Cargo describes the package of a program it runs in the program's environment. Build scripts
+/// look at these variables (ring's does), and would run again, and all that depends on them.
+fn is_about_the_running_package(variable: &OsStr) -> bool {
+    let name = variable.to_string_lossy();
+    [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_PRIMARY_",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
+}
+
 fn run_cargo(workspace: &Workspace) -> Result<()> {
     if FUNCTIONS
         .iter()
@@ -42,7 +58,11 @@ fn run_cargo(workspace: &Workspace) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // No --package: for the whole workspace cargo settles on the same features of every
     // dependency as for `cargo handoff` and `cargo test`, and so need not build them again.
-    let output = Command::new(cargo)
+    let mut build = Command::new(cargo);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_about_the_running_package(name)) {
+        build.env_remove(name);
+    }
+    let output = build
         .args(["build", "--quiet", "--profile", workspace.profile()])
         .args(FUNCTIONS.iter().flat_map(|function| ["--bin", function]))
         .arg("--target-dir")
