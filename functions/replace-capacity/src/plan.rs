@@ -44,7 +44,7 @@ pub enum Action {
         group: String,
         /// The instance to be replaced.
         instance: InstanceId,
-        /// Zones to try, the best first; a launch that was under way before has its zone alone.
+        /// Zones to try: the best first, or the one in which a launch was under way before.
         zones: Vec<String>,
         /// Whether the tag of an earlier try is there.
         resumes: bool,

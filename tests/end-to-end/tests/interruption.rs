@@ -6,7 +6,7 @@ use end_to_end::{
     still, untouched, warning,
 };
 use serde_json::{Value, json};
-use spot_handoff::report::{ActionResult, Outcome};
+use spot_handoff::report::{ActionResult, Outcome, Report};
 use testbed::{Event, Options, Outcome as Answer, State, Testbed};
 
 /// Everything a hand-off may change, without what the world does by itself.
@@ -16,6 +16,14 @@ fn shape(state: &State) -> Value {
         "targets": state.target_groups,
         "clusters": state.clusters,
     })
+}
+
+/// The reports on the warning itself, without those of its follow-ups.
+fn of_the_warning(bed: &Testbed) -> Vec<Report> {
+    bed.reports()
+        .into_iter()
+        .filter(|report| report.signal == "interruption-warning")
+        .collect()
 }
 
 fn status(state: &State, instance: &str) -> Option<String> {
@@ -76,8 +84,9 @@ async fn a_warning_takes_the_targets_out_drains_and_has_the_replacement_launched
     assert_eq!(launched.len(), 1, "exactly one replacement");
 
     assert_eq!(untouched(&after), untouched(&before));
-    assert_eq!(bed.reports().len(), 3);
-    for report in bed.reports() {
+    let reports = of_the_warning(&bed);
+    assert_eq!(reports.len(), 3);
+    for report in reports {
         assert_eq!(report.outcome, Outcome::Done, "{}", report.message);
         let left = report.seconds_left_at_end.context("a deadline")?;
         assert!(left >= 115.0, "{}: {left} s left", report.function);
@@ -606,7 +615,7 @@ async fn a_call_that_fails_once_is_tried_again_within_the_invocation() -> Result
         bed.world.faults(&fault).await?;
         let doomed = first_of(&bed.world.state().await?, GROUP)?;
         hand_off(&bed, &warning(&bed, &doomed)).await?;
-        let reports = bed.reports();
+        let reports = of_the_warning(&bed);
         ensure!(reports.len() == 3, "{action}: {} reports", reports.len());
         assert!(
             reports.iter().all(|report| report.outcome == Outcome::Done),

@@ -99,7 +99,11 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
             Some(Exchange::Launched { .. }) => Launched::Before,
             // Another message for the same instance wrote its zone over ours. Both go there, with the same token.
             Some(Exchange::Launching { zone }) if order.zones.first() != Some(&zone) => {
-                in_best_zone(aws, order, &[zone]).await
+                let others = order.zones.iter().filter(|other| **other != zone).cloned();
+                let mut zones: Vec<String> = others.collect();
+                zones.sort();
+                zones.insert(0, zone);
+                in_best_zone(aws, order, &zones).await
             }
             _ => in_best_zone(aws, order, order.zones).await,
         }
@@ -200,6 +204,20 @@ async fn in_best_zone(aws: Aws<'_>, order: &Order<'_>, zones: &[String]) -> Laun
     let mut refusals = BTreeMap::new();
     for (index, zone) in zones.iter().enumerate() {
         if index > 0 {
+            // The refusals took their time: a copy of the message may have launched meanwhile, or a warning have come.
+            let now = groups::read(
+                aws.autoscaling,
+                aws.invocation,
+                std::slice::from_ref(order.instance),
+                &[],
+            )
+            .await;
+            if matches!(under_way(&now, order.instance), Some(Exchange::Launched { .. })) {
+                return Launched::Before;
+            }
+            if still_serves(&now, order.instance) == Some(false) {
+                return Launched::TooLate;
+            }
             let exchange = Exchange::Launching { zone: zone.clone() };
             if let Err(error) = tags::write_one(aws, order.group, order.instance, exchange).await {
                 return Launched::Failed(error);

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use spot_handoff::aws::CallError;
+use spot_handoff::groups::{self, GroupOf, Lifecycle};
 use spot_handoff::invocation::together;
 use spot_handoff::notice::InstanceId;
 use spot_handoff::plan::Done;
 
 use super::{Asked, Aws, launch, tags};
 use crate::plan::{Action, Leaving};
+use crate::replacement_tag::left_with_decrement;
 
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DetachInstances.html>
 const DETACHED_PER_CALL: usize = 20;
@@ -131,6 +133,9 @@ async fn detach_call(
 
 /// One instance that leaves by itself: terminated, or after a launch that was under way has been finished.
 async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, launching_in: Option<&str>, terminate: bool) -> Done {
+    if launching_in.is_some() && has_left_already(aws, leaving).await {
+        return Done::already(aws.invocation.clock, "it had left the group before");
+    }
     let decrement = match launching_in {
         None => leaving.decrement,
         // Whether the launch went through before is not known. Asked with the same token it answers as it did then, or
@@ -161,8 +166,26 @@ async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, launching_in: Option<&str>
     left(aws, answer)
 }
 
+/// Looks once more before anything is launched for an instance: a copy of the warning may have been faster.
+async fn has_left_already(aws: Aws<'_>, leaving: &Leaving) -> bool {
+    let now = groups::read(
+        aws.autoscaling,
+        aws.invocation,
+        std::slice::from_ref(&leaving.instance),
+        &[],
+    )
+    .await;
+    match now.of_instance(&leaving.instance) {
+        GroupOf::Some { group, member } => {
+            member.lifecycle != Lifecycle::InService || left_with_decrement(group, &leaving.instance)
+        }
+        GroupOf::None => true,
+        GroupOf::Unknown(_) => false,
+    }
+}
+
 /// Terminates an instance of a group.
-pub async fn terminate_call(aws: Aws<'_>, instance: &InstanceId, decrement: bool) -> Result<(), CallError> {
+async fn terminate_call(aws: Aws<'_>, instance: &InstanceId, decrement: bool) -> Result<(), CallError> {
     let asking = aws
         .autoscaling
         .terminate_instance_in_auto_scaling_group()

@@ -54,7 +54,7 @@ pub fn begin(
     };
     let mut plan = Plan::default();
     match exchange_of(group, instance) {
-        Some(Exchange::Launching { zone }) => plan.actions.push(launch(vec![zone], true, then)),
+        Some(Exchange::Launching { zone }) => plan.actions.push(launch(zones(group, zone), true, then)),
         Some(Exchange::Raising { from }) => plan.actions.push(raise(from, then)),
         Some(Exchange::Launched { .. } | Exchange::Raised { .. }) => {
             plan.actions.push(send(Queue::Own, notice, notice.time, then))
@@ -71,7 +71,11 @@ pub fn begin(
             // https://docs.aws.amazon.com/autoscaling/ec2/userguide/launch-instances-synchronously.html
             plan.actions
                 .push(if group.has_launch_template && !group.mixes_purchase_options {
-                    launch(zones(group, instance), false, then)
+                    launch(
+                        emptiest_zone(group, instance).map_or(vec![], |zone| zones(group, zone)),
+                        false,
+                        then,
+                    )
                 } else {
                     raise(group.desired, then)
                 });
@@ -80,19 +84,34 @@ pub fn begin(
     plan
 }
 
-/// The group's zones, those with the fewest instances first; the instance to be replaced does not count.
-fn zones(group: &Group, instance: &InstanceId) -> Vec<String> {
+/// The zone with the fewest instances; the instance to be replaced does not count.
+fn emptiest_zone(group: &Group, instance: &InstanceId) -> Option<String> {
     let count = |zone: &String| {
         let stays = |lifecycle| matches!(lifecycle, Lifecycle::InService | Lifecycle::Pending);
-        let members = group
+        let others = group
             .instances
             .iter()
             .filter(|member| member.id != *instance && member.zone == *zone);
-        members.filter(|member| stays(member.lifecycle)).count()
+        others.filter(|member| stays(member.lifecycle)).count()
     };
-    let mut zones = group.zones.clone();
-    zones.sort_by_key(|zone| (count(zone), zone.clone()));
-    zones
+    group
+        .zones
+        .iter()
+        .min_by_key(|zone| (count(zone), zone.as_str()))
+        .cloned()
+}
+
+/// The zones to try, beginning with one. The order of the others does not depend on anything that changes: copies of a
+/// message that try them at the same time come to the same one, and so to the same client token.
+fn zones(group: &Group, first: String) -> Vec<String> {
+    let mut others: Vec<String> = group
+        .zones
+        .iter()
+        .filter(|zone| **zone != first)
+        .cloned()
+        .collect();
+    others.sort();
+    [vec![first], others].concat()
 }
 
 fn send(to: Queue, notice: &Notice, at: Timestamp, follow_up: FollowUp) -> Action {
@@ -227,7 +246,22 @@ fn give_back(plan: &mut Plan, group: &Group, instance: &InstanceId, exchange: &E
         instance: instance.clone(),
         from: group.desired,
     };
-    match (named_replacement(group, exchange).filter(stays), exchange) {
+    // A raise does not tell which instance it launched; one that is not in service yet is the least loss.
+    let pending = || {
+        group
+            .instances
+            .iter()
+            .find(|member| member.lifecycle == Lifecycle::Pending)
+    };
+    let is_raised = match exchange {
+        Exchange::Raised { .. } => true,
+        Exchange::Raising { from } => group.desired > *from,
+        Exchange::Launched { .. } | Exchange::Launching { .. } => false,
+    };
+    let surplus = named_replacement(group, exchange)
+        .filter(stays)
+        .or_else(|| if is_raised { pending() } else { None });
+    match (surplus, exchange) {
         // A replacement that hangs in a launch hook, or is of no use: it goes, and the desired capacity with it.
         (Some(member), _) => plan.actions.push(Action::Terminate(Leaving {
             group: group.name.clone(),
@@ -237,8 +271,7 @@ fn give_back(plan: &mut Plan, group: &Group, instance: &InstanceId, exchange: &E
         // Nothing came: with the desired capacity lowered, Auto Scaling stops trying and terminates nothing.
         (None, Exchange::Launched { .. }) if is_unfilled => plan.actions.push(lower()),
         // The raise was filled by whichever instance: Auto Scaling chooses which one goes.
-        (None, Exchange::Raised { .. }) => plan.actions.push(lower()),
-        (None, Exchange::Raising { from }) if group.desired > *from => plan.actions.push(lower()),
+        (None, Exchange::Raised { .. } | Exchange::Raising { .. }) if is_raised => plan.actions.push(lower()),
         (None, _) => {}
     }
     plan.actions.push(untag(group, instance));

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use testbed::State;
+use testbed::state::Instance;
 
 use crate::scene::{Scene, dead_letters, exchange_tags, serving};
 
@@ -119,10 +120,26 @@ pub fn nobody_runs_outside_a_group(scene: &Scene, after: &State) -> Result<()> {
 
 /// So many instances were launched, and all of them serve in the group.
 pub fn launched_for(scene: &Scene, after: &State, group: &str, number: usize) -> Result<()> {
+    of_those_launched(scene, after, group, number, |_| true)
+}
+
+/// Of the instances that were launched so many have not been terminated again, and all of them serve in the group.
+pub fn remaining_for(scene: &Scene, after: &State, group: &str, number: usize) -> Result<()> {
+    of_those_launched(scene, after, group, number, |one| one.state != "terminated")
+}
+
+fn of_those_launched(
+    scene: &Scene,
+    after: &State,
+    group: &str,
+    number: usize,
+    counts: fn(&Instance) -> bool,
+) -> Result<()> {
     let new: Vec<_> = scene
         .new_instances(after)
         .into_iter()
         .filter(|one| one.group.as_deref() == Some(group) || one.group.is_none())
+        .filter(|one| counts(one))
         .collect();
     ensure!(
         new.len() == number,
