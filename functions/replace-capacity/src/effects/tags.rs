@@ -25,20 +25,7 @@ pub async fn write(aws: Aws<'_>, exchanges: &[(&str, &InstanceId, Exchange)]) ->
     let tags = exchanges
         .iter()
         .map(|(group, instance, exchange)| (*group, tag(group, key(instance), Some(exchange.to_value()))));
-    each_group(tags, |tags| {
-        let asking = aws
-            .autoscaling
-            .create_or_update_tags()
-            .set_tags(Some(tags))
-            .send();
-        async {
-            aws.invocation
-                .call("CreateOrUpdateTags", asking)
-                .await
-                .map(|_| ())
-        }
-    })
-    .await
+    put(aws, tags).await
 }
 
 /// Writes the tags of instances that are about to leave with decrement, one call for each group. Answers with the groups
@@ -47,20 +34,7 @@ pub async fn write_left(aws: Aws<'_>, leaving: &[(&str, &InstanceId)]) -> BTreeM
     let tags = leaving
         .iter()
         .map(|(group, instance)| (*group, tag(group, left_key(instance), Some("true".to_owned()))));
-    each_group(tags, |tags| {
-        let asking = aws
-            .autoscaling
-            .create_or_update_tags()
-            .set_tags(Some(tags))
-            .send();
-        async {
-            aws.invocation
-                .call("CreateOrUpdateTags", asking)
-                .await
-                .map(|_| ())
-        }
-    })
-    .await
+    put(aws, tags).await
 }
 
 /// Removes both tags of exchanges, one call for each group; one that is gone is no error. Answers with the groups whose tags could not be
@@ -104,6 +78,23 @@ pub async fn remove_one(aws: Aws<'_>, group: &str, instance: &InstanceId) -> Res
         .into_values()
         .next()
         .map_or(Ok(()), Err)
+}
+
+async fn put<'a>(aws: Aws<'_>, tags: impl Iterator<Item = (&'a str, Tag)>) -> BTreeMap<String, CallError> {
+    each_group(tags, |tags| {
+        let asking = aws
+            .autoscaling
+            .create_or_update_tags()
+            .set_tags(Some(tags))
+            .send();
+        async {
+            aws.invocation
+                .call("CreateOrUpdateTags", asking)
+                .await
+                .map(|_| ())
+        }
+    })
+    .await
 }
 
 async fn each_group<'a, F>(
