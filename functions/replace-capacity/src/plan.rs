@@ -12,7 +12,7 @@ use spot_handoff::groups::{Group, GroupOf, Groups, Lifecycle, Member, OutOfScope
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
 use spot_handoff::plan as shared_plan;
 
-pub use exchange::raised;
+pub use exchange::{raised, zones_from};
 
 use crate::config::{Config, RebalanceAction};
 use crate::replacement_tag::exchange_of;

@@ -18,7 +18,7 @@ use spot_handoff::plan::Done;
 use uuid::Uuid;
 
 use super::{Asked, Aws, follow, tags};
-use crate::plan::Action;
+use crate::plan::{Action, zones_from};
 use crate::replacement_tag::{Exchange, exchange_of};
 
 /// When to look for the first time whether a replacement is in service.
@@ -99,11 +99,7 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
             Some(Exchange::Launched { .. }) => Launched::Before,
             // Another message for the same instance wrote its zone over ours. Both go there, with the same token.
             Some(Exchange::Launching { zone }) if order.zones.first() != Some(&zone) => {
-                let others = order.zones.iter().filter(|other| **other != zone).cloned();
-                let mut zones: Vec<String> = others.collect();
-                zones.sort();
-                zones.insert(0, zone);
-                in_best_zone(aws, order, &zones).await
+                in_best_zone(aws, order, &zones_from(zone, order.zones)).await
             }
             _ => in_best_zone(aws, order, order.zones).await,
         }

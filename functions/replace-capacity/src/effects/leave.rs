@@ -23,11 +23,10 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
     let with_decrement: Vec<(&str, &InstanceId)> = distinct
         .iter()
         .filter_map(|(_, action)| match action {
-            Action::Detach(leaving) | Action::Retire(leaving) if knowing(leaving, action) => {
-                Some((leaving.group.as_str(), &leaving.instance))
-            }
+            Action::Detach(leaving) | Action::Retire(leaving) => knowing(leaving, action).then_some(leaving),
             _ => None,
         })
+        .map(|leaving| (leaving.group.as_str(), &leaving.instance))
         .collect();
     // Where it cannot be said that the raise is given back, it is not: the exchange will do it.
     let unsaid = tags::write_left(aws, &with_decrement).await;

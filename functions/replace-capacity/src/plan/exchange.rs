@@ -54,7 +54,10 @@ pub fn begin(
     };
     let mut plan = Plan::default();
     match exchange_of(group, instance) {
-        Some(Exchange::Launching { zone }) => plan.actions.push(launch(zones(group, zone), true, then)),
+        Some(Exchange::Launching { zone }) => {
+            plan.actions
+                .push(launch(zones_from(zone, &group.zones), true, then))
+        }
         Some(Exchange::Raising { from }) => plan.actions.push(raise(from, then)),
         Some(Exchange::Launched { .. } | Exchange::Raised { .. }) => {
             plan.actions.push(send(Queue::Own, notice, notice.time, then))
@@ -72,7 +75,7 @@ pub fn begin(
             plan.actions
                 .push(if group.has_launch_template && !group.mixes_purchase_options {
                     launch(
-                        emptiest_zone(group, instance).map_or(vec![], |zone| zones(group, zone)),
+                        emptiest_zone(group, instance).map_or(vec![], |zone| zones_from(zone, &group.zones)),
                         false,
                         then,
                     )
@@ -103,13 +106,8 @@ fn emptiest_zone(group: &Group, instance: &InstanceId) -> Option<String> {
 
 /// The zones to try, beginning with one. The order of the others does not depend on anything that changes: copies of a
 /// message that try them at the same time come to the same one, and so to the same client token.
-fn zones(group: &Group, first: String) -> Vec<String> {
-    let mut others: Vec<String> = group
-        .zones
-        .iter()
-        .filter(|zone| **zone != first)
-        .cloned()
-        .collect();
+pub fn zones_from(first: String, zones: &[String]) -> Vec<String> {
+    let mut others: Vec<String> = zones.iter().filter(|zone| **zone != first).cloned().collect();
     others.sort();
     [vec![first], others].concat()
 }
