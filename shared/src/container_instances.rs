@@ -6,6 +6,7 @@ use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::ContainerInstance as SdkContainerInstance;
 
 use crate::aws::CallError;
+use crate::clusters::{self, Size};
 use crate::invocation::{Invocation, together};
 use crate::notice::InstanceId;
 
@@ -29,7 +30,7 @@ pub struct ContainerInstance {
     /// Whether ECS hears of its agent. What is said about tasks is old where it does not.
     pub agent_connected: bool,
     /// Tasks that ECS wants running or pending on it.
-    pub tasks: i32,
+    pub tasks: usize,
 }
 
 /// Whether ECS places tasks on a container instance.
@@ -86,8 +87,9 @@ impl ContainerInstances {
 
 /// Finds the container instances of these EC2 instances in the given clusters, or in all of the account and region.
 ///
-/// Each cluster is asked by a filter over all ids, so that calls grow with clusters and not with instances; what comes
-/// back is described and only what names one of the ids is kept.
+/// Each cluster is asked by a filter over all ids, so that calls grow with clusters and not with instances; of a storm's
+/// many ids a cluster may be listed whole instead, where that takes fewer calls. What comes back is described, and only
+/// what names one of the ids is kept.
 pub async fn find(
     client: &Client,
     invocation: &Invocation,
@@ -109,12 +111,20 @@ pub async fn find(
             }
         },
     };
-    for answer in together(
-        clusters
-            .iter()
-            .map(|cluster| find_in_cluster(client, invocation, cluster, &ids)),
-    )
-    .await
+    let names: Vec<&str> = clusters.iter().map(String::as_str).collect();
+    // One more round trip, which only many ids are worth.
+    let sizes = if ids.len() > IDS_PER_FILTER {
+        clusters::sizes(client, invocation, &names).await
+    } else {
+        HashMap::new()
+    };
+    let asked = names
+        .iter()
+        .map(|cluster| (cluster, how_to_ask(ids.len(), sizes.get(cluster))))
+        .filter(|(_, asking)| *asking != Asking::NotAtAll);
+    for answer in
+        together(asked.map(|(cluster, asking)| find_in_cluster(client, invocation, cluster, &ids, asking)))
+            .await
     {
         for container_instances in answer {
             match container_instances {
@@ -148,15 +158,52 @@ async fn list_clusters(client: &Client, invocation: &Invocation) -> Result<Vec<S
     invocation.call("ListClusters", pages).await
 }
 
+/// How a cluster is asked which of the instances are in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    /// By filters over the ids.
+    ForIds,
+    /// For all that it has.
+    ForAll,
+    /// It is empty.
+    NotAtAll,
+}
+
+/// Compares the calls: a listing for each filter and the found described, or all of the cluster listed and described.
+fn how_to_ask(ids: usize, size: Option<&Size>) -> Asking {
+    let Some(size) = size else {
+        return Asking::ForIds;
+    };
+    let pages = size.container_instances.div_ceil(DESCRIBED_PER_CALL);
+    match pages {
+        0 => Asking::NotAtAll,
+        pages if 2 * pages <= ids.div_ceil(IDS_PER_FILTER) + 1 => Asking::ForAll,
+        _ => Asking::ForIds,
+    }
+}
+
 async fn find_in_cluster(
     client: &Client,
     invocation: &Invocation,
     cluster: &str,
     ids: &BTreeSet<&InstanceId>,
+    asking: Asking,
 ) -> Vec<Result<Vec<ContainerInstance>, CallError>> {
     let ids_in_order: Vec<&InstanceId> = ids.iter().copied().collect();
-    let chunks = ids_in_order.chunks(IDS_PER_FILTER);
-    let listed = together(chunks.map(|chunk| list(client, invocation, cluster, chunk))).await;
+    let filters: Vec<Option<String>> = match asking {
+        Asking::ForAll => vec![None],
+        Asking::ForIds => ids_in_order
+            .chunks(IDS_PER_FILTER)
+            .map(|ids| Some(filter(ids)))
+            .collect(),
+        Asking::NotAtAll => vec![],
+    };
+    let listed = together(
+        filters
+            .into_iter()
+            .map(|filter| list(client, invocation, cluster, filter)),
+    )
+    .await;
     let mut answers = vec![];
     let mut arns = vec![];
     for listing in listed {
@@ -170,19 +217,22 @@ async fn find_in_cluster(
     answers
 }
 
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-query-language.html>
+fn filter(ids: &[&InstanceId]) -> String {
+    let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+    format!("ec2InstanceId in [{}]", ids.join(", "))
+}
+
 async fn list(
     client: &Client,
     invocation: &Invocation,
     cluster: &str,
-    ids: &[&InstanceId],
+    filter: Option<String>,
 ) -> Result<Vec<String>, CallError> {
-    let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
-    // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-query-language.html
-    let filter = format!("ec2InstanceId in [{}]", ids.join(", "));
     let pages = client
         .list_container_instances()
         .cluster(cluster)
-        .filter(filter)
+        .set_filter(filter)
         .into_paginator()
         .items()
         .send()
@@ -221,6 +271,34 @@ fn known(container_instance: SdkContainerInstance, cluster: &str) -> Option<Cont
             _ => Status::Other,
         },
         agent_connected: container_instance.agent_connected,
-        tasks: container_instance.running_tasks_count + container_instance.pending_tasks_count,
+        tasks: usize::try_from(
+            container_instance.running_tasks_count + container_instance.pending_tasks_count,
+        )
+        .unwrap_or_default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_listed_whole_where_that_takes_no_more_calls_than_filters() {
+        let of = |ids, container_instances| {
+            let size = Size {
+                container_instances,
+                tasks: 0,
+            };
+            how_to_ask(ids, Some(&size))
+        };
+        assert_eq!(
+            how_to_ask(1000, None),
+            Asking::ForIds,
+            "its size could not be read"
+        );
+        assert_eq!(of(1000, 0), Asking::NotAtAll);
+        assert_eq!(of(1000, 200), Asking::ForAll, "four calls, not eleven and more");
+        assert_eq!(of(200, 200), Asking::ForIds, "three calls, not four");
+        assert_eq!(of(200, 5000), Asking::ForIds, "few of many");
+    }
 }

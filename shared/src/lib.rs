@@ -7,6 +7,7 @@
 pub mod aws;
 pub mod batch;
 pub mod clock;
+pub mod clusters;
 pub mod config;
 pub mod container_instances;
 pub mod follow_ups;

@@ -1,11 +1,12 @@
 //! The ECS tasks on a batch of container instances.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
 
 use crate::aws::CallError;
+use crate::clusters;
 use crate::container_instances::ContainerInstance;
 use crate::invocation::{Invocation, together};
 
@@ -45,10 +46,22 @@ pub async fn on(
             .or_default()
             .push(container_instance);
     }
-    let clusters = by_cluster.into_iter();
-    let answers =
-        together(clusters.map(|(cluster, list)| in_cluster(client, invocation, cluster, list, looking)))
-            .await;
+    let whole = match looking {
+        Looking::ForRunning => worth_listing_whole(client, invocation, &by_cluster).await,
+        // The history of a whole cluster is long: stopped tasks stay listed for an hour.
+        Looking::ForAllNotGone => BTreeSet::new(),
+    };
+    let answers = together(by_cluster.into_iter().map(|(cluster, list)| {
+        in_cluster(
+            client,
+            invocation,
+            cluster,
+            list,
+            looking,
+            whole.contains(cluster),
+        )
+    }))
+    .await;
     answers.into_iter().flatten().collect()
 }
 
@@ -58,19 +71,17 @@ async fn in_cluster(
     cluster: &str,
     container_instances: Vec<&ContainerInstance>,
     looking: Looking,
+    whole: bool,
 ) -> TasksOn {
     let mut tasks: TasksOn = container_instances
         .iter()
         .map(|c| (c.arn.clone(), Ok(vec![])))
         .collect();
-    // The history of a whole cluster is long: stopped tasks stay listed for an hour.
-    let of_history = looking == Looking::ForAllNotGone;
-    let listings: Vec<Option<&str>> =
-        if of_history || asks_each(client, invocation, cluster, &container_instances).await {
-            container_instances.iter().map(|c| Some(c.arn.as_str())).collect()
-        } else {
-            vec![None]
-        };
+    let listings: Vec<Option<&str>> = if whole {
+        vec![None]
+    } else {
+        container_instances.iter().map(|c| Some(c.arn.as_str())).collect()
+    };
     let statuses: &[DesiredStatus] = match looking {
         Looking::ForRunning => &[DesiredStatus::Running],
         Looking::ForAllNotGone => &[DesiredStatus::Running, DesiredStatus::Stopped],
@@ -138,45 +149,33 @@ fn is_gone(task: &Task) -> bool {
     matches!(task.last_status.as_deref(), Some("STOPPED" | "DELETED"))
 }
 
-/// Whether asking for each container instance takes fewer calls than listing the whole cluster.
-async fn asks_each(
+/// The clusters of which a listing as a whole takes fewer calls than one for each container instance.
+async fn worth_listing_whole<'a>(
     client: &Client,
     invocation: &Invocation,
-    cluster: &str,
-    container_instances: &[&ContainerInstance],
-) -> bool {
-    if container_instances.len() <= ALWAYS_ASK_EACH {
-        return true;
-    }
-    let on_them: i32 = container_instances.iter().map(|c| c.tasks).sum();
-    match invocation
-        .call(
-            "DescribeClusters",
-            client.describe_clusters().clusters(cluster).send(),
-        )
-        .await
-    {
-        Ok(answer) => {
-            let clusters = answer.clusters.unwrap_or_default();
-            let in_cluster: i32 = clusters
-                .iter()
-                .map(|c| c.running_tasks_count + c.pending_tasks_count)
-                .sum();
-            asking_each_is_cheaper(container_instances.len(), on_them, in_cluster)
-        }
-        Err(_) => true,
-    }
+    by_cluster: &BTreeMap<&'a str, Vec<&ContainerInstance>>,
+) -> BTreeSet<&'a str> {
+    let many: Vec<&'a str> = by_cluster
+        .iter()
+        .filter(|(_, list)| list.len() > ALWAYS_ASK_EACH)
+        .map(|(cluster, _)| *cluster)
+        .collect();
+    let sizes = clusters::sizes(client, invocation, &many).await;
+    many.into_iter()
+        .filter(|cluster| {
+            let (Some(size), Some(list)) = (sizes.get(cluster), by_cluster.get(cluster)) else {
+                return false;
+            };
+            let on_them = list.iter().map(|c| c.tasks).sum();
+            !asking_each_is_cheaper(list.len(), on_them, size.tasks)
+        })
+        .collect()
 }
 
 /// Compares the calls: a listing for each instance and the tasks on them described, or all of the cluster listed and
 /// described.
-fn asking_each_is_cheaper(instances: usize, tasks_on_them: i32, tasks_in_cluster: i32) -> bool {
-    let pages = |tasks: i32| {
-        usize::try_from(tasks)
-            .unwrap_or(0)
-            .div_ceil(DESCRIBED_PER_CALL)
-            .max(1)
-    };
+fn asking_each_is_cheaper(instances: usize, tasks_on_them: usize, tasks_in_cluster: usize) -> bool {
+    let pages = |tasks: usize| tasks.div_ceil(DESCRIBED_PER_CALL).max(1);
     instances + pages(tasks_on_them) <= 2 * pages(tasks_in_cluster)
 }
 

@@ -1,0 +1,50 @@
+//! How much is in each ECS cluster: what decides whether to ask about instances or to list a cluster whole.
+
+use std::collections::HashMap;
+
+use aws_sdk_ecs::Client;
+
+use crate::invocation::{Invocation, together};
+
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeClusters.html>
+const DESCRIBED_PER_CALL: usize = 100;
+
+/// What a cluster holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Container instances registered in it, draining ones included.
+    pub container_instances: usize,
+    /// Tasks that run or are about to, on whatever they run.
+    pub tasks: usize,
+}
+
+/// The sizes of clusters, by the ARN or name they were asked for. A size that cannot be read is left out: it only
+/// saves calls.
+pub async fn sizes<'a>(
+    client: &Client,
+    invocation: &Invocation,
+    clusters: &[&'a str],
+) -> HashMap<&'a str, Size> {
+    let described = together(clusters.chunks(DESCRIBED_PER_CALL).map(|clusters| {
+        let names = clusters.iter().map(ToString::to_string).collect();
+        let asking = client.describe_clusters().set_clusters(Some(names)).send();
+        invocation.call("DescribeClusters", asking)
+    }))
+    .await;
+    let answers = described
+        .into_iter()
+        .flatten()
+        .flat_map(|answer| answer.clusters.unwrap_or_default());
+    let count = |number: i32| usize::try_from(number).unwrap_or_default();
+    answers
+        .filter_map(|cluster| {
+            let names = [cluster.cluster_arn.as_deref(), cluster.cluster_name.as_deref()];
+            let asked_for = clusters.iter().find(|asked| names.contains(&Some(**asked)))?;
+            let size = Size {
+                container_instances: count(cluster.registered_container_instances_count),
+                tasks: count(cluster.running_tasks_count) + count(cluster.pending_tasks_count),
+            };
+            Some((*asked_for, size))
+        })
+        .collect()
+}
