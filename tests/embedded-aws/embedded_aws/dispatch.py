@@ -12,7 +12,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.sqs.responses import SQSResponse
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from .services import sqs
+from .services import functions, sqs
 from .world import WORLD
 
 # The services of the functions are called directly: half the time of the way through Flask,
@@ -38,6 +38,8 @@ def answer(call, url):
     """(status, headers, body), under the lock that guards all of moto."""
     if call.service == "sqs" and call.action == "ReceiveMessage":
         _wait_for_message(call)
+    if functions.is_invocation(call):
+        return functions.invoke(call)
     with WORLD.changed:
         WORLD.agenda.catch_up()
         try:

@@ -39,6 +39,11 @@ def _settings(order, url):
     return WORLD.settings
 
 
+def _functions(order, url):
+    WORLD.functions_url = order["url"]
+    return {}
+
+
 def _done(function):
     def route(order, url):
         function(order)
@@ -53,6 +58,7 @@ ROUTES = {
     ("GET", "/_embedded/calls"): lambda order, url: WORLD.calls.entries(),
     ("DELETE", "/_embedded/calls"): _done(lambda order: WORLD.calls.clear()),
     ("POST", "/_embedded/events"): _events,
+    ("POST", "/_embedded/functions"): _functions,
     ("POST", "/_embedded/faults"): _done(
         lambda order: WORLD.faults.order(order if isinstance(order, list) else [order])
     ),

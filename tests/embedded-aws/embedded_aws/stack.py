@@ -84,7 +84,8 @@ class Stack:
                 backends.sqs().set_queue_attributes(url.split("/")[-1], attributes)
 
     def functions(self):
-        for logical_id, _, function in self._resources("AWS::Lambda::Function"):
+        for logical_id, written, function in self._resources("AWS::Lambda::Function"):
+            log = clean_json(written.get("LoggingConfig", {}), self._stack.resource_map)
             yield {
                 "logical_id": logical_id,
                 "name": function.function_name,
@@ -92,6 +93,7 @@ class Stack:
                 "timeout_seconds": int(function.timeout),
                 "memory_mb": int(function.memory_size),
                 "role": function.role,
+                "log_group": log.get("LogGroup", f"/aws/lambda/{function.function_name}"),
             }
 
     def queues(self, url):

@@ -40,6 +40,8 @@ class World:
         self.stack = None
         # Set while a call is served that is to find no room for what it launches or runs.
         self.no_capacity = False
+        # Where the functions run, for Invoke: told by whoever runs them.
+        self.functions_url = None
         self.lifecycle_actions = {}
         self.launch_tokens = {}
         self.run_task_tokens = {}

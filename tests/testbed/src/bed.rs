@@ -1,5 +1,6 @@
 //! The whole of it: a world, the functions running in it, and their queues being served.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +9,19 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
 use spot_handoff::report::Report;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::backlog::Backlog;
 use crate::clock::Clock;
-use crate::deployment::{specification, sqs_client};
+use crate::deployment::{logs_client, specification, sqs_client};
 use crate::event_source::EventSource;
 use crate::functions::{self, FUNCTIONS};
+use crate::invoke;
 use crate::journal::Journal;
 use crate::lambda::Lambda;
+use crate::logs;
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::stack::{Queue, Stack};
@@ -30,8 +33,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(40);
 
 /// AWS on this machine, with the functions at work. Dropping it ends everything it started.
 pub struct Testbed {
-    // The pollers go first, so that nobody polls a world that is gone.
-    _pollers: JoinSet<()>,
+    // What calls the world goes first, so that nobody calls one that is gone.
+    background: JoinSet<()>,
     lambda: Arc<Lambda>,
     journal: Arc<Journal>,
     stack: Stack,
@@ -64,7 +67,8 @@ impl Testbed {
         })
         .await?;
         let stack = world.stack().await?;
-        let journal = Arc::new(Journal::new(clock));
+        let (log, lines) = mpsc::unbounded_channel();
+        let journal = Arc::new(Journal::new(clock).with_log(log));
         let specs = FUNCTIONS
             .iter()
             .map(|name| {
@@ -75,11 +79,18 @@ impl Testbed {
                 Ok(specification(name, function, queue, &world, &workspace, &options))
             })
             .collect::<Result<_>>()?;
-        let sqs = sqs_client(&world, stack.queue_of(FUNCTIONS[0])?, "testbed");
+        let queue = stack.queue_of(FUNCTIONS[0])?;
+        let sqs = sqs_client(&world, queue, "testbed");
         let lambda = Arc::new(Lambda::new(specs, Arc::clone(&journal)));
 
+        let mut background = JoinSet::new();
+        background.spawn(logs::ship(logs_client(&world, queue), groups(&stack), lines));
+        let (url, serving) = invoke::serve(Arc::clone(&lambda), names(&stack)).await?;
+        background.spawn(serving);
+        world.functions_run_at(&url).await?;
+
         let mut bed = Self {
-            _pollers: JoinSet::new(),
+            background,
             lambda,
             journal,
             stack,
@@ -107,9 +118,26 @@ impl Testbed {
             slots: Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS))),
         });
         for _ in 0..options.pollers {
-            self._pollers.spawn(Arc::clone(&source).poll());
+            self.background.spawn(Arc::clone(&source).poll());
         }
         Ok(())
+    }
+
+    /// The variables by which an AWS SDK, the AWS CLI or another program finds this AWS, and its time.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("AWS_ENDPOINT_URL", self.world.url().to_owned()),
+            ("AWS_REGION", self.stack.region().to_owned()),
+            ("AWS_ACCESS_KEY_ID", "sandbox".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "not-a-secret".to_owned()),
+        ];
+        variables.extend(
+            self.world
+                .clock()
+                .setting()
+                .map(|setting| (Clock::VARIABLE, setting)),
+        );
+        variables
     }
 
     /// Puts an event on the bus as AWS itself would; answers which rules matched.
@@ -217,4 +245,22 @@ impl Testbed {
         }
         Ok(backlog)
     }
+}
+
+/// The log groups of the functions.
+fn groups(stack: &Stack) -> BTreeMap<String, String> {
+    let groups = FUNCTIONS.iter().filter_map(|name| {
+        let function = stack.function(name)?;
+        Some(((*name).to_owned(), function.log_group.clone()))
+    });
+    groups.collect()
+}
+
+/// The functions by their names in Lambda.
+fn names(stack: &Stack) -> BTreeMap<String, String> {
+    let names = FUNCTIONS.iter().filter_map(|name| {
+        let function = stack.function(name)?;
+        Some((function.name.clone(), (*name).to_owned()))
+    });
+    names.collect()
 }

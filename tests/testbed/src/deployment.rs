@@ -9,6 +9,7 @@ use aws_sdk_sqs::config::{BehaviorVersion, Region, StalledStreamProtectionConfig
 use crate::clock::Clock;
 use crate::environment::FunctionSpec;
 use crate::functions;
+use crate::logs::LOG_STREAM;
 use crate::options::Options;
 use crate::stack::{Function, Queue};
 use crate::workspace::Workspace;
@@ -45,11 +46,8 @@ pub(crate) fn specification(
     set("AWS_LAMBDA_FUNCTION_NAME", &function.name);
     set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &function.memory_mb.to_string());
     set("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST");
-    set(
-        "AWS_LAMBDA_LOG_GROUP_NAME",
-        &format!("/aws/lambda/{}", function.name),
-    );
-    set("AWS_LAMBDA_LOG_STREAM_NAME", "[$LATEST]testbed");
+    set("AWS_LAMBDA_LOG_GROUP_NAME", &function.log_group);
+    set("AWS_LAMBDA_LOG_STREAM_NAME", LOG_STREAM);
     set("AWS_REGION", region);
     set("AWS_ENDPOINT_URL", world.url());
     // The embedded AWS counts and limits calls by this name.
@@ -70,6 +68,24 @@ pub(crate) fn specification(
         timeout: Duration::from_secs(function.timeout_seconds),
         concurrency: options.concurrency,
     }
+}
+
+/// The client that puts the functions' lines into their log groups.
+pub(crate) fn logs_client(world: &World, queue: &Queue) -> aws_sdk_cloudwatchlogs::Client {
+    let config = aws_sdk_cloudwatchlogs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(world.url())
+        .region(Region::new(Place::of(&queue.arn).region.to_owned()))
+        .credentials_provider(Credentials::new(
+            "lambda-logs",
+            "not-a-secret",
+            None,
+            None,
+            "testbed",
+        ))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    aws_sdk_cloudwatchlogs::Client::from_conf(config)
 }
 
 /// A client whose calls the embedded AWS counts as this caller's.

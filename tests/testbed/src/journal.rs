@@ -6,10 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use spot_handoff::report::Report;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::locked;
+use crate::logs::{self, LogLine};
 use crate::outcome::Outcome;
 
 /// One thing that happened.
@@ -66,6 +68,8 @@ pub struct Journal {
     clock: Clock,
     entries: Mutex<Vec<Entry>>,
     length: watch::Sender<usize>,
+    /// Where the lines go that Lambda would put into a log group.
+    log: Option<UnboundedSender<LogLine>>,
 }
 
 impl Journal {
@@ -75,6 +79,15 @@ impl Journal {
             clock,
             entries: Mutex::default(),
             length: watch::Sender::new(0),
+            log: None,
+        }
+    }
+
+    /// The same record, of a world whose functions have log groups.
+    pub(crate) fn with_log(self, log: UnboundedSender<LogLine>) -> Self {
+        Self {
+            log: Some(log),
+            ..self
         }
     }
 
@@ -84,13 +97,31 @@ impl Journal {
             function: function.to_owned(),
             event,
         };
+        if let Event::Ended {
+            request_id, outcome, ..
+        } = &entry.event
+            && let Some(line) = logs::line_of_lambda(entry.at, request_id, outcome)
+        {
+            self.log(entry.at, function, line);
+        }
         let mut entries = locked(&self.entries);
         entries.push(entry);
         self.length.send_replace(entries.len());
     }
 
+    fn log(&self, at: Timestamp, function: &str, line: String) {
+        let Some(log) = &self.log else { return };
+        // Fails only when the bed ends, and the log groups with it.
+        let _ = log.send(LogLine {
+            at,
+            function: function.to_owned(),
+            text: line,
+        });
+    }
+
     /// Sorts a line of a function's output in.
     pub(crate) fn add_line(&self, function: &str, line: &str) {
+        self.log(self.clock.now(), function, line.to_owned());
         let event = match Report::from_line(line) {
             Some(report) => Event::Report(Box::new(report)),
             None => serde_json::from_str(line)

@@ -20,7 +20,7 @@ use crate::locked;
 use crate::outcome::Outcome;
 
 /// Lambda's limit for a payload in either direction.
-const PAYLOAD_LIMIT: usize = 6 * 1024 * 1024;
+pub(crate) const PAYLOAD_LIMIT: usize = 6 * 1024 * 1024;
 
 /// One piece of work for a function.
 pub(crate) struct Invocation {

@@ -33,6 +33,9 @@ pub struct Function {
     pub timeout_seconds: u64,
     /// Its memory.
     pub memory_mb: u64,
+    /// The log group that its lines go to.
+    #[serde(default)]
+    pub log_group: String,
 }
 
 /// An SQS queue of the stack.
@@ -97,6 +100,13 @@ impl Stack {
         mapping
             .and_then(|mapping| self.queue(&mapping.queue_arn))
             .with_context(|| format!("template.yaml maps no queue to {binary}"))
+    }
+
+    /// The region it is in.
+    pub fn region(&self) -> &str {
+        // arn:PARTITION:SERVICE:REGION:ACCOUNT:NAME
+        let arn = self.queues.first().map(|queue| queue.arn.as_str());
+        arn.and_then(|arn| arn.split(':').nth(3)).unwrap_or_default()
     }
 
     /// The queue with this ARN.

@@ -187,6 +187,14 @@ impl World {
         Ok(())
     }
 
+    /// Says where the functions run, for whoever calls Lambda's Invoke.
+    pub(crate) async fn functions_run_at(&self, url: &str) -> Result<()> {
+        let place = json!({ "url": url });
+        self.control::<Value>(Method::POST, "functions", Some(&place))
+            .await?;
+        Ok(())
+    }
+
     /// Lets AWS do something of its own accord: reclaim an instance, end a task.
     pub async fn happen(&self, what: &Value) -> Result<Value> {
         self.control(Method::POST, "happen", Some(what)).await

@@ -13,8 +13,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use testbed::{FUNCTIONS, Options, State, Testbed};
+use testbed::{FUNCTIONS, State, Testbed};
 
+use crate::commands::world::WorldArguments;
 use crate::timeline::comparison;
 use crate::usage::UsageError;
 use output::Output;
@@ -48,9 +49,8 @@ pub struct Arguments {
     #[arg(long)]
     dry_run: bool,
 
-    /// Let time run this many times as fast
-    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
-    speed: f64,
+    #[command(flatten)]
+    world: WorldArguments,
 
     /// Wait for delayed messages for at most so many seconds of the replay's time
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(i64).range(0..=86_400))]
@@ -67,10 +67,6 @@ pub struct Arguments {
     /// What to print: a timeline, or one JSON object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-
-    /// A parameter of template.yaml; may be given several times
-    #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
-    parameters: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,27 +75,10 @@ enum Format {
     Json,
 }
 
-fn speed(text: &str) -> Result<f64, String> {
-    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (1.0..=1000.0).contains(&speed) {
-        Ok(speed)
-    } else {
-        Err("must be between 1 and 1000".to_owned())
-    }
-}
-
-fn parameter(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or("must look like StandaloneTasks=stop-now")?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
 /// Replays a sample; answers whether all went well.
 pub async fn run(arguments: Arguments) -> Result<bool> {
     let sample = Sample::read(&arguments.event)?;
-    let mut options = Options::default().speed(arguments.speed);
-    options.parameters.extend(arguments.parameters.clone());
+    let mut options = arguments.world.options();
     if arguments.dry_run {
         options = options.parameter("DryRun", "true");
     }

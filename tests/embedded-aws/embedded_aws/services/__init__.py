@@ -11,6 +11,8 @@ MODULES = (
     "ecs_tasks",
     "elbv2",
     "events",
+    "functions",
+    "logs",
     "speed",
     "sqs",
 )

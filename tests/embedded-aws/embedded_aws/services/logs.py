@@ -1,0 +1,95 @@
+"""CloudWatch Logs: FilterLogEvents with the filter patterns that `cargo handoff` uses.
+
+moto ignores every pattern that is not a plain term, and answers with all events: a pattern that
+would find nothing in AWS would seem to work here.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+"""
+
+import functools
+import json
+import re
+
+from moto.logs import models
+from moto.logs.exceptions import InvalidParameterException
+
+from ..patching import replaces
+
+# `$.field = "value"`, the value without quotes or stars in it.
+_SELECTOR = r'\$\.([A-Za-z_]\w*)\s*=\s*"([^"*]*)"'
+_ONE = re.compile(rf"\s*{_SELECTOR}\s*")
+_SEVERAL = re.compile(rf"\s*\(\s*{_SELECTOR}\s*\)\s*")
+_PHRASE = re.compile(r'"([^"]+)"')
+_ANY_OF = re.compile(r'\?"([^"]+)"')
+
+
+class EventMessageFilter:
+    """A filter pattern: nothing, `"a phrase"`, `?"one" ?"or another"`, `{ $.field = "value" }`,
+    and selectors in parentheses joined by `&&` or by `||`."""
+
+    def __init__(self, pattern):
+        self.matches = _compile((pattern or "").strip())
+
+
+# moto makes a filter for every event.
+@functools.cache
+def _compile(pattern):
+    if not pattern:
+        return lambda message: True
+    if _PHRASE.fullmatch(pattern):
+        return lambda message: pattern[1:-1] in message
+    phrases = _ANY_OF.findall(pattern)
+    if phrases and not _ANY_OF.sub("", pattern).strip():
+        return lambda message: any(phrase in message for phrase in phrases)
+    if pattern.startswith("{") and pattern.endswith("}"):
+        return _compile_json(pattern[1:-1])
+    raise _unsupported(pattern)
+
+
+def _compile_json(inner):
+    one = _ONE.fullmatch(inner)
+    if one:
+        return lambda message: _has(_parse(message), *one.groups())
+    for operator, combine in (("&&", all), ("||", any)):
+        found = [_SEVERAL.fullmatch(part) for part in inner.split(operator)]
+        if len(found) > 1 and all(found):
+            wanted = [match.groups() for match in found]
+
+            def matches(message, combine=combine, wanted=wanted):
+                fields = _parse(message)
+                return combine(_has(fields, *one) for one in wanted)
+
+            return matches
+    raise _unsupported("{" + inner + "}")
+
+
+def _parse(message):
+    try:
+        fields = json.loads(message)
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _has(fields, name, value):
+    return fields.get(name) == value
+
+
+def _unsupported(pattern):
+    # AWS knows more; what is not known here must not pass for a pattern that matches.
+    return InvalidParameterException(
+        parameter="filterPattern",
+        value=pattern,
+        constraint="Member must be a pattern that the embedded AWS knows",
+    )
+
+
+models.EventMessageFilter = EventMessageFilter
+
+_moto_filter = models.LogGroup.filter_log_events
+
+
+@replaces(models.LogGroup)
+def filter_log_events(self, *arguments):
+    *given, _interleaved = arguments
+    # AWS mixes the streams by time whatever is asked for.
+    return _moto_filter(self, *given, True)
