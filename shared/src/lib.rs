@@ -4,6 +4,7 @@
 //! message, [`groups`] and [`container_instances`] and [`tasks`] read facts of AWS, [`plan`] holds what a function
 //! decided, [`report`] is what it says, and [`lambda`] is the loop around it all.
 
+pub mod accelerators;
 pub mod aws;
 pub mod batch;
 pub mod clock;
@@ -17,7 +18,9 @@ pub mod lambda;
 pub mod metrics;
 pub mod notice;
 pub mod plan;
+pub mod policies;
 pub mod report;
+pub mod standalone_tasks;
 pub mod tasks;
 
 /// The plan of a standalone task that ended by itself before its late stop: a job saved.

@@ -6,24 +6,16 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{Task, TaskDefinition, TaskStopCode};
 use jiff::SignedDuration;
+use spot_handoff::accelerators::{self, Accelerator};
 use spot_handoff::aws::CallError;
 use spot_handoff::container_instances::ContainerInstance;
 use spot_handoff::invocation::{Invocation, together};
 use spot_handoff::notice::LifecycleAction;
+use spot_handoff::standalone_tasks::{Rerun, rerun, stop_timeout};
 use spot_handoff::tasks::{self, Looking};
 
-use crate::accelerators::{self, Accelerator};
-
-/// A standalone task with this tag is run again elsewhere after it had to be stopped.
-pub const RERUN_TAG: &str = "spot-handoff:rerun";
-/// Security groups for the re-run of an `awsvpc` task, separated by blanks: ECS does not tell those of a task.
-pub const SECURITY_GROUPS_TAG: &str = "spot-handoff:security-groups";
 /// How the reasons begin that this function gives ECS for stopping a task; by them it knows its own stops again.
 pub const STOP_REASON: &str = "spot-handoff: ";
-
-/// The grace ECS gives a container that sets no `stopTimeout`.
-/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
-const DEFAULT_STOP_TIMEOUT: SignedDuration = SignedDuration::from_secs(30);
 
 /// What the plan needs to know of a task.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,17 +49,6 @@ pub enum TaskState {
     Ended,
     /// We stopped it, or it went down with its instance.
     CutShort,
-}
-
-/// Whether a standalone task is to be run again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rerun {
-    /// Nobody asked for it.
-    No,
-    /// It carries [`RERUN_TAG`].
-    Yes,
-    /// It carries [`RERUN_TAG`], but its network interface needs security groups that nobody named.
-    LacksSecurityGroups,
 }
 
 /// The tasks on each container instance, or why they could not be read; and the tasks as ECS describes them.
@@ -203,17 +184,6 @@ fn family(definition_arn: &str) -> &str {
     name.split(':').next().unwrap_or(name)
 }
 
-fn stop_timeout(definition: Option<&TaskDefinition>) -> SignedDuration {
-    let containers = definition
-        .map(TaskDefinition::container_definitions)
-        .unwrap_or_default();
-    let timeouts = containers.iter().filter_map(|container| container.stop_timeout);
-    let longest = timeouts
-        .map(|seconds| SignedDuration::from_secs(seconds.into()))
-        .max();
-    longest.unwrap_or_default().max(DEFAULT_STOP_TIMEOUT)
-}
-
 fn state(task: &Task) -> TaskState {
     let is_over = matches!(task.last_status(), Some("STOPPED" | "DELETED"));
     if !is_over {
@@ -236,26 +206,6 @@ fn state(task: &Task) -> TaskState {
     } else {
         TaskState::Ended
     }
-}
-
-fn rerun(task: &Task) -> Rerun {
-    let tag = |key: &str| {
-        task.tags()
-            .iter()
-            .find(|tag| tag.key() == Some(key))
-            .and_then(|tag| tag.value())
-    };
-    if tasks::service_of(task).is_some() || tag(RERUN_TAG) != Some("true") {
-        return Rerun::No;
-    }
-    let has_own_interface = task
-        .attachments()
-        .iter()
-        .any(|a| a.r#type() == Some("ElasticNetworkInterface"));
-    if has_own_interface && tag(SECURITY_GROUPS_TAG).is_none() {
-        return Rerun::LacksSecurityGroups;
-    }
-    Rerun::Yes
 }
 
 /// How long Auto Scaling waits for a lifecycle action at the most, heartbeats included: a hundred heartbeats or 48
@@ -290,25 +240,7 @@ pub async fn lifecycle_limit(
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ecs::types::{Attachment, ContainerDefinition, Tag};
-
     use super::*;
-
-    #[test]
-    fn the_longest_grace_of_the_containers_counts_and_thirty_seconds_at_least() {
-        let container = |seconds| ContainerDefinition::builder().set_stop_timeout(seconds).build();
-        let of = |timeouts: &[Option<i32>]| {
-            let containers = timeouts.iter().map(|seconds| container(*seconds)).collect();
-            let definition = TaskDefinition::builder()
-                .set_container_definitions(Some(containers))
-                .build();
-            stop_timeout(Some(&definition)).as_secs()
-        };
-        assert_eq!(of(&[None]), 30);
-        assert_eq!(of(&[Some(2)]), 30);
-        assert_eq!(of(&[Some(2), Some(90), None]), 90);
-        assert_eq!(stop_timeout(None).as_secs(), 30);
-    }
 
     #[test]
     fn a_task_that_ended_by_itself_is_told_from_one_that_was_cut_short() {
@@ -368,23 +300,5 @@ mod tests {
         for (task, expected) in table {
             assert_eq!(state(&task), expected, "{:?}", task.stopped_reason());
         }
-    }
-
-    #[test]
-    fn only_a_tagged_standalone_task_is_run_again() {
-        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
-        let tagged = || Task::builder().group("family:job").tags(tag(RERUN_TAG, "true"));
-        let interface = Attachment::builder().r#type("ElasticNetworkInterface").build();
-        assert_eq!(rerun(&Task::builder().group("family:job").build()), Rerun::No);
-        assert_eq!(rerun(&tagged().build()), Rerun::Yes);
-        assert_eq!(rerun(&tagged().group("service:web").build()), Rerun::No);
-        assert_eq!(
-            rerun(&tagged().attachments(interface.clone()).build()),
-            Rerun::LacksSecurityGroups
-        );
-        let named = tagged()
-            .attachments(interface)
-            .tags(tag(SECURITY_GROUPS_TAG, "sg-1"));
-        assert_eq!(rerun(&named.build()), Rerun::Yes);
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! [`facts`] reads AWS, [`plan`] decides, [`effects`] carries out. Draining does not wait for the tasks to be read.
 
-mod accelerators;
 mod config;
 mod effects;
 mod facts;

@@ -15,9 +15,10 @@ use spot_handoff::groups::{GroupOf, OutOfScope};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step};
 use spot_handoff::plan as shared_plan;
 use spot_handoff::report::TaskLine;
+use spot_handoff::standalone_tasks::{RERUN_TAG, SECURITY_GROUPS_TAG};
 
 use crate::config::Config;
-use crate::facts::{RERUN_TAG, SECURITY_GROUPS_TAG, TaskFacts};
+use crate::facts::TaskFacts;
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;

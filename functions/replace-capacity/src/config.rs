@@ -1,6 +1,7 @@
 //! The settings of this function.
 
 use spot_handoff::config::{Choice, ConfigError, Env, Scope};
+use spot_handoff::policies::ReplacementStrategy;
 
 /// What the environment says.
 #[derive(Debug, Clone)]
@@ -24,20 +25,6 @@ pub struct Queues {
     pub drain_tasks: String,
     /// This function's own.
     pub own: String,
-}
-
-/// How an interrupted instance leaves its group so that the group launches the replacement at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplacementStrategy {
-    /// Detach it: it keeps its two minutes. Termination lifecycle hooks do not run.
-    Detach,
-    /// Terminate it through Auto Scaling: termination lifecycle hooks run.
-    Terminate,
-}
-
-impl Choice for ReplacementStrategy {
-    const CHOICES: &'static [(&'static str, Self)] =
-        &[("detach", Self::Detach), ("terminate", Self::Terminate)];
 }
 
 /// What a rebalance recommendation is answered with.

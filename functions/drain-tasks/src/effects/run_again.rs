@@ -11,10 +11,10 @@ use spot_handoff::follow_ups::{self, Outgoing};
 use spot_handoff::invocation::{Invocation, together};
 use spot_handoff::notice::{FollowUp, Notice, Signal, Step};
 use spot_handoff::plan::Done;
+use spot_handoff::standalone_tasks::SECURITY_GROUPS_TAG;
 
 use super::Clients;
 use crate::config::Config;
-use crate::facts::SECURITY_GROUPS_TAG;
 use crate::plan::Action;
 use crate::plan::standalone_tasks::rerun_token;
 

@@ -4,10 +4,10 @@
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::container_instances::{ContainerInstance, ContainerInstances};
 use spot_handoff::notice::{FollowUp, Notice, Step, Then};
+use spot_handoff::policies::StandaloneTasks;
 
 use super::standalone_tasks::{latest_safe_stop, stop_now};
 use super::{Action, Plan, Queue, Skip, Warning, cause, task_line};
-use crate::config::StandaloneTasks;
 use crate::facts::{TaskFacts, TaskState};
 
 /// How often to look. Hooks last minutes to hours, so after a while seldom is enough.

@@ -10,15 +10,12 @@ use spot_handoff::SAVED_TASK;
 use spot_handoff::container_instances::ContainerInstance;
 use spot_handoff::follow_ups::LONGEST_DELAY;
 use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Step};
+use spot_handoff::policies::StandaloneTasks;
+use spot_handoff::standalone_tasks::{Rerun, stop_margin};
 
 use super::{Action, Plan, Queue, Skip, Warning, cause, short_id, task_line};
-use crate::config::StandaloneTasks;
-use crate::facts::{Rerun, STOP_REASON, TaskFacts, TaskState};
+use crate::facts::{STOP_REASON, TaskFacts, TaskState};
 
-/// Time for the delayed message to arrive, the function to start cold, and ECS to reach its agent on the instance.
-const MARGIN: SignedDuration = SignedDuration::from_secs(10);
-/// More of it for a task that holds an accelerator: to write its checkpoint and to release the device.
-const ACCELERATOR_MARGIN: SignedDuration = SignedDuration::from_secs(20);
 /// How soon to look whether a stopped task is gone, so that it can be run again.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>
@@ -30,11 +27,7 @@ const TASKS_PER_MESSAGE: usize = 100;
 /// deadline - the longest stopTimeout of its containers - a margin, the longer one for a task with accelerators
 /// ```
 pub fn latest_safe_stop(deadline: Timestamp, task: &TaskFacts) -> Timestamp {
-    let margin = if task.accelerators.is_empty() {
-        MARGIN
-    } else {
-        ACCELERATOR_MARGIN
-    };
+    let margin = stop_margin(&task.accelerators);
     deadline
         .saturating_sub(task.stop_timeout + margin)
         .unwrap_or(deadline)
@@ -178,7 +171,7 @@ fn warn(plan: &mut Plan, task: &TaskFacts) {
             family: task.family.clone(),
         });
     }
-    if task.stop_timeout + MARGIN > NOTICE {
+    if task.stop_timeout + stop_margin(&[]) > NOTICE {
         let seconds = task.stop_timeout.as_secs();
         plan.warnings.push(Warning::GraceLongerThanNotice {
             family: task.family.clone(),

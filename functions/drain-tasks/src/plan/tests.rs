@@ -1,14 +1,15 @@
 use jiff::SignedDuration;
 use spot_handoff::SAVED_TASK;
+use spot_handoff::accelerators::Accelerator;
 use spot_handoff::config::Scope;
 use spot_handoff::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::groups::Groups;
 use spot_handoff::notice::{InstanceAction, NOTICE, Then};
+use spot_handoff::policies::{LifecycleHooks, StandaloneTasks};
+use spot_handoff::standalone_tasks::Rerun;
 
 use super::*;
-use crate::accelerators::Accelerator;
-use crate::config::{LifecycleHooks, StandaloneTasks};
-use crate::facts::{Rerun, TaskState};
+use crate::facts::TaskState;
 
 const DOOMED: &str = "i-1234567890abcdef0";
 const REPLACEMENT: &str = "i-1234567890abcdef1";

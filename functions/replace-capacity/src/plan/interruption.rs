@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use spot_handoff::config::Scope;
 use spot_handoff::groups::{Group, Member};
 use spot_handoff::notice::{Cause, FollowUp, Notice, Step};
+use spot_handoff::policies::ReplacementStrategy;
 
 use super::exchange::clean_up;
 use super::{Action, Leaving, Plan, Queue, Warning};
-use crate::config::{Config, ReplacementStrategy};
+use crate::config::Config;
 use crate::replacement_tag::{Exchange, exchange_of};
 
 /// Takes the instance out of its group. Naturally once: a repeated warning finds it in no group.

@@ -1,8 +1,9 @@
 use spot_handoff::groups::IGNORE_TAG;
 use spot_handoff::notice::InstanceState;
+use spot_handoff::policies::ReplacementStrategy;
 
 use super::*;
-use crate::config::{Queues, ReplacementStrategy};
+use crate::config::Queues;
 use crate::replacement_tag::{Exchange, key};
 
 const OLD: &str = "i-1234567890abcdef0";
