@@ -2,9 +2,11 @@
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::notice::{self, Message, Notice, NoticeError};
+use crate::notice::{self, Home, Message, Notice, NoticeError};
 
 /// A payload, taken apart message by message.
 #[derive(Debug)]
@@ -24,24 +26,54 @@ pub struct QueueMessage {
     pub content: Result<Message, NoticeError>,
 }
 
+/// What is looked for in a payload to tell a batch from a bare event.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    records: Option<&'a RawValue>,
+}
+
+/// What is needed of a record.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default, expecting = "an object")]
+struct Record {
+    message_id: String,
+    body: Value,
+}
+
 impl Batch {
     /// Takes a payload apart. Nothing in it can make this fail: what cannot be read is a message with an error.
-    pub fn read(payload: &Value, now: Timestamp) -> Self {
-        match payload.get("Records").and_then(Value::as_array) {
-            Some(records) => Self {
+    ///
+    /// Events from the queue that are about another place than `home` are not ours. Whoever sends a bare event knows
+    /// which function they send it to.
+    pub fn read(payload: &str, home: &Home, now: Timestamp) -> Self {
+        let envelope = serde_json::from_str(payload).unwrap_or(Envelope { records: None });
+        let Some(records) = envelope.records else {
+            return Self::bare(notice::parse(payload, now));
+        };
+        match serde_json::from_str::<Vec<&RawValue>>(records.get()) {
+            Ok(records) => Self {
                 from_queue: true,
                 messages: records
-                    .iter()
-                    .map(|record| QueueMessage::of_record(record, now))
+                    .into_iter()
+                    .map(|record| QueueMessage::of_record(record, home, now))
                     .collect(),
             },
-            None => Self {
-                from_queue: false,
-                messages: vec![QueueMessage {
-                    id: "event".to_owned(),
-                    content: notice::parse(&payload.to_string(), now),
-                }],
-            },
+            Err(_) => Self::bare(Err(NoticeError::field(
+                "Records",
+                "expected a list of SQS messages",
+            ))),
+        }
+    }
+
+    fn bare(content: Result<Message, NoticeError>) -> Self {
+        Self {
+            from_queue: false,
+            messages: vec![QueueMessage {
+                id: "event".to_owned(),
+                content,
+            }],
         }
     }
 
@@ -73,19 +105,23 @@ impl Batch {
 }
 
 impl QueueMessage {
-    fn of_record(record: &Value, now: Timestamp) -> Self {
-        let text = |field: &str| record.get(field).and_then(Value::as_str);
-        let content = match text("body") {
-            Some(body) => notice::parse(body, now),
-            None => Err(NoticeError::Field {
-                field: "body".to_owned(),
-                problem: "missing or not text".to_owned(),
-            }),
+    /// A record whose id cannot be read has an empty one, for which Lambda gives the whole batch back to the queue.
+    fn of_record(record: &RawValue, home: &Home, now: Timestamp) -> Self {
+        let (id, content) = match serde_json::from_str(record.get()) {
+            Ok(Record {
+                message_id,
+                body: Value::String(body),
+            }) => (message_id, notice::parse_at(&body, home, now)),
+            Ok(Record { message_id, .. }) => {
+                let problem = "missing or not text";
+                (message_id, Err(NoticeError::field("body", problem)))
+            }
+            Err(error) => (
+                String::new(),
+                Err(NoticeError::field("Records", error.to_string())),
+            ),
         };
-        Self {
-            id: text("messageId").unwrap_or_default().to_owned(),
-            content,
-        }
+        Self { id, content }
     }
 }
 
@@ -113,7 +149,7 @@ mod tests {
             record("no-text", json!(7)),
             record("not-ours", json!({"source": "aws.s3", "detail-type": "x", "detail": {}}).to_string().into()),
         ]});
-        let batch = Batch::read(&payload, Timestamp::now());
+        let batch = Batch::read(&payload.to_string(), &Home::default(), Timestamp::now());
         assert!(batch.from_queue);
         let indexes: Vec<_> = batch.notices().iter().map(|(index, _)| *index).collect();
         assert_eq!(indexes, [0]);
@@ -131,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_bare_event_is_read_like_a_message() {
-        let batch = Batch::read(&warning(), Timestamp::now());
+        let batch = Batch::read(&warning().to_string(), &Home::default(), Timestamp::now());
         assert!(!batch.from_queue);
         assert_eq!(batch.notices().len(), 1);
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use thiserror::Error as ThisError;
 
@@ -14,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::invocation::Invocation;
 use crate::metrics;
-use crate::notice::{Message, Notice};
+use crate::notice::{Home, Message, Notice};
 use crate::plan::{Action, Plan, Results};
 use crate::report::{Outcome, Report};
 
@@ -68,7 +69,7 @@ pub async fn run<F: Function>() -> Result<(), Error> {
     let sdk = aws::sdk_config().await;
     let function = Arc::new(F::new(&env, &sdk, counter.clone())?);
 
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let (function, counter) = (Arc::clone(&function), counter.clone());
         async move {
             let time_left = event
@@ -77,21 +78,22 @@ pub async fn run<F: Function>() -> Result<(), Error> {
                 .duration_since(SystemTime::now())
                 .unwrap_or(Duration::ZERO);
             let invocation = Invocation::new(F::NAME, clock, dry_run, time_left);
-            handle(&*function, &event.payload, &invocation, &counter).await
+            let home = Home::of_arn(&event.context.invoked_function_arn);
+            let batch = Batch::read(event.payload.get(), &home, invocation.started_at);
+            handle(&*function, batch, &invocation, &counter).await
         }
     }))
     .await
 }
 
-/// Handles one payload and makes Lambda's answer.
+/// Handles one batch and makes Lambda's answer.
 async fn handle<F: Function>(
     function: &F,
-    payload: &Value,
+    batch: Batch,
     invocation: &Invocation,
     counter: &CallCounter,
 ) -> Result<Value, BareEventError> {
     let calls_before = counter.totals();
-    let batch = Batch::read(payload, invocation.started_at);
     let mut failed: Vec<bool> = batch
         .messages
         .iter()

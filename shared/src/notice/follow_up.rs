@@ -5,7 +5,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::{InstanceId, LifecycleAction, Notice, NoticeError, Signal, detail};
 
@@ -97,14 +98,14 @@ pub enum Then {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", expecting = "an object")]
 struct Detail {
     instance_id: InstanceId,
     #[serde(flatten)]
     follow_up: FollowUp,
 }
 
-pub fn parse(value: &Value) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
+pub fn parse(value: &RawValue) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
     let Detail {
         instance_id,
         follow_up,

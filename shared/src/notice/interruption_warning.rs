@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html>
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{InstanceId, NoticeError, Signal, detail};
 
@@ -21,13 +21,13 @@ pub enum InstanceAction {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", expecting = "an object")]
 struct Detail {
     instance_id: InstanceId,
     instance_action: InstanceAction,
 }
 
-pub fn parse(value: &Value) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
+pub fn parse(value: &RawValue) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
     let Detail {
         instance_id,
         instance_action,

@@ -4,6 +4,7 @@
 //! is parsed by itself, so that one which cannot be read fails alone, and the error names the field.
 
 mod follow_up;
+mod home;
 mod instance_id;
 mod interruption_warning;
 mod rebalance_recommendation;
@@ -14,10 +15,11 @@ mod terminate_lifecycle_action;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 pub use follow_up::{Cause, FollowUp, SOURCE as FOLLOW_UP_SOURCE, Step, Then};
+pub use home::Home;
 pub use instance_id::InstanceId;
 pub use interruption_warning::InstanceAction;
 pub use state_change::InstanceState;
@@ -146,15 +148,31 @@ pub enum NoticeError {
 }
 
 impl NoticeError {
-    fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
+    /// A problem with a field. What was found may be long, and is cut.
+    pub fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Field {
-            field: field.into(),
-            problem: problem.into(),
+            field: cut(field.into()),
+            problem: cut(problem.into()),
         }
     }
 }
 
-type Event = EventBridgeEvent<Value>;
+/// The longest text of a message that goes into a log line.
+const SHOWN: usize = 200;
+
+/// The longest event id that is accepted; those of EventBridge have 36 characters. The id goes into every report and
+/// follow-up, whose size SQS limits.
+const LONGEST_EVENT_ID: usize = 100;
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// An event whose detail is still text: each kind reads it into its own type, which sees a key that stands there twice.
+type Event = EventBridgeEvent<Box<RawValue>>;
 
 /// Reads the text of one message: an EventBridge event.
 ///
@@ -164,17 +182,35 @@ type Event = EventBridgeEvent<Value>;
 /// # Errors
 /// Where the text is not JSON, or a field that is needed is missing or wrong; the error names the field.
 pub fn parse(text: &str, now: Timestamp) -> Result<Message, NoticeError> {
+    parse_at(text, &Home::default(), now)
+}
+
+/// The same for a function that is at `home`: an event about another account or region is not ours.
+///
+/// # Errors
+/// As above.
+pub fn parse_at(text: &str, home: &Home, now: Timestamp) -> Result<Message, NoticeError> {
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
         return Err(NoticeError::NotJson(error.to_string()));
     }
+    expect_object("the event", text)?;
     let mut json = serde_json::Deserializer::from_str(text);
     let event: Event = at_path("", serde_path_to_error::deserialize(&mut json))?;
     let Some((instances, signal)) = signal(&event)? else {
         return Ok(Message::NotOurs {
-            what: format!("{} `{}`", event.source, event.detail_type),
+            what: cut(format!("{} `{}`", event.source, event.detail_type)),
         });
     };
+    if let Some(elsewhere) = home.why_foreign(&event)? {
+        return Ok(Message::NotOurs {
+            what: cut(format!("{} `{}` {elsewhere}", event.source, event.detail_type)),
+        });
+    }
     let event_id = event.id.ok_or_else(|| NoticeError::field("id", "missing"))?;
+    if event_id.is_empty() || event_id.chars().count() > LONGEST_EVENT_ID {
+        let problem = format!("expected 1 to {LONGEST_EVENT_ID} characters");
+        return Err(NoticeError::field("id", problem));
+    }
     let time = event.time.ok_or_else(|| NoticeError::field("time", "missing"))?;
     let time = Timestamp::from_millisecond(time.timestamp_millis())
         .map_err(|error| NoticeError::field("time", error.to_string()))?
@@ -212,9 +248,19 @@ fn signal(event: &Event) -> Result<Option<(Vec<InstanceId>, Signal)>, NoticeErro
     }
 }
 
+/// A list of the right values would do for serde as well.
+fn expect_object(field: &str, json: &str) -> Result<(), NoticeError> {
+    match json.trim_start().starts_with('{') {
+        true => Ok(()),
+        false => Err(NoticeError::field(field, "expected an object")),
+    }
+}
+
 /// Reads the detail of an event into the type that names the fields it needs.
-fn detail<T: DeserializeOwned>(detail: &Value) -> Result<T, NoticeError> {
-    at_path("detail", serde_path_to_error::deserialize(detail))
+fn detail<T: DeserializeOwned>(detail: &RawValue) -> Result<T, NoticeError> {
+    expect_object("detail", detail.get())?;
+    let mut json = serde_json::Deserializer::from_str(detail.get());
+    at_path("detail", serde_path_to_error::deserialize(&mut json))
 }
 
 fn at_path<T, E: std::fmt::Display>(
@@ -224,6 +270,8 @@ fn at_path<T, E: std::fmt::Display>(
     result.map_err(|error| {
         let path = error.path().to_string();
         let problem = error.inner().to_string();
+        // The path says where; a position in a part of the message says nothing.
+        let problem = problem.split(" at line ").next().unwrap_or_default();
         // serde puts a missing or repeated field into the message and not into the path.
         let named = |words: &str| {
             problem
@@ -244,7 +292,7 @@ fn at_path<T, E: std::fmt::Display>(
             match (missing, repeated) {
                 (Some(_), _) => "missing",
                 (None, Some(_)) => "stands there twice",
-                (None, None) => &problem,
+                (None, None) => problem,
             },
         )
     })

@@ -2,19 +2,19 @@
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html>
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{InstanceId, NoticeError, Signal, detail};
 
 pub const DETAIL_TYPE: &str = "EC2 Instance Rebalance Recommendation";
 
 #[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", expecting = "an object")]
 struct Detail {
     instance_id: InstanceId,
 }
 
-pub fn parse(value: &Value) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
+pub fn parse(value: &RawValue) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
     let Detail { instance_id } = detail(value)?;
     Ok((vec![instance_id], Signal::RebalanceRecommendation))
 }

@@ -4,14 +4,14 @@
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::{InstanceId, NoticeError, Signal, detail};
+use super::{Event, Home, InstanceId, NoticeError, Signal, detail};
 
 pub const DETAIL_TYPE: &str = "AWS Health Event";
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct Kind {
     #[serde(default)]
     service: String,
@@ -24,20 +24,38 @@ struct Kind {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct Detail {
     start_time: String,
     affected_entities: Vec<Entity>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct Entity {
     entity_value: InstanceId,
 }
 
+/// Where the instance is: a health event can be delivered elsewhere. Empty for events of other kinds.
+pub fn place(event: &Event) -> Result<Home, NoticeError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", expecting = "an object")]
+    struct Place {
+        affected_account: Option<String>,
+        event_region: Option<String>,
+    }
+    if event.detail_type != DETAIL_TYPE {
+        return Ok(Home::default());
+    }
+    let place: Place = detail(&event.detail)?;
+    Ok(Home {
+        account: place.affected_account,
+        region: place.event_region,
+    })
+}
+
 /// `None` for any other health event; one retirement may name several instances.
-pub fn parse(value: &Value) -> Result<Option<(Vec<InstanceId>, Signal)>, NoticeError> {
+pub fn parse(value: &RawValue) -> Result<Option<(Vec<InstanceId>, Signal)>, NoticeError> {
     let kind: Kind = detail(value)?;
     // AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED and AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_SCHEDULED.
     let is_retirement = kind.service == "EC2"

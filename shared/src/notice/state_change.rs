@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html>
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{InstanceId, NoticeError, Signal, detail};
 
@@ -18,14 +18,14 @@ pub enum InstanceState {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", expecting = "an object")]
 struct Detail {
     instance_id: InstanceId,
     state: String,
 }
 
 /// `None` for a state that is not one of leaving.
-pub fn parse(value: &Value) -> Result<Option<(Vec<InstanceId>, Signal)>, NoticeError> {
+pub fn parse(value: &RawValue) -> Result<Option<(Vec<InstanceId>, Signal)>, NoticeError> {
     let Detail { instance_id, state } = detail(value)?;
     let state = match state.as_str() {
         "stopping" => InstanceState::Stopping,

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-event-reference.html>
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{InstanceId, NoticeError, Signal, detail};
 
@@ -21,7 +21,7 @@ pub struct LifecycleAction {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "an object")]
 struct Detail {
     #[serde(rename = "EC2InstanceId")]
     instance_id: InstanceId,
@@ -30,7 +30,7 @@ struct Detail {
     lifecycle_action_token: String,
 }
 
-pub fn parse(value: &Value) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
+pub fn parse(value: &RawValue) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
     let Detail {
         instance_id,
         auto_scaling_group_name,
