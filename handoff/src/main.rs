@@ -1,7 +1,5 @@
 //! `cargo handoff`: what the person on call runs.
 
-// Until the first command that looks at an account has landed.
-#[allow(dead_code)]
 mod account;
 mod commands;
 mod style;
@@ -20,7 +18,9 @@ use usage::UsageError;
 /// spot-handoff does about them, second by second, on an AWS that runs on this machine.
 #[derive(Parser)]
 #[command(name = "cargo handoff", bin_name = "cargo handoff", version)]
-#[command(after_help = "Exit status: 0 all went well, 1 something failed, 2 wrong usage.")]
+#[command(
+    after_help = "Exit status: 0 all went well, 1 something failed, 2 wrong usage; `doctor --help` has more."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -30,8 +30,7 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command.run().await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(status) => status,
         Err(error) => {
             anstream::eprintln!("{} {error:#}", style::bad("error:"));
             let usage = error.downcast_ref::<UsageError>().is_some();

@@ -22,6 +22,7 @@ mod batch;
 mod bed;
 mod clock;
 mod deployment;
+pub mod documentation;
 mod environment;
 mod event_source;
 mod functions;

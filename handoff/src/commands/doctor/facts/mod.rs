@@ -1,0 +1,178 @@
+//! What an account is like, as far as an interruption is concerned. Read only.
+
+mod clusters;
+mod deployment;
+mod groups;
+mod reading;
+mod target_groups;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_config::SdkConfig;
+use spot_handoff::config::Scope;
+use spot_handoff::policies::{LifecycleHooks, ReplacementStrategy, StandaloneTasks};
+
+#[cfg(test)]
+pub use clusters::Provider;
+pub use clusters::{Cluster, ContainerInstance, Definition, Needs, Service, Task};
+pub use deployment::Deployment;
+pub use groups::{Group, Hook, Purchase, Types};
+pub use reading::{Reader, Unread};
+
+/// Everything the rules look at.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// How spot-handoff is, or will be, deployed.
+    pub settings: Settings,
+    /// Whether its rules are there.
+    pub deployment: Deployment,
+    /// Auto Scaling groups.
+    pub groups: Vec<Group>,
+    /// ECS clusters that have container instances.
+    pub clusters: Vec<Cluster>,
+    /// Task definitions by ARN.
+    pub definitions: BTreeMap<String, Definition>,
+    /// Deregistration delays in seconds by ARN of the target group.
+    pub delays: BTreeMap<String, i64>,
+    /// What could not be read.
+    pub unread: Vec<Unread>,
+    /// The one group that was asked about.
+    pub only: Option<String>,
+}
+
+/// The parameters of template.yaml that the rules depend on.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `Scope`.
+    pub scope: Scope,
+    /// `Clusters`; `None` for all.
+    pub clusters: Option<Vec<String>>,
+    /// `StandaloneTasks`.
+    pub standalone_tasks: StandaloneTasks,
+    /// `ReplacementStrategy`.
+    pub replacement: ReplacementStrategy,
+    /// `LifecycleHooks`.
+    pub hooks: LifecycleHooks,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            scope: Scope::All,
+            clusters: None,
+            standalone_tasks: StandaloneTasks::StopLate,
+            replacement: ReplacementStrategy::Detach,
+            hooks: LifecycleHooks::of("spot-handoff-*"),
+        }
+    }
+}
+
+/// Reads an account, many calls side by side.
+pub async fn read(config: &SdkConfig, settings: Settings, only: Option<String>) -> Facts {
+    let reader = Reader::new();
+    let (groups, (clusters, definitions), deployment) = tokio::join!(
+        groups::read(config, &reader, only.as_deref()),
+        clusters::read(config, &reader, settings.clusters.as_deref()),
+        deployment::read(config, &reader),
+    );
+    let mut facts = Facts {
+        settings,
+        deployment,
+        groups,
+        clusters,
+        definitions,
+        only,
+        ..Facts::default()
+    };
+    let wanted = facts.target_groups_in_use();
+    facts.delays = target_groups::read(config, &reader, wanted).await;
+    facts.unread = reader.unread();
+    facts
+}
+
+impl Facts {
+    /// The groups that AWS may interrupt and that are ours to act on.
+    pub fn groups_at_risk(&self) -> impl Iterator<Item = &Group> {
+        self.interruptible()
+            .filter(|group| self.settings.scope.admits(Some(&group.core)).is_ok())
+    }
+
+    /// The groups that AWS may interrupt.
+    pub fn interruptible(&self) -> impl Iterator<Item = &Group> {
+        self.groups
+            .iter()
+            .filter(|group| group.purchase != Purchase::OnDemand)
+    }
+
+    /// The group an EC2 instance is in.
+    pub fn group_of(&self, instance: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| {
+            let mut members = group.core.instances.iter();
+            members.any(|member| member.id.as_str() == instance)
+        })
+    }
+
+    /// Whether AWS may interrupt the instance under a container instance, and it is ours to act on.
+    ///
+    /// One that is in no group may be a Spot Instance too; where a single group was asked about, only its members count.
+    pub fn is_at_risk(&self, container_instance: &ContainerInstance) -> bool {
+        match self.group_of(&container_instance.instance) {
+            Some(group) => self.groups_at_risk().any(|other| other.name() == group.name()),
+            None => self.only.is_none() && self.settings.scope == Scope::All,
+        }
+    }
+
+    /// The services with tasks on an instance at risk, with their cluster and those tasks.
+    pub fn services_at_risk(&self) -> impl Iterator<Item = (&Cluster, &Service, Vec<&Task>)> {
+        self.clusters.iter().flat_map(move |cluster| {
+            let tasks = self.tasks_at_risk(cluster);
+            cluster.services.iter().filter_map(move |service| {
+                let own: Vec<&Task> = tasks
+                    .iter()
+                    .copied()
+                    .filter(|task| task.service.as_deref() == Some(service.name.as_str()))
+                    .collect();
+                (!own.is_empty()).then_some((cluster, service, own))
+            })
+        })
+    }
+
+    /// The tasks of a cluster that are on an instance at risk.
+    pub fn tasks_at_risk<'a>(&self, cluster: &'a Cluster) -> Vec<&'a Task> {
+        let at_risk: BTreeSet<&str> = cluster
+            .instances
+            .iter()
+            .filter(|container_instance| self.is_at_risk(container_instance))
+            .map(|container_instance| container_instance.arn.as_str())
+            .collect();
+        let tasks = cluster.tasks.iter();
+        tasks
+            .filter(|task| at_risk.contains(task.container_instance.as_str()))
+            .collect()
+    }
+
+    /// The container instances of a group, with their clusters.
+    pub fn container_instances_of<'a>(
+        &'a self,
+        group: &'a Group,
+    ) -> impl Iterator<Item = (&'a Cluster, &'a ContainerInstance)> {
+        self.clusters.iter().flat_map(move |cluster| {
+            let own = cluster.instances.iter().filter(move |container_instance| {
+                let mut members = group.core.instances.iter();
+                members.any(|member| member.id.as_str() == container_instance.instance)
+            });
+            own.map(move |container_instance| (cluster, container_instance))
+        })
+    }
+
+    /// Target groups of the groups and services at risk.
+    fn target_groups_in_use(&self) -> BTreeSet<String> {
+        let of_groups = self
+            .groups_at_risk()
+            .flat_map(|group| group.core.target_groups.iter());
+        let of_services = self
+            .services_at_risk()
+            .flat_map(|(_, service, _)| service.target_groups.iter());
+        of_groups.chain(of_services).cloned().collect()
+    }
+}

@@ -1,0 +1,98 @@
+//! Reading without giving up: what cannot be read is remembered, and everything else is read all the same.
+
+use std::future::Future;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures::StreamExt;
+use spot_handoff::aws::{self, CallError};
+use tokio::time::Instant;
+
+/// Well below the request rates of Auto Scaling, ECS and Elastic Load Balancing, and still some hundred calls a second.
+const CALLS_AT_ONCE: usize = 10;
+/// Long enough for the ten tries of a throttled call, see `account`.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Something that could not be read, so that nothing is known about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// What it is, for example a group's name; empty where the call was about everything.
+    pub of: String,
+    /// The action, for example `DescribeLifecycleHooks`.
+    pub action: &'static str,
+    /// What AWS answered, or what happened instead.
+    pub error: String,
+    /// Whether a permission is missing.
+    pub denied: bool,
+}
+
+/// Makes the calls of one examination.
+pub struct Reader {
+    stop_at: Instant,
+    unread: Mutex<Vec<Unread>>,
+}
+
+impl Reader {
+    /// A reader with all its time before it.
+    pub fn new() -> Self {
+        Self {
+            stop_at: Instant::now() + PATIENCE,
+            unread: Mutex::default(),
+        }
+    }
+
+    /// Makes one call, retries and paging included; `None` where it failed, which is remembered.
+    pub async fn call<T, E>(
+        &self,
+        of: &str,
+        action: &'static str,
+        sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Option<T>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        match aws::call(self.stop_at, action, sending).await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                if let Ok(mut unread) = self.unread.lock() {
+                    unread.push(Unread::new(of, action, &error));
+                }
+                None
+            }
+        }
+    }
+
+    /// What could not be read so far.
+    pub fn unread(self) -> Vec<Unread> {
+        self.unread.into_inner().unwrap_or_default()
+    }
+}
+
+impl Unread {
+    fn new(of: &str, action: &'static str, error: &CallError) -> Self {
+        let text = match error {
+            CallError::Refused { code, message, .. } => format!("{code}: {message}"),
+            CallError::NoAnswer { message, .. } => message.clone(),
+            CallError::OutOfTime { .. } => format!("no answer within {} s", PATIENCE.as_secs()),
+        };
+        let denied = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"];
+        Self {
+            of: of.to_owned(),
+            action,
+            error: text,
+            denied: error.code().is_some_and(|code| denied.contains(&code)),
+        }
+    }
+}
+
+/// Runs calls side by side, a few at a time, and returns their answers in the order of the calls.
+pub async fn side_by_side<F: Future>(calls: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let calls: Vec<F> = calls.into_iter().collect();
+    futures::stream::iter(calls)
+        .buffered(CALLS_AT_ONCE)
+        .collect()
+        .await
+}

@@ -1,0 +1,136 @@
+//! `cargo handoff doctor`: what an interruption would cost an account, and what to change. It changes nothing itself.
+
+mod facts;
+mod output;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use spot_handoff::config::Env;
+use spot_handoff::policies::LifecycleHooks;
+
+use crate::account::{self, AccountArguments};
+use crate::usage::UsageError;
+use facts::{Facts, Settings};
+use output::{Diagnosis, Format};
+use rules::{Finding, Severity};
+
+/// The parameters of template.yaml that rules depend on, and the variables the functions know them by.
+const PARAMETERS: &[(&str, &str)] = &[
+    ("Scope", "SCOPE"),
+    ("Clusters", "CLUSTERS"),
+    ("StandaloneTasks", "STANDALONE_TASKS"),
+    ("ReplacementStrategy", "REPLACEMENT_STRATEGY"),
+    ("LifecycleHooks", "LIFECYCLE_HOOKS"),
+];
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo handoff doctor
+  cargo handoff doctor --profile production --region eu-west-1 --group web
+  cargo handoff doctor --parameter Scope=tagged --format markdown > findings.md
+  cargo handoff doctor --rules
+
+Exit status: 0 nothing at or above --fail-on, 3 warnings, 4 critical findings,
+1 something could not be read, 2 wrong usage.")]
+pub struct Arguments {
+    /// Look at this Auto Scaling group only, and at what runs on its instances
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// The least severe finding that makes the exit status other than 0
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = Severity::Warning)]
+    fail_on: Severity,
+
+    /// A parameter of template.yaml as the stack has it; may be given several times
+    #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+
+    /// Print the table of rules, and look at nothing
+    #[arg(long)]
+    rules: bool,
+
+    #[command(flatten)]
+    account: AccountArguments,
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must look like Scope=tagged")?;
+    if PARAMETERS.iter().all(|(known, _)| *known != name) {
+        let known: Vec<&str> = PARAMETERS.iter().map(|(name, _)| *name).collect();
+        return Err(format!(
+            "no rule depends on {name}; they depend on {}",
+            known.join(", ")
+        ));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Looks at an account and says what it found.
+pub async fn run(arguments: Arguments) -> Result<ExitCode> {
+    if arguments.rules {
+        anstream::print!("{}", output::rules_as_markdown());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let settings = settings(&arguments.parameters)?;
+    let config = account::sdk_config(&arguments.account).await?;
+    let facts = facts::read(&config, settings, arguments.group.clone()).await;
+    if let Some(group) = &arguments.group
+        && facts.groups.is_empty()
+        && facts.unread.is_empty()
+    {
+        return Err(UsageError::new(format!(
+            "there is no Auto Scaling group {group} in this account and region"
+        ))
+        .into());
+    }
+    let findings = rules::examine(&facts);
+    let diagnosis = Diagnosis {
+        facts: &facts,
+        findings: &findings,
+        region: config.region().map(AsRef::as_ref).unwrap_or_default(),
+    };
+    anstream::print!("{}", diagnosis.say(arguments.format));
+    Ok(ExitCode::from(exit_status(&facts, &findings, arguments.fail_on)))
+}
+
+fn settings(parameters: &[(String, String)]) -> Result<Settings, UsageError> {
+    let given: BTreeMap<&str, &str> = parameters.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let variables: Vec<(&str, &str)> = PARAMETERS
+        .iter()
+        .filter_map(|(name, variable)| Some((*variable, *given.get(name)?)))
+        .collect();
+    let env = Env::of(&variables);
+    let wrong = |error: spot_handoff::config::ConfigError| UsageError::new(format!("--parameter: {error}"));
+    Ok(Settings {
+        scope: env.scope().map_err(wrong)?,
+        clusters: env.clusters().map_err(wrong)?,
+        standalone_tasks: env.choice("STANDALONE_TASKS").map_err(wrong)?,
+        replacement: env.choice("REPLACEMENT_STRATEGY").map_err(wrong)?,
+        hooks: env
+            .get("LIFECYCLE_HOOKS")
+            .map_or_else(|| Settings::default().hooks, |list| LifecycleHooks::of(&list)),
+    })
+}
+
+/// A finding weighs more than a gap: what is known to be wrong is wrong whatever could not be read.
+fn exit_status(facts: &Facts, findings: &[Finding], fail_on: Severity) -> u8 {
+    let worst = findings.iter().map(|finding| finding.severity).max();
+    match worst.filter(|worst| *worst >= fail_on) {
+        Some(Severity::Critical) => 4,
+        Some(Severity::Warning | Severity::Info) => 3,
+        None if !facts.unread.is_empty() => 1,
+        None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What the doctor says, for a person, a program, or a document.
+
+mod json;
+mod markdown;
+mod text;
+
+use clap::ValueEnum;
+
+use super::facts::{Facts, Purchase, Unread};
+use super::rules::{Finding, Severity};
+
+pub use markdown::rules as rules_as_markdown;
+
+/// How to say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a terminal.
+    Text,
+    /// One JSON document.
+    Json,
+    /// For a ticket or a page.
+    Markdown,
+}
+
+/// What was looked at and found.
+pub struct Diagnosis<'a> {
+    /// What was looked at.
+    pub facts: &'a Facts,
+    /// What was found, the worst first.
+    pub findings: &'a [Finding],
+    /// The region.
+    pub region: &'a str,
+}
+
+impl Diagnosis<'_> {
+    /// Prints it.
+    pub fn say(&self, format: Format) -> String {
+        match format {
+            Format::Text => text::say(self),
+            Format::Json => json::say(self),
+            Format::Markdown => markdown::say(self),
+        }
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    }
+
+    /// What was looked at, in a line.
+    fn looked_at(&self) -> String {
+        let count = |count: usize, noun: &str| crate::words::count(count as u64, noun);
+        let services: usize = self
+            .facts
+            .clusters
+            .iter()
+            .map(|cluster| cluster.services.len())
+            .sum();
+        let tasks: usize = self
+            .facts
+            .clusters
+            .iter()
+            .map(|cluster| cluster.tasks.len())
+            .sum();
+        format!(
+            "{}, {}, {}, {}, {}",
+            count(self.facts.groups.len(), "group"),
+            count(self.facts.clusters.len(), "cluster"),
+            count(services, "service"),
+            count(tasks, "task"),
+            count(self.facts.delays.len(), "target group"),
+        )
+    }
+
+    /// What the doctor cannot know, or did not look at.
+    fn notes(&self) -> Vec<String> {
+        let named = |purchase| -> Vec<&str> {
+            let groups = self
+                .facts
+                .groups
+                .iter()
+                .filter(|group| group.purchase == purchase);
+            groups.map(|group| group.name()).collect()
+        };
+        let mut notes = vec![];
+        let on_demand = named(Purchase::OnDemand);
+        if !on_demand.is_empty() {
+            notes.push(format!(
+                "On-Demand only, never interrupted: {}",
+                on_demand.join(", ")
+            ));
+        }
+        let unknown = named(Purchase::Unknown);
+        if !unknown.is_empty() {
+            notes.push(format!(
+                "treated as Spot, since only the launch template tells, which is not read: {}",
+                unknown.join(", ")
+            ));
+        }
+        notes
+    }
+
+    /// What could not be read: each action and error once, with what it was about.
+    fn unread(&self) -> Vec<(&Unread, usize)> {
+        let mut lines: Vec<(&Unread, usize)> = vec![];
+        for unread in &self.facts.unread {
+            match lines
+                .iter_mut()
+                .find(|(one, _)| one.action == unread.action && one.denied == unread.denied)
+            {
+                Some((_, times)) => *times += 1,
+                None => lines.push((unread, 1)),
+            }
+        }
+        lines
+    }
+
+    fn summary(&self) -> String {
+        let counted: Vec<String> = [Severity::Critical, Severity::Warning, Severity::Info]
+            .into_iter()
+            .map(|severity| match (self.count(severity), severity) {
+                (1, Severity::Warning) => "1 warning".to_owned(),
+                (count, Severity::Warning) => format!("{count} warnings"),
+                (count, severity) => format!("{count} {severity}"),
+            })
+            .collect();
+        counted.join(", ")
+    }
+}
+
+fn about(unread: &Unread, times: usize) -> String {
+    let of = match (unread.of.as_str(), times) {
+        ("", 1) => String::new(),
+        (of, 1) => format!(" of {of}"),
+        (of, times) => format!(" of {of} and {} more", times - 1),
+    };
+    let advice = if unread.denied {
+        " (allow it, see docs/doctor.md)"
+    } else {
+        ""
+    };
+    format!("{}{of}: {}{advice}", unread.action, unread.error)
+}

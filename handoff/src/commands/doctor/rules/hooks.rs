@@ -1,0 +1,158 @@
+//! Who waits when Auto Scaling terminates an instance: scale-in, zone rebalancing, Capacity Rebalancing.
+
+use spot_handoff::policies::ReplacementStrategy;
+
+use super::services::time_to_stop;
+use super::{Finding, Resource, Rule, Severity};
+use crate::commands::doctor::facts::{Facts, Group, Hook};
+
+const PAGE: &str = "https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks.html";
+/// drain-tasks sends a heartbeat every 15 seconds, and a message that fails is tried again after 20.
+const SHORTEST_HEARTBEAT: i64 = 60;
+
+/// The rules of this family.
+pub const RULES: &[Rule] = &[
+    Rule {
+        id: "no-termination-hook",
+        title: "ECS instances without a termination lifecycle hook of spot-handoff",
+        severity: Severity::Warning,
+        why: "when Auto Scaling terminates an instance (scale-in, zone rebalancing, instance refresh, and always with \
+              Capacity Rebalancing) nothing waits for its tasks; standalone tasks are killed",
+        fix: "add a termination lifecycle hook named spot-handoff-…",
+        page: PAGE,
+        check: no_termination_hook,
+    },
+    Rule {
+        id: "hook-too-short",
+        title: "Lifecycle hook shorter than the drain",
+        severity: Severity::Warning,
+        why: "Auto Scaling terminates the instance before its tasks have moved",
+        fix: "raise the heartbeat timeout: 60 s at least for a hook of spot-handoff, which sends heartbeats; for any \
+              other hook as long as the slowest service takes to stop",
+        page: PAGE,
+        check: hook_too_short,
+    },
+    Rule {
+        id: "hook-skipped",
+        title: "Termination hook that an interruption skips",
+        severity: Severity::Warning,
+        why: "with ReplacementStrategy=detach an interrupted instance leaves its group, so that what the hook waits for \
+              does not happen",
+        fix: "deploy with ReplacementStrategy=terminate if the hook's work matters in an interruption",
+        page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-detach-attach-instances.html",
+        check: hook_skipped,
+    },
+];
+
+fn hooks(group: &Group) -> &[Hook] {
+    group.hooks.as_deref().unwrap_or_default()
+}
+
+fn no_termination_hook(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let mut findings = vec![];
+    for group in facts.groups_at_risk() {
+        let Some(hooks) = &group.hooks else {
+            continue;
+        };
+        let waits = hooks.iter().any(|hook| facts.settings.hooks.include(&hook.name));
+        let mut providers = facts.clusters.iter().flat_map(|cluster| &cluster.providers);
+        let drained_by_ecs = providers.any(|provider| provider.drains && provider.group == group.name());
+        if waits || drained_by_ecs || facts.container_instances_of(group).next().is_none() {
+            continue;
+        }
+        let rebalancing = group.core.capacity_rebalance;
+        let also = if rebalancing {
+            ", and Capacity Rebalancing is on"
+        } else {
+            ""
+        };
+        let what = format!("no termination lifecycle hook of spot-handoff, no managed draining{also}");
+        let fix = format!(
+            "aws autoscaling put-lifecycle-hook --auto-scaling-group-name {} --lifecycle-hook-name spot-handoff-drain \
+             --lifecycle-transition autoscaling:EC2_INSTANCE_TERMINATING --heartbeat-timeout 300 \
+             --default-result CONTINUE",
+            group.name()
+        );
+        let severity = if rebalancing {
+            Severity::Warning
+        } else {
+            Severity::Info
+        };
+        findings.push(rule.found(Resource::group(group), what, fix).at(severity));
+    }
+    findings
+}
+
+fn hook_too_short(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let mut findings = vec![];
+    for group in facts.groups_at_risk() {
+        let slowest = slowest_drain(facts, group);
+        for hook in hooks(group) {
+            let ours = facts.settings.hooks.include(&hook.name);
+            let needed = if ours { SHORTEST_HEARTBEAT } else { slowest };
+            if hook.heartbeat >= needed {
+                continue;
+            }
+            let because = if ours {
+                "late heartbeats need".to_owned()
+            } else {
+                "its slowest service needs".to_owned()
+            };
+            let what = format!(
+                "hook {} waits {} s, {because} {needed} s",
+                hook.name, hook.heartbeat
+            );
+            let fix = format!(
+                "aws autoscaling put-lifecycle-hook --auto-scaling-group-name {} --lifecycle-hook-name {} \
+                 --heartbeat-timeout {}",
+                group.name(),
+                hook.name,
+                needed.max(300)
+            );
+            findings.push(rule.found(Resource::group(group), what, fix));
+        }
+    }
+    findings
+}
+
+/// The longest that a service task on the group's instances takes to stop, in seconds.
+fn slowest_drain(facts: &Facts, group: &Group) -> i64 {
+    let on_group: Vec<&str> = facts
+        .container_instances_of(group)
+        .map(|(_, container_instance)| container_instance.arn.as_str())
+        .collect();
+    facts
+        .services_at_risk()
+        .filter(|(_, _, tasks)| {
+            tasks
+                .iter()
+                .any(|task| on_group.contains(&task.container_instance.as_str()))
+        })
+        .map(|(_, service, _)| {
+            let (delay, stop) = time_to_stop(facts, service);
+            delay + stop
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+fn hook_skipped(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    if facts.settings.replacement == ReplacementStrategy::Terminate {
+        return vec![];
+    }
+    let mut findings = vec![];
+    for group in facts.groups_at_risk() {
+        // spot-handoff's own hooks wait for nothing that a warning does not bring about anyway; nor do those of ECS.
+        let others: Vec<&str> = hooks(group)
+            .iter()
+            .map(|hook| hook.name.as_str())
+            .filter(|name| !facts.settings.hooks.include(name) && !name.starts_with("ecs-managed-draining"))
+            .collect();
+        if !others.is_empty() {
+            let what = format!("an interruption skips the hook {}", others.join(", "));
+            let fix = "sam deploy --parameter-overrides ReplacementStrategy=terminate";
+            findings.push(rule.found(Resource::group(group), what, fix));
+        }
+    }
+    findings
+}

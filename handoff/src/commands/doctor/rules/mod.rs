@@ -1,0 +1,187 @@
+//! The rules: each a pure function from what an account is like to what it would lose.
+
+mod hooks;
+mod instances;
+mod launching;
+mod placement;
+mod pools;
+mod scope;
+mod services;
+mod standalone;
+mod targets;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::facts::{Cluster, Facts, Group, Service};
+
+/// How much is at stake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Work may be lost, or takes longer to move than it has.
+    Warning,
+    /// Work is lost in every interruption.
+    Critical,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        })
+    }
+}
+
+/// Something to look for.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name, which does not change.
+    pub id: &'static str,
+    /// What it finds, as a title.
+    pub title: &'static str,
+    /// The worst it reports.
+    pub severity: Severity,
+    /// What is lost, and how.
+    pub why: &'static str,
+    /// What to change, in general.
+    pub fix: &'static str,
+    /// AWS's page about it.
+    pub page: &'static str,
+    /// Looks for it.
+    pub check: fn(&Facts, &'static Rule) -> Vec<Finding>,
+}
+
+/// One thing found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// How much is at stake here.
+    pub severity: Severity,
+    /// The rule that found it.
+    #[serde(serialize_with = "id_of")]
+    pub rule: &'static Rule,
+    /// What it is about.
+    pub resource: Resource,
+    /// What was found.
+    pub what: String,
+    /// What is lost, and how.
+    pub why: &'static str,
+    /// What to change: a command, or where there is none, a sentence.
+    pub fix: String,
+}
+
+fn id_of<S: serde::Serializer>(rule: &&'static Rule, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(rule.id)
+}
+
+/// What a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Resource {
+    /// Its kind, in words.
+    pub kind: Kind,
+    /// Its name; for services and tasks with the cluster.
+    pub name: String,
+}
+
+/// Kinds of resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The stack.
+    Stack,
+    /// An Auto Scaling group.
+    Group,
+    /// A target group.
+    TargetGroup,
+    /// An ECS service.
+    Service,
+    /// Standalone tasks of a task definition.
+    Tasks,
+    /// A container instance.
+    Instance,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stack => "stack",
+            Self::Group => "group",
+            Self::TargetGroup => "target group",
+            Self::Service => "service",
+            Self::Tasks => "standalone tasks",
+            Self::Instance => "instance",
+        })
+    }
+}
+
+impl Resource {
+    fn group(group: &Group) -> Self {
+        Self::new(Kind::Group, group.name())
+    }
+
+    fn service(cluster: &Cluster, service: &Service) -> Self {
+        Self::new(Kind::Service, format!("{}/{}", cluster.name, service.name))
+    }
+
+    fn new(kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+        }
+    }
+}
+
+impl Rule {
+    /// A finding as severe as the rule is.
+    fn found(&'static self, resource: Resource, what: impl Into<String>, fix: impl Into<String>) -> Finding {
+        Finding {
+            severity: self.severity,
+            rule: self,
+            resource,
+            what: what.into(),
+            why: self.why,
+            fix: fix.into(),
+        }
+    }
+}
+
+impl Finding {
+    fn at(self, severity: Severity) -> Self {
+        Self { severity, ..self }
+    }
+}
+
+/// Every rule, in the order of the documentation.
+pub fn all() -> impl Iterator<Item = &'static Rule> {
+    [
+        scope::RULES,
+        pools::RULES,
+        launching::RULES,
+        hooks::RULES,
+        targets::RULES,
+        services::RULES,
+        placement::RULES,
+        standalone::RULES,
+        instances::RULES,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// What all rules find, the worst first.
+pub fn examine(facts: &Facts) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = all().flat_map(|rule| (rule.check)(facts, rule)).collect();
+    findings.sort_by(|a, b| {
+        b.severity
+            .cmp(&a.severity)
+            .then_with(|| a.resource.cmp(&b.resource))
+    });
+    findings
+}

@@ -1,0 +1,127 @@
+//! Whether anybody hands the work over at all.
+
+use spot_handoff::groups::{IGNORE_TAG, MANAGED_TAG, OutOfScope};
+
+use super::{Finding, Kind, Resource, Rule, Severity};
+use crate::commands::doctor::facts::{Deployment, Facts};
+
+const EVENTS_PAGE: &str =
+    "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html";
+const TAGS_PAGE: &str = "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html";
+const EXCHANGE_TAG: &str = "spot-handoff:replacing:";
+
+/// The rules of this family.
+pub const RULES: &[Rule] = &[
+    Rule {
+        id: "not-deployed",
+        title: "spot-handoff is not deployed in this region",
+        severity: Severity::Critical,
+        why: "nothing answers interruption warnings here: targets are cut off and tasks are killed with their instance",
+        fix: "deploy the stack, or switch its rules on",
+        page: EVENTS_PAGE,
+        check: not_deployed,
+    },
+    Rule {
+        id: "opted-out",
+        title: "A Spot group that spot-handoff leaves alone",
+        severity: Severity::Warning,
+        why: "its instances go without deregistration, draining and a replacement ahead of time",
+        fix: "remove the tag `spot-handoff:ignore`; with Scope=tagged, add `spot-handoff:managed`",
+        page: TAGS_PAGE,
+        check: opted_out,
+    },
+    Rule {
+        id: "ignore-tag-false",
+        title: "Tag `spot-handoff:ignore` set to `false`",
+        severity: Severity::Critical,
+        why: "the functions act on the group, but the permissions of their roles end where the tag is, whatever its \
+              value: their calls are denied and the notices end in a dead-letter queue",
+        fix: "remove the tag",
+        page: TAGS_PAGE,
+        check: ignore_tag_false,
+    },
+    Rule {
+        id: "exchange-left-over",
+        title: "Tag of an exchange whose instance is gone",
+        severity: Severity::Warning,
+        why: "a rebalance exchange has not ended in order: the group may have one instance too many",
+        fix: "redrive replace-capacity's dead-letter queue, compare the desired capacity, remove the tag",
+        page: TAGS_PAGE,
+        check: exchange_left_over,
+    },
+];
+
+fn not_deployed(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let (what, fix) = match facts.deployment {
+        Deployment::Missing => (
+            "no rule of spot-handoff takes interruption warnings in this region",
+            "sam build && sam deploy --guided",
+        ),
+        Deployment::Disabled => (
+            "the rule for interruption warnings is disabled",
+            "aws events enable-rule --name <stack>-InterruptionWarning-…",
+        ),
+        Deployment::Deployed | Deployment::Unknown => return vec![],
+    };
+    vec![rule.found(Resource::new(Kind::Stack, "spot-handoff"), what, fix)]
+}
+
+fn opted_out(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let left_alone = facts.interruptible().filter_map(|group| {
+        let reason = facts.settings.scope.admits(Some(&group.core)).err()?;
+        let name = group.name();
+        let fix = match &reason {
+            OutOfScope::Ignored { .. } => delete_tag(name, IGNORE_TAG),
+            OutOfScope::NotTagged { .. } | OutOfScope::InNoGroup => format!(
+                "aws autoscaling create-or-update-tags --tags ResourceId={name},ResourceType=auto-scaling-group,\
+                 Key={MANAGED_TAG},Value=true,PropagateAtLaunch=false"
+            ),
+        };
+        Some(rule.found(Resource::group(group), reason.to_string(), fix))
+    });
+    left_alone.collect()
+}
+
+fn ignore_tag_false(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let tagged = facts.interruptible().filter(|group| {
+        group
+            .core
+            .tags
+            .get(IGNORE_TAG)
+            .is_some_and(|value| value == "false")
+    });
+    tagged
+        .map(|group| {
+            let what = format!("{IGNORE_TAG} is `false`, which permissions take for set");
+            rule.found(Resource::group(group), what, delete_tag(group.name(), IGNORE_TAG))
+        })
+        .collect()
+}
+
+fn exchange_left_over(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let mut findings = vec![];
+    for group in &facts.groups {
+        for key in group.core.tags.keys() {
+            let Some(instance) = key.strip_prefix(EXCHANGE_TAG) else {
+                continue;
+            };
+            if group
+                .core
+                .instances
+                .iter()
+                .all(|member| member.id.as_str() != instance)
+            {
+                findings.push(rule.found(
+                    Resource::group(group),
+                    format!("tagged {key}, and {instance} is not in the group any more"),
+                    delete_tag(group.name(), key),
+                ));
+            }
+        }
+    }
+    findings
+}
+
+fn delete_tag(group: &str, key: &str) -> String {
+    format!("aws autoscaling delete-tags --tags ResourceId={group},ResourceType=auto-scaling-group,Key={key}")
+}

@@ -1,0 +1,167 @@
+//! Tasks that no service owns: draining leaves them alone, and nobody starts them again unless asked to.
+
+use std::collections::BTreeMap;
+
+use spot_handoff::policies::StandaloneTasks;
+use spot_handoff::standalone_tasks::{RERUN_TAG, Rerun, SECURITY_GROUPS_TAG, stop_margin};
+
+use super::targets::NOTICE;
+use super::{Finding, Kind, Resource, Rule, Severity};
+use crate::commands::doctor::facts::{Cluster, Facts, Task};
+
+const STOP_PAGE: &str =
+    "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html";
+const TAG_PAGE: &str = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-using-tags.html";
+
+/// The rules of this family.
+pub const RULES: &[Rule] = &[
+    Rule {
+        id: "stop-timeout",
+        title: "stopTimeout longer than the notice leaves",
+        severity: Severity::Warning,
+        why: "even stopped at once the containers do not get their whole grace: they are killed with the instance, \
+              checkpoint or not",
+        fix: "set stopTimeout to 90 or less",
+        page: STOP_PAGE,
+        check: stop_timeout,
+    },
+    Rule {
+        id: "not-run-again",
+        title: "Standalone tasks that are not run again",
+        severity: Severity::Info,
+        why: "they are stopped in time and that is all: unless they write checkpoints and something of yours starts them \
+              again, their work is lost (checkpoints cannot be seen from outside)",
+        fix: "tag them spot-handoff:rerun = true when they are run",
+        page: TAG_PAGE,
+        check: not_run_again,
+    },
+    Rule {
+        id: "rerun-lacks-security-groups",
+        title: "Re-run that will not happen for want of security groups",
+        severity: Severity::Warning,
+        why: "the task is tagged to be run again, but has its own network interface, and ECS does not tell its security \
+              groups: it is not run again",
+        fix: "add the tag spot-handoff:security-groups with their ids",
+        page: TAG_PAGE,
+        check: rerun_lacks_security_groups,
+    },
+    Rule {
+        id: "left-to-die",
+        title: "Standalone tasks under StandaloneTasks=leave",
+        severity: Severity::Critical,
+        why: "they are killed with the instance, without SIGTERM, and are not run again",
+        fix: "deploy with StandaloneTasks=stop-late",
+        page: STOP_PAGE,
+        check: left_to_die,
+    },
+];
+
+/// Standalone tasks at risk, by cluster and task definition.
+fn by_definition(facts: &Facts) -> Vec<(&Cluster, &str, Vec<&Task>)> {
+    let mut found = vec![];
+    for cluster in &facts.clusters {
+        let mut of: BTreeMap<&str, Vec<&Task>> = BTreeMap::new();
+        for task in facts.tasks_at_risk(cluster) {
+            if task.service.is_none() {
+                of.entry(&task.definition).or_default().push(task);
+            }
+        }
+        found.extend(
+            of.into_iter()
+                .map(|(definition, tasks)| (cluster, definition, tasks)),
+        );
+    }
+    found
+}
+
+fn resource(facts: &Facts, cluster: &Cluster, definition: &str) -> Resource {
+    let known = facts.definitions.get(definition).map(|one| one.name.as_str());
+    let name = known.unwrap_or_else(|| definition.rsplit('/').next().unwrap_or(definition));
+    Resource::new(Kind::Tasks, format!("{}/{name}", cluster.name))
+}
+
+fn stop_timeout(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let mut findings = vec![];
+    for (cluster, arn, tasks) in by_definition(facts) {
+        let Some(definition) = facts.definitions.get(arn) else {
+            continue;
+        };
+        let accelerators = tasks
+            .first()
+            .map(|task| task.accelerators.as_slice())
+            .unwrap_or_default();
+        let margin = stop_margin(accelerators).as_secs();
+        if definition.stop_timeout + margin <= NOTICE {
+            continue;
+        }
+        let what = format!(
+            "stopTimeout of {} is {} s; the notice leaves {} s",
+            definition.slowest.join(", "),
+            definition.stop_timeout,
+            NOTICE - margin
+        );
+        let fix = format!(
+            "set stopTimeout to 90 or less in task definition {} and register it",
+            definition.name
+        );
+        findings.push(rule.found(resource(facts, cluster, arn), what, fix));
+    }
+    findings
+}
+
+fn not_run_again(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    with_rerun(facts, Rerun::No, |cluster, arn, tasks, first| {
+        let what = format!(
+            "{} without the tag {RERUN_TAG}",
+            crate::words::count(tasks as u64, "task")
+        );
+        let fix = format!("aws ecs tag-resource --resource-arn {first} --tags key={RERUN_TAG},value=true");
+        rule.found(resource(facts, cluster, arn), what, fix)
+    })
+}
+
+fn rerun_lacks_security_groups(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    with_rerun(facts, Rerun::LacksSecurityGroups, |cluster, arn, tasks, first| {
+        let what = format!(
+            "{} without the tag {SECURITY_GROUPS_TAG}",
+            crate::words::count(tasks as u64, "task")
+        );
+        let fix = format!(
+            "aws ecs tag-resource --resource-arn {first} --tags 'key={SECURITY_GROUPS_TAG},value=sg-…'"
+        );
+        rule.found(resource(facts, cluster, arn), what, fix)
+    })
+}
+
+fn with_rerun(
+    facts: &Facts,
+    wanted: Rerun,
+    finding: impl Fn(&Cluster, &str, usize, &str) -> Finding,
+) -> Vec<Finding> {
+    if facts.settings.standalone_tasks == StandaloneTasks::Leave {
+        return vec![];
+    }
+    let mut findings = vec![];
+    for (cluster, arn, tasks) in by_definition(facts) {
+        let such: Vec<&&Task> = tasks.iter().filter(|task| task.rerun == wanted).collect();
+        if let Some(first) = such.first() {
+            findings.push(finding(cluster, arn, such.len(), &first.arn));
+        }
+    }
+    findings
+}
+
+fn left_to_die(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    if facts.settings.standalone_tasks != StandaloneTasks::Leave {
+        return vec![];
+    }
+    let of = |(cluster, arn, tasks): (&Cluster, &str, Vec<&Task>)| {
+        let what = format!(
+            "{} left to run until killed",
+            crate::words::count(tasks.len() as u64, "task")
+        );
+        let fix = "sam deploy --parameter-overrides StandaloneTasks=stop-late";
+        rule.found(resource(facts, cluster, arn), what, fix)
+    };
+    by_definition(facts).into_iter().map(of).collect()
+}

@@ -1,0 +1,62 @@
+//! Connections that are still open when the instance goes.
+
+use std::collections::BTreeMap;
+
+use super::{Finding, Kind, Resource, Rule, Severity};
+use crate::commands::doctor::facts::Facts;
+
+/// Seconds from an interruption warning to the end of the instance.
+pub const NOTICE: i64 = 120;
+/// What fits in with the seconds that notice, function and load balancer take.
+pub const GOOD_DELAY: i64 = 90;
+
+/// The rules of this family.
+pub const RULES: &[Rule] = &[Rule {
+    id: "deregistration-delay",
+    title: "Deregistration delay longer than the notice",
+    severity: Severity::Warning,
+    why: "requests that are still running after 120 s are cut when the instance goes, while the load balancer would wait \
+          for them",
+    fix: "set deregistration_delay.timeout_seconds to 90 or less",
+    page: "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html",
+    check: deregistration_delay,
+}];
+
+fn deregistration_delay(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    // Those of services are weighed with the task's own grace, see `service-grace`.
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for group in facts.groups_at_risk() {
+        for arn in &group.core.target_groups {
+            groups.entry(arn).or_default().push(group.name());
+        }
+    }
+    let mut findings = vec![];
+    for (arn, groups) in groups {
+        let Some(delay) = facts.delays.get(arn).filter(|delay| **delay > NOTICE) else {
+            continue;
+        };
+        let what = format!(
+            "deregistration delay is {delay} s, of group {}",
+            groups.join(", ")
+        );
+        findings.push(rule.found(
+            Resource::new(Kind::TargetGroup, name(arn)),
+            what,
+            set_delay(arn, GOOD_DELAY),
+        ));
+    }
+    findings
+}
+
+/// `…:targetgroup/NAME/ID` without the rest.
+pub fn name(arn: &str) -> &str {
+    arn.split('/').nth(1).unwrap_or(arn)
+}
+
+/// The command that sets a target group's deregistration delay.
+pub fn set_delay(arn: &str, seconds: i64) -> String {
+    format!(
+        "aws elbv2 modify-target-group-attributes --target-group-arn {arn} \
+         --attributes Key=deregistration_delay.timeout_seconds,Value={seconds}"
+    )
+}

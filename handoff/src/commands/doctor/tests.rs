@@ -1,0 +1,75 @@
+use super::facts::Unread;
+use super::*;
+
+fn unread() -> Facts {
+    Facts {
+        unread: vec![Unread {
+            of: "web".to_owned(),
+            action: "DescribeLifecycleHooks",
+            error: "AccessDenied".to_owned(),
+            denied: true,
+        }],
+        ..Facts::default()
+    }
+}
+
+fn finding(severity: Severity) -> Finding {
+    let deployed_nowhere = Facts {
+        deployment: facts::Deployment::Missing,
+        ..Facts::default()
+    };
+    let mut found = rules::examine(&deployed_nowhere);
+    let mut finding = found.remove(0);
+    finding.severity = severity;
+    finding
+}
+
+#[test]
+fn the_exit_status_tells_the_worst_and_a_gap_is_never_all_well() {
+    let fail_on = Severity::Warning;
+    let read = Facts::default();
+    assert_eq!(exit_status(&read, &[], fail_on), 0);
+    assert_eq!(exit_status(&read, &[finding(Severity::Info)], fail_on), 0);
+    assert_eq!(exit_status(&read, &[finding(Severity::Info)], Severity::Info), 3);
+    assert_eq!(exit_status(&read, &[finding(Severity::Warning)], fail_on), 3);
+    assert_eq!(
+        exit_status(&read, &[finding(Severity::Warning)], Severity::Critical),
+        0
+    );
+    assert_eq!(exit_status(&read, &[finding(Severity::Critical)], fail_on), 4);
+    assert_eq!(exit_status(&unread(), &[], fail_on), 1);
+    assert_eq!(exit_status(&unread(), &[finding(Severity::Critical)], fail_on), 4);
+}
+
+#[test]
+fn what_could_not_be_read_is_said_and_not_taken_for_well() {
+    let facts = unread();
+    let diagnosis = Diagnosis {
+        facts: &facts,
+        findings: &[],
+        region: "eu-west-1",
+    };
+    for format in [Format::Text, Format::Json, Format::Markdown] {
+        let said = diagnosis.say(format);
+        assert!(said.contains("DescribeLifecycleHooks"), "{said}");
+        assert!(!said.contains("nothing would lose work"), "{said}");
+    }
+}
+
+#[test]
+fn parameters_are_those_of_the_template_and_checked_like_them() {
+    assert!(parameter("Scope=tagged").is_ok());
+    assert!(
+        parameter("DryRun=true")
+            .expect_err("refused")
+            .contains("StandaloneTasks")
+    );
+    let wrong = settings(&[("Scope".to_owned(), "some".to_owned())]).expect_err("refused");
+    assert!(wrong.to_string().contains("`all` or `tagged`"), "{wrong}");
+}
+
+#[test]
+fn the_documented_rules_are_those_of_the_code() {
+    testbed::documentation::part("docs/doctor.md", "rules", &output::rules_as_markdown())
+        .expect("up to date");
+}

@@ -1,0 +1,214 @@
+//! The doctor on the embedded AWS: the sample fleet as it is, made sick, and with permissions missing.
+
+use std::collections::BTreeMap;
+use std::process::Output;
+
+use anyhow::{Context, Result};
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_sdk_autoscaling::types::Tag;
+use aws_sdk_elasticloadbalancingv2::types::TargetGroupAttribute;
+use aws_types::region::Region;
+use serde_json::{Value, json};
+use testbed::{Clock, World, WorldOptions};
+
+async fn world() -> Result<World> {
+    World::start(WorldOptions {
+        parameters: BTreeMap::new(),
+        clock: Clock::real(),
+        simulate: false,
+    })
+    .await
+}
+
+async fn doctor(world: &World, arguments: &[&str]) -> Result<Output> {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_handoff"))
+        .arg("doctor")
+        .args(arguments)
+        .env("AWS_ENDPOINT_URL", world.url())
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "doctor")
+        .env("AWS_SECRET_ACCESS_KEY", "x")
+        .env_remove("AWS_PROFILE")
+        .output();
+    output.await.context("cannot run the doctor")
+}
+
+fn text(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    format!("{}{stderr}", String::from_utf8_lossy(&output.stdout))
+}
+
+/// The rules that found something about a resource.
+fn rules_about(report: &Value, resource: &str) -> Vec<String> {
+    let findings = report["findings"].as_array().cloned().unwrap_or_default();
+    let about = findings
+        .iter()
+        .filter(|finding| finding["resource"]["name"] == resource);
+    about
+        .filter_map(|finding| finding["rule"].as_str().map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sample_fleet_is_examined_and_nothing_is_changed() -> Result<()> {
+    let world = world().await?;
+    let before = serde_json::to_value(world.state().await?)?;
+    let output = doctor(&world, &[]).await?;
+    insta::assert_snapshot!("sample_fleet", text(&output));
+    let report: Value = serde_json::from_slice(&doctor(&world, &["--format", "json"]).await?.stdout)?;
+    let worst = report["findings"][0]["severity"]
+        .as_str()
+        .context("something is found")?;
+    assert_eq!(
+        output.status.code(),
+        Some(if worst == "critical" { 4 } else { 3 })
+    );
+    assert_eq!(serde_json::to_value(world.state().await?)?, before);
+    let reads = ["Describe", "List"];
+    for call in world
+        .calls()
+        .await?
+        .iter()
+        .filter(|call| call.caller.as_deref() == Some("doctor"))
+    {
+        assert!(
+            reads.iter().any(|read| call.action.starts_with(read)),
+            "{}",
+            call.action
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sick_fleet_is_found_sick() -> Result<()> {
+    let world = world().await?;
+    make_sick(&world).await?;
+    let output = doctor(&world, &["--format", "json"]).await?;
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    for (resource, rule) in [
+        ("web", "process-suspended"),
+        ("web", "no-headroom"),
+        ("web", "hook-too-short"),
+        ("hooked", "ignore-tag-false"),
+        ("inference/classifier", "service-grace"),
+        ("web/api", "drain-blocked"),
+        ("inference", "deregistration-delay"),
+    ] {
+        assert!(
+            rules_about(&report, resource).iter().any(|one| one == rule),
+            "{rule} of {resource}: {report:#}"
+        );
+    }
+    assert_eq!(report["not_read"], json!([]));
+
+    let one = doctor(&world, &["--format", "json", "--group", "mixed"]).await?;
+    let report: Value = serde_json::from_slice(&one.stdout)?;
+    assert!(rules_about(&report, "web").is_empty() && rules_about(&report, "web/api").is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_permission_is_named_and_throttling_is_waited_out() -> Result<()> {
+    let world = world().await?;
+    let faults = json!([
+        { "action": "DescribeLifecycleHooks",
+          "fault": { "kind": "error", "code": "AccessDenied", "status": 403 } },
+        { "action": "DescribeServices", "times": 2, "fault": { "kind": "throttle" } },
+    ]);
+    world.faults(&faults).await?;
+    let output = doctor(&world, &["--fail-on", "critical", "--format", "json"]).await?;
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    let unread: Vec<&Value> = report["not_read"].as_array().into_iter().flatten().collect();
+    assert!(
+        !unread.is_empty() && unread.iter().all(|one| one["action"] == "DescribeLifecycleHooks"),
+        "{unread:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_region_or_with_an_unknown_group_it_says_what_to_do() -> Result<()> {
+    let world = world().await?;
+    let output = doctor(&world, &["--group", "nobody"]).await?;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output).contains("no Auto Scaling group nobody"),
+        "{}",
+        text(&output)
+    );
+    Ok(())
+}
+
+async fn make_sick(world: &World) -> Result<()> {
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(world.url())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(
+            Credentials::new("owner", "x", None, None, "test"),
+        ))
+        .http_client(spot_handoff::aws::http_client())
+        .build();
+    let autoscaling = aws_sdk_autoscaling::Client::new(&config);
+    autoscaling
+        .suspend_processes()
+        .auto_scaling_group_name("web")
+        .scaling_processes("Launch")
+        .send()
+        .await?;
+    autoscaling
+        .update_auto_scaling_group()
+        .auto_scaling_group_name("web")
+        .max_size(3)
+        .send()
+        .await?;
+    autoscaling
+        .put_lifecycle_hook()
+        .auto_scaling_group_name("web")
+        .lifecycle_hook_name("spot-handoff-drain")
+        .lifecycle_transition("autoscaling:EC2_INSTANCE_TERMINATING")
+        .heartbeat_timeout(30)
+        .send()
+        .await?;
+    let ignored = Tag::builder()
+        .resource_id("hooked")
+        .resource_type("auto-scaling-group")
+        .key("spot-handoff:ignore")
+        .value("false")
+        .propagate_at_launch(false)
+        .build();
+    autoscaling.create_or_update_tags().tags(ignored).send().await?;
+    let balancing = aws_sdk_elasticloadbalancingv2::Client::new(&config);
+    for group in ["classifier", "inference"] {
+        let found = balancing.describe_target_groups().names(group).send().await?;
+        let arn = found
+            .target_groups()
+            .first()
+            .and_then(|one| one.target_group_arn());
+        let delay = TargetGroupAttribute::builder()
+            .key("deregistration_delay.timeout_seconds")
+            .value("240")
+            .build();
+        balancing
+            .modify_target_group_attributes()
+            .target_group_arn(arn.context("the sample fleet's target group")?)
+            .attributes(delay)
+            .send()
+            .await?;
+    }
+    let percentages = aws_sdk_ecs::types::DeploymentConfiguration::builder()
+        .minimum_healthy_percent(100)
+        .maximum_percent(100)
+        .build();
+    aws_sdk_ecs::Client::new(&config)
+        .update_service()
+        .cluster("web")
+        .service("api")
+        .deployment_configuration(percentages)
+        .send()
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Parts of the documentation that are made from the code, and cannot fall behind it.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::workspace::Workspace;
+
+/// Checks that the part of a page between `<!-- NAME -->` and `<!-- end of NAME -->` reads as expected.
+///
+/// With the environment variable `UPDATE` set, the part is written anew instead.
+///
+/// # Errors
+/// Where the page has no such part, or it reads otherwise.
+pub fn part(page: &str, name: &str, expected: &str) -> Result<()> {
+    let path = Workspace::locate()?.path(page);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let begin = format!("<!-- {name} -->\n");
+    let end = format!("<!-- end of {name} -->");
+    let (before, rest) = text
+        .split_once(&begin)
+        .with_context(|| format!("{page} lacks {begin}"))?;
+    let (found, after) = rest
+        .split_once(&end)
+        .with_context(|| format!("{page} lacks {end}"))?;
+    if found == expected {
+        return Ok(());
+    }
+    ensure!(
+        std::env::var_os("UPDATE").is_some(),
+        "{page}: the part `{name}` has fallen behind the code; run the same test with UPDATE=1, look at the difference, \
+         commit it\nexpected:\n{expected}\nfound:\n{found}"
+    );
+    let updated = format!("{before}{begin}{expected}{end}{after}");
+    fs::write(&path, updated).with_context(|| format!("cannot write {}", path.display()))
+}
