@@ -2,9 +2,12 @@
 
 mod account;
 mod commands;
+mod logs;
+mod stack;
 mod style;
 mod timeline;
 mod usage;
+mod verdict;
 mod words;
 
 use std::process::ExitCode;

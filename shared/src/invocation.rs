@@ -46,6 +46,14 @@ impl Invocation {
         }
     }
 
+    /// The same invocation for notices that are planned only.
+    pub fn planning_only(&self) -> Self {
+        Self {
+            dry_run: true,
+            ..*self
+        }
+    }
+
     /// Makes one call to AWS, retries included, within the time the invocation has left.
     ///
     /// # Errors

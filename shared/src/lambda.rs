@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
+use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -110,7 +111,7 @@ async fn handle<F: Function>(
     }
 
     let (indexes, notices): (Vec<_>, Vec<_>) = batch.notices().into_iter().unzip();
-    let reports = hand_off_the_fresh(function, &notices, invocation).await;
+    let reports = hand_off(function, &notices, invocation).await;
     for (index, report) in indexes.into_iter().zip(&reports) {
         failed[index] |= report.outcome == Outcome::Failed;
         write(report);
@@ -129,32 +130,60 @@ async fn handle<F: Function>(
     }
 }
 
-/// Stale notices are reported and left alone; the function sees the others.
-async fn hand_off_the_fresh<F: Function>(
+/// What becomes of a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// It is handed off, or planned where the function is set to plan only.
+    AsSet,
+    /// It is a drill, which is planned only.
+    PlannedOnly,
+    /// It is too old: it is reported and left alone.
+    Stale,
+}
+
+impl Mode {
+    fn of(notice: &Notice, now: Timestamp) -> Self {
+        match (notice.is_stale(now), notice.is_planned_only()) {
+            (true, _) => Self::Stale,
+            (false, true) => Self::PlannedOnly,
+            (false, false) => Self::AsSet,
+        }
+    }
+}
+
+/// Hands the notices of a batch off, each in its mode; one report for each, in their order.
+async fn hand_off<F: Function>(function: &F, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
+    let modes: Vec<Mode> = notices
+        .iter()
+        .map(|notice| Mode::of(notice, invocation.started_at))
+        .collect();
+    let planning = invocation.planning_only();
+    let (as_set, planned) = tokio::join!(
+        hand_off_those(function, notices, &modes, Mode::AsSet, invocation),
+        hand_off_those(function, notices, &modes, Mode::PlannedOnly, &planning),
+    );
+    let (mut as_set, mut planned) = (as_set.into_iter(), planned.into_iter());
+    let report = |(notice, mode): (&Notice, &Mode)| match mode {
+        Mode::AsSet => as_set.next(),
+        Mode::PlannedOnly => planned.next(),
+        Mode::Stale => Some(stale(notice, invocation)),
+    };
+    notices.iter().zip(&modes).filter_map(report).collect()
+}
+
+async fn hand_off_those<F: Function>(
     function: &F,
     notices: &[Notice],
+    modes: &[Mode],
+    mode: Mode,
     invocation: &Invocation,
 ) -> Vec<Report> {
-    let is_stale = |notice: &Notice| notice.is_stale(invocation.started_at);
-    let fresh: Vec<Notice> = notices
-        .iter()
-        .filter(|notice| !is_stale(notice))
-        .cloned()
-        .collect();
-    let mut handed_off = if fresh.is_empty() {
-        vec![]
-    } else {
-        function.hand_off(&fresh, invocation).await
+    let those = notices.iter().zip(modes).filter(|(_, its)| **its == mode);
+    let those: Vec<Notice> = those.map(|(notice, _)| notice.clone()).collect();
+    if those.is_empty() {
+        return vec![];
     }
-    .into_iter();
-    let report = |notice| {
-        if is_stale(notice) {
-            Some(stale(notice, invocation))
-        } else {
-            handed_off.next()
-        }
-    };
-    notices.iter().filter_map(report).collect()
+    function.hand_off(&those, invocation).await
 }
 
 fn stale(notice: &Notice, invocation: &Invocation) -> Report {
@@ -213,4 +242,102 @@ fn init_tracing(level: tracing::Level) {
         .with_span_list(false);
     // A second initialisation can only happen in tests, and changes nothing there.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Done;
+
+    /// Says of each notice whether it was to be planned only.
+    struct Recorder;
+
+    #[derive(Clone, PartialEq, Eq, Hash)]
+    struct Act;
+
+    impl Action for Act {
+        fn describe(&self) -> (&'static str, String, String) {
+            ("act", String::new(), String::new())
+        }
+    }
+
+    impl Function for Recorder {
+        const NAME: &'static str = "recorder";
+
+        fn new(_: &Env, _: &SdkConfig, _: CallCounter) -> Result<Self, ConfigError> {
+            Ok(Self)
+        }
+
+        async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
+            let plan = Plan::<Act, String, String> {
+                actions: vec![Act],
+                ..Plan::default()
+            };
+            let mut results = Results::new();
+            if !invocation.dry_run {
+                results.insert(Act, Done::now(invocation.clock));
+            }
+            let report = |notice| invocation.report(notice, &plan, &results);
+            notices.iter().map(report).collect()
+        }
+    }
+
+    fn record(id: &str, source: &str, age_minutes: i64, for_real: bool) -> Value {
+        let sent = Timestamp::now() - jiff::SignedDuration::from_mins(age_minutes);
+        let event = json!({"id": id, "source": source, "time": sent,
+            "detail-type": "EC2 Instance Rebalance Recommendation",
+            "detail": {"instance-id": "i-1234567890abcdef0", "for-real": for_real}});
+        json!({"messageId": id, "body": event.to_string()})
+    }
+
+    #[tokio::test]
+    async fn each_notice_of_a_batch_is_handed_off_in_its_own_mode() {
+        let drill = crate::notice::DRILL_SOURCE;
+        let payload = json!({"Records": [
+            record("real", "aws.ec2", 0, false),
+            record("drill", drill, 0, false),
+            record("old", "aws.ec2", 60, false),
+            record("drill for real", drill, 0, true),
+            record("real again", "aws.ec2", 0, false),
+        ]});
+        let notices = || {
+            let batch = Batch::read(&payload.to_string(), &Home::default(), Timestamp::now());
+            batch
+                .notices()
+                .into_iter()
+                .map(|(_, notice)| notice)
+                .collect::<Vec<_>>()
+        };
+        for (dry_run, expected) in [
+            (
+                false,
+                [
+                    ("real", Outcome::Done, false),
+                    ("drill", Outcome::Planned, true),
+                    ("old", Outcome::NothingToDo, false),
+                    ("drill for real", Outcome::Done, true),
+                    ("real again", Outcome::Done, false),
+                ],
+            ),
+            // A function that is set to plan only does nothing else, whatever a drill says.
+            (
+                true,
+                [
+                    ("real", Outcome::Planned, false),
+                    ("drill", Outcome::Planned, true),
+                    ("old", Outcome::NothingToDo, false),
+                    ("drill for real", Outcome::Planned, true),
+                    ("real again", Outcome::Planned, false),
+                ],
+            ),
+        ] {
+            let invocation = Invocation::new("recorder", Clock::real(), dry_run, Duration::from_secs(15));
+            let reports = hand_off(&Recorder, &notices(), &invocation).await;
+            let said: Vec<_> = reports
+                .iter()
+                .map(|report| (report.event_id.as_str(), report.outcome, report.drill))
+                .collect();
+            assert_eq!(said, expected, "DRY_RUN is {dry_run}");
+        }
+    }
 }

@@ -178,6 +178,7 @@ impl Invocation {
             seconds_left_at_start: seconds_left(self.started_at),
             seconds_left_at_end: seconds_left(now),
             dry_run: self.dry_run,
+            drill: notice.drill.is_some(),
             outcome,
             actions,
             skipped: plan.skipped.iter().map(skipped_line).collect(),
@@ -260,8 +261,9 @@ fn sentence(report: &Report) -> String {
         Some(late) => format!("; {:.1} s past the deadline", -late),
         None => String::new(),
     };
+    let drill = if report.drill { " drill" } else { "" };
     format!(
-        "{} {} {}: {}{left}",
+        "{} {}{drill} {}: {}{left}",
         report.function,
         report.signal,
         report.instance,

@@ -36,6 +36,9 @@ pub struct Report {
     pub seconds_left_at_end: Option<f64>,
     /// Whether the function only planned and changed nothing.
     pub dry_run: bool,
+    /// Whether somebody held a drill.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drill: bool,
     /// What became of the notice as a whole.
     pub outcome: Outcome,
     /// Every action, in the order of the plan.

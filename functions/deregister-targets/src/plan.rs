@@ -106,7 +106,7 @@ impl fmt::Display for Warning {
                 seconds,
             } => write!(
                 f,
-                "{target_group}: deregistration delay is {seconds} s, connections still open after 120 s will be cut; \
+                "{target_group}: deregistration delay is {seconds} s, longer than the 120 s that an interruption leaves; \
                  set deregistration_delay.timeout_seconds to 90 or less"
             ),
         }

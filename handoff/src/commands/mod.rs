@@ -1,8 +1,12 @@
 //! The subcommands, one module each.
 
+mod dlq;
 mod doctor;
+mod drill;
 mod replay;
 mod sandbox;
+mod signals;
+mod timeline;
 mod world;
 
 use std::process::ExitCode;
@@ -16,6 +20,12 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Says what an account would lose in an interruption, and what to change; changes nothing itself
     Doctor(doctor::Arguments),
+    /// Shows what a deployed stack did: a timeline of each interruption and other signal, from its logs
+    Timeline(timeline::Arguments),
+    /// Holds a game day: sends a signal through the real bus of a deployed stack, planned only unless for real
+    Drill(drill::Arguments),
+    /// Shows what failed for good and why, and sends it back where that makes sense
+    Dlq(dlq::Arguments),
     /// Runs an AWS on this machine, with a sample fleet and the deployed stack, to try the other commands on
     Sandbox(sandbox::Arguments),
 }
@@ -26,6 +36,9 @@ impl Command {
         let went_well = match self {
             Self::Replay(arguments) => replay::run(arguments).await?,
             Self::Doctor(arguments) => return doctor::run(arguments).await,
+            Self::Timeline(arguments) => timeline::run(arguments).await?,
+            Self::Drill(arguments) => drill::run(arguments).await?,
+            Self::Dlq(arguments) => dlq::run(arguments).await?,
             Self::Sandbox(arguments) => sandbox::run(arguments).await?,
         };
         Ok(if went_well {

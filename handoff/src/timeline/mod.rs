@@ -1,8 +1,11 @@
 //! A report as lines that a person reads from top to bottom: when, who, what became of it.
 
 pub mod comparison;
+pub mod entries;
 mod facts;
+pub mod html;
 pub mod names;
+pub mod story;
 
 use std::collections::HashSet;
 
@@ -56,6 +59,8 @@ pub struct Line {
     pub word: Word,
     /// The rest.
     pub text: String,
+    /// What was done, where it is an action: `stop task`.
+    pub action: Option<String>,
     /// What makes the line worth telling once, where it need not be told again.
     gist: Option<String>,
 }
@@ -68,6 +73,7 @@ impl Line {
             who: who.to_owned(),
             word,
             text: text.into(),
+            action: None,
             gist: None,
         }
     }
@@ -76,6 +82,11 @@ impl Line {
     fn once(mut self, gist: impl Into<String>) -> Self {
         self.gist = Some(gist.into());
         self
+    }
+
+    /// The text without colours.
+    pub fn plain(&self) -> String {
+        anstream::adapter::strip_str(&self.text).to_string()
     }
 
     /// The line as it is printed; `zero` is where T stands for.
@@ -93,7 +104,8 @@ impl Line {
 }
 
 impl Word {
-    fn text(self) -> &'static str {
+    /// The word itself.
+    pub fn text(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Already => "already",
@@ -158,7 +170,8 @@ pub fn lines(report: &Report) -> Vec<Line> {
     };
     let actions = report.actions.iter().map(|action| {
         let text = action_text(action, &names);
-        let line = line(action.finished_at, action.result.into(), text);
+        let mut line = line(action.finished_at, action.result.into(), text);
+        line.action = Some(action.action.replace('-', " "));
         match action.result {
             // It says when it looks again, which is another moment each time.
             ActionResult::Later if report.signal == FOLLOW_UP => {

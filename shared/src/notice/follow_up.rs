@@ -118,6 +118,10 @@ impl FollowUp {
     pub fn to_body(&self, notice: &Notice) -> String {
         let mut detail = json!(self);
         detail["instance-id"] = json!(notice.instance);
+        if let Some(drill) = notice.drill {
+            detail["drill"] = json!(true);
+            detail["for-real"] = json!(drill.for_real);
+        }
         json!({
             "version": "0",
             "id": notice.event_id,

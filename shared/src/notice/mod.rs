@@ -15,6 +15,7 @@ mod terminate_lifecycle_action;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -44,6 +45,25 @@ pub struct Notice {
     pub time: Timestamp,
     /// What is said about the instance.
     pub signal: Signal,
+    /// Where somebody holds a drill: which kind.
+    pub drill: Option<Drill>,
+}
+
+/// A drill: an event under [`DRILL_SOURCE`], and the follow-ups to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drill {
+    /// Whether it is acted on. A drill is only planned, unless its detail has `"for-real": true`.
+    pub for_real: bool,
+}
+
+impl Drill {
+    fn of(source: &str, detail: &RawValue) -> Option<Self> {
+        let detail: Value = serde_json::from_str(detail.get()).ok()?;
+        let is_drill = source == DRILL_SOURCE || (source == FOLLOW_UP_SOURCE && detail["drill"] == true);
+        is_drill.then(|| Self {
+            for_real: detail["for-real"] == true,
+        })
+    }
 }
 
 /// What is said about the instance.
@@ -87,6 +107,11 @@ impl Signal {
 }
 
 impl Notice {
+    /// Whether to plan only, whatever the function is set to.
+    pub fn is_planned_only(&self) -> bool {
+        self.drill.is_some_and(|drill| !drill.for_real)
+    }
+
     /// When the instance goes away, where the notice says so.
     pub fn deadline(&self) -> Option<Timestamp> {
         match &self.signal {
@@ -215,11 +240,13 @@ pub fn parse_at(text: &str, home: &Home, now: Timestamp) -> Result<Message, Noti
     let time = Timestamp::from_millisecond(time.timestamp_millis())
         .map_err(|error| NoticeError::field("time", error.to_string()))?
         .min(now);
+    let drill = Drill::of(&event.source, &event.detail);
     let notice = |instance| Notice {
         event_id: event_id.clone(),
         instance,
         time,
         signal: signal.clone(),
+        drill,
     };
     Ok(Message::Notices(instances.into_iter().map(notice).collect()))
 }

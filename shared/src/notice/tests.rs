@@ -60,6 +60,49 @@ fn a_drill_is_read_like_the_real_thing() {
 }
 
 #[test]
+fn a_drill_is_planned_only_unless_it_says_that_it_is_for_real() {
+    let id = "i-1234567890abcdef0";
+    let real = serde_json::json!({"instance-id": id, "for-real": true});
+    let text = serde_json::json!({"instance-id": id, "for-real": "true"});
+    let silent = serde_json::json!({"instance-id": id});
+    for (source, detail, drill, planned_only) in [
+        ("aws.ec2", &silent, None, false),
+        // AWS says no such thing, and nobody else can say it under its name.
+        ("aws.ec2", &real, None, false),
+        (DRILL_SOURCE, &silent, Some(Drill { for_real: false }), true),
+        (DRILL_SOURCE, &text, Some(Drill { for_real: false }), true),
+        (DRILL_SOURCE, &real, Some(Drill { for_real: true }), false),
+    ] {
+        let event = event(source, rebalance_recommendation::DETAIL_TYPE, detail.clone());
+        let notice = one(&event);
+        assert_eq!(
+            (notice.drill, notice.is_planned_only()),
+            (drill, planned_only),
+            "{event}"
+        );
+    }
+}
+
+#[test]
+fn a_follow_up_is_as_much_of_a_drill_as_its_notice() {
+    let detail = serde_json::json!({"instance-id": "i-1234567890abcdef0"});
+    let mut notice = one(&event("aws.ec2", rebalance_recommendation::DETAIL_TYPE, detail));
+    let follow_up = FollowUp {
+        cause: Cause::Rebalance,
+        deadline: None,
+        step: Step::Retire { group: "g".into() },
+    };
+    for drill in [
+        None,
+        Some(Drill { for_real: true }),
+        Some(Drill { for_real: false }),
+    ] {
+        notice.drill = drill;
+        assert_eq!(one(&follow_up.to_body(&notice)).drill, drill);
+    }
+}
+
+#[test]
 fn errors_name_the_field_and_what_is_wrong_with_it() {
     let missing = warning(serde_json::json!({"instance-action": "terminate"}));
     assert_eq!(refusal(&missing), "field `detail.instance-id`: missing");

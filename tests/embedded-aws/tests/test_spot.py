@@ -106,7 +106,11 @@ class EventsAndQueues(WorldTest):
     def test_a_queue_that_admits_no_rule_gets_nothing_and_its_dead_letter_queue_does(self):
         self.post("events", warning(self.first()))
         self.assertEqual(self.receive("closed"), [])
-        self.assertEqual(len(self.receive("undelivered")), 1)
+        (message,) = self.receive("undelivered", MessageAttributeNames=["All"])
+        told = {name: a["StringValue"] for name, a in message["MessageAttributes"].items()}
+        self.assertEqual(told["ERROR_CODE"], "NO_PERMISSIONS")
+        self.assertEqual(told["TARGET_ARN"].split(":")[-1], "closed")
+        self.assertIn(":rule/", told["RULE_ARN"])
 
     def test_nobody_else_speaks_as_aws(self):
         def put(source):

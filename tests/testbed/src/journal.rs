@@ -63,6 +63,28 @@ pub enum Event {
     Trouble(String),
 }
 
+impl Entry {
+    /// A line of a function's output.
+    pub fn of_line(at: Timestamp, function: &str, line: &str) -> Self {
+        Self {
+            at,
+            function: function.to_owned(),
+            event: Event::of_line(line),
+        }
+    }
+}
+
+impl Event {
+    fn of_line(line: &str) -> Self {
+        match Report::from_line(line) {
+            Some(report) => Self::Report(Box::new(report)),
+            None => serde_json::from_str(line)
+                .map(Self::Log)
+                .unwrap_or_else(|_| Self::Text(line.to_owned())),
+        }
+    }
+}
+
 /// The record of a bed. It only grows, so a reader who remembers how far they came misses nothing.
 pub struct Journal {
     clock: Clock,
@@ -122,13 +144,7 @@ impl Journal {
     /// Sorts a line of a function's output in.
     pub(crate) fn add_line(&self, function: &str, line: &str) {
         self.log(self.clock.now(), function, line.to_owned());
-        let event = match Report::from_line(line) {
-            Some(report) => Event::Report(Box::new(report)),
-            None => serde_json::from_str(line)
-                .map(Event::Log)
-                .unwrap_or_else(|_| Event::Text(line.to_owned())),
-        };
-        self.add(function, event);
+        self.add(function, Event::of_line(line));
     }
 
     /// The entries from a position on.

@@ -53,7 +53,7 @@ impl Supervisor {
         let mut child = Command::new(interpreter)
             .arg(workspace.path("tests/embedded-aws/serve.py"))
             .arg("--template")
-            .arg(workspace.path("template.yaml"))
+            .arg("template.yaml")
             .current_dir(workspace.root())
             .env("PYTHONUNBUFFERED", "1")
             .stdin(Stdio::piped())

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use spot_handoff::SAVED_TASK;
 use spot_handoff::container_instances::ContainerInstance;
 use spot_handoff::follow_ups::LONGEST_DELAY;
-use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Step};
+use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Signal, Step};
 use spot_handoff::policies::StandaloneTasks;
 use spot_handoff::standalone_tasks::{Rerun, stop_margin};
 
@@ -209,6 +209,7 @@ impl Stops<'_> {
 
     fn reason(&self) -> String {
         let why = match cause(self.notice) {
+            _ if matches!(self.notice.signal, Signal::StateChange { .. }) => "is stopping or shutting down",
             Cause::Interruption => "is interrupted",
             Cause::Rebalance => "is at risk and has been replaced",
             Cause::Retirement => "is retired by AWS",

@@ -37,6 +37,7 @@ fn notice(signal: Signal) -> Notice {
         instance: id(DOOMED),
         time: time("2026-11-24T04:00:00Z"),
         signal,
+        drill: None,
     }
 }
 
@@ -554,4 +555,59 @@ fn scope_is_asked_of_groups_and_not_again_for_follow_ups() {
     assert!(may_act(&move_work(None), &group, &tagged).is_ok());
 }
 
-mod any_facts;
+mod any_facts {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn any_task()(
+            number in 0..9u8, service: bool, accelerated: bool, grace in 2..120i64, rerun: bool, foreign: bool, state in 0..4usize,
+        ) -> TaskFacts {
+            TaskFacts {
+                service: service.then(|| "classifier".to_owned()),
+                accelerators: if accelerated { vec![Accelerator::Gpu(1)] } else { vec![] },
+                stop_timeout: SignedDuration::from_secs(grace.max(30)),
+                rerun: if rerun { Rerun::Yes } else { Rerun::No },
+                container_instance: if foreign { "ci/other".to_owned() } else { format!("ci/{DOOMED}") },
+                state: [TaskState::Running, TaskState::Stopping, TaskState::Ended, TaskState::CutShort][state],
+                ..task(&format!("task-{number}"))
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn service_tasks_are_never_stopped_and_every_other_in_time(
+            tasks in proptest::collection::vec(any_task(), 0..12), seconds in 0..200i64,
+        ) {
+            let now = after(seconds);
+            let plan = standalone(&tasks, StandaloneTasks::StopLate, now);
+            let of_services: Vec<&str> = tasks.iter().filter(|t| t.service.is_some()).map(|t| t.arn.as_str()).collect();
+            let later = stopped_later(&plan);
+            for task in tasks.iter().filter(|t| t.service.is_none()) {
+                let stops_now = stopped(&plan).contains(&task.arn.as_str());
+                let in_time = later.iter().any(|(at, tasks)| {
+                    tasks.contains(&task.arn) && (after(*at) <= now || SignedDuration::from_secs(*at) + task.stop_timeout < NOTICE)
+                });
+                prop_assert!(stops_now || in_time, "{task:?}");
+            }
+            for arn in stopped(&plan) {
+                let only_service = of_services.contains(&arn) && !tasks.iter().any(|t| t.arn == arn && t.service.is_none());
+                prop_assert!(!only_service, "{arn}");
+            }
+        }
+
+        #[test]
+        fn a_task_elsewhere_is_never_touched(tasks in proptest::collection::vec(any_task(), 0..12), seconds in 0..200i64) {
+            let named: Vec<String> = tasks.iter().map(|task| task.arn.clone()).collect();
+            let container_instance = on(DOOMED, Status::Draining);
+            let plan = standalone_tasks::plan_for_named(&warning(), after(120), &container_instance, &named, &tasks, after(seconds));
+            for action in &plan.actions {
+                let (Action::StopTask { task, .. } | Action::RunAgain { task, .. }) = action else { continue };
+                let ours = tasks.iter().any(|t| t.arn == *task && t.service.is_none() && t.container_instance == container_instance.arn);
+                prop_assert!(ours, "{action:?}");
+            }
+        }
+    }
+}

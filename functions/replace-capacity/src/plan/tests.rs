@@ -85,6 +85,7 @@ fn notice(signal: Signal) -> Notice {
         instance: id(OLD),
         time: time("2026-11-24T04:00:00Z"),
         signal,
+        drill: None,
     }
 }
 
@@ -652,4 +653,73 @@ fn signals_of_other_functions_ask_nothing() {
     );
 }
 
-mod any_facts;
+mod any_facts {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_lifecycle() -> impl Strategy<Value = Lifecycle> {
+        prop_oneof![
+            Just(Lifecycle::InService),
+            Just(Lifecycle::Pending),
+            Just(Lifecycle::Terminating),
+            Just(Lifecycle::Standby),
+            Just(Lifecycle::Detaching),
+        ]
+    }
+
+    fn any_exchange() -> impl Strategy<Value = Option<Exchange>> {
+        prop_oneof![
+            Just(None),
+            Just(Some(Exchange::Launched { replacement: id(NEW) })),
+            Just(Some(Exchange::Launching {
+                zone: "us-east-1a".to_owned()
+            })),
+            (0..5i32).prop_map(|from| Some(Exchange::Raising { from })),
+        ]
+    }
+
+    prop_compose! {
+        fn any_group()(
+            desired in 0..5i32, max in 0..6i32, old in any_lifecycle(), new in proptest::option::of(any_lifecycle()),
+            exchange in any_exchange(), capacity_rebalance: bool, has_launch_template: bool, mixes_purchase_options: bool,
+        ) -> Group {
+            let mut group = Group { desired, max, capacity_rebalance, has_launch_template, mixes_purchase_options, ..group() };
+            group.instances[0].lifecycle = old;
+            group.instances.extend(new.map(|lifecycle| member(NEW, "us-east-1b", lifecycle)));
+            group.tags.extend(exchange.map(|exchange| (key(&id(OLD)), exchange.to_value())));
+            group
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_names_only_the_instance_its_replacement_and_its_group(group in any_group(), late: bool, kind in 0..4usize) {
+            let notice = [warning(), recommendation(), await_replacement(), retire()][kind].clone();
+            let now = if late { time("2026-11-24T05:00:00Z") } else { now() };
+            let plan = plan_at(notice, group.clone(), &config(), now);
+            let mut leavings = 0;
+            for action in &plan.actions {
+                let (name, instance) = match action {
+                    Action::Detach(leaving) | Action::Terminate(leaving) | Action::Retire(leaving) | Action::FinishLaunchAndLeave { leaving, .. } => {
+                        leavings += 1;
+                        (leaving.group.as_str(), Some(&leaving.instance))
+                    }
+                    Action::Launch { group, instance, .. } | Action::RaiseDesiredCapacity { group, instance, .. }
+                    | Action::Untag { group, instance } => (group.as_str(), Some(instance)),
+                    Action::LowerDesiredCapacity { group, .. } => (group.as_str(), None),
+                    Action::Send { instance, .. } => ("g", Some(instance)),
+                };
+                prop_assert_eq!(name, "g");
+                prop_assert!(instance.is_none_or(|instance| *instance == id(OLD) || *instance == id(NEW)));
+            }
+            prop_assert!(leavings <= 1, "one instance leaves at the most: {:?}", plan.actions);
+        }
+
+        #[test]
+        fn nothing_is_launched_beyond_max_size(group in any_group()) {
+            let fresh = exchange::begin(&recommendation(), &Group { tags: BTreeMap::new(), ..group.clone() }, Cause::Rebalance, now(), &mut BTreeMap::new());
+            prop_assert!(fresh.actions.is_empty() || group.desired < group.max);
+        }
+    }
+}

@@ -1,30 +1,34 @@
 //! `cargo handoff replay`: one sample through template, rules, queues and functions.
 
+mod deployed;
 mod follow;
 mod header;
 mod output;
 mod retarget;
 mod sample;
 mod send;
-mod verdict;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
+use serde_json::Value;
 use testbed::{FUNCTIONS, State, Testbed};
 
+use crate::account::AccountArguments;
 use crate::commands::world::WorldArguments;
 use crate::timeline::comparison;
 use crate::usage::UsageError;
+use crate::verdict::{Leftovers, Verdict};
 use output::Output;
 use retarget::{Retarget, StandIn};
 use sample::Sample;
-use verdict::{Leftovers, Verdict};
 
 /// The group of the sample fleet whose first instance carries a task of every kind.
 const USUAL_GROUP: &str = "inference";
+const REBALANCE: &str = "EC2 Instance Rebalance Recommendation";
+const RETIREMENT: &str = "AWS Health Event";
 /// The group of the sample fleet with a termination lifecycle hook.
 const HOOKED_GROUP: &str = "hooked";
 
@@ -35,26 +39,40 @@ Examples:
   cargo handoff replay events/spot-interruption-warning.json --dry-run
   cargo handoff replay events/rebalance-recommendation.json --speed 20
   cargo handoff replay events/sqs-batch-mixed.json --speed 20
+  cargo handoff replay --stack spot-handoff events/spot-interruption-warning.json --instance i-1234567890abcdef0
 
 The first run installs the embedded AWS under target/ and builds the functions.")]
 pub struct Arguments {
     /// An EventBridge event, or a batch of SQS messages, as JSON; `-` reads standard input
     event: PathBuf,
 
-    /// The instance of the sample fleet that the event is about [default: one with tasks of every kind]
+    /// The instance that the event is about [default: one of the sample fleet with tasks of every kind; with --stack
+    /// the event's own]
     #[arg(long, value_name = "ID")]
     instance: Option<String>,
 
     /// Plan and report, but change nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "stack")]
     dry_run: bool,
+
+    /// Invoke the functions of this deployed stack, rather than those of an AWS on this machine. They plan only
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["times", "watch", "speed", "parameters"])]
+    stack: Option<String>,
+
+    /// With --stack: have the functions act; with DryRun=true they plan only all the same
+    #[arg(long, requires = "stack")]
+    for_real: bool,
+
+    #[command(flatten)]
+    account: AccountArguments,
 
     #[command(flatten)]
     world: WorldArguments,
 
-    /// Wait for delayed messages for at most so many seconds of the replay's time
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(i64).range(0..=86_400))]
-    watch: i64,
+    /// Wait for delayed messages for at most so many seconds of the replay's time [default: 1200 for a
+    /// rebalance recommendation or a retirement, whose exchange takes up to 15 minutes; else 300]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(0..=86_400))]
+    watch: Option<i64>,
 
     /// Send it so many times, each time once the one before is through
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -78,6 +96,9 @@ enum Format {
 /// Replays a sample; answers whether all went well.
 pub async fn run(arguments: Arguments) -> Result<bool> {
     let sample = Sample::read(&arguments.event)?;
+    if let Some(stack) = &arguments.stack {
+        return deployed::run(&arguments, stack, sample).await;
+    }
     let mut options = arguments.world.options();
     if arguments.dry_run {
         options = options.parameter("DryRun", "true");
@@ -95,6 +116,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     let instances = retarget.instances();
     output.header(&header::of(&sample, &before, &instances, arguments.dry_run));
 
+    let watch = arguments.watch.unwrap_or_else(|| usual_watch(&sample));
     let mut backlog = None;
     for time in 0..arguments.times {
         let shown = bed.journal().len();
@@ -102,7 +124,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
             output.time(time + 1);
         }
         send::send(&bed, &sample, &instances, &output).await?;
-        backlog = follow::follow(&bed, &output, zero, arguments.watch, shown).await?;
+        backlog = follow::follow(&bed, &output, zero, watch, shown).await?;
     }
 
     let after = bed.world.state().await?;
@@ -123,6 +145,19 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     Ok(verdict.is_good())
 }
 
+/// For how many seconds a sample leads to further messages.
+fn usual_watch(sample: &Sample) -> i64 {
+    let exchange = |event: &Value| {
+        [REBALANCE, RETIREMENT]
+            .iter()
+            .any(|kind| event["detail-type"] == *kind)
+    };
+    match sample {
+        Sample::Event(event) if exchange(event) => 1200,
+        _ => 300,
+    }
+}
+
 /// The instances the sample may be about, the first choice first.
 fn stand_ins(state: &State, sample: &Sample, chosen: Option<&str>) -> Result<Vec<StandIn>> {
     let group = match sample {
@@ -135,7 +170,7 @@ fn stand_ins(state: &State, sample: &Sample, chosen: Option<&str>) -> Result<Vec
         .instances;
     let usual = members.iter().map(|member| StandIn {
         id: member.id.clone(),
-        zone: member.zone.clone(),
+        zone: Some(member.zone.clone()),
     });
     let Some(chosen) = chosen else {
         return Ok(usual.collect());
@@ -143,7 +178,7 @@ fn stand_ins(state: &State, sample: &Sample, chosen: Option<&str>) -> Result<Vec
     let instance = state.instance(chosen).ok_or_else(|| unknown(state, chosen))?;
     let first = StandIn {
         id: instance.id.clone(),
-        zone: instance.zone.clone(),
+        zone: Some(instance.zone.clone()),
     };
     let others = usual.filter(|other| other.id != chosen);
     Ok(std::iter::once(first).chain(others).collect())

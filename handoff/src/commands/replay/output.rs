@@ -4,11 +4,11 @@ use serde_json::json;
 use spot_handoff::report::Report;
 use testbed::Clock;
 
-use super::verdict::Verdict;
 use super::{Format, Zero};
 use crate::style;
 use crate::timeline::comparison::{self, Row};
 use crate::timeline::{Line, since};
+use crate::verdict::Verdict;
 use crate::words::count;
 
 pub struct Output {
@@ -88,7 +88,8 @@ impl Output {
         }
     }
 
-    fn text(&self, text: &str) {
+    /// For people alone.
+    pub fn text(&self, text: &str) {
         if self.format == Format::Text {
             anstream::println!("{text}");
         }

@@ -11,8 +11,8 @@ use serde_json::Value;
 pub struct StandIn {
     /// Its id.
     pub id: String,
-    /// Its Availability Zone.
-    pub zone: String,
+    /// Its Availability Zone, where that is known.
+    pub zone: Option<String>,
 }
 
 /// Replaces instances and times, the same way in all events of a sample.
@@ -77,7 +77,7 @@ impl Retarget {
             Value::String(text) => {
                 for (old, new) in &self.replaced {
                     if text.contains(old.as_str()) {
-                        *text = with_zone(text, &new.zone).replace(old.as_str(), &new.id);
+                        *text = with_zone(text, new.zone.as_deref()).replace(old.as_str(), &new.id);
                     }
                 }
             }
@@ -89,9 +89,9 @@ impl Retarget {
 }
 
 /// The ARN in an interruption warning has the zone where others have the region, and no account.
-fn with_zone(text: &str, zone: &str) -> String {
-    match text.split(':').collect::<Vec<_>>().as_slice() {
-        ["arn", partition, "ec2", _, resource] => {
+fn with_zone(text: &str, zone: Option<&str>) -> String {
+    match (text.split(':').collect::<Vec<_>>().as_slice(), zone) {
+        (["arn", partition, "ec2", _, resource], Some(zone)) => {
             format!("arn:{partition}:ec2:{zone}:{resource}")
         }
         _ => text.to_owned(),

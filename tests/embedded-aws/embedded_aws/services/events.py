@@ -31,12 +31,37 @@ def _deliver(rule, target, event):
     # EventBridge gives an event whose target does not let it in to the target's dead-letter
     # queue, and drops it if that fails too: no error anywhere. So a template without its queue
     # policies is found out here as it would be in AWS.
-    for arn in (target["Arn"], target.get("DeadLetterConfig", {}).get("Arn")):
-        queue = backends.sqs().queues.get((arn or "").split(":")[-1])
-        if queue is not None and _admits(queue, rule.arn):
-            body = json.dumps(event, separators=(",", ":"))
-            backends.sqs().send_message(queue.name, body)
-            return
+    body = json.dumps(event, separators=(",", ":"))
+    queue = _queue(target["Arn"])
+    if queue is not None and _admits(queue, rule.arn):
+        backends.sqs().send_message(queue.name, body)
+        return
+    dead_letters = _queue(target.get("DeadLetterConfig", {}).get("Arn"))
+    if dead_letters is not None and _admits(dead_letters, rule.arn):
+        attributes = _undelivered(rule, target, exists=queue is not None)
+        backends.sqs().send_message(dead_letters.name, body, message_attributes=attributes)
+
+
+def _queue(arn):
+    return backends.sqs().queues.get((arn or "").split(":")[-1])
+
+
+def _undelivered(rule, target, exists):
+    """What EventBridge writes on an event for a dead-letter queue.
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/rule-dlq.html
+    """
+    code, message = (
+        ("NO_PERMISSIONS", "Lack of permissions to invoke the target.")
+        if exists
+        else ("NO_RESOURCE", "The target does not exist.")
+    )
+    told = {
+        "RULE_ARN": rule.arn,
+        "TARGET_ARN": target["Arn"],
+        "ERROR_CODE": code,
+        "ERROR_MESSAGE": message,
+    }
+    return {name: {"DataType": "String", "StringValue": value} for name, value in told.items()}
 
 
 def _admits(queue, rule_arn):

@@ -5,7 +5,7 @@ use super::*;
 fn retarget() -> Retarget {
     let stand_in = |id: &str, zone: &str| StandIn {
         id: id.to_owned(),
-        zone: zone.to_owned(),
+        zone: Some(zone.to_owned()),
     };
     let now = "2030-01-02T03:04:05.678Z".parse().unwrap();
     let fleet = vec![

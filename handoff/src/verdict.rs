@@ -1,4 +1,4 @@
-//! The end of a replay: what each function achieved, and whether all went well.
+//! The end of a hand-off: what each function achieved, and whether all went well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,7 +148,8 @@ impl Verdict {
         lines.join("\n")
     }
 
-    fn praise(&self) -> String {
+    /// What went well, as a sentence.
+    pub fn praise(&self) -> String {
         let planned = self.summary.values().any(|summary| summary.planned);
         let functions = self.summary.keys().filter(|(_, follow_up)| !follow_up);
         let functions = count(functions.count() as u64, "function");

@@ -1,0 +1,259 @@
+//! Whether it makes sense to try a message again. Knows no AWS.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Signal, Step, Then};
+
+use super::letter::Letter;
+
+/// A hook waits for 48 hours at most.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html>
+const LONGEST_HOOK: SignedDuration = SignedDuration::from_hours(48);
+/// For how long after its deadline a stopped task is tried to be run again.
+const RUN_AGAIN: SignedDuration = SignedDuration::from_mins(3);
+
+/// Whether it makes sense to try a message again, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    sensible: bool,
+    why: String,
+}
+
+impl Judgement {
+    fn yes(why: impl Into<String>) -> Self {
+        Self {
+            sensible: true,
+            why: why.into(),
+        }
+    }
+
+    fn no(why: impl Into<String>) -> Self {
+        Self {
+            sensible: false,
+            why: why.into(),
+        }
+    }
+
+    /// Whether it makes sense.
+    pub fn is_sensible(&self) -> bool {
+        self.sensible
+    }
+}
+
+impl fmt::Display for Judgement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+/// Judges a message by what it says and how old that is.
+pub fn judge(letter: &Letter, now: Timestamp) -> Judgement {
+    match letter.read(now) {
+        Err(problem) => Judgement::no(format!("it would fail again: {problem}")),
+        Ok(notices) => match notices.first() {
+            Some(notice) => of_notice(notice, now),
+            None => Judgement::no("it names no instance"),
+        },
+    }
+}
+
+fn of_notice(notice: &Notice, now: Timestamp) -> Judgement {
+    let age = now.duration_since(notice.time);
+    match &notice.signal {
+        Signal::InterruptionWarning { .. } if age <= NOTICE => {
+            let left = (NOTICE - age).as_secs();
+            Judgement::yes(format!("{left} s of the notice left"))
+        }
+        Signal::InterruptionWarning { .. } => {
+            Judgement::no(format!("AWS took the instance {} ago", span(age - NOTICE)))
+        }
+        Signal::StateChange { .. } if age <= NOTICE => {
+            Judgement::yes("the instance may still be shutting down")
+        }
+        Signal::StateChange { .. } => Judgement::no("the instance is gone by now"),
+        Signal::RebalanceRecommendation if notice.is_stale(now) => Judgement::no(format!(
+            "the recommendation is {} old, and is only reported",
+            span(age)
+        )),
+        Signal::RebalanceRecommendation => Judgement::yes("the instance may still be at risk"),
+        Signal::TerminateLifecycleAction(_) if age < LONGEST_HOOK => {
+            Judgement::yes("the hook may still wait; an action that is over is found so")
+        }
+        Signal::TerminateLifecycleAction(_) => Judgement::no("no hook waits for more than 48 hours"),
+        Signal::ScheduledRetirement { starts } if *starts > now => {
+            let left = span(starts.duration_since(now));
+            Judgement::yes(format!("AWS retires the instance in {left}"))
+        }
+        Signal::ScheduledRetirement { .. } => Judgement::no("AWS has retired the instance"),
+        Signal::FollowUp(follow_up) => of_follow_up(follow_up, now),
+    }
+}
+
+fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
+    let late = follow_up.deadline.map(|deadline| now.duration_since(deadline));
+    match (&follow_up.step, late) {
+        (Step::StopTasks { .. }, Some(late)) if late > RUN_AGAIN => {
+            Judgement::no(format!("the time of these tasks was over {} ago", span(late)))
+        }
+        (Step::StopTasks { .. }, _) => Judgement::yes("its tasks may still be stopped, and run again"),
+        (
+            Step::AwaitTasks {
+                then: Then::CompleteLifecycleAction(_),
+            },
+            Some(late),
+        ) if late.is_positive() => Judgement::no(format!("the hook's limit was over {} ago", span(late))),
+        (
+            Step::AwaitTasks {
+                then: Then::CompleteLifecycleAction(_),
+            },
+            _,
+        ) => Judgement::yes("the hook may still wait for it"),
+        (
+            Step::MoveWork { .. }
+            | Step::AwaitTasks { .. }
+            | Step::AwaitReplacement { .. }
+            | Step::GiveUp { .. }
+            | Step::Retire { .. },
+            _,
+        ) => {
+            let what = match follow_up.cause {
+                Cause::Retirement => "a retirement's exchange",
+                _ => "an exchange",
+            };
+            Judgement::yes(format!("it ends {what}, which is half done until then"))
+        }
+    }
+}
+
+/// `40 s`, `12 min`, `3 h`, `2 d`.
+pub fn span(span: SignedDuration) -> String {
+    match span.as_secs() {
+        seconds if seconds < 120 => format!("{seconds} s"),
+        seconds if seconds < 7200 => format!("{} min", seconds / 60),
+        seconds if seconds < 172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SENT: &str = "2026-11-24T04:00:00Z";
+
+    fn judged(kind: &str, detail: Value, seconds: i64) -> Judgement {
+        let source = if kind == "Spot Handoff Follow-up" {
+            "spot-handoff"
+        } else {
+            "spot-handoff.drill"
+        };
+        let body = json!({"id": "e", "source": source, "detail-type": kind, "time": SENT, "detail": detail});
+        judge(&letter(&body.to_string()), at(seconds))
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        let sent: Timestamp = SENT.parse().unwrap();
+        sent + SignedDuration::from_secs(seconds)
+    }
+
+    fn letter(body: &str) -> Letter {
+        Letter {
+            id: "7bf73129".to_owned(),
+            function: "drain-tasks".to_owned(),
+            source: "q".to_owned(),
+            queue: "d".to_owned(),
+            receipt: "r".to_owned(),
+            sent: at(0),
+            body: body.to_owned(),
+            undelivered: None,
+        }
+    }
+
+    #[test]
+    fn what_makes_sense_depends_on_the_signal_and_its_age() {
+        let instance = json!({"instance-id": "i-1234567890abcdef0"});
+        let with = |more: Value| {
+            let mut detail = instance.clone();
+            detail
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            detail
+        };
+        let warning = with(json!({"instance-action": "terminate"}));
+        let stopping = with(json!({"state": "shutting-down"}));
+        let hook = json!({"EC2InstanceId": "i-1234567890abcdef0", "AutoScalingGroupName": "g",
+            "LifecycleHookName": "h", "LifecycleActionToken": "t"});
+        let retirement = json!({"service": "EC2", "eventTypeCategory": "scheduledChange",
+            "eventTypeCode": "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED",
+            "startTime": "Tue, 01 Dec 2026 04:00:00 GMT",
+            "affectedEntities": [{"entityValue": "i-1234567890abcdef0"}]});
+        let step = |step: Value| {
+            let mut detail = with(json!({"cause": "rebalance", "deadline": at(900)}));
+            detail
+                .as_object_mut()
+                .unwrap()
+                .extend(step.as_object().unwrap().clone());
+            detail
+        };
+        let stop =
+            step(json!({"step": "stop-tasks", "cluster": "c", "container-instance": "ci", "tasks": ["t"]}));
+        let retire = step(json!({"step": "retire", "group": "g"}));
+        let complete = step(json!({"step": "await-tasks",
+            "then": {"complete-lifecycle-action": {"group": "g", "hook": "h", "token": "t"}}}));
+
+        let interruption = "EC2 Spot Instance Interruption Warning";
+        let follow_up = "Spot Handoff Follow-up";
+        let day = 86_400;
+        for (kind, detail, seconds, sensible) in [
+            (interruption, &warning, 60, true),
+            (interruption, &warning, 120, true),
+            (interruption, &warning, 121, false),
+            ("EC2 Instance State-change Notification", &stopping, 60, true),
+            ("EC2 Instance State-change Notification", &stopping, 180, false),
+            ("EC2 Instance Rebalance Recommendation", &instance, 1700, true),
+            ("EC2 Instance Rebalance Recommendation", &instance, 1900, false),
+            ("EC2 Instance-terminate Lifecycle Action", &hook, day, true),
+            ("EC2 Instance-terminate Lifecycle Action", &hook, 2 * day, false),
+            ("AWS Health Event", &retirement, 6 * day, true),
+            ("AWS Health Event", &retirement, 8 * day, false),
+            (follow_up, &stop, 1000, true),
+            (follow_up, &stop, 1200, false),
+            (follow_up, &complete, 800, true),
+            (follow_up, &complete, 1000, false),
+            (follow_up, &retire, 10 * day, true),
+            (interruption, &instance, 10, false),
+        ] {
+            let judgement = judged(kind, detail.clone(), seconds);
+            assert_eq!(
+                judgement.is_sensible(),
+                sensible,
+                "{kind} after {seconds} s: {judgement}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_which_field() {
+        let judgement = judged("EC2 Spot Instance Interruption Warning", json!({}), 10);
+        assert_eq!(
+            judgement.to_string(),
+            "it would fail again: field `detail.instance-id`: missing"
+        );
+        let judgement = judge(&letter("no JSON"), at(0));
+        assert!(
+            judgement
+                .to_string()
+                .starts_with("it would fail again: the message is not JSON")
+        );
+    }
+
+    #[test]
+    fn a_span_has_one_unit() {
+        let spans = [40, 119, 120, 7199, 7200, 172_800].map(|s| span(SignedDuration::from_secs(s)));
+        assert_eq!(spans, ["40 s", "119 s", "2 min", "119 min", "2 h", "2 d"]);
+    }
+}

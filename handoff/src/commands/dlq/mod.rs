@@ -1,0 +1,194 @@
+//! `cargo handoff dlq`: what failed for good, why, and whether to try it again.
+
+mod judge;
+mod letter;
+mod queues;
+mod reason;
+mod show;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use futures::StreamExt;
+use jiff::Timestamp;
+use spot_handoff::clock::Clock;
+use spot_handoff::config::Env;
+
+use crate::stack::StackArguments;
+use crate::style;
+use crate::usage::UsageError;
+use crate::words::count;
+use judge::Judgement;
+use letter::Letter;
+use queues::Queues;
+use reason::Reason;
+
+/// How many letters' logs are searched at a time; CloudWatch Logs answers five FilterLogEvents a second.
+const SEARCHES_AT_ONCE: usize = 3;
+
+#[derive(Args)]
+#[command(after_help = "\
+Permissions: cloudformation:ListStackResources, sqs:ReceiveMessage and sqs:ChangeMessageVisibility on the dead-letter \
+queues, logs:FilterLogEvents; to redrive also sqs:DeleteMessage there, and sqs:SendMessage on the functions' queues.")]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// One line for each message: what failed, why, how old, whether to redrive
+    List {
+        #[command(flatten)]
+        stack: StackArguments,
+    },
+    /// Everything about one message
+    Show {
+        /// The message's id, or its beginning
+        id: String,
+        #[command(flatten)]
+        stack: StackArguments,
+    },
+    /// Sends messages back to the queue they came from
+    Redrive {
+        /// The message's id, or its beginning
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        id: Option<String>,
+        /// All messages for which it makes sense
+        #[arg(long)]
+        all: bool,
+        /// Also where it makes no sense
+        #[arg(long)]
+        anyway: bool,
+        #[command(flatten)]
+        stack: StackArguments,
+    },
+}
+
+/// A message in a dead-letter queue and all that is known of it.
+struct Case {
+    letter: Letter,
+    judgement: Judgement,
+    reason: Reason,
+}
+
+/// Runs the subcommand; answers whether there was nothing to worry about.
+pub async fn run(arguments: Arguments) -> Result<bool> {
+    let now = Clock::from_env(&Env::of_process())?.now();
+    match arguments.command {
+        Command::List { stack } => list(&stack, now).await,
+        Command::Show { id, stack } => show_one(&stack, &id, now).await,
+        Command::Redrive {
+            id, anyway, stack, ..
+        } => redrive(&stack, id.as_deref(), anyway, now).await,
+    }
+}
+
+async fn list(stack: &StackArguments, now: Timestamp) -> Result<bool> {
+    let (config, stack) = stack.find().await?;
+    let queues = Queues::new(&config, &stack);
+    let letters = queues.letters().await?;
+    queues.put_back(&letters).await?;
+    let logs = aws_sdk_cloudwatchlogs::Client::new(&config);
+    let cases = futures::stream::iter(letters)
+        .map(|letter| examine(&logs, &stack, letter, now))
+        .buffered(SEARCHES_AT_ONCE);
+    let cases: Vec<Result<Case>> = cases.collect().await;
+    let cases: Vec<Case> = cases.into_iter().collect::<Result<_>>()?;
+    anstream::println!("{}", show::list(&cases, now));
+    Ok(cases.is_empty())
+}
+
+async fn show_one(stack: &StackArguments, id: &str, now: Timestamp) -> Result<bool> {
+    let (config, stack) = stack.find().await?;
+    let queues = Queues::new(&config, &stack);
+    let letters = queues.letters().await?;
+    queues.put_back(&letters).await?;
+    let letter = find(&letters, id)?.clone();
+    let logs = aws_sdk_cloudwatchlogs::Client::new(&config);
+    let case = examine(&logs, &stack, letter, now).await?;
+    anstream::println!("{}", show::one(&case, now));
+    Ok(true)
+}
+
+async fn redrive(stack: &StackArguments, id: Option<&str>, anyway: bool, now: Timestamp) -> Result<bool> {
+    let (config, stack) = stack.find().await?;
+    let queues = Queues::new(&config, &stack);
+    let letters = queues.letters().await?;
+    let chosen: Vec<&Letter> = match id {
+        Some(id) => match find(&letters, id) {
+            Ok(letter) => vec![letter],
+            Err(error) => {
+                queues.put_back(&letters).await?;
+                return Err(error.into());
+            }
+        },
+        None => letters.iter().collect(),
+    };
+    let (mut sent, mut refused) = (vec![], vec![]);
+    for letter in chosen {
+        let judgement = judge::judge(letter, now);
+        if judgement.is_sensible() || anyway {
+            sent.push(letter);
+        } else {
+            refused.push((letter, judgement));
+        }
+    }
+    let ids: Vec<&str> = sent.iter().map(|letter| letter.id.as_str()).collect();
+    let kept: Vec<Letter> = letters
+        .iter()
+        .filter(|letter| !ids.contains(&letter.id.as_str()))
+        .cloned()
+        .collect();
+    queues.put_back(&kept).await?;
+    for letter in &sent {
+        queues.redrive(letter).await?;
+        anstream::println!(
+            "{} {}  sent back to {}",
+            style::good("✓"),
+            letter.short_id(),
+            letter.function
+        );
+    }
+    for (letter, judgement) in &refused {
+        anstream::println!("{} {}  left: {judgement}", style::warning("!"), letter.short_id());
+    }
+    if !refused.is_empty() {
+        anstream::println!("{}", style::dim("--anyway sends them back all the same"));
+    }
+    if sent.is_empty() && refused.is_empty() {
+        anstream::println!("the dead-letter queues are empty");
+    } else {
+        anstream::println!(
+            "{}, {} left",
+            count(sent.len() as u64, "message") + " sent back",
+            refused.len()
+        );
+    }
+    Ok(refused.is_empty())
+}
+
+async fn examine(
+    logs: &aws_sdk_cloudwatchlogs::Client,
+    stack: &crate::stack::Stack,
+    letter: Letter,
+    now: Timestamp,
+) -> Result<Case> {
+    Ok(Case {
+        judgement: judge::judge(&letter, now),
+        reason: reason::of(logs, stack, &letter).await?,
+        letter,
+    })
+}
+
+fn find<'a>(letters: &'a [Letter], id: &str) -> Result<&'a Letter, UsageError> {
+    let mut found = letters.iter().filter(|letter| letter.id.starts_with(id));
+    match (found.next(), found.next()) {
+        (Some(letter), None) => Ok(letter),
+        (Some(_), Some(_)) => Err(UsageError::new(format!(
+            "several messages begin with {id}: give more of the id"
+        ))),
+        (None, _) => Err(UsageError::new(format!(
+            "no dead-letter queue has a message {id}: cargo handoff dlq list shows what there is"
+        ))),
+    }
+}

@@ -1,0 +1,223 @@
+//! `cargo handoff drill`: a game day on a deployed stack, through the real bus.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use aws_config::SdkConfig;
+use aws_sdk_cloudwatchlogs::error::DisplayErrorContext;
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use spot_handoff::clock::Clock;
+use spot_handoff::config::{Env, Scope};
+use spot_handoff::groups::{self, Group, Lifecycle, Member};
+use spot_handoff::invocation::Invocation;
+use spot_handoff::notice::DRILL_SOURCE;
+use spot_handoff::report::Report;
+
+use super::signals::Signal;
+use crate::stack::{Stack, StackArguments};
+use crate::timeline::story::Story;
+use crate::usage::UsageError;
+use crate::{logs, style};
+
+/// How often the logs are looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long to wait for Auto Scaling.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How far the logs' clock may be behind ours.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+const REAL_INTERRUPTIONS: &str = "\
+A drill shows what the functions do, not that AWS takes an instance. For that, have AWS Fault Injection Service send
+a real interruption: an experiment with the action aws:ec2:send-spot-instance-interruptions on tagged Spot Instances
+(durationBeforeInterruption PT2M). It sends a rebalance recommendation and the warning, then interrupts the instance.
+https://docs.aws.amazon.com/fis/latest/userguide/fis-tutorial-spot-interruptions.html";
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo handoff drill --group inference                 what would be done: nothing is changed
+  cargo handoff drill --group inference --for-real      it is done; AWS does not take the instance
+  cargo handoff drill --group inference --signal rebalance-recommendation
+
+Permissions: cloudformation:ListStackResources, autoscaling:DescribeAutoScaling*, events:PutEvents, logs:FilterLogEvents.")]
+pub struct Arguments {
+    /// The Auto Scaling group
+    #[arg(long, value_name = "NAME")]
+    group: String,
+
+    /// An instance of the group [default: its first one in service]
+    #[arg(long, value_name = "ID")]
+    instance: Option<String>,
+
+    /// What to send
+    #[arg(long, value_enum, default_value_t = Signal::InterruptionWarning)]
+    signal: Signal,
+
+    /// Have the functions act. Without it they only plan, whatever DryRun is; with DryRun=true they only plan, too
+    #[arg(long)]
+    for_real: bool,
+
+    /// Wait so many seconds for the functions' reports
+    #[arg(long, value_name = "SECONDS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    wait: u64,
+
+    #[command(flatten)]
+    stack: StackArguments,
+}
+
+/// Holds the drill; answers whether all functions reported and none failed.
+pub async fn run(arguments: Arguments) -> Result<bool> {
+    let clock = Clock::from_env(&Env::of_process())?;
+    let (config, stack) = arguments.stack.find().await?;
+    let group = group(&config, &arguments.group).await?;
+    let instance = choose(&group, arguments.instance.as_deref())?;
+
+    let how = if arguments.for_real {
+        "for real"
+    } else {
+        "planned only; --for-real acts"
+    };
+    anstream::println!(
+        "{}",
+        style::dim(&format!(
+            "{} for {} in {}, group {} ({how})",
+            arguments.signal.detail_type(),
+            instance.id,
+            instance.zone,
+            group.name
+        ))
+    );
+    if arguments.instance.is_none() {
+        let doubt = if group.mixes_purchase_options {
+            "; the group has On-Demand Instances too, and this may be one: --instance chooses another"
+        } else {
+            "; --instance chooses another"
+        };
+        anstream::println!(
+            "{}",
+            style::dim(&format!(
+                "it is the first instance of the group in service{doubt}"
+            ))
+        );
+    }
+
+    let since = clock.now() - SKEW;
+    let event_id = put(&config, &arguments, instance, clock.now()).await?;
+    let reports = follow(&config, &stack, &arguments, &event_id, since, clock).await?;
+    let missing = missing(arguments.signal, &reports);
+    let story = Story::of(reports).into_iter().next();
+    if let Some(story) = &story {
+        anstream::println!("\n{}", story.render());
+    }
+    if !missing.is_empty() {
+        anstream::println!(
+            "{} no report from {} within {} s: is the event source mapping enabled, is a message in a dead-letter \
+             queue (cargo handoff dlq list)?",
+            style::bad("✗"),
+            missing.join(" and "),
+            arguments.wait
+        );
+    }
+    anstream::println!("\n{}", style::dim(REAL_INTERRUPTIONS));
+    let good = story.is_some_and(|story| story.verdict().is_good());
+    Ok(good && missing.is_empty())
+}
+
+async fn group(config: &SdkConfig, name: &str) -> Result<Group> {
+    let client = aws_sdk_autoscaling::Client::new(config);
+    let invocation = Invocation::new("handoff", Clock::real(), true, PATIENCE);
+    let read = groups::read(&client, &invocation, &[], &[name.to_owned()]).await;
+    if let Some(error) = read.why_unread(name) {
+        bail!("cannot read the group {name}: {error}");
+    }
+    let group = read.by_name(name).cloned().ok_or_else(|| {
+        UsageError::new(format!(
+            "there is no Auto Scaling group {name} in this account and region"
+        ))
+    })?;
+    // Which Scope the stack has is for the functions to say; groups that are opted out are so in both.
+    Scope::All
+        .admits(Some(&group))
+        .map_err(|reason| UsageError::new(format!("{reason}: the functions would leave it alone")))?;
+    Ok(group)
+}
+
+/// The instance of the drill.
+fn choose<'a>(group: &'a Group, wanted: Option<&str>) -> Result<&'a Member, UsageError> {
+    let name = &group.name;
+    match wanted {
+        Some(id) => group
+            .instances
+            .iter()
+            .find(|member| member.id.as_str() == id)
+            .ok_or_else(|| {
+                let ids: Vec<_> = group.instances.iter().map(|member| member.id.as_str()).collect();
+                let has = if ids.is_empty() {
+                    "none".to_owned()
+                } else {
+                    ids.join(", ")
+                };
+                UsageError::new(format!("group {name} has no instance {id}; it has {has}"))
+            }),
+        None => {
+            let in_service = |member: &&Member| member.lifecycle == Lifecycle::InService;
+            let first = group.instances.iter().find(in_service);
+            first.ok_or_else(|| UsageError::new(format!("group {name} has no instance in service")))
+        }
+    }
+}
+
+/// Puts the event on the bus; answers its id.
+async fn put(config: &SdkConfig, arguments: &Arguments, instance: &Member, now: Timestamp) -> Result<String> {
+    let mut detail = arguments
+        .signal
+        .detail(instance.id.as_str(), &arguments.group, now);
+    detail["for-real"] = arguments.for_real.into();
+    let entry = PutEventsRequestEntry::builder()
+        .source(DRILL_SOURCE)
+        .detail_type(arguments.signal.detail_type())
+        .detail(detail.to_string())
+        .build();
+    let client = aws_sdk_eventbridge::Client::new(config);
+    let answer = client.put_events().entries(entry).send().await;
+    let answer =
+        answer.map_err(|error| anyhow!("cannot put the event on the bus: {}", DisplayErrorContext(error)))?;
+    let result = answer.entries().first().context("EventBridge answered nothing")?;
+    result.event_id().map(str::to_owned).ok_or_else(|| {
+        let code = result.error_code().unwrap_or("no reason given");
+        anyhow!(
+            "EventBridge refused the event: {code}: {}",
+            result.error_message().unwrap_or_default()
+        )
+    })
+}
+
+/// Reads the logs until every function has reported, or the time is up.
+async fn follow(
+    config: &SdkConfig,
+    stack: &Stack,
+    arguments: &Arguments,
+    event_id: &str,
+    since: Timestamp,
+    clock: Clock,
+) -> Result<Vec<Report>> {
+    let client = aws_sdk_cloudwatchlogs::Client::new(config);
+    let until = clock.now().saturating_add(Duration::from_secs(arguments.wait))?;
+    loop {
+        let reports = logs::reports(&client, stack, &[("event_id", event_id)], since).await?;
+        if missing(arguments.signal, &reports).is_empty() || clock.now() > until {
+            return Ok(reports);
+        }
+        tokio::time::sleep(clock.real_duration(LOOK_AGAIN)).await;
+    }
+}
+
+/// The functions that have not reported yet.
+fn missing(signal: Signal, reports: &[Report]) -> Vec<&'static str> {
+    let heard: BTreeSet<&str> = reports.iter().map(|report| report.function.as_str()).collect();
+    let functions = signal.functions().iter().copied();
+    functions.filter(|function| !heard.contains(function)).collect()
+}

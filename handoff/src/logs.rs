@@ -1,0 +1,130 @@
+//! What the functions of a stack wrote to their log groups.
+
+use anyhow::{Result, anyhow};
+use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::error::DisplayErrorContext;
+use jiff::Timestamp;
+use spot_handoff::report::{REPORT_MARKER, Report};
+use testbed::{Entry, Event};
+
+use crate::stack::{Function, Stack};
+
+/// What to look for in the logs: a filter pattern.
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Lines whose fields have all these values.
+    pub fn all(fields: &[(&str, &str)]) -> Self {
+        Self::joined(fields, " && ")
+    }
+
+    /// Lines one of whose fields has its value.
+    pub fn any(fields: &[(&str, &str)]) -> Self {
+        Self::joined(fields, " || ")
+    }
+
+    /// Lines that have one of these phrases.
+    pub fn phrases(phrases: &[&str]) -> Self {
+        let phrases: Vec<_> = phrases.iter().map(|phrase| format!("?\"{phrase}\"")).collect();
+        Self(phrases.join(" "))
+    }
+
+    fn joined(fields: &[(&str, &str)], operator: &str) -> Self {
+        let selector = |(field, value): &(&str, &str)| {
+            // A quote would end the value, and a star stands for anything.
+            let value = value.replace(['"', '*', '\\'], "");
+            format!("$.{field} = \"{value}\"")
+        };
+        match fields {
+            [one] => Self(format!("{{ {} }}", selector(one))),
+            several => {
+                let selectors: Vec<_> = several.iter().map(|one| format!("({})", selector(one))).collect();
+                Self(format!("{{ {} }}", selectors.join(operator)))
+            }
+        }
+    }
+}
+
+/// The lines of one function, oldest first.
+///
+/// # Errors
+/// Where CloudWatch Logs refuses.
+pub async fn entries(
+    client: &Client,
+    function: &Function,
+    pattern: &Pattern,
+    since: Timestamp,
+    until: Option<Timestamp>,
+) -> Result<Vec<Entry>> {
+    let request = client
+        .filter_log_events()
+        .log_group_name(&function.log_group)
+        .filter_pattern(&pattern.0)
+        .start_time(since.as_millisecond())
+        .set_end_time(until.map(|until| until.as_millisecond()));
+    let mut pages = request.into_paginator().send();
+    let mut entries = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| {
+            let error = DisplayErrorContext(error);
+            anyhow!("cannot read the log group {}: {error}", function.log_group)
+        })?;
+        for event in page.events() {
+            let at = event
+                .timestamp()
+                .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+            if let (Some(at), Some(line)) = (at, event.message()) {
+                entries.push(Entry::of_line(at, &function.name, line.trim_end()));
+            }
+        }
+    }
+    Ok(entries)
+}
+
+/// The reports of all functions whose fields have these values, oldest first.
+///
+/// # Errors
+/// Where CloudWatch Logs refuses.
+pub async fn reports(
+    client: &Client,
+    stack: &Stack,
+    fields: &[(&str, &str)],
+    since: Timestamp,
+) -> Result<Vec<Report>> {
+    let fields: Vec<_> = [("report", REPORT_MARKER)]
+        .into_iter()
+        .chain(fields.iter().copied())
+        .collect();
+    let pattern = Pattern::all(&fields);
+    let mut reports = Vec::new();
+    for function in &stack.functions {
+        for entry in entries(client, function, &pattern, since, None).await? {
+            if let Event::Report(report) = entry.event {
+                reports.push(*report);
+            }
+        }
+    }
+    reports.sort_by_key(|report| report.started_at);
+    Ok(reports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_written_as_cloudwatch_reads_them() {
+        assert_eq!(Pattern::all(&[("a", "1")]).0, r#"{ $.a = "1" }"#);
+        assert_eq!(
+            Pattern::all(&[("a", "1"), ("b", "2")]).0,
+            r#"{ ($.a = "1") && ($.b = "2") }"#
+        );
+        assert_eq!(
+            Pattern::any(&[("a", "1"), ("b", "\"*")]).0,
+            r#"{ ($.a = "1") || ($.b = "") }"#
+        );
+        assert_eq!(Pattern::phrases(&["a b", "c"]).0, r#"?"a b" ?"c""#);
+    }
+}

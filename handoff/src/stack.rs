@@ -1,0 +1,150 @@
+//! A deployed stack: what its resources are called in the account.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow};
+use aws_config::SdkConfig;
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::error::DisplayErrorContext;
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use clap::Args;
+
+use crate::account::{self, AccountArguments};
+use crate::usage::UsageError;
+
+/// The stack name of samconfig.toml.
+pub const DEFAULT_NAME: &str = "spot-handoff";
+
+/// Which stack a command is about.
+#[derive(Debug, Args)]
+pub struct StackArguments {
+    /// The deployed stack
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_NAME)]
+    pub stack: String,
+
+    #[command(flatten)]
+    pub account: AccountArguments,
+}
+
+impl StackArguments {
+    /// Looks the stack up; with the configuration for clients of its account.
+    ///
+    /// # Errors
+    /// Where there is no such stack, or the account cannot be asked.
+    pub async fn find(&self) -> Result<(SdkConfig, Stack)> {
+        let config = account::sdk_config(&self.account).await?;
+        let stack = Stack::find(&config, &self.stack).await?;
+        Ok((config, stack))
+    }
+}
+
+/// A deployed stack.
+#[derive(Debug)]
+pub struct Stack {
+    /// Its three functions.
+    pub functions: Vec<Function>,
+    /// URL of the queue of events that EventBridge could not deliver.
+    pub undelivered: String,
+}
+
+/// A function and what belongs to it.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// What it is called in reports, for example `drain-tasks`.
+    pub name: String,
+    /// What it is called in Lambda.
+    pub deployed: String,
+    /// Its log group.
+    pub log_group: String,
+    /// URL of its queue.
+    pub queue: String,
+    /// URL of its dead-letter queue.
+    pub dead_letters: String,
+}
+
+impl Stack {
+    /// Asks CloudFormation.
+    ///
+    /// # Errors
+    /// Where there is no stack of this name, or it is not one of spot-handoff.
+    pub async fn find(config: &SdkConfig, name: &str) -> Result<Self> {
+        let client = Client::new(config);
+        let mut pages = client
+            .list_stack_resources()
+            .stack_name(name)
+            .into_paginator()
+            .send();
+        let mut ids = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| {
+                let missing = error
+                    .message()
+                    .is_some_and(|text| text.contains("does not exist"));
+                if missing {
+                    let region = config.region().map_or("this region", |region| region.as_ref());
+                    anyhow!(UsageError::new(format!(
+                        "there is no stack {name} in {region}; --stack and --region choose another"
+                    )))
+                } else {
+                    anyhow!("cannot look the stack {name} up: {}", DisplayErrorContext(error))
+                }
+            })?;
+            for resource in page.stack_resource_summaries() {
+                if let (Some(logical), Some(physical)) =
+                    (resource.logical_resource_id(), resource.physical_resource_id())
+                {
+                    ids.insert(logical.to_owned(), physical.to_owned());
+                }
+            }
+        }
+        Self::of(&ids)
+            .with_context(|| format!("the stack {name} is not one of spot-handoff, or not deployed"))
+    }
+
+    fn of(ids: &BTreeMap<String, String>) -> Result<Self> {
+        let id = |logical: &str| {
+            let found = ids.get(logical).cloned();
+            found.with_context(|| format!("it has no resource {logical}"))
+        };
+        let functions = testbed::FUNCTIONS.map(|name| {
+            let logical = logical_id(name);
+            Ok(Function {
+                name: name.to_owned(),
+                deployed: id(&logical)?,
+                log_group: id(&format!("{logical}Logs"))?,
+                queue: id(&format!("{logical}Queue"))?,
+                dead_letters: id(&format!("{logical}DeadLetters"))?,
+            })
+        });
+        Ok(Self {
+            functions: functions.into_iter().collect::<Result<_>>()?,
+            undelivered: id("UndeliveredNotices")?,
+        })
+    }
+
+    /// The function of this name, as reports have it.
+    pub fn function(&self, name: &str) -> Option<&Function> {
+        self.functions.iter().find(|function| function.name == name)
+    }
+}
+
+/// `drain-tasks` is `DrainTasks` in the template.
+fn logical_id(name: &str) -> String {
+    let capitalised = name.split('-').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        format!("{}{rest}", first.to_uppercase())
+    });
+    capitalised.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_of_something_else_is_told_by_what_it_lacks() {
+        let ids = BTreeMap::from([("Bucket".to_owned(), "b".to_owned())]);
+        let error = Stack::of(&ids).unwrap_err().to_string();
+        assert_eq!(error, "it has no resource DeregisterTargets");
+    }
+}

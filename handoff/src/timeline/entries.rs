@@ -1,0 +1,119 @@
+//! What is worth telling of the output of the functions, in the order of time.
+
+use std::collections::BTreeMap;
+
+use testbed::{Entry, Event};
+
+use super::{Line, Told, Word};
+use crate::words::count;
+
+/// The lines of a timeline that is told while it happens.
+///
+/// Functions run side by side, and each reports when it is done: lines are held back until no function runs, and are
+/// told by the time of what they tell.
+#[derive(Debug, Default)]
+pub struct Teller {
+    told: Told,
+    held: Vec<Line>,
+    /// What was said of failures so far, and how often: a message is tried five times.
+    failures: BTreeMap<(String, String), (usize, Option<Line>)>,
+}
+
+impl Teller {
+    /// Takes an entry in.
+    pub fn add(&mut self, entry: &Entry) {
+        for line in self.told.filter(lines(entry)) {
+            if !matches!(entry.event, Event::Report(_)) {
+                let key = (line.who.clone(), line.text.clone());
+                let (times, last) = self.failures.entry(key).or_default();
+                *times += 1;
+                if *times > 1 {
+                    *last = Some(line);
+                    continue;
+                }
+            }
+            self.held.push(line);
+        }
+    }
+
+    /// The lines that can be told now that no function runs.
+    pub fn tell(&mut self) -> Vec<Line> {
+        let mut lines = std::mem::take(&mut self.held);
+        lines.sort_by_key(|line| line.at);
+        lines
+    }
+
+    /// What was said more than once, each with how often, once all is over.
+    pub fn repeated(&mut self) -> Vec<Line> {
+        let failures = std::mem::take(&mut self.failures).into_values();
+        let repeated = failures.filter_map(|(times, last)| {
+            let mut line = last?;
+            line.text.push_str(&format!(" ({})", count(times as u64, "time")));
+            Some(line)
+        });
+        let mut lines: Vec<Line> = repeated.collect();
+        lines.sort_by_key(|line| line.at);
+        lines
+    }
+}
+
+/// What a person should know of an entry.
+pub fn lines(entry: &Entry) -> Vec<Line> {
+    let line = |word, text: String| vec![Line::new(entry.at, &entry.function, word, text)];
+    match &entry.event {
+        Event::Report(report) => super::lines(report),
+        Event::Log(log) => match log["level"].as_str() {
+            Some("ERROR") => line(Word::Failed, log_text(log)),
+            Some("WARN") => line(Word::Warning, log_text(log)),
+            _ => vec![],
+        },
+        Event::Text(text) => line(Word::Note, text.clone()),
+        Event::Ended { outcome, .. } if outcome.is_failure() => line(Word::Failed, outcome.to_string()),
+        Event::Batch { messages, failed, .. } if !failed.is_empty() => {
+            let of = count(*messages as u64, "message");
+            line(
+                Word::Warning,
+                format!("{} of {of} back to the queue", failed.len()),
+            )
+        }
+        Event::Trouble(trouble) => line(Word::Failed, trouble.clone()),
+        Event::Invoked { .. } | Event::Ended { .. } | Event::Batch { .. } => vec![],
+    }
+}
+
+/// The message of a log line, wherever the logger put it.
+pub fn log_text(log: &serde_json::Value) -> String {
+    let message = log["message"]
+        .as_str()
+        .or_else(|| log["fields"]["message"].as_str());
+    message.map_or_else(|| log.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(second: u8, line: &str) -> Entry {
+        let at = format!("2026-11-24T04:00:{second:02}Z");
+        Entry::of_line(at.parse().unwrap(), "drain-tasks", line)
+    }
+
+    #[test]
+    fn lines_are_told_by_time_and_repetitions_once_more_at_the_end() {
+        let unreadable = r#"{"level":"ERROR","message":"cannot read the message"}"#;
+        let mut teller = Teller::default();
+        for (second, line) in [
+            (20, unreadable),
+            (0, unreadable),
+            (10, "panicked"),
+            (40, unreadable),
+        ] {
+            teller.add(&entry(second, line));
+        }
+        let told: Vec<_> = teller.tell().into_iter().map(|line| line.text).collect();
+        assert_eq!(told, ["panicked", "cannot read the message"]);
+        let repeated: Vec<_> = teller.repeated().into_iter().map(|line| line.text).collect();
+        assert_eq!(repeated, ["cannot read the message (3 times)"]);
+        assert!(teller.tell().is_empty());
+    }
+}

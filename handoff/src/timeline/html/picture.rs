@@ -1,0 +1,321 @@
+//! The picture of a hand-off: functions as lanes, actions as marks, the deadline as a line.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::super::story::Story;
+use super::super::{Line, Word, since};
+
+const WIDTH: f64 = 1000.0;
+/// Where the lanes' names end and time begins.
+const LEFT: f64 = 150.0;
+const RIGHT: f64 = 20.0;
+const TOP: f64 = 26.0;
+const ROW: f64 = 19.0;
+const LANE_MARGIN: f64 = 9.0;
+/// The width of a letter of a label.
+const LETTER: f64 = 6.6;
+/// From a mark to its label.
+const TO_LABEL: f64 = 10.0;
+/// Marks this near to each other are drawn as one moment.
+const NEAR: f64 = 9.0;
+/// A picture shows so many seconds at least, so that what is quick looks quick.
+const AT_LEAST: f64 = 10.0;
+/// Time shown after the deadline.
+const AFTER_DEADLINE: f64 = 8.0;
+/// A deadline further away is not in the picture: it would leave no room for what was done.
+const DEADLINE_IN_SIGHT: f64 = 600.0;
+const TICKS: f64 = 8.0;
+const STEPS: [f64; 12] = [
+    0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0,
+];
+
+/// Actions of one kind that ended alike in about the same moment.
+#[derive(Debug, Clone, PartialEq)]
+struct Mark {
+    x: f64,
+    row: usize,
+    word: Word,
+    label: String,
+    /// Whether the label is on the left, since there is no room on the right.
+    label_left: bool,
+    /// What a pointer over it shows.
+    tooltip: String,
+}
+
+/// A function and its marks.
+#[derive(Debug)]
+struct Lane {
+    name: String,
+    marks: Vec<Mark>,
+    rows: usize,
+}
+
+/// Time across the picture.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    zero: Timestamp,
+    seconds: f64,
+}
+
+impl Scale {
+    fn of(story: &Story, lines: &[Line]) -> Self {
+        let zero = story.notice_time();
+        let after = |at: Timestamp| at.duration_since(zero).as_secs_f64();
+        let last = lines.iter().map(|line| after(line.at)).fold(1.0, f64::max);
+        let deadline = deadline(story).map_or(0.0, |seconds| seconds + AFTER_DEADLINE);
+        Self {
+            zero,
+            seconds: (last * 1.1).max(deadline).max(AT_LEAST),
+        }
+    }
+
+    fn x(&self, at: Timestamp) -> f64 {
+        self.x_of(at.duration_since(self.zero).as_secs_f64())
+    }
+
+    fn x_of(&self, seconds: f64) -> f64 {
+        let part = (seconds / self.seconds).clamp(0.0, 1.0);
+        LEFT + part * (WIDTH - LEFT - RIGHT)
+    }
+
+    fn ticks(&self) -> Vec<f64> {
+        let step = STEPS.into_iter().find(|step| self.seconds / step <= TICKS);
+        let step = step.unwrap_or(self.seconds / TICKS);
+        let count = (self.seconds / step).floor() as usize;
+        (0..=count).map(|n| n as f64 * step).collect()
+    }
+}
+
+/// Seconds from the notice to the deadline, where the picture shows it.
+fn deadline(story: &Story) -> Option<f64> {
+    let seconds = story
+        .deadline()?
+        .duration_since(story.notice_time())
+        .as_secs_f64();
+    (0.0..=DEADLINE_IN_SIGHT).contains(&seconds).then_some(seconds)
+}
+
+/// The picture.
+pub fn svg(story: &Story, lines: &[Line]) -> Markup {
+    let scale = Scale::of(story, lines);
+    let lanes = lanes(lines, scale);
+    let mut y = TOP;
+    let placed: Vec<(f64, f64, &Lane)> = lanes
+        .iter()
+        .map(|lane| {
+            let top = y;
+            y += lane.rows as f64 * ROW + 2.0 * LANE_MARGIN;
+            (top, y - top, lane)
+        })
+        .collect();
+    let bottom = y;
+    let label = format!("What the functions did, and when: {}", story.title());
+    html! {
+        svg viewBox={ "0 0 " (WIDTH) " " (bottom + 22.0) } role="img" aria-label=(label) {
+            @for (n, (top, height, lane)) in placed.iter().enumerate() {
+                @if n % 2 == 0 { rect.lane x="0" y=(top) width=(WIDTH) height=(height) {} }
+                text.name x="8" y=(top + LANE_MARGIN + ROW / 2.0 + 4.0) { (lane.name) }
+            }
+            @for seconds in scale.ticks() {
+                @let x = scale.x_of(seconds);
+                line.tick x1=(x) x2=(x) y1=(TOP) y2=(bottom) {}
+                text.tick x=(x) y=(bottom + 15.0) text-anchor="middle" { (time(seconds)) }
+            }
+            @if let Some(seconds) = deadline(story) {
+                @let x = scale.x_of(seconds);
+                line.deadline x1=(x) x2=(x) y1=(TOP - 8.0) y2=(bottom) {}
+                text.deadline x=(x) y="13" text-anchor="end" { (story.end()) }
+            }
+            @for (top, _, lane) in &placed {
+                @for mark in &lane.marks { (draw(mark, top + LANE_MARGIN + (mark.row as f64 + 0.5) * ROW)) }
+            }
+        }
+    }
+}
+
+fn time(seconds: f64) -> String {
+    if seconds >= 600.0 {
+        format!("{} min", (seconds / 6.0).round() / 10.0)
+    } else {
+        format!("{seconds} s")
+    }
+}
+
+fn lanes(lines: &[Line], scale: Scale) -> Vec<Lane> {
+    let mut names: Vec<&str> = lines.iter().map(|line| line.who.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let lane = |name: &str| {
+        let mut marks = marks(lines.iter().filter(|line| line.who == name), scale);
+        let rows = place(&mut marks).max(1);
+        Lane {
+            name: name.to_owned(),
+            marks,
+            rows,
+        }
+    };
+    names.into_iter().map(lane).collect()
+}
+
+/// The actions, those that cannot be told apart as one.
+fn marks<'a>(lines: impl Iterator<Item = &'a Line>, scale: Scale) -> Vec<Mark> {
+    let mut groups = Vec::<(f64, &Line, Vec<String>)>::new();
+    for line in lines {
+        if line.action.is_none() && line.word != Word::Failed {
+            continue;
+        }
+        let x = scale.x(line.at);
+        let tooltip = format!(
+            "{} {} {}",
+            since(scale.zero, line.at),
+            line.word.text(),
+            line.plain()
+        );
+        let same = groups.iter_mut().find(|(at, first, _)| {
+            (x - at).abs() < NEAR && first.word == line.word && first.action == line.action
+        });
+        match same {
+            Some((_, _, tooltips)) => tooltips.push(tooltip),
+            None => groups.push((x, line, vec![tooltip])),
+        }
+    }
+    let mark = |(x, line, tooltips): (f64, &Line, Vec<String>)| {
+        let what = line.action.clone().unwrap_or_else(|| "could not read".to_owned());
+        let mut label = match line.word {
+            Word::Failed => format!("FAILED {what}"),
+            Word::Impossible => format!("cannot {what}"),
+            Word::Planned => format!("would {what}"),
+            Word::Later => format!("later: {what}"),
+            _ => what,
+        };
+        if tooltips.len() > 1 {
+            label.push_str(&format!(" ×{}", tooltips.len()));
+        }
+        Mark {
+            x,
+            row: 0,
+            word: line.word,
+            label,
+            label_left: false,
+            tooltip: tooltips.join("\n"),
+        }
+    };
+    groups.into_iter().map(mark).collect()
+}
+
+/// Gives each mark the first row in which it and its label touch no other; answers how many rows there are.
+fn place(marks: &mut [Mark]) -> usize {
+    let mut rows = Vec::<Vec<(f64, f64)>>::new();
+    for mark in marks {
+        let width = TO_LABEL + mark.label.chars().count() as f64 * LETTER;
+        mark.label_left = mark.x + width > WIDTH - 4.0;
+        let span = if mark.label_left {
+            (mark.x - width, mark.x + NEAR)
+        } else {
+            (mark.x - NEAR, mark.x + width)
+        };
+        let free = |row: &Vec<(f64, f64)>| row.iter().all(|taken| span.1 < taken.0 || taken.1 < span.0);
+        mark.row = rows.iter().position(free).unwrap_or(rows.len());
+        if mark.row == rows.len() {
+            rows.push(vec![]);
+        }
+        rows[mark.row].push(span);
+    }
+    rows.len()
+}
+
+fn draw(mark: &Mark, y: f64) -> Markup {
+    let (x, anchor) = if mark.label_left {
+        (mark.x - TO_LABEL, "end")
+    } else {
+        (mark.x + TO_LABEL, "start")
+    };
+    html! {
+        g class=(class(mark.word)) {
+            title { (mark.tooltip) }
+            g transform={ "translate(" (round(mark.x)) " " (round(y)) ")" } { (shape(mark.word)) }
+            text.label x=(round(x)) y=(round(y + 4.0)) text-anchor=(anchor) { (mark.label) }
+        }
+    }
+}
+
+fn round(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+/// A result as a small picture in a text. Each has a shape of its own, for those who see no colours.
+pub fn icon(word: Word) -> Markup {
+    html! {
+        svg class={ "icon " (class(word)) } viewBox="-7 -7 14 14" aria-hidden="true" { (shape(word)) }
+    }
+}
+
+fn class(word: Word) -> &'static str {
+    match word {
+        Word::Done | Word::Already => "done",
+        Word::Planned | Word::Later => "pending",
+        Word::Failed => "failed",
+        Word::Impossible | Word::Warning => "warning",
+        Word::Left | Word::Task | Word::Note => "dim",
+    }
+}
+
+fn shape(word: Word) -> Markup {
+    html! {
+        @match word {
+            Word::Done => circle.solid r="4.5" {},
+            Word::Already => rect.solid x="-3.5" y="-3.5" width="7" height="7" {},
+            Word::Planned => path.open d="M0 -5.5 5.5 0 0 5.5 -5.5 0Z" {},
+            Word::Later => circle.open r="4.5" {},
+            Word::Failed => path.cross d="M-5 -5 5 5M5 -5 -5 5" {},
+            Word::Impossible | Word::Warning => path.open d="M0 -5.5 5.5 4.5 -5.5 4.5Z" {},
+            Word::Left | Word::Task | Word::Note => path.open d="M-4 0H4" {},
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(x: f64, label: &str) -> Mark {
+        Mark {
+            x,
+            row: 0,
+            word: Word::Done,
+            label: label.to_owned(),
+            label_left: false,
+            tooltip: String::new(),
+        }
+    }
+
+    #[test]
+    fn labels_never_lie_on_each_other_nor_leave_the_picture() {
+        let mut marks = [
+            mark(150.0, "deregister target ×3"),
+            mark(152.0, "stop task"),
+            mark(400.0, "stop task"),
+            mark(WIDTH - RIGHT, "run task again"),
+        ];
+        assert_eq!(place(&mut marks), 2);
+        let rows: Vec<_> = marks.iter().map(|mark| mark.row).collect();
+        assert_eq!(rows, [0, 1, 0, 0]);
+        let left: Vec<_> = marks.iter().map(|mark| mark.label_left).collect();
+        assert_eq!(left, [false, false, false, true]);
+    }
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        let ticks = |seconds| {
+            Scale {
+                zero: Timestamp::UNIX_EPOCH,
+                seconds,
+            }
+            .ticks()
+        };
+        assert_eq!(ticks(128.0), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0]);
+        assert_eq!(ticks(3.0), [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
+        assert!(ticks(1_000_000.0).len() <= 9);
+    }
+}

@@ -1,0 +1,55 @@
+use serde_json::json;
+use spot_handoff::report::Report;
+
+use super::*;
+
+fn stories(error: Option<&str>) -> Vec<Story> {
+    let action = |at: &str| {
+        json!({"action": "stop-task", "resource": "arn:aws:ecs:us-east-1:1:task/c/0123456789abcdef",
+            "result": if error.is_some() { "failed" } else { "done" }, "error": error,
+            "finished_at": format!("2026-11-24T04:00:{at}Z")})
+    };
+    let report = json!({
+        "report": "spot-handoff", "function": "drain-tasks", "level": "INFO", "message": "it failed",
+        "event_id": "e", "signal": "interruption-warning", "instance": "i-1",
+        "notice_time": "2026-11-24T04:00:00Z", "started_at": "2026-11-24T04:00:00.500Z",
+        "seconds_left_at_start": 119.5, "seconds_left_at_end": 119.0, "dry_run": false, "drill": true,
+        "outcome": if error.is_some() { "failed" } else { "done" },
+        "actions": [action("00.600"), action("00.650"), action("40.000")],
+    });
+    Story::of(vec![Report::from_line(&report.to_string()).unwrap()])
+}
+
+fn render(stories: &[Story]) -> String {
+    let at = |text: &str| text.parse().unwrap();
+    page(
+        stories,
+        "spot-handoff",
+        at("2026-11-24T03:00:00Z"),
+        at("2026-11-24T05:00:00Z"),
+    )
+}
+
+#[test]
+fn what_happens_in_one_moment_is_one_mark_with_every_action_in_its_tooltip() {
+    let page = render(&stories(None));
+    assert!(page.contains("stop task ×2"), "{page}");
+    assert!(page.contains("in earnest AWS would take the instance at"));
+    assert_eq!(page.matches("class=\"label\"").count(), 2);
+    assert!(page.contains("Interruption warning (drill)"));
+}
+
+#[test]
+fn nothing_of_a_log_becomes_part_of_the_page() {
+    let page = render(&stories(Some("<script>alert(1)</script>")));
+    assert!(!page.contains("<script"), "{page}");
+    assert!(page.contains("FAILED stop task"));
+    for outside in ["http://", "https://", "src=", "@import", "url("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}
+
+#[test]
+fn without_a_report_the_page_says_so() {
+    assert!(render(&[]).contains("No function reported"));
+}

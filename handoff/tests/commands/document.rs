@@ -1,0 +1,108 @@
+//! `docs/commands.md` as a list of transcripts, and what of a transcript is another each time.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+/// The document, with the transcripts in it.
+pub struct Document {
+    path: PathBuf,
+    text: String,
+}
+
+const OPENS: &str = "```console\n$ ";
+const CLOSES: &str = "\n```";
+
+impl Document {
+    /// Reads it.
+    pub fn read() -> Result<Self> {
+        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/commands.md"));
+        let text = std::fs::read_to_string(&path).context("docs/commands.md")?;
+        Ok(Self { path, text })
+    }
+
+    /// Compares what a command printed with its transcript; puts it into the document if that is wanted.
+    pub fn check(&mut self, command: &str, printed: &str) -> Result<()> {
+        let opening = format!("{OPENS}{command}\n");
+        let start = self.text.find(&opening);
+        let start = start.with_context(|| format!("docs/commands.md shows no `{command}`"))? + opening.len();
+        let length = self.text[start - 1..]
+            .find(CLOSES)
+            .context("the transcript does not end")?;
+        let end = (start - 1 + length).max(start);
+        let printed = printed.trim_matches('\n');
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let end_of_line = if start == end { "\n" } else { "" };
+            self.text
+                .replace_range(start..end, &format!("{printed}{end_of_line}"));
+            std::fs::write(&self.path, &self.text)?;
+            return Ok(());
+        }
+        let (shown, printed) = (settle(&self.text[start..end]), settle(printed));
+        ensure!(
+            shown == printed,
+            "docs/commands.md shows of `{command}`:\n\n{shown}\n\nbut it prints:\n\n{printed}\n\n\
+             (UPDATE_DOCS=1 cargo test -p handoff --test commands writes it there)"
+        );
+        Ok(())
+    }
+}
+
+/// Makes two transcripts of the same equal: times and generated ids are words for themselves, and lines of a timeline
+/// are in an order that does not depend on which function was the fastest.
+fn settle(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(settle_line).collect();
+    let is_timed = |line: &String| line.starts_with("T+");
+    let settled = lines
+        .chunk_by(|a, b| is_timed(a) == is_timed(b))
+        .flat_map(|chunk| {
+            let mut chunk = chunk.to_vec();
+            if is_timed(&chunk[0]) {
+                chunk.sort();
+            }
+            chunk
+        });
+    settled.collect::<Vec<_>>().join("\n")
+}
+
+fn settle_line(line: &str) -> String {
+    let line = match line.strip_prefix("T+") {
+        // `T+  412 ms  ` and `T+  41.2 s  ` are of the same width.
+        Some(rest) => format!("T+TIME{}", rest.get(8..).unwrap_or_default()),
+        None => line.to_owned(),
+    };
+    let words = line.split(' ').map(settle_word).collect::<Vec<_>>();
+    let mut line = words.join(" ");
+    // Columns are as wide as what stands in them.
+    while line.contains("  ") {
+        line = line.replace("  ", " ");
+    }
+    for unit in ["s", "min", "h", "d"] {
+        line = line
+            .replace(&format!("# {unit} "), "# TIME ")
+            .replace(&format!("# {unit}."), "# TIME.");
+    }
+    line
+}
+
+fn settle_word(word: &str) -> String {
+    let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let is = |of: fn(char) -> bool| !bare.is_empty() && bare.chars().all(of);
+    let hex = |c: char| c.is_ascii_hexdigit() || c == '-';
+    let settled = if is(hex) && bare.len() >= 8 {
+        "ID"
+    } else if is(|c| c.is_ascii_digit() || "-:TZ.".contains(c)) {
+        "#"
+    } else {
+        return word.to_owned();
+    };
+    word.replace(bare, settled)
+}
+
+#[test]
+fn transcripts_of_two_runs_settle_to_the_same() {
+    let one = "sent 2026-11-24T05:39:54Z\nT+   90 ms  b  done  x 18382783\nT+  221 ms  a  done  y\n\na    119.6 s left";
+    let two = "sent 2026-11-25T06:00:00Z\nT+   12 ms  a  done  y\nT+  39.1 s  b  done  x 7582e496\n\na   65.6 s left";
+    assert_eq!(settle(one), settle(two));
+    assert_ne!(settle(one), settle(&one.replace("done", "FAILED")));
+}

@@ -1,0 +1,289 @@
+//! What is going on in the AWS that the commands are shown on.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use testbed::{Options, Testbed};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use crate::browser;
+use crate::document::Document;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An AWS, and the document that is compared with.
+struct Scene {
+    bed: Testbed,
+    document: Document,
+    folder: PathBuf,
+}
+
+impl Scene {
+    async fn start(name: &str, options: Options) -> Result<Self> {
+        let folder =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self {
+            bed: Testbed::start(options).await?,
+            document: Document::read()?,
+            folder,
+        })
+    }
+
+    /// Runs `cargo handoff …`; answers what it printed and its exit status.
+    async fn run(&self, arguments: &str) -> Result<(String, i32)> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_handoff"));
+        command.args(arguments.split(' ')).envs(self.bed.environment());
+        // What a command writes lies here, and samples are where they are.
+        command.current_dir(&self.folder);
+        let output = command.output().await.context("cannot run handoff")?;
+        let mut printed = String::from_utf8(output.stdout)?;
+        printed.push_str(std::str::from_utf8(&output.stderr)?);
+        Ok((printed, output.status.code().unwrap_or(-1)))
+    }
+
+    /// Runs a command as the document shows it.
+    async fn show(&mut self, arguments: &str, status: i32) -> Result<String> {
+        self.show_as(arguments, arguments, status).await
+    }
+
+    /// The same for a command that names what has another name each time.
+    async fn show_as(&mut self, shown: &str, arguments: &str, status: i32) -> Result<String> {
+        let (printed, ended) = self.run(arguments).await?;
+        ensure!(ended == status, "{arguments} ended with {ended}:\n{printed}");
+        self.document.check(&format!("cargo handoff {shown}"), &printed)?;
+        Ok(printed)
+    }
+
+    async fn first_of(&self, group: &str) -> Result<String> {
+        let state = self.bed.world.state().await?;
+        let group = state.group(group).context("no such group")?;
+        Ok(group.instances.first().context("it is empty")?.id.clone())
+    }
+
+    /// How many messages are in dead-letter queues.
+    async fn dead(&self) -> Result<usize> {
+        let state = self.bed.world.state().await?;
+        let queues = state
+            .queues
+            .iter()
+            .filter(|queue| queue.name.ends_with("dead-letters"));
+        Ok(queues.map(|queue| queue.bodies.len()).sum())
+    }
+
+    async fn until(&self, what: &str, enough: impl AsyncFn() -> Result<bool>) -> Result<()> {
+        let closes = Instant::now() + PATIENCE;
+        while !enough().await? {
+            if Instant::now() > closes {
+                let reports: Vec<String> = self
+                    .bed
+                    .reports()
+                    .into_iter()
+                    .map(|report| report.message)
+                    .collect();
+                bail!("waited in vain until {what}; reports: {reports:#?}");
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[tokio::test]
+async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
+    let mut scene = Scene::start("game-day", Options::default()).await?;
+    let sample = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../events/spot-interruption-warning.json"
+    );
+    std::fs::create_dir_all(scene.folder.join("events"))?;
+    std::fs::copy(sample, scene.folder.join("events/spot-interruption-warning.json"))?;
+    let before = scene.bed.world.state().await?;
+
+    scene.show("drill --group inference", 0).await?;
+    let instance = scene.first_of("inference").await?;
+    let replay = "replay --stack spot-handoff events/spot-interruption-warning.json --instance";
+    scene.show(&format!("{replay} {instance}"), 0).await?;
+    let after = scene.bed.world.state().await?;
+    ensure!(
+        before.groups == after.groups && before.target_groups == after.target_groups,
+        "a drill that is only planned changed something"
+    );
+
+    let instance = scene.first_of("hooked").await?;
+    scene
+        .show("drill --group hooked --signal state-change --for-real", 0)
+        .await?;
+    let state = scene.bed.world.state().await?;
+    let registered = state.registration(&instance);
+    ensure!(
+        registered.is_some_and(|(_, registered)| registered.status == "DRAINING"),
+        "it acts"
+    );
+
+    let detached = scene.first_of("legacy").await?;
+    let (printed, status) = scene.run("drill --group legacy --for-real").await?;
+    ensure!(status == 0, "{status}: {printed}");
+    let state = scene.bed.world.state().await?;
+    let group = state
+        .group_of(&detached)
+        .and_then(|group| group.member(&detached));
+    ensure!(
+        group.is_none_or(|member| member.lifecycle.starts_with("Detach")),
+        "it has the instance detached"
+    );
+
+    scene
+        .show(&format!("timeline --since 1h --instance {instance}"), 0)
+        .await?;
+    scene.show("timeline --since 1h --html night.html", 0).await?;
+    if let Some((dom, picture)) = browser::look(&scene.folder.join("night.html"), &scene.folder)? {
+        // Two marks of what was planned, and one for each action for real, at least.
+        ensure!(dom.matches("class=\"label\"").count() >= 6, "{dom}");
+        ensure!(dom.contains("in earnest AWS would take the instance"), "{dom}");
+        ensure!(
+            picture.starts_with(b"\x89PNG") && picture.len() > 20_000,
+            "the picture is empty"
+        );
+    }
+
+    for (wrong, said) in [
+        ("drill --group nobody", "there is no Auto Scaling group nobody"),
+        (
+            "drill --group inference --instance i-00000000",
+            "has no instance i-00000000; it has i-",
+        ),
+        (
+            "drill --group inference --stack nobody",
+            "there is no stack nobody in us-east-1",
+        ),
+    ] {
+        let (printed, status) = scene.run(wrong).await?;
+        ensure!(
+            status == 2 && printed.contains(said),
+            "{wrong} ended with {status}: {printed}"
+        );
+    }
+    scene
+        .bed
+        .world
+        .tag_group("inference", "spot-handoff:ignore", "true")
+        .await?;
+    let (printed, status) = scene.run("drill --group inference").await?;
+    ensure!(
+        status == 2 && printed.contains("is tagged spot-handoff:ignore"),
+        "{status}: {printed}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Result<()> {
+    let mut scene = Scene::start("dead-letters", Options::default().speed(20.0)).await?;
+    let denied = |action: &str| {
+        json!({"action": action, "caller": "replace-capacity",
+            "fault": {"kind": "error", "code": "AccessDenied", "message": "not allowed"}})
+    };
+    let faults = json!([denied("DetachInstances"), denied("LaunchInstances")]);
+    scene.bed.world.faults(&faults).await?;
+    let instance = scene.first_of("inference").await?;
+    let retired = scene.first_of("web").await?;
+    let now = scene.bed.world.clock().now();
+    let whole = jiff::Timestamp::from_second(now.as_second())?;
+    let starts = now + jiff::SignedDuration::from_hours(14 * 24);
+    let starts = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&starts)?;
+    let event = |source: &str, kind: &str, detail: Value| {
+        json!({"version": "0", "id": format!("{kind} of the test"), "source": source,
+            "detail-type": kind, "account": "123456789012", "time": whole, "region": "us-east-1",
+            "resources": [], "detail": detail})
+    };
+    let warning = json!({"instance-id": instance, "instance-action": "terminate"});
+    let warning = event("aws.ec2", "EC2 Spot Instance Interruption Warning", warning);
+    scene.bed.send("replace-capacity", &warning.to_string()).await?;
+    scene
+        .bed
+        .send("drain-tasks", "Spot interruption of i-0123456789abcdef0")
+        .await?;
+    let retirement = event(
+        "aws.health",
+        "AWS Health Event",
+        json!({
+            "service": "EC2", "eventTypeCategory": "scheduledChange",
+            "eventTypeCode": "AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_SCHEDULED",
+            "startTime": starts,
+            "affectedEntities": [{"entityValue": retired}],
+        }),
+    );
+    scene
+        .bed
+        .send("replace-capacity", &retirement.to_string())
+        .await?;
+    scene
+        .until("three messages are dead", async || Ok(scene.dead().await? == 3))
+        .await?;
+    let past_the_notice = now + jiff::SignedDuration::from_secs(180);
+    scene
+        .until("the notice is over", async || {
+            Ok(scene.bed.world.clock().now() > past_the_notice)
+        })
+        .await?;
+
+    let listed = scene.show("dlq list", 1).await?;
+    ensure!(scene.dead().await? == 3, "listing takes nothing out");
+    let (again, _) = scene.run("dlq list").await?;
+    ensure!(again.contains("3 messages"), "listing hides nothing: {again}");
+    let id = |about: &str| {
+        let line = listed.lines().find(|line| line.contains(about));
+        line.and_then(|line| line.split(' ').next())
+            .map(str::to_owned)
+            .context("not in the list")
+    };
+    let interruption = id("interruption warning")?;
+    scene
+        .show_as("dlq show 713eed38", &format!("dlq show {interruption}"), 0)
+        .await?;
+    let (printed, status) = scene.run(&format!("dlq redrive {interruption}")).await?;
+    ensure!(
+        status == 1 && printed.contains("AWS took the instance"),
+        "{status}: {printed}"
+    );
+
+    let (_, status) = scene.run("timeline --since 1h --html night.html").await?;
+    ensure!(status == 1, "failures show in the exit status");
+    if let Some((dom, _)) = browser::look(&scene.folder.join("night.html"), &scene.folder)? {
+        ensure!(
+            dom.contains("FAILED detach instance") && dom.contains("✕"),
+            "{dom}"
+        );
+    }
+
+    scene.bed.world.clear_faults().await?;
+    scene.show("dlq redrive --all", 1).await?;
+    scene
+        .until("the message was sent back", async || Ok(scene.dead().await? == 2))
+        .await?;
+    scene
+        .until("it was done", async || {
+            let mut reports = scene.bed.reports().into_iter();
+            Ok(reports.any(|report| {
+                report.actions.iter().any(|action| {
+                    action.action == "launch-replacement"
+                        && action.result == spot_handoff::report::ActionResult::Done
+                })
+            }))
+        })
+        .await?;
+    scene.run(&format!("dlq redrive {interruption} --anyway")).await?;
+    ensure!(scene.dead().await? < 3, "--anyway sends back what makes no sense");
+
+    Ok(())
+}
