@@ -385,46 +385,4 @@ fn a_deregistration_delay_longer_than_the_notice_is_warned_of_with_its_setting()
     );
 }
 
-mod any_facts {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn any_target() -> impl Strategy<Value = Registered> {
-        let ids = prop_oneof![
-            Just(DOOMED.to_owned()),
-            Just(OTHER.to_owned()),
-            "10\\.0\\.0\\.[0-9]"
-        ];
-        (ids, 1..70_000i32, any::<bool>()).prop_map(|(id, port, draining)| Registered {
-            target: Target { id, port: Some(port) },
-            draining,
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn no_target_is_named_that_is_not_the_instances_own(
-            of_group in proptest::collection::vec(any_target(), 0..8),
-            of_service in proptest::collection::vec(any_target(), 0..8),
-            of_address in proptest::collection::vec(any_target(), 0..8),
-        ) {
-            let health = Health::from([
-                (GROUP_TARGETS.to_owned(), Ok(of_group)),
-                (SERVICE_TARGETS.to_owned(), Ok(of_service)),
-                (ADDRESS_TARGETS.to_owned(), Ok(of_address)),
-            ]);
-            let mut plan = group_plan(&warning(), &group(&[]), &health);
-            merge(&mut plan, for_service_targets(&warning(), &container_instance(), &endpoints(), &health));
-            for action in &plan.actions {
-                let own = action.target.id == DOOMED || action.target.id == "10.0.0.7";
-                prop_assert!(own, "{action:?}");
-                let is_registered = health[&action.target_group]
-                    .iter()
-                    .flatten()
-                    .any(|registered| registered.target == action.target && !registered.draining);
-                prop_assert!(is_registered, "{action:?}");
-            }
-        }
-    }
-}
+mod any_facts;
