@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use spot_handoff::report::{ActionLine, Report};
-use testbed::{Options, State, Testbed};
+use testbed::{FastOptions, Options, State, Testbed};
 
 /// How long, in real time, a test waits for its functions.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,6 +21,18 @@ pub const GROUP: &str = "inference";
 pub async fn still(options: Options) -> Result<Testbed> {
     Testbed::start(Options {
         simulate: false,
+        ..options
+    })
+    .await
+}
+
+/// The same on the fast AWS, with the same sample fleet.
+///
+/// # Errors
+/// Where the test bed cannot be started.
+pub async fn still_and_fast(options: Options) -> Result<Testbed> {
+    still(Options {
+        fast: Some(FastOptions::default()),
         ..options
     })
     .await

@@ -49,7 +49,7 @@ impl Testbed {
         if !(options.speed.is_finite() && options.speed > 0.0) {
             bail!("the speed must be a positive number, not {}", options.speed);
         }
-        let workspace = Workspace::locate()?;
+        let workspace = Workspace::locate()?.with_profile(options.profile);
         if options.stand_in.is_none() {
             let workspace = workspace.clone();
             let built = tokio::task::spawn_blocking(move || functions::build(&workspace));
@@ -60,13 +60,19 @@ impl Testbed {
             1.0 => Clock::real(),
             speed => Clock::fast(speed),
         };
-        let world = World::start(WorldOptions {
+        let world_options = WorldOptions {
             parameters: options.parameters.clone(),
             clock,
             simulate: options.simulate,
-        })
-        .await?;
-        let stack = world.stack().await?;
+        };
+        let world = match options.fast.clone() {
+            Some(fast) => World::start_fast(world_options, fast).await?,
+            None => World::start(world_options).await?,
+        };
+        let mut stack = world.stack().await?;
+        for mapping in &mut stack.event_source_mappings {
+            options.mapping.apply(mapping);
+        }
         let (log, lines) = mpsc::unbounded_channel();
         let journal = Arc::new(Journal::new(clock).with_log(log));
         let specs = FUNCTIONS
@@ -84,10 +90,13 @@ impl Testbed {
         let lambda = Arc::new(Lambda::new(specs, Arc::clone(&journal)));
 
         let mut background = JoinSet::new();
-        background.spawn(logs::ship(logs_client(&world, queue), groups(&stack), lines));
-        let (url, serving) = invoke::serve(Arc::clone(&lambda), names(&stack)).await?;
-        background.spawn(serving);
-        world.functions_run_at(&url).await?;
+        // The fast AWS has no logs, and nobody invokes a function through it.
+        if world.fast().is_none() {
+            background.spawn(logs::ship(logs_client(&world, queue), groups(&stack), lines));
+            let (url, serving) = invoke::serve(Arc::clone(&lambda), names(&stack)).await?;
+            background.spawn(serving);
+            world.functions_run_at(&url).await?;
+        }
 
         let mut bed = Self {
             background,
@@ -106,7 +115,12 @@ impl Testbed {
     fn serve_queue(&mut self, function: &str, options: &Options) -> Result<()> {
         let queue = self.queue(function)?.clone();
         let mapping = self.stack.mapping(function).context("no mapping for the queue")?;
-        let concurrency = mapping.maximum_concurrency.unwrap_or(usize::MAX);
+        let most = mapping.maximum_concurrency.unwrap_or(usize::MAX);
+        let at_first = if options.pollers_grow {
+            options.pollers
+        } else {
+            Semaphore::MAX_PERMITS
+        };
         let source = Arc::new(EventSource {
             function: function.to_owned(),
             mapping: mapping.clone(),
@@ -115,10 +129,13 @@ impl Testbed {
             lambda: Arc::clone(&self.lambda),
             journal: Arc::clone(&self.journal),
             clock: self.world.clock(),
-            slots: Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS))),
+            slots: Arc::new(Semaphore::new(most.min(at_first))),
         });
         for _ in 0..options.pollers {
             self.background.spawn(Arc::clone(&source).poll());
+        }
+        if options.pollers_grow {
+            self.background.spawn(source.grow(options.pollers));
         }
         Ok(())
     }

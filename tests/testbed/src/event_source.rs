@@ -8,7 +8,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageSystemAttributeName,
+    MessageSystemAttributeName, QueueAttributeName,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -24,6 +24,11 @@ use crate::stack::{Mapping, Queue};
 const SQS_BATCH: usize = 10;
 /// How long a poll waits for a first message, as Lambda's pollers do.
 const LONG_POLL_SECONDS: i32 = 20;
+/// Lambda adds up to 300 processes that read batches a minute while messages are waiting, up to 1,000.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>
+const MORE_POLLERS: usize = 5;
+const MORE_POLLERS_EVERY: Duration = Duration::from_secs(1);
+const MOST_POLLERS: usize = 1_000;
 /// How often a batch that is not full looks for more.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long to leave a queue alone that could not be polled.
@@ -76,6 +81,33 @@ impl EventSource {
                 }
             }
         }
+    }
+
+    /// Adds pollers, each with a slot, while the queue has more messages than the pollers have taken.
+    pub(crate) async fn grow(self: Arc<Self>, mut pollers: usize) {
+        let most = self.mapping.maximum_concurrency.unwrap_or(MOST_POLLERS);
+        let mut joined = JoinSet::new();
+        loop {
+            sleep(self.clock.real_span(MORE_POLLERS_EVERY)).await;
+            if pollers < most && self.has_messages_waiting().await {
+                let more = MORE_POLLERS.min(most - pollers);
+                self.slots.add_permits(more);
+                for _ in 0..more {
+                    joined.spawn(Arc::clone(&self).poll());
+                }
+                pollers += more;
+            }
+        }
+    }
+
+    async fn has_messages_waiting(&self) -> bool {
+        let name = QueueAttributeName::ApproximateNumberOfMessages;
+        let asking = self.sqs.get_queue_attributes().queue_url(&self.mapping.queue_url);
+        let answer = asking.attribute_names(name.clone()).send().await;
+        let waiting = answer
+            .ok()
+            .and_then(|answer| answer.attributes()?.get(&name).cloned());
+        waiting.is_some_and(|count| count != "0")
     }
 
     /// Waits for a first message, then until the batch is full or its window has passed.

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::fast::{Fleet, Limits};
+use crate::stack::Mapping;
+
 /// What a bed starts with.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -18,6 +21,42 @@ pub struct Options {
     pub pollers: usize,
     /// A program and its arguments to run in place of every function.
     pub stand_in: Option<(PathBuf, Vec<String>)>,
+    /// Whether to run on the fast AWS in place of the embedded one.
+    pub fast: Option<FastOptions>,
+    /// What to change in the event source mappings of the template.
+    pub mapping: MappingOptions,
+    /// Whether more pollers join while messages are waiting, as Lambda's do; `pollers` are those at first.
+    pub pollers_grow: bool,
+    /// The cargo profile to build the functions with, where it is not that of the running program.
+    pub profile: Option<&'static str>,
+}
+
+/// What a fast AWS starts with.
+#[derive(Debug, Clone, Default)]
+pub struct FastOptions {
+    /// The fleet; the embedded AWS's sample fleet if there is none.
+    pub fleet: Option<Fleet>,
+    /// Latency and request rates.
+    pub limits: Limits,
+}
+
+/// Settings of event source mappings in place of the template's.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MappingOptions {
+    /// The most messages an invocation gets.
+    pub batch_size: Option<usize>,
+    /// Seconds to wait for a batch to fill.
+    pub window_seconds: Option<u64>,
+    /// The most invocations at a time.
+    pub maximum_concurrency: Option<usize>,
+}
+
+impl MappingOptions {
+    pub(crate) fn apply(&self, mapping: &mut Mapping) {
+        mapping.batch_size = self.batch_size.unwrap_or(mapping.batch_size);
+        mapping.window_seconds = self.window_seconds.unwrap_or(mapping.window_seconds);
+        mapping.maximum_concurrency = self.maximum_concurrency.or(mapping.maximum_concurrency);
+    }
 }
 
 impl Default for Options {
@@ -29,6 +68,10 @@ impl Default for Options {
             concurrency: 10,
             pollers: 1,
             stand_in: None,
+            fast: None,
+            mapping: MappingOptions::default(),
+            pollers_grow: false,
+            profile: None,
         }
     }
 }

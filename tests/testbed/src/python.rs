@@ -19,12 +19,17 @@ const OLDEST: (u32, u32) = (3, 10);
 /// The interpreter of an environment that holds the embedded AWS's requirements; makes the
 /// environment if it is not there yet. Blocks, for minutes the first time.
 pub fn interpreter(workspace: &Workspace) -> Result<PathBuf> {
-    let requirements_file = workspace.path("tests/embedded-aws/requirements.txt");
+    environment(workspace, "embedded-aws", "tests/embedded-aws/requirements.txt")
+}
+
+/// The interpreter of an environment under `target/<name>` that holds these requirements.
+pub fn environment(workspace: &Workspace, name: &str, requirements: &str) -> Result<PathBuf> {
+    let requirements_file = workspace.path(requirements);
     let requirements = fs::read_to_string(&requirements_file)
         .with_context(|| format!("cannot read {}", requirements_file.display()))?;
     let python = system_python()?;
 
-    let home = workspace.target().join("embedded-aws");
+    let home = workspace.target().join(name);
     fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
     let venv = home.join(key(&requirements, &python.version));
     let interpreter = venv.join("bin/python");
@@ -32,12 +37,12 @@ pub fn interpreter(workspace: &Workspace) -> Result<PathBuf> {
     // Test binaries and a replay may start at the same moment: one installs, the others wait.
     let lock = File::create(home.join("lock")).context("cannot create the lock file")?;
     lock.lock()
-        .context("cannot lock the Python environment of the embedded AWS")?;
+        .with_context(|| format!("cannot lock the Python environment {name}"))?;
 
     // Written last, so an interrupted installation is never mistaken for a finished one.
     let finished = venv.join("finished");
     if !finished.is_file() {
-        install(&python, &requirements_file, &venv)?;
+        install(&python, name, &requirements_file, &venv)?;
         fs::write(&finished, "").context("cannot mark the Python environment as finished")?;
     }
     Ok(interpreter)
@@ -87,14 +92,14 @@ fn key(requirements: &str, python: &str) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-fn install(python: &Python, requirements: &Path, venv: &Path) -> Result<()> {
+fn install(python: &Python, name: &str, requirements: &Path, venv: &Path) -> Result<()> {
     let started = Instant::now();
     if venv.exists() {
         fs::remove_dir_all(venv).with_context(|| format!("cannot remove {}", venv.display()))?;
     }
 
     progress::step(&format!(
-        "embedded AWS: making a Python {} environment in {} (only the first time)",
+        "{name}: making a Python {} environment in {} (only the first time)",
         python.version,
         venv.display()
     ));
@@ -110,16 +115,15 @@ fn install(python: &Python, requirements: &Path, venv: &Path) -> Result<()> {
         String::from_utf8_lossy(&made.stderr)
     );
 
-    progress::step("embedded AWS: installing its packages with pip, a minute or two");
-    pip_install(&venv.join("bin/python"), requirements)?;
     progress::step(&format!(
-        "embedded AWS: installed in {} s",
-        started.elapsed().as_secs()
+        "{name}: installing its packages with pip, a minute or two"
     ));
+    pip_install(name, &venv.join("bin/python"), requirements)?;
+    progress::step(&format!("{name}: installed in {} s", started.elapsed().as_secs()));
     Ok(())
 }
 
-fn pip_install(interpreter: &Path, requirements: &Path) -> Result<()> {
+fn pip_install(name: &str, interpreter: &Path, requirements: &Path) -> Result<()> {
     let mut pip = Command::new(interpreter)
         .args(["-m", "pip", "install", "--no-input", "--progress-bar=off"])
         .args(["--disable-pip-version-check", "--requirement"])
@@ -134,8 +138,8 @@ fn pip_install(interpreter: &Path, requirements: &Path) -> Result<()> {
     if let Some(stdout) = pip.stdout.take() {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if let Some(package) = line.strip_prefix("Collecting ") {
-                let name = package.split(" (from").next().unwrap_or(package);
-                progress::step(&format!("embedded AWS:   {name}"));
+                let package = package.split(" (from").next().unwrap_or(package);
+                progress::step(&format!("{name}:   {package}"));
             }
         }
     }

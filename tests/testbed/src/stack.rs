@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The deployed stack.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stack {
     /// The Lambda functions.
     pub functions: Vec<Function>,
@@ -20,7 +20,7 @@ pub struct Stack {
 }
 
 /// A Lambda function of the stack.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Function {
     /// Its name in the template.
     pub logical_id: String,
@@ -39,7 +39,7 @@ pub struct Function {
 }
 
 /// An SQS queue of the stack.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Queue {
     /// Its name in the template.
     pub logical_id: String,
@@ -58,7 +58,7 @@ pub struct Queue {
 }
 
 /// An event source mapping of the stack.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Mapping {
     /// Name, ARN or logical id of the function.
     pub function: String,
@@ -92,6 +92,21 @@ impl Stack {
             let named = mapping.function.rsplit(':').next().unwrap_or_default();
             named == function.name || named == function.logical_id
         })
+    }
+
+    /// The same stack at another endpoint.
+    pub(crate) fn move_to(&mut self, endpoint: &str) {
+        let moved = |url: &str| {
+            let mut parts = url.rsplitn(3, '/');
+            let (name, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            format!("{endpoint}/{account}/{name}")
+        };
+        for queue in &mut self.queues {
+            queue.url = moved(&queue.url);
+        }
+        for mapping in &mut self.event_source_mappings {
+            mapping.queue_url = moved(&mapping.queue_url);
+        }
     }
 
     /// The queue that feeds a binary.

@@ -10,6 +10,7 @@ pub struct Workspace {
     root: PathBuf,
     /// `target/debug`, or whatever cargo used for the running program.
     built_into: PathBuf,
+    profile: Option<&'static str>,
 }
 
 impl Workspace {
@@ -29,7 +30,11 @@ impl Workspace {
         if built_into.ends_with("deps") || built_into.ends_with("examples") {
             built_into.pop();
         }
-        Ok(Self { root, built_into })
+        Ok(Self {
+            root,
+            built_into,
+            profile: None,
+        })
     }
 
     /// A path inside the checkout.
@@ -52,8 +57,20 @@ impl Workspace {
         self.built_into.parent().unwrap_or(&self.built_into)
     }
 
+    /// The same with the functions built by this profile, where the program's own directory does not tell it: what
+    /// `cargo bench` builds lies with what `cargo build --release` builds.
+    pub fn with_profile(self, profile: Option<&'static str>) -> Self {
+        Self {
+            profile: profile.or(self.profile),
+            ..self
+        }
+    }
+
     /// The cargo profile the running program was built with.
     pub fn profile(&self) -> &str {
+        if let Some(profile) = self.profile {
+            return profile;
+        }
         match self.built_into.file_name().and_then(|name| name.to_str()) {
             // Cargo calls the directory of its `dev` profile `debug`.
             Some("debug") | None => "dev",

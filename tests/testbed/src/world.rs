@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
+use crate::fast::FastAws;
+use crate::options::FastOptions;
 use crate::stack::Stack;
 use crate::state::State;
 use crate::supervisor::Supervisor;
@@ -47,10 +49,20 @@ pub struct Call {
 /// A running world; dropping it ends it.
 pub struct World {
     url: String,
-    pid: u32,
     clock: Clock,
-    supervisor: &'static Supervisor,
     http: reqwest::Client,
+    from: From,
+}
+
+/// What serves a world.
+enum From {
+    /// A process of the embedded AWS.
+    Embedded {
+        supervisor: &'static Supervisor,
+        pid: u32,
+    },
+    /// This process.
+    Fast(FastAws),
 }
 
 #[derive(Deserialize)]
@@ -69,18 +81,11 @@ impl World {
         .await
         .context("starting the embedded AWS was given up")??;
 
-        let http = reqwest::Client::builder()
-            // A proxy of the machine has no business with a loopback address.
-            .no_proxy()
-            .timeout(Duration::from_secs(120))
-            .build()
-            .context("cannot build an HTTP client")?;
         let mut world = Self {
             url: String::new(),
-            pid: 0,
             clock: options.clock,
-            supervisor,
-            http,
+            http: http_client()?,
+            from: From::Embedded { supervisor, pid: 0 },
         };
         let body = json!({
             "parameters": options.parameters,
@@ -93,8 +98,37 @@ impl World {
             .await
             .context("the embedded AWS could not start a world")?;
         world.url = born.url;
-        world.pid = born.pid;
+        world.from = From::Embedded {
+            supervisor,
+            pid: born.pid,
+        };
         Ok(world)
+    }
+
+    /// Starts a world of the fast AWS: the stack, and the fleet where none is given, are read from the embedded AWS.
+    pub async fn start_fast(options: WorldOptions, fast: FastOptions) -> Result<Self> {
+        let clock = options.clock;
+        let embedded = Self::start(options).await?;
+        let stack = embedded.stack().await?;
+        let fleet = match fast.fleet {
+            Some(fleet) => fleet,
+            None => embedded.control(Method::GET, "fleet", None).await?,
+        };
+        let aws = FastAws::start(fleet, stack, &fast.limits, clock).await?;
+        Ok(Self {
+            url: aws.url().to_owned(),
+            clock,
+            http: http_client()?,
+            from: From::Fast(aws),
+        })
+    }
+
+    /// The fast AWS of this world, where it is one.
+    pub fn fast(&self) -> Option<&FastAws> {
+        match &self.from {
+            From::Fast(aws) => Some(aws),
+            From::Embedded { .. } => None,
+        }
     }
 
     /// The endpoint of every AWS service in this world.
@@ -221,10 +255,14 @@ impl World {
             request = request.json(body);
         }
         let response = request.send().await.map_err(|error| {
-            let log = self.supervisor.log();
-            anyhow!(error).context(format!(
-                "the embedded AWS does not answer; the end of its log:\n{log}"
-            ))
+            let error = anyhow!(error);
+            match &self.from {
+                From::Fast(_) => error.context("the fast AWS does not answer"),
+                From::Embedded { supervisor, .. } => error.context(format!(
+                    "the embedded AWS does not answer; the end of its log:\n{}",
+                    supervisor.log()
+                )),
+            }
         })?;
         let status = response.status();
         let text = response.text().await?;
@@ -243,15 +281,28 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if self.pid == 0 {
+        let From::Embedded {
+            supervisor,
+            pid: pid @ 1..,
+        } = self.from
+        else {
             return;
-        }
+        };
         // A destructor cannot await; this takes a millisecond, and if it fails the world
         // ends with the embedded AWS at the latest.
-        if let Some(address) = self.supervisor.control.strip_prefix("http://") {
-            let _ = delete(address, &format!("/worlds/{}", self.pid));
+        if let Some(address) = supervisor.control.strip_prefix("http://") {
+            let _ = delete(address, &format!("/worlds/{pid}"));
         }
     }
+}
+
+fn http_client() -> Result<reqwest::Client> {
+    reqwest::Client::builder()
+        // A proxy of the machine has no business with a loopback address.
+        .no_proxy()
+        .timeout(Duration::from_secs(120))
+        .build()
+        .context("cannot build an HTTP client")
 }
 
 fn delete(address: &str, path: &str) -> std::io::Result<()> {

@@ -21,7 +21,7 @@ from moto import mock_aws
 from .. import backends
 from ..simulation import tasks
 from ..world import WORLD
-from . import containers, groups, network, storm
+from . import containers, export, groups, network, storm
 
 
 def seed():
@@ -40,6 +40,11 @@ def enlarge(sizes):
     """Adds the large fleet of a benchmark to a world, see `storm`."""
     with _seeding():
         storm.build(Clients(), WORLD.network, **sizes)
+
+
+def exported():
+    """The fleet as it stands, as a plain dictionary."""
+    return export.export(Clients())
 
 
 @contextlib.contextmanager

@@ -1,16 +1,19 @@
-//! An interruption warning through template, rule, queue, event source mapping and function, on the embedded AWS.
+//! An interruption warning through template, rule, queue, event source mapping and function. These run on the embedded
+//! AWS and on the fast one.
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::{
     GROUP, PATIENCE, actions, dead_letters, first_of, hand_off, recommendation, reports_of, serving, skipped,
-    still, untouched, warning,
+    untouched, warning,
 };
 use serde_json::{Value, json};
 use spot_handoff::report::{ActionResult, Outcome, Report};
 use testbed::{Options, Outcome as Answer, State, Testbed};
 
+use crate::still;
+
 /// Everything a hand-off may change, without what the world does by itself.
-fn shape(state: &State) -> Value {
+pub fn shape(state: &State) -> Value {
     json!({
         "groups": state.groups,
         "targets": state.target_groups,
@@ -92,34 +95,6 @@ async fn a_warning_takes_the_targets_out_drains_and_has_the_replacement_launched
         assert!(left >= 115.0, "{}: {left} s left", report.function);
     }
     assert!(dead_letters(&after).is_empty());
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_warning_again_changes_nothing() -> Result<()> {
-    let bed = still(Options::default().parameter("StandaloneTasks", "stop-now")).await?;
-    let doomed = first_of(&bed.world.state().await?, GROUP)?;
-    let event = warning(&bed, &doomed);
-    hand_off(&bed, &event).await?;
-    bed.until_settled(PATIENCE).await?;
-    let once = bed.world.state().await?;
-    hand_off(&bed, &event).await?;
-    bed.until_settled(PATIENCE).await?;
-    let twice = bed.world.state().await?;
-    assert_eq!(shape(&twice), shape(&once));
-    let again = bed
-        .reports()
-        .into_iter()
-        .filter(|report| report.signal == "interruption-warning")
-        .skip(3);
-    for report in again {
-        assert!(
-            report.actions.is_empty(),
-            "{}: {:?}",
-            report.function,
-            report.actions
-        );
-    }
     Ok(())
 }
 
@@ -449,19 +424,6 @@ async fn a_recommendation_is_left_to_auto_scaling_where_capacity_rebalancing_is_
     );
     let calls = bed.world.calls().await?;
     assert!(!calls.iter().any(|call| call.action == "LaunchInstances"));
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_recommendation_with_capacity_rebalancing_off_advises_to_turn_it_on() -> Result<()> {
-    let bed = still(Options::default()).await?;
-    let before = bed.world.state().await?;
-    hand_off(&bed, &recommendation(&bed, &first_of(&before, GROUP)?)).await?;
-    let warnings = reports_of(&bed, "replace-capacity").remove(0).warnings.join("\n");
-    assert!(
-        warnings.contains("--auto-scaling-group-name inference --capacity-rebalance"),
-        "{warnings}"
-    );
     Ok(())
 }
 

@@ -1,0 +1,133 @@
+//! `docs/benchmark.md`: the tables, the plot, and how they came about.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use bench::figures::Figures;
+use bench::run::Outcome;
+use bench::table;
+
+use crate::growth::{Curve, until_all_done};
+use crate::plot;
+
+const HOW: &str = "\
+Interruption warnings for all instances arrive within one second. They go through the rules and queues of `template.yaml`
+to the three function binaries, which run as processes against a Lambda Runtime API. The AWS that they call is a small one
+in memory. It takes 20 to 60 ms for each call, and refuses calls by token buckets with the request rates of
+[`request-rates.json`](../tests/embedded-aws/request-rates.json): AWS's documented ones for ECS and Elastic Load Balancing,
+cautious assumptions for Auto Scaling. Each queue has 5 pollers at first and up to 300 more a minute, as Lambda has.
+
+The instances are spread over 10 Auto Scaling groups, 5 clusters and 20 target groups. Each is a target of its group and
+runs a service task that is a target, too; every tenth has a standalone task besides. Seconds are counted from each
+instance's event to the last change that the AWS saw; calls include retries and refusals.
+
+The baseline ([`tests/bench/baseline`](../tests/bench/baseline)) is the plain way of the public samples in Python: one
+invocation for each event, boto3, awslambdaric. It deregisters only what Auto Scaling deregisters of a detached instance:
+targets of ECS services stay. A machine of a few processors starts far fewer Python processes in a second than Lambda
+would, so its seconds say more about this machine than its calls do, and it is run only up to the size that finishes.
+";
+
+/// Writes the document, and the plot beside it.
+pub fn write(docs: &Path, ours: &[Outcome], theirs: &[Outcome], curves: &[Curve]) -> Result<()> {
+    let mut text = format!("# A storm of interruptions\n\n{}\n{HOW}", origin());
+    let _ = write!(text, "\n## spot-handoff\n\n{}", of_all(ours));
+    if !theirs.is_empty() {
+        let _ = write!(text, "\n## The baseline in Python\n\n{}", of_all(theirs));
+        let _ = write!(text, "\n## Side by side\n\n{}", side_by_side(ours, theirs));
+    }
+    if !curves.is_empty() {
+        plot::write(&docs.join("benchmark-growth.svg"), curves)?;
+        let _ = write!(text, "\n## Growth\n\n{}", growth(curves));
+    }
+    let path = docs.join("benchmark.md");
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("wrote {}", path.display());
+    Ok(())
+}
+
+/// Machine, date and command.
+fn origin() -> String {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or(std::env::consts::ARCH, |(_, model)| model);
+    let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let arguments = if arguments.is_empty() {
+        String::new()
+    } else {
+        format!(" -- {}", arguments.join(" "))
+    };
+    format!("{date}, {processors} processors ({model}), `cargo bench{arguments}`\n")
+}
+
+fn of_all(outcomes: &[Outcome]) -> String {
+    let rows: String = outcomes.iter().map(table::rows).collect();
+    format!("{}{rows}", table::head())
+}
+
+fn side_by_side(ours: &[Outcome], theirs: &[Outcome]) -> String {
+    let mut text = "| instances | | spot-handoff | baseline | ratio |\n|---|---|---|---|---|\n".to_owned();
+    let figures = |outcome: &Outcome, function: &str| -> Option<Figures> {
+        let found = outcome.functions.iter().find(|(name, _)| name == function);
+        found.map(|(_, figures)| figures.clone())
+    };
+    for theirs in theirs {
+        let Some(ours) = ours.iter().find(|ours| ours.size == theirs.size) else {
+            continue;
+        };
+        for (what, own, other) in [
+            ("draining", "drain-tasks", "drain"),
+            ("replaced", "replace-capacity", "detach"),
+        ] {
+            let (Some(own), Some(other)) = (figures(ours, own), figures(theirs, other)) else {
+                continue;
+            };
+            let n = theirs.size.instances;
+            let row = |name: String, own: f64, other: f64| {
+                format!("| {n} | {name} | {own:.1} | {other:.1} | {:.1} |\n", other / own)
+            };
+            if let (Some(own), Some(other)) = (own.percentile(99.0), other.percentile(99.0)) {
+                text += &row(format!("{what}: p99 seconds"), own, other);
+            }
+            text += &row(format!("{what}: calls"), own.calls as f64, other.calls as f64);
+            let _ = writeln!(
+                text,
+                "| {n} | {what}: not done | {} | {} | |",
+                own.unfinished, other.unfinished
+            );
+        }
+        if let (Some(own), Some(other)) = (ours.processor, theirs.processor) {
+            let (own, other) = (own.as_secs_f64(), other.as_secs_f64());
+            let n = theirs.size.instances;
+            let _ = writeln!(
+                text,
+                "| {n} | processor seconds | {own:.1} | {other:.1} | {:.1} |",
+                other / own
+            );
+        }
+    }
+    text
+}
+
+fn growth(curves: &[Curve]) -> String {
+    let mut text = "![Calls and seconds as each thing grows alone](benchmark-growth.svg)\n\n".to_owned();
+    text += "| varied | how many | calls | until all was done |\n|---|---|---|---|\n";
+    for curve in curves {
+        for ((step, calls), (_, outcome)) in curve.calls().zip(&curve.points) {
+            let seconds = until_all_done(outcome).map_or("not done".to_owned(), |s| format!("{s:.1} s"));
+            let _ = writeln!(text, "| {} | {step} | {calls} | {seconds} |", curve.what);
+        }
+    }
+    text += "\nWhat bounds each curve:\n\n";
+    for curve in curves {
+        let _ = writeln!(text, "- **{}**: {}", curve.what, curve.bound);
+    }
+    text
+}

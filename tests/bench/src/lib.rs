@@ -1,0 +1,11 @@
+//! The storm: Spot interruption warnings for many instances in the same second, sent through the rules and queues of
+//! the template to the real function binaries, on an AWS that answers as slowly and refuses as soon as the real one.
+//!
+//! [`fleet`] is what is hit, [`run`] is one storm, [`figures`] is what the AWS saw of it, [`table`] shows that.
+
+pub mod baseline;
+pub mod figures;
+pub mod fleet;
+mod processor;
+pub mod run;
+pub mod table;

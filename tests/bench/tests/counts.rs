@@ -1,0 +1,75 @@
+//! What a batch costs, counted by the AWS that answers: exact, however fast the machine is.
+
+use anyhow::{Context, Result, ensure};
+use bench::figures::Figures;
+use bench::fleet::{self, Size};
+use bench::run::{self, warning};
+use serde_json::{Value, json};
+use testbed::fast::Limits;
+use testbed::{FUNCTIONS, FastOptions, Options, Outcome, Testbed};
+
+/// Invokes every function once with warnings for all instances; what each did.
+async fn in_one_batch(instances: usize, latency_ms: u64) -> Result<Vec<(&'static str, Figures)>> {
+    let fleet = fleet::build(Size {
+        instances,
+        ..Size::default()
+    });
+    let limits = Limits {
+        latency_ms: Some((latency_ms, latency_ms)),
+        ..Limits::default()
+    };
+    let bed = Testbed::start(Options {
+        fast: Some(FastOptions {
+            fleet: Some(fleet.clone()),
+            limits,
+        }),
+        pollers: 0,
+        ..Options::default()
+    })
+    .await?;
+    let now = std::time::Instant::now();
+    let sent = (0..instances).map(|n| (fleet::instance_id(n), now)).collect();
+    let records: Vec<Value> = (0..instances)
+        .map(
+            |n| json!({ "messageId": n.to_string(), "body": warning(&fleet::instance_id(n), n).to_string() }),
+        )
+        .collect();
+    let aws = bed.world.fast().context("the world is not a fast one")?;
+    let mut figures = vec![];
+    for function in FUNCTIONS {
+        let outcome = bed.invoke(function, &json!({ "Records": records })).await?;
+        ensure!(matches!(outcome, Outcome::Answer(_)), "{function}: {outcome}");
+    }
+    for function in FUNCTIONS {
+        let of_function = Figures::read(&aws.record(), function, run::work_of(function), &fleet, &sent);
+        figures.push((function, of_function));
+    }
+    Ok(figures)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_a_hundred_is_handed_off_whole_with_few_calls() -> Result<()> {
+    for (function, figures) in in_one_batch(100, 0).await? {
+        assert_eq!(figures.unfinished, 0, "{function}");
+        assert!(
+            figures.calls <= 80,
+            "{function}: {} calls, {:?}",
+            figures.calls,
+            figures.by_action
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_warning_takes_at_most_three_round_trips_to_the_first_write() -> Result<()> {
+    for (function, figures) in in_one_batch(1, 100).await? {
+        assert_eq!(figures.unfinished, 0, "{function}");
+        assert!(
+            (1..=3).contains(&figures.round_trips),
+            "{function}: {}",
+            figures.round_trips
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! A small fast AWS in memory, for storms: moto has one lock and needs 70 ms for a DescribeTasks of a hundred tasks.
+//!
+//! It serves the actions that an interruption warning leads to, and those of the event source mappings, with the limits
+//! of each call, and with latency and request rates where asked for. Like the still world of the embedded AWS it does
+//! nothing by itself: what a call changes is changed at once. `tests/end-to-end` runs the tests of interruptions on both.
+
+mod account;
+mod autoscaling;
+mod control;
+mod ec2;
+mod ecs;
+mod ecs_tasks;
+mod elbv2;
+mod error;
+mod events;
+mod faults;
+mod fleet;
+mod form;
+mod limits;
+mod page;
+mod record;
+mod server;
+mod sqs;
+mod state;
+mod xml;
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+use axum::Router;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+pub use fleet::{ACCOUNT, Cluster, Fleet, Group, Instance, Member, REGION, TargetGroup};
+pub use limits::{Limits, Size};
+pub use record::{CallRecord, Record, Write};
+
+use crate::clock::Clock;
+use crate::locked;
+use crate::stack::Stack;
+use account::Account;
+use limits::Throttle;
+use server::Shared;
+
+/// A running fast AWS; dropping it ends it.
+pub struct FastAws {
+    url: String,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+impl FastAws {
+    /// Starts one with a fleet and the stack as the embedded AWS deployed it.
+    pub async fn start(fleet: Fleet, mut stack: Stack, limits: &Limits, clock: Clock) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("cannot listen on a loopback port")?;
+        let url = format!("http://{}", listener.local_addr()?);
+        stack.move_to(&url);
+        let shared = Arc::new(Shared {
+            account: Mutex::new(Account::new(fleet, stack, Throttle::new(limits), clock)),
+            clock,
+            sent: Notify::new(),
+        });
+        let app = Router::new()
+            .fallback(server::serve)
+            .with_state(Arc::clone(&shared));
+        let server = tokio::spawn(async move {
+            // It serves until the task is aborted; there is nobody to tell of an error.
+            let _ = axum::serve(listener, app).await;
+        });
+        Ok(Self { url, shared, server })
+    }
+
+    /// The endpoint of every service.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Puts an event on the bus as AWS itself would; answers which rules matched.
+    pub fn put_event(&self, event: &Value) -> Vec<String> {
+        let matched = events::put(&mut locked(&self.shared.account), event);
+        self.shared.sent.notify_waiters();
+        matched
+    }
+
+    /// What has been asked and changed so far.
+    pub fn record(&self) -> Record {
+        locked(&self.shared.account).record.clone()
+    }
+
+    /// Reads the record without copying it.
+    pub fn look<T>(&self, at: impl FnOnce(&Record) -> T) -> T {
+        at(&locked(&self.shared.account).record)
+    }
+
+    /// How many messages lie in dead-letter queues.
+    pub fn dead_letters(&self) -> usize {
+        let account = locked(&self.shared.account);
+        let queues = account
+            .queues
+            .values()
+            .filter(|queue| queue.of.name.ends_with("-dead-letters"));
+        queues.map(|queue| queue.bodies().len()).sum()
+    }
+}
+
+impl Drop for FastAws {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
