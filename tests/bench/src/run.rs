@@ -61,7 +61,6 @@ pub fn work_of(function: &str) -> Work {
 /// # Errors
 /// Where the test bed cannot be started.
 pub async fn ours(setting: &Setting) -> Result<Outcome> {
-    let before = processor::of_ended_children();
     let fleet = fleet::build(setting.size);
     let bed = Testbed::start(Options {
         fast: Some(FastOptions {
@@ -77,6 +76,8 @@ pub async fn ours(setting: &Setting) -> Result<Outcome> {
         ..Options::default()
     })
     .await?;
+    // The build of the functions is over by now.
+    let before = processor::of_ended_children();
     let aws = bed.world.fast().context("the world is not a fast one")?;
     let sent = storm(setting.size.instances, |id, n| {
         aws.put_event(&warning(id, n));

@@ -20,6 +20,9 @@ const STEPS: [usize; 4] = [1, 10, 100, 1_000];
 /// Instances while something else is varied.
 const INSTANCES: usize = 10;
 
+/// What is varied, what bounds it, and the fleet with so much of it.
+type Varied = (&'static str, &'static str, fn(usize) -> Size);
+
 /// Varies clusters, target groups and tasks; the instances have been varied already.
 pub async fn measure(arguments: &Arguments, storms: &[Outcome]) -> Result<Vec<Curve>> {
     let mut curves = vec![Curve {
@@ -31,7 +34,7 @@ pub async fn measure(arguments: &Arguments, storms: &[Outcome]) -> Result<Vec<Cu
             .map(|storm| (storm.size.instances, storm.clone()))
             .collect(),
     }];
-    let varied: [(&str, &str, fn(usize) -> Size); 3] = [
+    let varied: [Varied; 3] = [
         (
             "clusters",
             "Every cluster is asked for the instances, since nothing else says which cluster an instance is in: one \

@@ -442,13 +442,13 @@ async fn a_bare_event_is_handed_off_and_answered_with_its_report() -> Result<()>
     assert_eq!(answer["reports"][0]["outcome"], "done");
     assert!(bed.world.state().await?.group_of(&doomed).is_none());
 
-    let malformed: Value = serde_json::from_str(include_str!("../../../events/malformed.json"))?;
+    let malformed: Value = serde_json::from_str(include_str!("../../../../events/malformed.json"))?;
     let Answer::Error(error) = bed.invoke("replace-capacity", &malformed).await? else {
         anyhow::bail!("a malformed event is an error");
     };
     assert!(error.contains("detail.instance-id"), "{error}");
 
-    let unknown: Value = serde_json::from_str(include_str!("../../../events/unknown.json"))?;
+    let unknown: Value = serde_json::from_str(include_str!("../../../../events/unknown.json"))?;
     let Answer::Answer(answer) = bed.invoke("replace-capacity", &unknown).await? else {
         anyhow::bail!("an unknown event is no error");
     };
