@@ -135,6 +135,7 @@ impl Account {
             ("ecs", "DescribeTaskDefinition") => ecs::describe_task_definition(self, request),
             ("ecs", "ListTasks") => ecs_tasks::list(self, request),
             ("ecs", "DescribeTasks") => ecs_tasks::describe(self, request),
+            ("ecs", "RunTask") => ecs_tasks::run(self, request),
             ("ecs", "StopTask") => ecs_tasks::stop(self, request),
             ("sqs", "SendMessage") => sqs::send(self, request),
             ("sqs", "SendMessageBatch") => sqs::send_batch(self, request),

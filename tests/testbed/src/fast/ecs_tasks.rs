@@ -80,3 +80,44 @@ pub(crate) fn stop(account: &mut Account, request: &Value) -> Answer {
     }
     Ok(answer)
 }
+
+/// Runs one task on an ACTIVE container instance, once for each client token. It has no ports: nothing here asks for
+/// those of a standalone task.
+pub(crate) fn run(account: &mut Account, request: &Value) -> Answer {
+    let cluster = cluster(account, request)?;
+    let token = text(request, "clientToken");
+    let by_token = |task: &&Value| !token.is_empty() && text(task, "clientToken") == token;
+    if let Some(task) = cluster.tasks.values().find(by_token) {
+        return Ok(json!({ "tasks": [task], "failures": [] }).to_string());
+    }
+    let mut places = cluster.container_instances.values();
+    let Some(place) = places.find(|one| text(one, "status") == "ACTIVE") else {
+        let full = |arn: &String| json!({ "arn": arn, "reason": "RESOURCE:MEMORY" });
+        let failures: Vec<Value> = cluster.container_instances.keys().map(full).collect();
+        return Ok(json!({ "tasks": [], "failures": failures }).to_string());
+    };
+    let place = text(place, "containerInstanceArn").to_owned();
+    let number = cluster.tasks.len();
+    let arn = format!("{}/{number:032x}", cluster.arn.replace(":cluster/", ":task/"));
+    let definition = text(request, "taskDefinition");
+    let family = definition
+        .rsplit('/')
+        .next()
+        .and_then(|name| name.split(':').next());
+    let task = json!({
+        "taskArn": arn,
+        "clientToken": token,
+        "containerInstanceArn": place,
+        "taskDefinitionArn": definition,
+        "group": request["group"].as_str().map_or_else(|| format!("family:{}", family.unwrap_or_default()), str::to_owned),
+        "startedBy": request["startedBy"],
+        "overrides": request["overrides"],
+        "lastStatus": "RUNNING",
+        "desiredStatus": "RUNNING",
+        "containers": [],
+        "tags": request["tags"],
+    });
+    cluster.tasks_on.entry(place).or_default().insert(arn.clone());
+    cluster.tasks.insert(arn, task.clone());
+    Ok(json!({ "tasks": [task], "failures": [] }).to_string())
+}
