@@ -45,7 +45,7 @@ pub fn instance_id(n: usize) -> String {
 /// Builds the fleet.
 pub fn build(size: Size) -> Fleet {
     let groups = size.groups.clamp(1, size.target_groups.max(1));
-    let services = (size.target_groups - groups).max(groups);
+    let services = services(size, groups);
     let mut fleet = Fleet {
         task_definitions: vec![definition("service"), definition("standalone")],
         clusters: (0..size.clusters).map(cluster).collect(),
@@ -66,6 +66,11 @@ pub fn build(size: Size) -> Fleet {
         group.max = group.desired * 2;
     }
     fleet
+}
+
+/// At least one for each group and each cluster.
+fn services(size: Size, groups: usize) -> usize {
+    (size.target_groups - groups).max(groups).max(size.clusters)
 }
 
 fn target_group_arn(n: usize) -> String {
@@ -162,9 +167,7 @@ fn add_instance(fleet: &mut Fleet, size: Size, n: usize) {
     // The groups of a cluster are those whose number leaves the cluster's, and so are its services.
     let cluster = group % clusters.min(groups);
     let cluster = if clusters > groups { n % clusters } else { cluster };
-    let of_cluster: Vec<usize> = (cluster..(size.target_groups - groups).max(groups))
-        .step_by(clusters)
-        .collect();
+    let of_cluster: Vec<usize> = (cluster..services(size, groups)).step_by(clusters).collect();
     let arn = |kind: &str, id: &str| {
         format!(
             "arn:aws:ecs:{REGION}:{ACCOUNT}:{kind}/{}/{id}",

@@ -49,14 +49,13 @@ async fn in_one_batch(instances: usize, latency_ms: u64) -> Result<Vec<(&'static
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_a_hundred_is_handed_off_whole_with_few_calls() -> Result<()> {
-    for (function, figures) in in_one_batch(100, 0).await? {
+    // 10 groups, 5 clusters, 20 target groups. What grows with target groups: three calls for each, one of which reads a
+    // setting that is remembered afterwards.
+    let most = [90, 40, 13];
+    for ((function, figures), most) in in_one_batch(100, 0).await?.into_iter().zip(most) {
         assert_eq!(figures.unfinished, 0, "{function}");
-        assert!(
-            figures.calls <= 80,
-            "{function}: {} calls, {:?}",
-            figures.calls,
-            figures.by_action
-        );
+        let (calls, by_action) = (figures.calls, figures.by_action);
+        assert!(calls <= most, "{function}: {calls} calls, {by_action:?}");
     }
     Ok(())
 }
