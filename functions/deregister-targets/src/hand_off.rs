@@ -174,19 +174,17 @@ impl DeregisterTargets {
         self.carry_out(plans, invocation).await
     }
 
-    /// Deregisters what the plans name, and meanwhile looks whether the deregistration delay fits into the notice.
+    /// Deregisters what the plans name, and then looks whether the deregistration delay fits into the notice: not
+    /// meanwhile, since both draw on the same request rate of the account.
+    /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html>
     async fn carry_out(&self, mut plans: Vec<Plan>, invocation: &Invocation) -> Wave {
         let actions = plan::distinct_actions(&plans);
-        let (results, delays) = tokio::join!(
-            async {
-                if invocation.dry_run {
-                    Results::new()
-                } else {
-                    effects::deregister(&self.elb, invocation, &actions).await
-                }
-            },
-            self.delays.read(&self.elb, invocation, &actions),
-        );
+        let results = if invocation.dry_run {
+            Results::new()
+        } else {
+            effects::deregister(&self.elb, invocation, &actions).await
+        };
+        let delays = self.delays.read(&self.elb, invocation, &actions).await;
         for plan in &mut plans {
             plan::warn_of_long_delays(plan, &delays);
         }
