@@ -10,6 +10,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls;
+use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::context::{
@@ -30,10 +31,11 @@ use tokio::time::Instant;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The slowest of the calls, DetachInstances of twenty instances, answers well within this.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
-/// So many tries fit into a function's 15 seconds; the time left of the invocation ends them sooner.
-const MAX_ATTEMPTS: u32 = 8;
+/// Seven seconds of tries: in a storm AWS throttles for as long, and a call that gives up sends its message back to wait
+/// for another twenty. The time left of the invocation ends them sooner.
+const MAX_ATTEMPTS: u32 = 16;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
-const MAX_BACKOFF: Duration = Duration::from_secs(2);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The configuration all clients are made from.
 ///
@@ -57,6 +59,16 @@ pub async fn sdk_config() -> SdkConfig {
         )
         .load()
         .await
+}
+
+/// Retries without a quota, for every client.
+///
+/// The SDK's quota (a hundred retries for all calls of a service) guards services against clients that retry for ever.
+/// Here the end of the invocation does, and a storm that is throttled needs more than a hundred.
+pub fn retry_partition() -> RetryPartition {
+    RetryPartition::custom("spot-handoff")
+        .token_bucket(TokenBucket::unlimited())
+        .build()
 }
 
 /// The HTTP client of every AWS client. TLS is rustls with ring, which is the smaller and the quicker to load.

@@ -14,8 +14,8 @@ use crate::invocation::{Invocation, together};
 const DESCRIBED_PER_CALL: usize = 100;
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html>
 const LISTED_PER_PAGE: i64 = 100;
-/// With so few instances in a cluster, asking for each is never worse than a few calls.
-const ALWAYS_ASK_EACH: usize = 10;
+/// With so few instances in a cluster, asking for each takes no more calls than finding out what is better.
+const ALWAYS_ASK_EACH: usize = 2;
 
 /// The tasks on each container instance, by its ARN; or why they could not be read.
 pub type TasksOn = HashMap<String, Result<Vec<Task>, CallError>>;

@@ -1,7 +1,7 @@
 //! The story of one batch: facts, plan and effects, once for the groups' targets and once for the services' tasks.
 
 use aws_config::SdkConfig;
-use spot_handoff::aws::{CallCounter, RetryBusyGroups};
+use spot_handoff::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::config::{ConfigError, Env, Scope};
 use spot_handoff::container_instances::{self, ContainerInstances};
 use spot_handoff::groups::{self, Groups};
@@ -14,6 +14,9 @@ use spot_handoff::report::Report;
 use crate::effects;
 use crate::facts::{self, DelayCache};
 use crate::plan::{self, Action, Plan};
+
+/// In a storm of more notices than this nobody needs advice on settings, and the calls are needed for other things.
+const NOTICES_WITH_ADVICE: usize = 10;
 
 /// The function, with what it keeps between invocations.
 pub struct DeregisterTargets {
@@ -33,13 +36,16 @@ impl Function for DeregisterTargets {
 
     fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
         let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
             .retry_classifier(RetryBusyGroups)
             .build();
         let ecs = aws_sdk_ecs::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
             .build();
         let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
             .interceptor(counter)
             .build();
         Ok(Self {
@@ -184,6 +190,9 @@ impl DeregisterTargets {
         } else {
             effects::deregister(&self.elb, invocation, &actions).await
         };
+        if plans.len() > NOTICES_WITH_ADVICE {
+            return (plans, results);
+        }
         let delays = self.delays.read(&self.elb, invocation, &actions).await;
         for plan in &mut plans {
             plan::warn_of_long_delays(plan, &delays);

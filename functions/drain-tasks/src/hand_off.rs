@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_config::SdkConfig;
 use aws_sdk_ecs::types::Task;
 use jiff::{SignedDuration, Timestamp};
-use spot_handoff::aws::{CallCounter, RetryBusyGroups};
+use spot_handoff::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::config::{ConfigError, Env};
 use spot_handoff::container_instances::{self, ContainerInstance, ContainerInstances};
 use spot_handoff::groups::{self, Groups};
@@ -39,13 +39,16 @@ impl Function for DrainTasks {
 
     fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
         let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
             .retry_classifier(RetryBusyGroups)
             .build();
         let ecs = aws_sdk_ecs::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
             .build();
         let sqs = aws_sdk_sqs::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
             .interceptor(counter)
             .build();
         Ok(Self {

@@ -1,7 +1,7 @@
 //! The story of one batch: facts, plan, effects.
 
 use aws_config::SdkConfig;
-use spot_handoff::aws::{CallCounter, RetryBusyGroups};
+use spot_handoff::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::config::{ConfigError, Env};
 use spot_handoff::invocation::Invocation;
 use spot_handoff::lambda::Function;
@@ -25,10 +25,12 @@ impl Function for ReplaceCapacity {
 
     fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
         let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
             .retry_classifier(RetryBusyGroups)
             .build();
         let sqs = aws_sdk_sqs::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
             .interceptor(counter)
             .build();
         Ok(Self {
