@@ -19,6 +19,9 @@ use crate::{fleet, processor};
 /// The handlers, and what each is measured by. Targets are deregistered by what Auto Scaling does when it detaches.
 pub const FUNCTIONS: [(&str, Work); 2] = [("detach", Work::Replace), ("drain", Work::Drain)];
 
+/// Under this name the table shows what became of the targets.
+pub const BY_DETACHING: &str = "(by detaching)";
+
 /// How long Lambda waits before each retry, after the failure.
 const WAITS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(60), Duration::from_secs(120)];
 
@@ -27,7 +30,6 @@ const WAITS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(60), Duration:
 /// # Errors
 /// Where its Python environment cannot be made, or a function cannot be invoked at all.
 pub async fn baseline(setting: &Setting) -> Result<Outcome> {
-    let before = processor::of_ended_children();
     let fleet = fleet::build(setting.size);
     let clock = Clock::real();
     let nothing_deployed = Stack {
@@ -39,6 +41,8 @@ pub async fn baseline(setting: &Setting) -> Result<Outcome> {
     let aws = FastAws::start(fleet.clone(), nothing_deployed, &setting.limits, clock).await?;
     let journal = Arc::new(Journal::new(clock));
     let specs = specifications(&aws, setting).await?;
+    // The installation is over by now.
+    let before = processor::of_ended_children();
     let lambda = Arc::new(Lambda::new(specs, Arc::clone(&journal)));
 
     let mut invocations = JoinSet::new();
@@ -75,7 +79,7 @@ pub async fn baseline(setting: &Setting) -> Result<Outcome> {
         })
         .collect();
     let targets = Figures::read(&record, "nobody", Work::Deregister, &fleet, &sent);
-    functions.insert(0, ("(by detaching)".to_owned(), targets));
+    functions.insert(0, (BY_DETACHING.to_owned(), targets));
     let invocations = counts(&journal);
     drop(lambda);
     Ok(Outcome {

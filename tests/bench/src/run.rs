@@ -9,6 +9,7 @@ use testbed::fast::Limits;
 use testbed::{Entry, Event, FUNCTIONS, FastOptions, Journal, MappingOptions, Options, Testbed};
 use tokio::time::sleep;
 
+use crate::baseline;
 use crate::figures::{Figures, Work};
 use crate::fleet::{self, Size};
 use crate::processor;
@@ -50,8 +51,8 @@ pub struct Outcome {
 /// What each function is measured by.
 pub fn work_of(function: &str) -> Work {
     match function {
-        "deregister-targets" => Work::Deregister,
-        "drain-tasks" => Work::Drain,
+        "deregister-targets" | baseline::BY_DETACHING => Work::Deregister,
+        "drain-tasks" | "drain" => Work::Drain,
         _ => Work::Replace,
     }
 }
