@@ -31,6 +31,11 @@ pub trait Function: Sized + 'static {
     /// Where an environment variable is wrong; the error names it.
     fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError>;
 
+    /// Whether the notice is left alone for its age. It is not where nothing is done to the instance.
+    fn is_stale(notice: &Notice, now: Timestamp) -> bool {
+        notice.is_stale(now)
+    }
+
     /// Facts, plan, effects: returns one report for each notice, in their order.
     fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> impl Future<Output = Vec<Report>>;
 }
@@ -142,8 +147,8 @@ enum Mode {
 }
 
 impl Mode {
-    fn of(notice: &Notice, now: Timestamp) -> Self {
-        match (notice.is_stale(now), notice.is_planned_only()) {
+    fn of<F: Function>(notice: &Notice, now: Timestamp) -> Self {
+        match (F::is_stale(notice, now), notice.is_planned_only()) {
             (true, _) => Self::Stale,
             (false, true) => Self::PlannedOnly,
             (false, false) => Self::AsSet,
@@ -155,7 +160,7 @@ impl Mode {
 async fn hand_off<F: Function>(function: &F, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
     let modes: Vec<Mode> = notices
         .iter()
-        .map(|notice| Mode::of(notice, invocation.started_at))
+        .map(|notice| Mode::of::<F>(notice, invocation.started_at))
         .collect();
     let planning = invocation.planning_only();
     let (as_set, planned) = tokio::join!(
@@ -230,6 +235,7 @@ fn init_tracing(level: tracing::Level) {
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(tracing::Level::WARN)
         .with_target("spot_handoff", level)
+        .with_target("announce_hand_offs", level)
         .with_target("deregister_targets", level)
         .with_target("drain_tasks", level)
         .with_target("replace_capacity", level);

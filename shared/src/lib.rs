@@ -16,6 +16,7 @@ pub mod groups;
 pub mod invocation;
 pub mod lambda;
 pub mod metrics;
+pub mod names;
 pub mod notice;
 pub mod plan;
 pub mod policies;

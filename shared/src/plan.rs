@@ -226,6 +226,16 @@ fn skipped_line<S: Display>(skipped: &Skipped<S>) -> SkippedLine {
     }
 }
 
+impl Report {
+    /// The report of a function that does not work against the deadline of the notice.
+    pub fn without_deadline(mut self) -> Self {
+        self.seconds_left_at_start = None;
+        self.seconds_left_at_end = None;
+        self.message = sentence(&self);
+        self
+    }
+}
+
 /// Seconds from one moment to a later one, to the millisecond; negative where it is earlier.
 fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
     (to.duration_since(from).as_secs_f64() * 1000.0).round() / 1000.0

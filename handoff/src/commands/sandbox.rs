@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use testbed::{State, Testbed};
+use testbed::{Options, State, Testbed};
 use tokio::process::Command;
 
 use super::world::WorldArguments;
@@ -28,7 +28,11 @@ pub struct Arguments {
 
 /// Runs until Ctrl-C, or until the command ends; answers whether that ended well.
 pub async fn run(arguments: Arguments) -> Result<bool> {
-    let bed = Testbed::start(arguments.world.options()).await?;
+    let bed = Testbed::start(Options {
+        announce: true,
+        ..arguments.world.options()
+    })
+    .await?;
     match arguments.command.split_first() {
         Some((program, rest)) => run_inside(&bed, program, rest).await,
         None => {

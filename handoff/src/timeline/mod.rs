@@ -4,12 +4,12 @@ pub mod comparison;
 pub mod entries;
 mod facts;
 pub mod html;
-pub mod names;
 pub mod story;
 
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+pub use spot_handoff::names;
 use spot_handoff::report::{ActionLine, ActionResult, Outcome, Report, TaskLine};
 
 use crate::style;

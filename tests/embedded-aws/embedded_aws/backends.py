@@ -11,6 +11,7 @@ from moto.ecs.models import ecs_backends
 from moto.elbv2.models import elbv2_backends
 from moto.events.models import events_backends
 from moto.iam.models import iam_backends
+from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
 ACCOUNT = "123456789012"
@@ -44,6 +45,10 @@ def events():
 def iam():
     # IAM is global: moto files it under the partition, not under a region.
     return iam_backends[ACCOUNT]["aws"]
+
+
+def sns():
+    return sns_backends[ACCOUNT][REGION]
 
 
 def sqs():

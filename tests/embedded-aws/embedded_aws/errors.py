@@ -5,7 +5,7 @@ from xml.sax.saxutils import escape
 
 from moto.core.exceptions import ServiceException
 
-QUERY_SERVICES = {"autoscaling", "elasticloadbalancing", "ec2", "iam", "sts", "cloudformation"}
+QUERY_SERVICES = {"autoscaling", "elasticloadbalancing", "ec2", "iam", "sts", "cloudformation", "sns"}
 
 # What each service says when it is asked too often.
 THROTTLING = {
@@ -14,6 +14,8 @@ THROTTLING = {
     "ecs": "ThrottlingException",
     "sqs": "ThrottlingException",
     "events": "ThrottlingException",
+    "logs": "ThrottlingException",
+    "sns": "Throttled",
 }
 
 

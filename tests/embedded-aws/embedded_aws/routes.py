@@ -1,6 +1,6 @@
 """The control interface of a world, under /_embedded: what a test sees and what it can order."""
 
-from . import fleet, state
+from . import backends, fleet, state
 from .happenings import happen
 from .services.events import put_on_bus
 from .simulation import spot
@@ -44,6 +44,20 @@ def _functions(order, url):
     return {}
 
 
+def _notifications():
+    """What was published to topics; moto remembers it as (id, message, subject, attributes, group)."""
+    return [
+        {
+            "topic": topic.arn,
+            "subject": subject,
+            "message": message,
+            "attributes": {name: value["Value"] for name, value in (attributes or {}).items()},
+        }
+        for topic in backends.sns().topics.values()
+        for _, message, subject, attributes, _ in topic.sent_notifications
+    ]
+
+
 def _done(function):
     def route(order, url):
         function(order)
@@ -58,7 +72,9 @@ ROUTES = {
     ("GET", "/_embedded/fleet"): lambda order, url: fleet.exported(),
     ("GET", "/_embedded/calls"): lambda order, url: WORLD.calls.entries(),
     ("DELETE", "/_embedded/calls"): _done(lambda order: WORLD.calls.clear()),
+    ("GET", "/_embedded/events"): lambda order, url: WORLD.put_events,
     ("POST", "/_embedded/events"): _events,
+    ("GET", "/_embedded/notifications"): lambda order, url: _notifications(),
     ("POST", "/_embedded/functions"): _functions,
     ("POST", "/_embedded/faults"): _done(
         lambda order: WORLD.faults.order(order if isinstance(order, list) else [order])

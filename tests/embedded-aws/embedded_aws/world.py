@@ -42,6 +42,8 @@ class World:
         self.no_capacity = False
         # Where the functions run, for Invoke: told by whoever runs them.
         self.functions_url = None
+        # Every event that came by PutEvents.
+        self.put_events = []
         self.lifecycle_actions = {}
         self.launch_tokens = {}
         self.run_task_tokens = {}

@@ -17,7 +17,7 @@ use crate::backlog::Backlog;
 use crate::clock::Clock;
 use crate::deployment::{logs_client, specification, sqs_client};
 use crate::event_source::EventSource;
-use crate::functions::{self, FUNCTIONS};
+use crate::functions::{self, ANNOUNCER, FUNCTIONS};
 use crate::invoke;
 use crate::journal::Journal;
 use crate::lambda::Lambda;
@@ -35,6 +35,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(40);
 pub struct Testbed {
     // What calls the world goes first, so that nobody calls one that is gone.
     background: JoinSet<()>,
+    functions: Vec<&'static str>,
     lambda: Arc<Lambda>,
     journal: Arc<Journal>,
     stack: Stack,
@@ -75,7 +76,11 @@ impl Testbed {
         }
         let (log, lines) = mpsc::unbounded_channel();
         let journal = Arc::new(Journal::new(clock).with_log(log));
-        let specs = FUNCTIONS
+        let functions: Vec<_> = FUNCTIONS
+            .into_iter()
+            .chain(options.announce.then_some(ANNOUNCER))
+            .collect();
+        let specs = functions
             .iter()
             .map(|name| {
                 let function = stack
@@ -92,21 +97,22 @@ impl Testbed {
         let mut background = JoinSet::new();
         // The fast AWS has no logs, and nobody invokes a function through it.
         if world.fast().is_none() {
-            background.spawn(logs::ship(logs_client(&world, queue), groups(&stack), lines));
-            let (url, serving) = invoke::serve(Arc::clone(&lambda), names(&stack)).await?;
+            background.spawn(logs::ship(logs_client(&world, queue), groups(&stack, &functions), lines));
+            let (url, serving) = invoke::serve(Arc::clone(&lambda), names(&stack, &functions)).await?;
             background.spawn(serving);
             world.functions_run_at(&url).await?;
         }
 
         let mut bed = Self {
             background,
+            functions: functions.clone(),
             lambda,
             journal,
             stack,
             sqs,
             world,
         };
-        for function in FUNCTIONS {
+        for function in functions {
             bed.serve_queue(function, &options)?;
         }
         Ok(bed)
@@ -242,7 +248,7 @@ impl Testbed {
             running: self.lambda.running(),
             ..Backlog::default()
         };
-        for function in FUNCTIONS {
+        for function in &self.functions {
             let queue = self.queue(function)?;
             let answer = self
                 .sqs
@@ -265,8 +271,8 @@ impl Testbed {
 }
 
 /// The log groups of the functions.
-fn groups(stack: &Stack) -> BTreeMap<String, String> {
-    let groups = FUNCTIONS.iter().filter_map(|name| {
+fn groups(stack: &Stack, functions: &[&str]) -> BTreeMap<String, String> {
+    let groups = functions.iter().filter_map(|name| {
         let function = stack.function(name)?;
         Some(((*name).to_owned(), function.log_group.clone()))
     });
@@ -274,8 +280,8 @@ fn groups(stack: &Stack) -> BTreeMap<String, String> {
 }
 
 /// The functions by their names in Lambda.
-fn names(stack: &Stack) -> BTreeMap<String, String> {
-    let names = FUNCTIONS.iter().filter_map(|name| {
+fn names(stack: &Stack, functions: &[&str]) -> BTreeMap<String, String> {
+    let names = functions.iter().filter_map(|name| {
         let function = stack.function(name)?;
         Some((function.name.clone(), (*name).to_owned()))
     });

@@ -10,8 +10,11 @@ use anyhow::{Context, Result, ensure};
 use crate::workspace::Workspace;
 use crate::{locked, progress};
 
-/// The functions, by the names of their packages and binaries.
+/// The functions that hand off, by the names of their packages and binaries.
 pub const FUNCTIONS: [&str; 3] = ["deregister-targets", "drain-tasks", "replace-capacity"];
+
+/// The function that looks back at what those have done.
+pub const ANNOUNCER: &str = "announce-hand-offs";
 
 /// Builds the binaries if they are not up to date; once per program. Blocks.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
@@ -48,10 +51,8 @@ fn is_about_the_running_package(variable: &OsStr) -> bool {
 }
 
 fn run_cargo(workspace: &Workspace) -> Result<()> {
-    if FUNCTIONS
-        .iter()
-        .any(|function| !binary(workspace, function).exists())
-    {
+    let functions = || FUNCTIONS.iter().chain([&ANNOUNCER]);
+    if functions().any(|function| !binary(workspace, function).exists()) {
         progress::step("functions: building them (minutes the first time, then moments)");
     }
     // Cargo tells the programs it runs which cargo that was.
@@ -64,7 +65,7 @@ fn run_cargo(workspace: &Workspace) -> Result<()> {
     }
     let output = build
         .args(["build", "--quiet", "--profile", workspace.profile()])
-        .args(FUNCTIONS.iter().flat_map(|function| ["--bin", function]))
+        .args(functions().flat_map(|function| ["--bin", function]))
         .arg("--target-dir")
         .arg(workspace.target())
         .current_dir(workspace.root())

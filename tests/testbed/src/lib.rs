@@ -48,7 +48,7 @@ pub use backlog::Backlog;
 pub use bed::Testbed;
 pub use clock::Clock;
 pub use environment::FunctionSpec;
-pub use functions::FUNCTIONS;
+pub use functions::{ANNOUNCER, FUNCTIONS};
 pub use journal::{Entry, Event, Journal};
 pub use lambda::Lambda;
 pub use options::{FastOptions, MappingOptions, Options};
@@ -57,7 +57,7 @@ pub use python::{environment as python_environment, interpreter};
 pub use stack::{Function, Mapping, Queue, Stack};
 pub use state::State;
 pub use workspace::Workspace;
-pub use world::{Call, World, WorldOptions};
+pub use world::{Call, Notification, World, WorldOptions};
 
 /// Locks a mutex whose data stays sound even if a holder panicked.
 fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

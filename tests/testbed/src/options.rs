@@ -19,6 +19,8 @@ pub struct Options {
     pub concurrency: usize,
     /// How many pollers a queue has. None leaves the messages in the queues.
     pub pollers: usize,
+    /// Whether announce-hand-offs runs, too. It is at work minutes after the others, and few want to wait for it.
+    pub announce: bool,
     /// A program and its arguments to run in place of every function.
     pub stand_in: Option<(PathBuf, Vec<String>)>,
     /// Whether to run on the fast AWS in place of the embedded one.
@@ -67,6 +69,7 @@ impl Default for Options {
             simulate: true,
             concurrency: 10,
             pollers: 1,
+            announce: false,
             stand_in: None,
             fast: None,
             mapping: MappingOptions::default(),

@@ -46,6 +46,19 @@ pub struct Call {
     pub ms: f64,
 }
 
+/// A message that was published to a topic.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Notification {
+    /// ARN of the topic.
+    pub topic: String,
+    /// Its subject.
+    pub subject: Option<String>,
+    /// Its text.
+    pub message: String,
+    /// Its attributes, by which subscriptions filter.
+    pub attributes: BTreeMap<String, String>,
+}
+
 /// A running world; dropping it ends it.
 pub struct World {
     url: String,
@@ -170,6 +183,16 @@ impl World {
         }
         let answer: Matched = self.control(Method::POST, "events", Some(event)).await?;
         Ok(answer.matched)
+    }
+
+    /// The events that came by PutEvents so far.
+    pub async fn events(&self) -> Result<Vec<Value>> {
+        self.control(Method::GET, "events", None).await
+    }
+
+    /// What was published to topics so far.
+    pub async fn notifications(&self) -> Result<Vec<Notification>> {
+        self.control(Method::GET, "notifications", None).await
     }
 
     /// Makes AWS calls fail; see the embedded AWS's README for the form.

@@ -138,5 +138,6 @@ def _put_event(backend, entry):
                 f"Reason: {field} is a required argument.",
             }
     event = aws_event(entry["Source"], entry["DetailType"], entry.get("Resources", []), detail)
+    WORLD.put_events.append(event)
     put_on_bus(event, (entry.get("EventBusName") or "default").split("/")[-1])
     return {"EventId": event["id"]}

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use spot_handoff::report::Report;
+use crate::report::Report;
 
 /// How many characters of a generated id are kept: enough to tell a fleet's tasks apart.
 const ID: usize = 8;

@@ -1,0 +1,330 @@
+//! One account of a hand-off, made of the reports of three functions that know nothing of each other.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use spot_handoff::names::Names;
+use spot_handoff::notice::{InstanceAction, Notice, Signal};
+use spot_handoff::report::{ActionLine, ActionResult, Outcome as Reported, Report};
+
+use crate::facts::Reporter;
+
+/// The signal of reports about follow-ups.
+const FOLLOW_UP: &str = "follow-up";
+/// A message that nobody reads to the end helps nobody; the log has the rest.
+const LINES_SHOWN: usize = 20;
+
+/// How a hand-off went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// All there was to do is done.
+    HandedOff,
+    /// Something failed, could not be done, or was not reported.
+    Failed,
+    /// A dry run.
+    Planned,
+    /// There was nothing to do.
+    NothingToDo,
+}
+
+impl Outcome {
+    /// Its name in events and message attributes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HandedOff => "handed-off",
+            Self::Failed => "failed",
+            Self::Planned => "planned",
+            Self::NothingToDo => "nothing-to-do",
+        }
+    }
+}
+
+/// A hand-off, as far as it was reported.
+pub struct HandOff<'a> {
+    /// The interruption warning.
+    pub notice: &'a Notice,
+    /// What AWS does to the instance.
+    pub action: Option<InstanceAction>,
+    /// Its Auto Scaling group, where replace-capacity named it.
+    pub group: Option<String>,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// How it went.
+    pub outcome: Outcome,
+    /// Of the notice, when the last of the functions was done with it. Late stops follow by plan and do not count.
+    pub seconds_left: Option<f64>,
+    /// Each function's part.
+    pub parts: Vec<Part<'a>>,
+}
+
+/// What one function did.
+pub struct Part<'a> {
+    /// The function.
+    pub function: &'a str,
+    /// Where it writes its reports.
+    pub log_group: &'a str,
+    /// How its part went.
+    pub state: State,
+    /// Of the notice, when it was done.
+    pub seconds_left: Option<f64>,
+    /// What it did, what it left alone, and what it warned of.
+    pub lines: Vec<Line>,
+}
+
+/// How a function's part went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// All is done.
+    Done,
+    /// There was nothing to do.
+    NothingToDo,
+    /// A dry run.
+    Planned,
+    /// Something failed or could not be done.
+    Failed,
+    /// A later step that it announced was not reported.
+    NotFinished,
+    /// It wrote no report.
+    NotReported,
+}
+
+impl State {
+    /// Whether somebody has to look.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Self::Failed | Self::NotFinished | Self::NotReported)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::NothingToDo => "nothing to do",
+            Self::Planned => "planned",
+            Self::Failed => "failed",
+            Self::NotFinished => "did not finish",
+            Self::NotReported => "did not report",
+        })
+    }
+}
+
+/// One thing a function did, left alone, or warned of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// What became of it.
+    pub result: &'static str,
+    /// What it was.
+    pub text: String,
+}
+
+impl<'a> HandOff<'a> {
+    /// The account of a notice; the reports of each function are in the order of time.
+    pub fn of(notice: &'a Notice, found: &[(&'a Reporter, Vec<&Report>)]) -> Self {
+        let followed_up = found
+            .iter()
+            .flat_map(|(_, reports)| reports)
+            .any(|report| is_follow_up(report));
+        let parts: Vec<Part<'a>> = found
+            .iter()
+            .map(|(reporter, reports)| part(reporter, reports, followed_up))
+            .collect();
+        let reports = || found.iter().flat_map(|(_, reports)| reports.iter().copied());
+        let dry_run = reports().any(|report| report.dry_run);
+        let all = |state| parts.iter().all(|part| part.state == state);
+        let outcome = if parts.iter().any(|part| part.state.is_bad()) {
+            Outcome::Failed
+        } else if all(State::NothingToDo) {
+            Outcome::NothingToDo
+        } else if dry_run {
+            Outcome::Planned
+        } else {
+            Outcome::HandedOff
+        };
+        let left = parts.iter().filter_map(|part| part.seconds_left);
+        Self {
+            notice,
+            action: match notice.signal {
+                Signal::InterruptionWarning { action } => Some(action),
+                _ => None,
+            },
+            group: reports().find_map(group),
+            dry_run,
+            outcome,
+            seconds_left: left.min_by(f64::total_cmp),
+            parts,
+        }
+    }
+
+    /// When AWS takes the instance.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.notice.deadline()
+    }
+}
+
+fn is_follow_up(report: &Report) -> bool {
+    report.signal == FOLLOW_UP
+}
+
+fn part<'a>(reporter: &'a Reporter, reports: &[&Report], followed_up: bool) -> Part<'a> {
+    // Each try makes a new plan of new facts, so the last one says what is left to do.
+    let last_try = reports.iter().rev().find(|report| !is_follow_up(report));
+    let state = match last_try {
+        None => State::NotReported,
+        Some(_) if !failures(reports).is_empty() || has_problems(reports) => State::Failed,
+        Some(last) if !followed_up && last.actions.iter().any(|line| line.result == ActionResult::Later) => {
+            State::NotFinished
+        }
+        Some(last) if last.dry_run && last.outcome == Reported::Planned => State::Planned,
+        Some(_)
+            if reports
+                .iter()
+                .all(|report| report.outcome == Reported::NothingToDo) =>
+        {
+            State::NothingToDo
+        }
+        Some(_) => State::Done,
+    };
+    Part {
+        function: reporter.function,
+        log_group: &reporter.log_group,
+        state,
+        seconds_left: last_try.and_then(|report| report.seconds_left_at_end),
+        lines: lines(reports, followed_up),
+    }
+}
+
+/// What failed, or could not be done, and was not made good later.
+fn failures<'r>(reports: &[&'r Report]) -> Vec<(&'r Report, &'r ActionLine)> {
+    let failed = |line: &ActionLine| matches!(line.result, ActionResult::Failed | ActionResult::NotPossible);
+    let of_report = |(index, report): (usize, &&'r Report)| {
+        let later: Vec<&&Report> = reports[index + 1..].iter().collect();
+        let report: &'r Report = report;
+        let stands = move |line: &&'r ActionLine| failed(line) && !is_made_good(report, line, &later);
+        let standing: Vec<_> = report
+            .actions
+            .iter()
+            .filter(stands)
+            .map(|line| (report, line))
+            .collect();
+        standing
+    };
+    reports.iter().enumerate().flat_map(of_report).collect()
+}
+
+/// A later try has planned anew; a later follow-up counts if it speaks of the same thing.
+fn is_made_good(report: &Report, line: &ActionLine, later: &[&&Report]) -> bool {
+    later.iter().any(|other| {
+        let speaks_of_it = other
+            .actions
+            .iter()
+            .any(|action| action.resource == line.resource)
+            || other.skipped.iter().any(|skipped| skipped.what == line.resource);
+        speaks_of_it || (!is_follow_up(report) && !is_follow_up(other))
+    })
+}
+
+/// Whether the last try, or the last follow-up, could not read something.
+fn has_problems(reports: &[&Report]) -> bool {
+    let last = |follow_ups| {
+        reports
+            .iter()
+            .rev()
+            .find(|report| is_follow_up(report) == follow_ups)
+    };
+    [last(false), last(true)]
+        .into_iter()
+        .flatten()
+        .any(|report| !report.problems.is_empty())
+}
+
+fn lines(reports: &[&Report], followed_up: bool) -> Vec<Line> {
+    let mut lines: Vec<Line> = vec![];
+    let mut add = |result, text| {
+        let line = Line { result, text };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    };
+    let standing = failures(reports);
+    let acted_on = |what: &str| {
+        reports
+            .iter()
+            .flat_map(|report| &report.actions)
+            .any(|line| line.resource == what && line.result == ActionResult::Done)
+    };
+    for report in reports {
+        let names = Names::of(report);
+        for line in &report.actions {
+            let result = match line.result {
+                ActionResult::Done => "done",
+                ActionResult::AlreadyDone => "already",
+                ActionResult::Planned => "would",
+                // What became of it stands in the reports that followed.
+                ActionResult::Later if followed_up => continue,
+                ActionResult::Later => "later",
+                ActionResult::NotPossible | ActionResult::Failed
+                    if !standing.iter().any(|(_, failure)| *failure == line) =>
+                {
+                    continue;
+                }
+                ActionResult::NotPossible => "NOT POSSIBLE",
+                ActionResult::Failed => "FAILED",
+            };
+            add(result, action_text(line, &names));
+        }
+        for skipped in report.skipped.iter().filter(|skipped| !acted_on(&skipped.what)) {
+            let (what, why) = (names.resource(&skipped.what), names.sentence(&skipped.reason));
+            add("left", format!("{what}: {why}"));
+        }
+        for warning in &report.warnings {
+            add("warning", names.sentence(warning));
+        }
+    }
+    if has_problems(reports) {
+        for problem in reports.iter().flat_map(|report| &report.problems) {
+            add("FAILED", problem.clone());
+        }
+    }
+    if lines.len() > LINES_SHOWN {
+        // What failed is kept, whatever else is not shown.
+        lines.sort_by_key(|line| line.result != "FAILED" && line.result != "NOT POSSIBLE");
+        let more = lines.len() - LINES_SHOWN;
+        lines.truncate(LINES_SHOWN);
+        lines.push(Line {
+            result: "",
+            text: format!("and {more} more in the log"),
+        });
+    }
+    lines
+}
+
+fn action_text(line: &ActionLine, names: &Names) -> String {
+    let mut text = format!(
+        "{} {}",
+        line.action.replace('-', " "),
+        names.resource(&line.resource)
+    );
+    if !line.detail.is_empty() {
+        text.push_str(&format!(", {}", names.sentence(&line.detail)));
+    }
+    if let Some(error) = &line.error {
+        text.push_str(&format!(" ({})", names.sentence(error)));
+    }
+    text
+}
+
+/// What replace-capacity does, it does to a group, or it sends a message about the instance.
+fn group(report: &Report) -> Option<String> {
+    if report.function != "replace-capacity" {
+        return None;
+    }
+    report
+        .actions
+        .iter()
+        .map(|line| &line.resource)
+        .find(|resource| **resource != report.instance)
+        .cloned()
+}

@@ -1,0 +1,423 @@
+use serde_json::{Value, json};
+use spot_handoff::aws::CallError;
+use spot_handoff::notice::{Drill, InstanceAction};
+
+use super::*;
+
+const INSTANCE: &str = "i-0123456789abcdef0";
+const EVENT: &str = "1f0c6b5e-3c57-4b0a-9d2e-7a4f1c8e5b60";
+const CONTAINER_INSTANCE: &str =
+    "arn:aws:ecs:us-east-1:1:container-instance/inference/ce2f3b4d9d8e4f608a1b2c3d4e5f6a7b";
+const TASK: &str = "arn:aws:ecs:us-east-1:1:task/inference/183827839d8e4f608a1b2c3d4e5f6a7b";
+const TARGETS: &str = "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/ranker/50dc6c49";
+
+fn warning() -> Notice {
+    Notice {
+        event_id: EVENT.to_owned(),
+        instance: INSTANCE.parse().expect("an id"),
+        time: "2026-11-24T04:00:00Z".parse().expect("a time"),
+        signal: Signal::InterruptionWarning {
+            action: InstanceAction::Terminate,
+        },
+        drill: None,
+    }
+}
+
+fn action(name: &str, resource: &str, result: &str) -> Value {
+    json!({"action": name, "resource": resource, "result": result, "finished_at": "2026-11-24T04:00:01Z"})
+}
+
+/// A report with these members in place of the usual ones.
+fn report(function: &str, second: u32, members: Value) -> Report {
+    let mut report = json!({
+        "report": "spot-handoff", "function": function, "level": "INFO", "message": "", "event_id": EVENT,
+        "signal": "interruption-warning", "instance": INSTANCE, "notice_time": "2026-11-24T04:00:00Z",
+        "started_at": format!("2026-11-24T04:{:02}:{:02}Z", second / 60, second % 60),
+        "seconds_left_at_start": 120 - second, "seconds_left_at_end": 119.5 - f64::from(second),
+        "dry_run": false, "outcome": "done", "actions": []
+    });
+    for (name, value) in members.as_object().expect("members") {
+        report[name] = value.clone();
+    }
+    Report::from_line(&report.to_string()).expect("a report")
+}
+
+fn deregistered() -> Report {
+    let mut line = action("deregister-target", TARGETS, "done");
+    line["detail"] = json!("10.0.11.108:8080 (arn:aws:ecs:us-east-1:1:task/inference/104ebfe4)");
+    report(
+        "deregister-targets",
+        0,
+        json!({"actions": [line], "warnings": ["ranker: deregistration delay is 300 s: set it to 90 or less"]}),
+    )
+}
+
+fn drained() -> Report {
+    let actions = [
+        action("drain-container-instance", CONTAINER_INSTANCE, "done"),
+        action("stop-tasks-later", CONTAINER_INSTANCE, "later"),
+    ];
+    let task = json!({"task": TASK, "kind": "standalone", "name": "report", "plan": "stop at T+80 s"});
+    report("drain-tasks", 0, json!({"actions": actions, "tasks": [task]}))
+}
+
+fn stopped() -> Report {
+    let task = json!({"task": TASK, "kind": "standalone", "name": "report", "plan": "stop now"});
+    let actions = [action("stop-task", TASK, "done")];
+    report(
+        "drain-tasks",
+        80,
+        json!({"signal": "follow-up", "actions": actions, "tasks": [task]}),
+    )
+}
+
+fn replaced() -> Report {
+    let mut line = action("detach-instance", "inference", "done");
+    line["detail"] = json!(format!("{INSTANCE}: the group launches its replacement"));
+    report("replace-capacity", 0, json!({"actions": [line]}))
+}
+
+fn left_alone(function: &str) -> Report {
+    let skipped = json!([{"what": INSTANCE, "reason": "its group is tagged spot-handoff:ignore"}]);
+    report(
+        function,
+        0,
+        json!({"outcome": "nothing-to-do", "skipped": skipped}),
+    )
+}
+
+fn reporters() -> Vec<Reporter> {
+    ["deregister-targets", "drain-tasks", "replace-capacity"]
+        .map(|function| Reporter {
+            function,
+            log_group: format!("/aws/lambda/spot-handoff-{function}"),
+        })
+        .into()
+}
+
+fn plan_for(notice: &Notice, reports: &[Report], announcements: Announcements) -> Plan {
+    let of = |function: &str| {
+        Ok(reports
+            .iter()
+            .filter(|r| r.function == function)
+            .cloned()
+            .collect())
+    };
+    let reporters = reporters();
+    let found = reporters.iter().map(|r| (r.function, of(r.function))).collect();
+    plan(notice, &reporters, &found, announcements)
+}
+
+fn message(notice: &Notice, reports: &[Report]) -> Message {
+    let plan = plan_for(notice, reports, Announcements::All);
+    let message = plan.actions.iter().find_map(|action| match action {
+        Action::Publish(message) => Some(message.clone()),
+        Action::PutEvent { .. } => None,
+    });
+    message.expect("a message")
+}
+
+fn subject(reports: &[Report]) -> String {
+    message(&warning(), reports).subject
+}
+
+fn event(notice: &Notice, reports: &[Report]) -> Value {
+    let plan = plan_for(notice, reports, Announcements::None);
+    let detail = plan.actions.iter().find_map(|action| match action {
+        Action::PutEvent { detail, .. } => Some(detail.clone()),
+        Action::Publish(_) => None,
+    });
+    let detail: Value = serde_json::from_str(&detail.expect("an event")).expect("JSON");
+    json!({"source": "spot-handoff", "detail-type": DETAIL_TYPE, "detail": detail})
+}
+
+#[test]
+fn a_hand_off_reads_from_top_to_bottom() {
+    let message = message(&warning(), &[deregistered(), drained(), stopped(), replaced()]);
+    let mail = format!("Subject: {}\n\n{}", message.subject, message.text);
+    insta::assert_snapshot!(mail);
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).expect("README.md");
+    assert!(readme.contains(mail.trim_end()), "README.md shows this message");
+}
+
+#[test]
+fn a_failure_says_what_failed_and_what_to_do_next() {
+    let mut denied = action("detach-instance", "inference", "failed");
+    denied["error"] = json!("DetachInstances refused: AccessDenied: not allowed");
+    let failed = report(
+        "replace-capacity",
+        40,
+        json!({"outcome": "failed", "actions": [denied]}),
+    );
+    let message = message(&warning(), &[drained(), stopped(), failed]);
+    insta::assert_snapshot!(format!("Subject: {}\n\n{}", message.subject, message.text));
+}
+
+#[test]
+fn the_subject_says_how_it_went() {
+    let failed_drain = report(
+        "drain-tasks",
+        0,
+        json!({"outcome": "failed", "actions": [action("drain-container-instance", CONTAINER_INSTANCE, "failed")]}),
+    );
+    let unreadable = report(
+        "drain-tasks",
+        0,
+        json!({"outcome": "failed", "problems": ["ListClusters was not answered in the time the function has"]}),
+    );
+    let second_try = report(
+        "drain-tasks",
+        20,
+        json!({"outcome": "nothing-to-do",
+            "skipped": [{"what": CONTAINER_INSTANCE, "reason": "already DRAINING"}]}),
+    );
+    let no_capacity = report(
+        "replace-capacity",
+        0,
+        json!({"actions": [action("detach-instance", "inference", "not-possible")]}),
+    );
+    let lost_stop = report(
+        "drain-tasks",
+        80,
+        json!({"signal": "follow-up", "outcome": "failed", "actions": [action("stop-task", TASK, "failed")]}),
+    );
+    let stop_again = report(
+        "drain-tasks",
+        100,
+        json!({"signal": "follow-up", "outcome": "nothing-to-do",
+            "skipped": [{"what": TASK, "reason": "is stopping already"}]}),
+    );
+    let (d, s, r) = (deregistered, stopped, replaced);
+    let table: [(&str, Vec<Report>, &str); 9] = [
+        (
+            "all done",
+            vec![d(), drained(), s(), r()],
+            "Handed off: {i} in inference, 119.5 s left",
+        ),
+        (
+            "no report",
+            vec![d(), r()],
+            "FAILED: {i} in inference: drain-tasks did not report",
+        ),
+        (
+            "failed",
+            vec![d(), failed_drain.clone(), r()],
+            "FAILED: {i} in inference: drain-tasks failed",
+        ),
+        (
+            "done at the second try",
+            vec![d(), failed_drain, second_try.clone(), r()],
+            "Handed off: {i} in inference, 99.5 s left",
+        ),
+        (
+            "read at the second try",
+            vec![d(), unreadable.clone(), second_try, r()],
+            "Handed off: {i} in inference, 99.5 s left",
+        ),
+        (
+            "not readable",
+            vec![d(), unreadable, r()],
+            "FAILED: {i} in inference: drain-tasks failed",
+        ),
+        (
+            "a late stop that never came",
+            vec![d(), drained(), r()],
+            "FAILED: {i} in inference: drain-tasks did not finish",
+        ),
+        (
+            "a late stop that failed",
+            vec![d(), drained(), lost_stop.clone(), r()],
+            "FAILED: {i} in inference: drain-tasks failed",
+        ),
+        (
+            "no capacity",
+            vec![d(), drained(), lost_stop, stop_again, no_capacity],
+            "FAILED: {i} in inference: replace-capacity failed",
+        ),
+    ];
+    for (case, reports, expected) in table {
+        assert_eq!(subject(&reports), expected.replace("{i}", INSTANCE), "{case}");
+    }
+}
+
+#[test]
+fn a_drill_and_a_dry_run_are_told_as_what_they_are() {
+    let drill = Notice {
+        drill: Some(Drill { for_real: true }),
+        ..warning()
+    };
+    let reports = [deregistered(), drained(), stopped(), replaced()];
+    let told = message(&drill, &reports);
+    assert_eq!(
+        told.subject,
+        format!("Drill: Handed off: {INSTANCE} in inference, 119.5 s left")
+    );
+    assert!(
+        told.text
+            .contains(&format!("Terminate {INSTANCE} when the drill is over")),
+        "{}",
+        told.text
+    );
+
+    let planned = |report: Report| {
+        let mut report = json!(report);
+        report["dry_run"] = json!(true);
+        report["outcome"] = json!("planned");
+        for action in report["actions"].as_array_mut().expect("actions") {
+            action["result"] = json!("planned");
+        }
+        Report::from_line(&report.to_string()).expect("a report")
+    };
+    let reports = [deregistered(), drained(), replaced()].map(planned);
+    assert_eq!(
+        subject(&reports),
+        format!("Dry run: {INSTANCE} in inference would be handed off")
+    );
+    assert_eq!(event(&warning(), &reports)["detail"]["outcome"], "planned");
+}
+
+#[test]
+fn what_was_left_alone_by_all_is_not_announced() {
+    let reports = ["deregister-targets", "drain-tasks", "replace-capacity"].map(left_alone);
+    let plan = plan_for(&warning(), &reports, Announcements::All);
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.skipped[0].reason, Skip::NothingHandedOff);
+
+    // One that had something to do makes it a hand-off.
+    let reports = [
+        left_alone("deregister-targets"),
+        left_alone("drain-tasks"),
+        replaced(),
+    ];
+    assert_eq!(
+        subject(&reports),
+        format!("Handed off: {INSTANCE} in inference, 119.5 s left")
+    );
+}
+
+#[test]
+fn announcements_choose_messages_and_never_events() {
+    let good = [deregistered(), drained(), stopped(), replaced()];
+    let bad = [deregistered(), replaced()];
+    for (announcements, reports, messages) in [
+        (Announcements::All, &good[..], 1),
+        (Announcements::Failures, &good, 0),
+        (Announcements::Failures, &bad, 1),
+        (Announcements::None, &bad, 0),
+    ] {
+        let plan = plan_for(&warning(), reports, announcements);
+        let count = |publish| {
+            let is_message = |action: &&Action| matches!(action, Action::Publish(_)) == publish;
+            plan.actions.iter().filter(is_message).count()
+        };
+        assert_eq!((count(true), count(false)), (messages, 1), "{announcements:?}");
+    }
+}
+
+#[test]
+fn reports_of_other_instances_and_events_are_not_told() {
+    let other = |name: &str, value: &str| {
+        let mut report = json!(drained());
+        report[name] = json!(value);
+        Report::from_line(&report.to_string()).expect("a report")
+    };
+    let reports = [
+        deregistered(),
+        replaced(),
+        other("instance", "i-0123456789abcdef1"),
+        other("event_id", "another"),
+    ];
+    assert_eq!(
+        subject(&reports),
+        format!("FAILED: {INSTANCE} in inference: drain-tasks did not report")
+    );
+}
+
+#[test]
+fn a_log_group_that_cannot_be_read_is_tried_again() {
+    let error = CallError::Refused {
+        action: "FilterLogEvents",
+        code: "ThrottlingException".to_owned(),
+        message: "Rate exceeded".to_owned(),
+    };
+    let reporters = reporters();
+    let found = reporters
+        .iter()
+        .map(|r| (r.function, Err(error.clone())))
+        .collect();
+    let plan = plan(&warning(), &reporters, &found, Announcements::All);
+    assert!(plan.actions.is_empty());
+    assert_eq!(
+        plan.problems[0],
+        "/aws/lambda/spot-handoff-deregister-targets: FilterLogEvents refused: ThrottlingException: Rate exceeded"
+    );
+}
+
+#[test]
+fn only_interruptions_are_announced() {
+    let recommendation = Notice {
+        signal: Signal::RebalanceRecommendation,
+        ..warning()
+    };
+    assert_eq!(is_announced(&recommendation), Err(Skip::NoInterruption));
+    let odd = Notice {
+        event_id: "\" || \"".to_owned(),
+        ..warning()
+    };
+    assert_eq!(is_announced(&odd), Err(Skip::OddEventId));
+    assert_eq!(is_announced(&warning()), Ok(()));
+}
+
+#[test]
+fn a_subject_is_what_sns_takes() {
+    let mut report = json!(replaced());
+    report["actions"][0]["resource"] = json!("gr\u{fc}n-".repeat(40));
+    let replaced = Report::from_line(&report.to_string()).expect("a report");
+    let subject = subject(&[deregistered(), replaced]);
+    assert_eq!(subject.len(), 100);
+    assert!(
+        subject.starts_with("FAILED: i-0123456789abcdef0 in gr?n-gr?n-"),
+        "{subject}"
+    );
+    assert!(subject.ends_with("..."), "{subject}");
+}
+
+#[test]
+fn many_lines_are_cut_short_but_no_failure_is() {
+    let mut actions: Vec<Value> = (0..50)
+        .map(|n| action("deregister-target", &format!("target-{n}"), "done"))
+        .collect();
+    actions.push(action("deregister-target", "the-last", "failed"));
+    let many = report(
+        "deregister-targets",
+        0,
+        json!({"outcome": "failed", "actions": actions}),
+    );
+    let text = message(&warning(), &[many, drained(), stopped(), replaced()]).text;
+    assert!(
+        text.contains("FAILED        deregister target the-last"),
+        "{text}"
+    );
+    assert!(text.contains("and 31 more in the log"), "{text}");
+}
+
+#[test]
+fn the_documented_events_are_what_the_code_makes() {
+    let read = |name: &str| -> Value {
+        let path = format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path)
+    };
+    for (sample, reports) in [
+        (
+            "hand-off-event.json",
+            vec![deregistered(), drained(), stopped(), replaced()],
+        ),
+        ("hand-off-event-failed.json", vec![deregistered(), replaced()]),
+    ] {
+        let (sample, made) = (read(sample), event(&warning(), &reports));
+        for member in ["source", "detail-type", "detail"] {
+            assert_eq!(sample[member], made[member], "{made:#}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The message: what a tired person has to know, from top to bottom.
+
+use std::fmt::Write;
+
+use spot_handoff::notice::InstanceAction;
+
+use super::Message;
+use super::account::{HandOff, Outcome, Part, State};
+
+/// SNS takes subjects of up to 100 ASCII characters without control characters.
+/// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
+const SUBJECT: usize = 100;
+/// The longest function name, which makes the column.
+const WORD: usize = "NOT POSSIBLE".len();
+
+/// The message about a hand-off.
+pub fn message(hand_off: &HandOff<'_>) -> Message {
+    Message {
+        subject: subject(hand_off),
+        text: text(hand_off),
+        outcome: hand_off.outcome,
+        drill: hand_off.notice.drill.is_some(),
+    }
+}
+
+fn subject(hand_off: &HandOff<'_>) -> String {
+    let mut subject = String::new();
+    if hand_off.notice.drill.is_some() {
+        subject.push_str("Drill: ");
+    }
+    if hand_off.dry_run {
+        subject.push_str("Dry run: ");
+    }
+    subject.push_str(match hand_off.outcome {
+        Outcome::Failed => "FAILED: ",
+        Outcome::HandedOff => "Handed off: ",
+        Outcome::Planned | Outcome::NothingToDo => "",
+    });
+    subject.push_str(hand_off.notice.instance.as_str());
+    if let Some(group) = &hand_off.group {
+        let _ = write!(subject, " in {group}");
+    }
+    let bad: Vec<_> = hand_off
+        .parts
+        .iter()
+        .filter(|part| part.state.is_bad())
+        .map(|part| format!("{} {}", part.function, part.state))
+        .collect();
+    if !bad.is_empty() {
+        let _ = write!(subject, ": {}", bad.join(", "));
+    } else if hand_off.outcome == Outcome::Planned {
+        subject.push_str(" would be handed off");
+    } else if let Some(left) = hand_off.seconds_left {
+        let _ = write!(subject, ", {left:.1} s left");
+    }
+    for_mail(&subject)
+}
+
+/// What SNS takes as a subject: names of groups may have any character, and be long.
+fn for_mail(subject: &str) -> String {
+    let mut subject: String = subject
+        .chars()
+        .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
+        .collect();
+    if subject.len() > SUBJECT {
+        subject.truncate(SUBJECT - 3);
+        subject.push_str("...");
+    }
+    subject
+}
+
+fn text(hand_off: &HandOff<'_>) -> String {
+    let notice = hand_off.notice;
+    let fate = match hand_off.action {
+        Some(InstanceAction::Stop) => "stops",
+        Some(InstanceAction::Hibernate) => "hibernates",
+        Some(InstanceAction::Terminate) | None => "terminates",
+    };
+    let mut text = String::new();
+    let mut fact = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<10}{value}");
+    };
+    fact("Instance", notice.instance.to_string());
+    fact(
+        "Group",
+        hand_off.group.clone().unwrap_or_else(|| "not known".to_owned()),
+    );
+    fact("Warning", format!("{}, event {}", notice.time, notice.event_id));
+    if notice.drill.is_some() {
+        fact("Drill", "AWS does not take the instance".to_owned());
+    } else if let Some(deadline) = hand_off.deadline() {
+        fact("AWS", format!("{fate} it at {deadline}"));
+    }
+    if hand_off.dry_run {
+        fact("Dry run", "nothing was changed".to_owned());
+    }
+    if let Some(left) = hand_off.seconds_left {
+        fact("Left", format!("{left:.1} s when the last function reported"));
+    }
+    for part in &hand_off.parts {
+        let left = part
+            .seconds_left
+            .map(|left| format!(", {left:.1} s left"))
+            .unwrap_or_default();
+        let _ = writeln!(text, "\n{}: {}{left}", part.function, part.state);
+        for line in &part.lines {
+            let _ = writeln!(text, "  {:<WORD$}  {}", line.result, line.text);
+        }
+    }
+    text.push_str("\nWhat to do next\n");
+    for step in next_steps(hand_off) {
+        let _ = writeln!(text, "  {step}");
+    }
+    text
+}
+
+/// What a person should do now.
+pub fn next_steps(hand_off: &HandOff<'_>) -> Vec<String> {
+    let bad: Vec<_> = hand_off.parts.iter().filter(|part| part.state.is_bad()).collect();
+    if bad.is_empty() {
+        return vec![match (hand_off.dry_run, hand_off.notice.drill.is_some()) {
+            (true, true) => "Nothing.".to_owned(),
+            (true, false) => "Nothing: deploy with DryRun=false when the plan is what you want.".to_owned(),
+            (false, true) => {
+                format!(
+                    "Terminate {} when the drill is over: AWS does not.",
+                    hand_off.notice.instance
+                )
+            }
+            (false, false) => "Nothing.".to_owned(),
+        }];
+    }
+    let mut steps: Vec<String> = bad.iter().flat_map(|part| steps_for(part, hand_off)).collect();
+    steps.push("The runbook, docs/runbook.md, has a page for each alarm.".to_owned());
+    steps
+}
+
+fn steps_for(part: &Part<'_>, hand_off: &HandOff<'_>) -> [String; 2] {
+    let function = part.function;
+    let why = match part.state {
+        State::NotReported => format!(
+            "{function} did not report: look at its alarms, at `cargo handoff dlq list` and at the log group {}.",
+            part.log_group
+        ),
+        State::NotFinished => format!(
+            "{function} announced a later step that was not reported: look at its queue and at the log group {}.",
+            part.log_group
+        ),
+        _ => format!(
+            "{function} failed: the errors stand above, more in the log group {}.",
+            part.log_group
+        ),
+    };
+    let instance = &hand_off.notice.instance;
+    let check = match (function, &hand_off.group) {
+        ("deregister-targets", _) => {
+            format!("Check that no target group still sends requests to {instance}.")
+        }
+        ("drain-tasks", _) => {
+            "Check that the services have their desired tasks again, and what became of standalone tasks."
+                .to_owned()
+        }
+        (_, Some(group)) => format!("Check that {group} has its desired capacity."),
+        (_, None) => "Check that its Auto Scaling group has its desired capacity.".to_owned(),
+    };
+    [why, check]
+}

@@ -1,0 +1,156 @@
+//! What is told about hand-offs, through rule, delayed queue, log groups, topic and bus, on the embedded AWS.
+
+use anyhow::{Context, Result};
+use end_to_end::{GROUP, PATIENCE, event, first_of};
+use serde_json::{Value, json};
+use testbed::{Notification, Options, Testbed};
+
+/// A fast world, in which the delay passes in seconds; the functions may do what the roles of the template allow.
+async fn announcing(options: Options) -> Result<Testbed> {
+    let bed = Testbed::start(Options {
+        announce: true,
+        ..options.speed(20.0)
+    })
+    .await?;
+    bed.world.settings(&json!({ "enforce_iam": true })).await?;
+    Ok(bed)
+}
+
+/// A warning with an id of its own, from AWS or from a drill.
+fn warning(bed: &Testbed, source: &str, number: u32, instance: &str) -> Value {
+    let mut event = event(
+        source,
+        "EC2 Spot Instance Interruption Warning",
+        bed.world.clock().now(),
+        json!({ "instance-id": instance, "instance-action": "terminate" }),
+    );
+    event["id"] = json!(format!("0d079340-135a-c8c6-95c2-{number:012}"));
+    event
+}
+
+/// The announcements on the bus, by instance.
+async fn announced(bed: &Testbed) -> Result<Vec<Value>> {
+    let mut events = bed.world.events().await?;
+    events.retain(|event| event["detail-type"] == "Spot Instance Handed Off");
+    events.sort_by_key(|event| event["detail"]["warning-id"].to_string());
+    Ok(events)
+}
+
+fn subjects(notifications: &[Notification]) -> Vec<&str> {
+    let mut subjects: Vec<&str> = notifications
+        .iter()
+        .filter_map(|one| one.subject.as_deref())
+        .collect();
+    subjects.sort_unstable();
+    subjects
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_hand_off_is_told_once_its_two_minutes_are_over() -> Result<()> {
+    let bed = announcing(Options::default()).await?;
+    let state = bed.world.state().await?;
+    let group = state.group(GROUP).context("group")?;
+    let [real, practised] = [0, 1].map(|index| group.instances[index].id.clone());
+    let other = state
+        .groups
+        .iter()
+        .find(|group| group.name != GROUP && !group.instances.is_empty());
+    let other = other.context("another group")?;
+    bed.world
+        .tag_group(&other.name, "spot-handoff:ignore", "true")
+        .await?;
+
+    let sent = bed.world.clock().now();
+    bed.put_event(&warning(&bed, "aws.ec2", 1, &real)).await?;
+    bed.put_event(&warning(&bed, "spot-handoff.drill", 2, &practised))
+        .await?;
+    bed.put_event(&warning(&bed, "aws.ec2", 3, &other.instances[0].id))
+        .await?;
+    bed.until_settled(PATIENCE).await?;
+
+    let notifications = bed.world.notifications().await?;
+    let subjects = subjects(&notifications);
+    assert_eq!(
+        subjects.len(),
+        2,
+        "an instance that was left alone is not announced: {subjects:?}"
+    );
+    assert!(
+        subjects[0].starts_with(&format!("Drill: Dry run: {practised} in {GROUP} would be handed off")),
+        "{subjects:?}"
+    );
+    assert!(
+        subjects[1].starts_with(&format!("Handed off: {real} in {GROUP}, ")),
+        "{subjects:?}"
+    );
+    let told = notifications
+        .iter()
+        .find(|one| one.message.contains(&real))
+        .context("told")?;
+    for done in [
+        "drain container instance inference/",
+        "detach instance inference",
+    ] {
+        assert!(told.message.contains(done), "{done}: {}", told.message);
+    }
+    assert_eq!(told.attributes["outcome"], "handed-off");
+
+    let events = announced(&bed).await?;
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert_eq!(events[0]["source"], "spot-handoff");
+    assert_eq!(events[0]["detail"]["instance-id"], json!(real));
+    assert_eq!(events[0]["detail"]["text"], json!(told.message));
+    assert_eq!(events[1]["detail"]["drill"], json!(true));
+    let time: jiff::Timestamp = events[0]["time"].as_str().context("time")?.parse()?;
+    assert!(
+        time.duration_since(sent).as_secs() >= 120,
+        "{time} is within the two minutes from {sent}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_told_as_one_with_what_to_do_next() -> Result<()> {
+    let bed = announcing(Options::default().parameter("Announcements", "failures")).await?;
+    let state = bed.world.state().await?;
+    let doomed = first_of(&state, GROUP)?;
+    let other = state
+        .groups
+        .iter()
+        .find(|group| group.name != GROUP && !group.instances.is_empty());
+    let other = other.context("another group")?;
+    bed.world
+        .faults(
+            &json!({ "caller": "deregister-targets", "action": "DescribeTargetHealth",
+            "fault": { "kind": "error", "code": "InternalFailure", "status": 400 } }),
+        )
+        .await?;
+    bed.put_event(&warning(&bed, "aws.ec2", 1, &doomed)).await?;
+    bed.until_settled(PATIENCE).await?;
+    bed.world.clear_faults().await?;
+    bed.put_event(&warning(&bed, "aws.ec2", 2, &other.instances[0].id))
+        .await?;
+    bed.until_settled(PATIENCE).await?;
+
+    let notifications = bed.world.notifications().await?;
+    assert_eq!(
+        subjects(&notifications),
+        [format!("FAILED: {doomed} in {GROUP}: drain-tasks failed")]
+    );
+    let text = &notifications[0].message;
+    assert!(
+        text.contains("DescribeTargetHealth refused: InternalFailure"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Check that the services have their desired tasks again"),
+        "{text}"
+    );
+    let outcomes: Vec<Value> = announced(&bed)
+        .await?
+        .iter()
+        .map(|event| event["detail"]["outcome"].clone())
+        .collect();
+    assert_eq!(outcomes, [json!("failed"), json!("handed-off")]);
+    Ok(())
+}
