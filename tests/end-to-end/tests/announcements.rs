@@ -121,8 +121,8 @@ async fn a_failure_is_told_as_one_with_what_to_do_next() -> Result<()> {
     let other = other.context("another group")?;
     bed.world
         .faults(
-            &json!({ "caller": "deregister-targets", "action": "DescribeTargetHealth",
-            "fault": { "kind": "error", "code": "InternalFailure", "status": 400 } }),
+            &json!({ "caller": "deregister-targets", "action": "DeregisterTargets",
+            "fault": { "kind": "error", "code": "AccessDenied", "status": 403 } }),
         )
         .await?;
     bed.put_event(&warning(&bed, "aws.ec2", 1, &doomed)).await?;
@@ -132,25 +132,22 @@ async fn a_failure_is_told_as_one_with_what_to_do_next() -> Result<()> {
         .await?;
     bed.until_settled(PATIENCE).await?;
 
+    let events = announced(&bed).await?;
+    let outcomes: Vec<Value> = events
+        .iter()
+        .map(|event| event["detail"]["outcome"].clone())
+        .collect();
+    assert_eq!(outcomes, [json!("failed"), json!("handed-off")], "{events:?}");
     let notifications = bed.world.notifications().await?;
     assert_eq!(
         subjects(&notifications),
         [format!("FAILED: {doomed} in {GROUP}: drain-tasks failed")]
     );
     let text = &notifications[0].message;
-    assert!(
-        text.contains("DescribeTargetHealth refused: InternalFailure"),
-        "{text}"
-    );
+    assert!(text.contains("DeregisterTargets refused: AccessDenied"), "{text}");
     assert!(
         text.contains("Check that the services have their desired tasks again"),
         "{text}"
     );
-    let outcomes: Vec<Value> = announced(&bed)
-        .await?
-        .iter()
-        .map(|event| event["detail"]["outcome"].clone())
-        .collect();
-    assert_eq!(outcomes, [json!("failed"), json!("handed-off")]);
     Ok(())
 }
