@@ -76,7 +76,9 @@ async fn each_hand_off_is_told_once_its_two_minutes_are_over() -> Result<()> {
         "an instance that was left alone is not announced: {subjects:?}"
     );
     assert!(
-        subjects[0].starts_with(&format!("Drill: Dry run: {practised} in {GROUP} would be handed off")),
+        subjects[0].starts_with(&format!(
+            "Drill: Dry run: {practised} in {GROUP} would be handed off"
+        )),
         "{subjects:?}"
     );
     assert!(
@@ -87,10 +89,7 @@ async fn each_hand_off_is_told_once_its_two_minutes_are_over() -> Result<()> {
         .iter()
         .find(|one| one.message.contains(&real))
         .context("told")?;
-    for done in [
-        "drain container instance inference/",
-        "detach instance inference",
-    ] {
+    for done in ["drain container instance inference/", "detach instance inference"] {
         assert!(told.message.contains(done), "{done}: {}", told.message);
     }
     assert_eq!(told.attributes["outcome"], "handed-off");
