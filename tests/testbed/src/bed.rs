@@ -97,7 +97,11 @@ impl Testbed {
         let mut background = JoinSet::new();
         // The fast AWS has no logs, and nobody invokes a function through it.
         if world.fast().is_none() {
-            background.spawn(logs::ship(logs_client(&world, queue), groups(&stack, &functions), lines));
+            background.spawn(logs::ship(
+                logs_client(&world, queue),
+                groups(&stack, &functions),
+                lines,
+            ));
             let (url, serving) = invoke::serve(Arc::clone(&lambda), names(&stack, &functions)).await?;
             background.spawn(serving);
             world.functions_run_at(&url).await?;
