@@ -31,11 +31,11 @@ use tokio::time::Instant;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The slowest of the calls, DetachInstances of twenty instances, answers well within this.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
-/// Seven seconds of tries: in a storm AWS throttles for as long, and a call that gives up sends its message back to wait
+/// Eight seconds of tries: in a storm AWS throttles for as long, and a call that gives up sends its message back to wait
 /// for another twenty. The time left of the invocation ends them sooner.
-const MAX_ATTEMPTS: u32 = 16;
+const MAX_ATTEMPTS: u32 = 12;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
-const MAX_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// The configuration all clients are made from.
 ///
