@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_ecs::Client;
+use aws_sdk_ecs::operation::describe_clusters::DescribeClustersOutput;
 
+use crate::aws::CallError;
 use crate::invocation::{Invocation, together};
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeClusters.html>
@@ -31,10 +33,17 @@ pub async fn sizes<'a>(
         invocation.call("DescribeClusters", asking)
     }))
     .await;
+    let told = |answer: Result<_, CallError>| match answer {
+        Ok(answer) => Some(answer),
+        Err(error) => {
+            tracing::warn!("cannot tell how much is in the clusters, which only costs calls: {error}");
+            None
+        }
+    };
     let answers = described
         .into_iter()
-        .flatten()
-        .flat_map(|answer| answer.clusters.unwrap_or_default());
+        .filter_map(told)
+        .flat_map(|answer: DescribeClustersOutput| answer.clusters.unwrap_or_default());
     let count = |number: i32| usize::try_from(number).unwrap_or_default();
     answers
         .filter_map(|cluster| {
