@@ -51,7 +51,7 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[Notice], plans: &[Plan]) -> Resu
         launch::all(aws, &distinct),
         raise::all(aws, &distinct),
         raise::lower(aws, &distinct),
-        send(aws, &distinct),
+        send(aws, &distinct, |to| to != Queue::Own),
     );
     let mut results: Results<Action> = left
         .into_iter()
@@ -60,23 +60,46 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[Notice], plans: &[Plan]) -> Resu
         .chain(lowered)
         .chain(sent)
         .collect();
+    let follow_ups = send(aws, &of_successes(notices, plans, &results), |to| {
+        to == Queue::Own
+    })
+    .await;
+    results.extend(follow_ups);
     let untagged = untag(aws, plans, &results).await;
     results.extend(untagged);
     results
 }
 
-/// Removes the tags of exchanges that are over. Where anything else of the plan failed the tag stays: the message comes
-/// back, and has to know how far the exchange has come.
-async fn untag(aws: Aws<'_>, plans: &[Plan], results: &Results<Action>) -> Vec<(Action, Done)> {
-    let failed = |action: &Action| {
+/// The actions of the plans of which nothing failed.
+///
+/// What failed comes back by itself. Would it send its own follow-up as well, each failure would make two chains of one.
+fn of_successes<'a>(notices: &'a [Notice], plans: &'a [Plan], results: &Results<Action>) -> Vec<Asked<'a>> {
+    let mut seen = HashSet::new();
+    notices
+        .iter()
+        .zip(plans)
+        .filter(|(_, plan)| !has_failed(plan, results))
+        .flat_map(|(notice, plan)| plan.actions.iter().map(move |action| (notice, action)))
+        .filter(|(_, action)| seen.insert(*action))
+        .collect()
+}
+
+fn has_failed(plan: &Plan, results: &Results<Action>) -> bool {
+    let failed = |action| {
         results
             .get(action)
             .is_some_and(|done| done.result == ActionResult::Failed)
     };
+    plan.actions.iter().any(failed)
+}
+
+/// Removes the tags of exchanges that are over. Where anything else of the plan failed the tag stays: the message comes
+/// back, and has to know how far the exchange has come.
+async fn untag(aws: Aws<'_>, plans: &[Plan], results: &Results<Action>) -> Vec<(Action, Done)> {
     let mut removable = BTreeSet::new();
     let mut kept = BTreeSet::new();
     for plan in plans {
-        let has_failed = plan.actions.iter().any(failed);
+        let has_failed = has_failed(plan, results);
         for action in &plan.actions {
             if let Action::Untag { group, instance } = action {
                 let tags = if has_failed { &mut kept } else { &mut removable };
@@ -106,7 +129,7 @@ async fn untag(aws: Aws<'_>, plans: &[Plan], results: &Results<Action>) -> Vec<(
         .collect()
 }
 
-async fn send(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
+async fn send(aws: Aws<'_>, distinct: &[Asked<'_>], to_queue: impl Fn(Queue) -> bool) -> Vec<(Action, Done)> {
     let now = aws.invocation.clock.now();
     let mut actions = vec![];
     let mut messages = vec![];
@@ -114,6 +137,7 @@ async fn send(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
         if let Action::Send {
             to, at, follow_up, ..
         } = action
+            && to_queue(*to)
         {
             let queue_url = match to {
                 Queue::DeregisterTargets => &aws.queues.deregister_targets,

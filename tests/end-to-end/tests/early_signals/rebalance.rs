@@ -199,6 +199,24 @@ async fn where_the_answer_of_the_launch_is_lost_it_is_not_launched_twice() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_cannot_be_retired_is_tried_five_times_and_not_exchanged_anew() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let old = scene.first_of("inference")?;
+    let denied = json!({ "kind": "error", "code": "AccessDenied", "status": 403 });
+    scene
+        .fault("TerminateInstanceInAutoScalingGroup", None, denied)
+        .await?;
+    scene.put(&events::rebalance(&old, scene.now())?).await?;
+    let after = scene.settled().await?;
+    launched_for(&scene, &after, "inference", 1)?;
+    assert_eq!(dead_letters(&after).len(), 1, "{}", scene.story());
+    let reports = scene.reports_of("replace-capacity");
+    let tries = reports.iter().filter(|report| acts(report, "retire-instance"));
+    assert_eq!(tries.count(), 5, "{}", scene.story());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_max_size_leaves_no_room_nothing_is_changed() -> Result<()> {
     let mut scene = Scene::start(quick()).await?;
     let old = scene.first_of("inference")?;
