@@ -386,3 +386,4 @@ fn a_deregistration_delay_longer_than_the_notice_is_warned_of_with_its_setting()
 }
 
 mod any_facts;
+mod documented;

@@ -556,3 +556,4 @@ fn scope_is_asked_of_groups_and_not_again_for_follow_ups() {
 }
 
 mod any_facts;
+mod documented;

@@ -654,3 +654,4 @@ fn signals_of_other_functions_ask_nothing() {
 }
 
 mod any_facts;
+mod documented;
