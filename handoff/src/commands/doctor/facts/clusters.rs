@@ -10,10 +10,11 @@ use aws_sdk_ecs::types::{
     TaskDefinition, TaskField,
 };
 use spot_handoff::accelerators::{self, Accelerator};
+use spot_handoff::invocation::together;
 use spot_handoff::standalone_tasks::{Rerun, rerun};
 use spot_handoff::tasks::service_of;
 
-use super::reading::{Reader, side_by_side};
+use super::reading::Reader;
 
 /// DescribeContainerInstances and DescribeTasks take a hundred, DescribeServices ten:
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html>
@@ -206,7 +207,7 @@ async fn container_instances(client: &Client, reader: &Reader, cluster: &str) ->
         let asking = asking.set_container_instances(Some(chunk.to_vec())).send();
         reader.call(cluster, "DescribeContainerInstances", asking)
     });
-    let answers = side_by_side(calls).await.into_iter().flatten();
+    let answers = together(calls).await.into_iter().flatten();
     answers
         .flat_map(|answer| answer.container_instances.unwrap_or_default())
         .filter_map(container_instance_of)
@@ -225,7 +226,7 @@ async fn services(client: &Client, reader: &Reader, cluster: &str) -> Vec<Servic
         let asking = asking.set_services(Some(chunk.to_vec())).send();
         reader.call(cluster, "DescribeServices", asking)
     });
-    let answers = side_by_side(calls).await.into_iter().flatten();
+    let answers = together(calls).await.into_iter().flatten();
     answers
         .flat_map(|answer| answer.services.unwrap_or_default())
         .map(service_from)
@@ -244,7 +245,7 @@ async fn tasks(client: &Client, reader: &Reader, cluster: &str) -> Vec<SdkTask> 
         let asking = asking.set_tasks(Some(chunk.to_vec())).send();
         reader.call(cluster, "DescribeTasks", asking)
     });
-    let answers = side_by_side(calls).await.into_iter().flatten();
+    let answers = together(calls).await.into_iter().flatten();
     answers
         .flat_map(|answer| answer.tasks.unwrap_or_default())
         .collect()
@@ -280,7 +281,7 @@ async fn definitions(
         let asking = client.describe_task_definition().task_definition(arn).send();
         reader.call(arn, "DescribeTaskDefinition", asking)
     });
-    let answers = wanted.iter().zip(side_by_side(calls).await);
+    let answers = wanted.iter().zip(together(calls).await);
     answers
         .filter_map(|(arn, answer)| Some((arn.clone(), answer?.task_definition?)))
         .collect()

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchConfiguration, LifecycleHook};
+use spot_handoff::invocation::together;
 
-use super::reading::{Reader, side_by_side};
+use super::reading::Reader;
 
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingGroups.html>
 const PER_PAGE: i32 = 100;
@@ -107,7 +108,7 @@ pub async fn read(config: &SdkConfig, reader: &Reader, only: Option<&str>) -> Ve
                 BTreeMap::new()
             }
         },
-        side_by_side(names.iter().map(|name| termination_hooks(&client, reader, name))),
+        together(names.iter().map(|name| termination_hooks(&client, reader, name))),
     );
     let groups = found.into_iter().zip(hooks);
     groups

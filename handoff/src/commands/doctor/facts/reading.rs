@@ -7,12 +7,9 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use futures::StreamExt;
 use spot_handoff::aws::{self, CallError};
 use tokio::time::Instant;
 
-/// Well below the request rates of Auto Scaling, ECS and Elastic Load Balancing, and still some hundred calls a second.
-const CALLS_AT_ONCE: usize = 10;
 /// Long enough for the ten tries of a throttled call, see `account`.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -86,13 +83,4 @@ impl Unread {
             denied: error.code().is_some_and(|code| denied.contains(&code)),
         }
     }
-}
-
-/// Runs calls side by side, a few at a time, and returns their answers in the order of the calls.
-pub async fn side_by_side<F: Future>(calls: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let calls: Vec<F> = calls.into_iter().collect();
-    futures::stream::iter(calls)
-        .buffered(CALLS_AT_ONCE)
-        .collect()
-        .await
 }

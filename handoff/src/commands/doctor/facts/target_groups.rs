@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
 use aws_sdk_elasticloadbalancingv2::Client;
+use spot_handoff::invocation::together;
 
-use super::reading::{Reader, side_by_side};
+use super::reading::Reader;
 
 const DELAY: &str = "deregistration_delay.timeout_seconds";
 
@@ -22,7 +23,7 @@ pub async fn read(config: &SdkConfig, reader: &Reader, wanted: BTreeSet<String>)
             .send();
         reader.call(arn, "DescribeTargetGroupAttributes", asking)
     });
-    let answers = side_by_side(calls).await;
+    let answers = together(calls).await;
     let delays = wanted.iter().zip(answers).filter_map(|(arn, answer)| {
         let attributes = answer?.attributes.unwrap_or_default();
         let delay = attributes.iter().find(|one| one.key() == Some(DELAY))?;
