@@ -4,48 +4,11 @@ use anyhow::{Result, anyhow};
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::error::DisplayErrorContext;
 use jiff::Timestamp;
+use spot_handoff::log_patterns::Pattern;
 use spot_handoff::report::{REPORT_MARKER, Report};
 use testbed::{Entry, Event};
 
 use crate::stack::{Function, Stack};
-
-/// What to look for in the logs: a filter pattern.
-/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern(String);
-
-impl Pattern {
-    /// Lines whose fields have all these values.
-    pub fn all(fields: &[(&str, &str)]) -> Self {
-        Self::joined(fields, " && ")
-    }
-
-    /// Lines one of whose fields has its value.
-    pub fn any(fields: &[(&str, &str)]) -> Self {
-        Self::joined(fields, " || ")
-    }
-
-    /// Lines that have one of these phrases.
-    pub fn phrases(phrases: &[&str]) -> Self {
-        let phrases: Vec<_> = phrases.iter().map(|phrase| format!("?\"{phrase}\"")).collect();
-        Self(phrases.join(" "))
-    }
-
-    fn joined(fields: &[(&str, &str)], operator: &str) -> Self {
-        let selector = |(field, value): &(&str, &str)| {
-            // A quote would end the value, and a star stands for anything.
-            let value = value.replace(['"', '*', '\\'], "");
-            format!("$.{field} = \"{value}\"")
-        };
-        match fields {
-            [one] => Self(format!("{{ {} }}", selector(one))),
-            several => {
-                let selectors: Vec<_> = several.iter().map(|one| format!("({})", selector(one))).collect();
-                Self(format!("{{ {} }}", selectors.join(operator)))
-            }
-        }
-    }
-}
 
 /// The lines of one function, oldest first.
 ///
@@ -61,7 +24,7 @@ pub async fn entries(
     let request = client
         .filter_log_events()
         .log_group_name(&function.log_group)
-        .filter_pattern(&pattern.0)
+        .filter_pattern(pattern.as_str())
         .start_time(since.as_millisecond())
         .set_end_time(until.map(|until| until.as_millisecond()));
     let mut pages = request.into_paginator().send();
@@ -108,23 +71,4 @@ pub async fn reports(
     }
     reports.sort_by_key(|report| report.started_at);
     Ok(reports)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_are_written_as_cloudwatch_reads_them() {
-        assert_eq!(Pattern::all(&[("a", "1")]).0, r#"{ $.a = "1" }"#);
-        assert_eq!(
-            Pattern::all(&[("a", "1"), ("b", "2")]).0,
-            r#"{ ($.a = "1") && ($.b = "2") }"#
-        );
-        assert_eq!(
-            Pattern::any(&[("a", "1"), ("b", "\"*")]).0,
-            r#"{ ($.a = "1") || ($.b = "") }"#
-        );
-        assert_eq!(Pattern::phrases(&["a b", "c"]).0, r#"?"a b" ?"c""#);
-    }
 }

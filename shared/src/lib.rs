@@ -15,6 +15,7 @@ pub mod follow_ups;
 pub mod groups;
 pub mod invocation;
 pub mod lambda;
+pub mod log_patterns;
 pub mod metrics;
 pub mod names;
 pub mod notice;

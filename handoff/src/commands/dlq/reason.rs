@@ -3,11 +3,12 @@
 use anyhow::Result;
 use aws_sdk_cloudwatchlogs::Client;
 use jiff::{SignedDuration, Timestamp};
+use spot_handoff::log_patterns::Pattern;
 use spot_handoff::report::{ActionResult, Outcome, Report};
 use testbed::{Entry, Event};
 
 use super::letter::Letter;
-use crate::logs::{self, Pattern};
+use crate::logs;
 use crate::stack::Stack;
 use crate::timeline::entries::log_text;
 use crate::timeline::names::Names;
