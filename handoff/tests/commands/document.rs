@@ -31,7 +31,7 @@ impl Document {
             .context("the transcript does not end")?;
         let end = (start - 1 + length).max(start);
         let printed = printed.trim_matches('\n');
-        if std::env::var_os("UPDATE_DOCS").is_some() {
+        if std::env::var_os("UPDATE").is_some() {
             let end_of_line = if start == end { "\n" } else { "" };
             self.text
                 .replace_range(start..end, &format!("{printed}{end_of_line}"));
@@ -42,7 +42,7 @@ impl Document {
         ensure!(
             shown == printed,
             "docs/commands.md shows of `{command}`:\n\n{shown}\n\nbut it prints:\n\n{printed}\n\n\
-             (UPDATE_DOCS=1 cargo test -p handoff --test commands writes it there)"
+             (UPDATE=1 cargo test -p handoff --test commands writes it there)"
         );
         Ok(())
     }

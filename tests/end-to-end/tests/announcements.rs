@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use end_to_end::{GROUP, PATIENCE, event, first_of};
 use serde_json::{Value, json};
-use testbed::{Notification, Options, Testbed};
+use testbed::state::Group;
+use testbed::{Notification, Options, State, Testbed};
 
 /// A fast world, in which the delay passes in seconds; the functions may do what the roles of the template allow.
 async fn announcing(options: Options) -> Result<Testbed> {
@@ -26,6 +27,14 @@ fn warning(bed: &Testbed, source: &str, number: u32, instance: &str) -> Value {
     );
     event["id"] = json!(format!("0d079340-135a-c8c6-95c2-{number:012}"));
     event
+}
+
+/// A group with instances that is not the one most tests are about.
+fn another_group(state: &State) -> Result<&Group> {
+    let mut others = state.groups.iter().filter(|group| group.name != GROUP);
+    others
+        .find(|group| !group.instances.is_empty())
+        .context("another group")
 }
 
 /// The announcements on the bus, by instance.
@@ -51,11 +60,7 @@ async fn each_hand_off_is_told_once_its_two_minutes_are_over() -> Result<()> {
     let state = bed.world.state().await?;
     let group = state.group(GROUP).context("group")?;
     let [real, practised] = [0, 1].map(|index| group.instances[index].id.clone());
-    let other = state
-        .groups
-        .iter()
-        .find(|group| group.name != GROUP && !group.instances.is_empty());
-    let other = other.context("another group")?;
+    let other = another_group(&state)?;
     bed.world
         .tag_group(&other.name, "spot-handoff:ignore", "true")
         .await?;
@@ -113,11 +118,7 @@ async fn a_failure_is_told_as_one_with_what_to_do_next() -> Result<()> {
     let bed = announcing(Options::default().parameter("Announcements", "failures")).await?;
     let state = bed.world.state().await?;
     let doomed = first_of(&state, GROUP)?;
-    let other = state
-        .groups
-        .iter()
-        .find(|group| group.name != GROUP && !group.instances.is_empty());
-    let other = other.context("another group")?;
+    let other = another_group(&state)?;
     // Nobody else drains the instance, so this failure stays: targets that one function leaves are taken out by others.
     bed.world
         .faults(

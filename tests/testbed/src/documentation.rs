@@ -1,8 +1,10 @@
 //! Parts of the documentation that are made from the code, and cannot fall behind it.
 
+use std::fmt::Display;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use spot_handoff::plan::{Action, Plan};
 
 use crate::workspace::Workspace;
 
@@ -33,4 +35,21 @@ pub fn part(page: &str, name: &str, expected: &str) -> Result<()> {
     );
     let updated = format!("{before}{begin}{expected}{end}{after}");
     fs::write(&path, updated).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A plan as two cells of a table: what is done, in the words of `cell` and with `between` between them, and the reasons
+/// why something is left alone.
+pub fn cells<A, S: Display, W>(plan: &Plan<A, S, W>, cell: impl Fn(&A) -> String, between: &str) -> String {
+    let actions: Vec<String> = plan.actions.iter().map(cell).collect();
+    let reasons: Vec<String> = plan
+        .skipped
+        .iter()
+        .map(|skipped| skipped.reason.to_string())
+        .collect();
+    format!("{} | {}", actions.join(between), reasons.join("; "))
+}
+
+/// The name of an action, as reports have it.
+pub fn name<A: Action>(action: &A) -> String {
+    format!("`{}`", action.describe().0)
 }

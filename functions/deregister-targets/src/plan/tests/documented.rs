@@ -1,6 +1,7 @@
 //! What docs/how-it-decides.md says about this function.
 
 use spot_handoff::notice::InstanceState;
+use testbed::documentation;
 
 use super::*;
 
@@ -103,18 +104,8 @@ fn the_documented_decisions_are_those_of_the_plan() {
         "| signal or step | target | actions | left alone, because |\n|---|---|---|---|\n".to_owned();
     for (signal, state, plan) in rows {
         assert!(plan.problems.is_empty(), "{signal}, {state}: {:?}", plan.problems);
-        let name = |action| format!("`{}`", shared_plan::Action::describe(action).0);
-        let actions: Vec<String> = plan.actions.iter().map(name).collect();
-        let reasons: Vec<String> = plan
-            .skipped
-            .iter()
-            .map(|skipped| skipped.reason.to_string())
-            .collect();
-        table += &format!(
-            "| {signal} | {state} | {} | {} |\n",
-            actions.join(", "),
-            reasons.join("; ")
-        );
+        let cells = documentation::cells(&plan, documentation::name, ", ");
+        table += &format!("| {signal} | {state} | {cells} |\n");
     }
-    testbed::documentation::part("docs/how-it-decides.md", "deregister-targets", &table).expect("up to date");
+    documentation::part("docs/how-it-decides.md", "deregister-targets", &table).expect("up to date");
 }

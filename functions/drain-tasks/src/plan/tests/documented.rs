@@ -2,23 +2,14 @@
 
 use spot_handoff::groups::{Group, IGNORE_TAG, Lifecycle, Member};
 use spot_handoff::notice::InstanceState;
+use testbed::documentation;
 
 use super::*;
 
 /// Actions and reasons of a plan, as two cells.
 fn cells(plan: &Plan) -> String {
     assert!(plan.problems.is_empty(), "{:?}", plan.problems);
-    let names: Vec<String> = plan
-        .actions
-        .iter()
-        .map(|action| format!("`{}`", shared_plan::Action::describe(action).0))
-        .collect();
-    let reasons: Vec<String> = plan
-        .skipped
-        .iter()
-        .map(|skipped| skipped.reason.to_string())
-        .collect();
-    format!("{} | {}", names.join(", "), reasons.join("; "))
+    documentation::cells(plan, documentation::name, ", ")
 }
 
 fn of_container_instances() -> String {
@@ -289,6 +280,6 @@ fn the_documented_decisions_are_those_of_the_plan() {
         ("stopped tasks", of_tasks_whose_moment_has_come()),
         ("waiting", while_somebody_waits()),
     ] {
-        testbed::documentation::part("docs/how-it-decides.md", part, &table).expect("up to date");
+        documentation::part("docs/how-it-decides.md", part, &table).expect("up to date");
     }
 }

@@ -1,5 +1,7 @@
 //! What docs/how-it-decides.md says about this function.
 
+use testbed::documentation;
+
 use super::*;
 
 const IN_SERVICE: Option<Lifecycle> = Some(Lifecycle::InService);
@@ -279,17 +281,8 @@ fn table(rows: Vec<Row>) -> String {
         "| signal or step | state | actions | left alone, because |\n|---|---|---|---|\n".to_owned();
     for (signal, state, plan) in rows {
         assert!(plan.problems.is_empty(), "{signal}, {state}: {:?}", plan.problems);
-        let actions: Vec<String> = plan.actions.iter().map(cell).collect();
-        let reasons: Vec<String> = plan
-            .skipped
-            .iter()
-            .map(|skipped| skipped.reason.to_string())
-            .collect();
-        table += &format!(
-            "| {signal} | {state} | {} | {} |\n",
-            actions.join("; "),
-            reasons.join("; ")
-        );
+        let cells = documentation::cells(&plan, cell, "; ");
+        table += &format!("| {signal} | {state} | {cells} |\n");
     }
     table
 }
@@ -301,6 +294,6 @@ fn the_documented_decisions_are_those_of_the_plan() {
         ("exchanges", beginnings()),
         ("steps", steps()),
     ] {
-        testbed::documentation::part("docs/how-it-decides.md", part, &table(rows)).expect("up to date");
+        documentation::part("docs/how-it-decides.md", part, &table(rows)).expect("up to date");
     }
 }
