@@ -61,7 +61,7 @@ pub async fn sdk_config() -> SdkConfig {
         .await
 }
 
-/// Retries without a quota, for every client.
+/// Retries without a quota, for the clients of the functions that race a notice.
 ///
 /// The SDK's quota (a hundred retries for all calls of a service) guards services against clients that retry for ever.
 /// Here the end of the invocation does, and a storm that is throttled needs more than a hundred.
