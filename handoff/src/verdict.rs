@@ -6,7 +6,6 @@ use spot_handoff::report::{ActionResult, Outcome, Report};
 use testbed::{Backlog, Entry, Event};
 
 use crate::style;
-use crate::timeline::FOLLOW_UP;
 use crate::words::count;
 
 /// How long AWS leaves an instance after an interruption warning.
@@ -81,7 +80,7 @@ impl Verdict {
     }
 
     fn add_report(&mut self, report: &Report) {
-        let follow_up = report.signal == FOLLOW_UP;
+        let follow_up = report.is_follow_up();
         let key = (report.function.clone(), follow_up);
         let summary = self.summary.entry(key).or_default();
         for action in &report.actions {

@@ -13,6 +13,7 @@ use metrique::unit_of_work::metrics;
 use metrique::writer::sink::FlushImmediately;
 use metrique::writer::{BoxEntrySink, FormatExt};
 
+use crate::notice::Signal;
 use crate::report::{ActionResult, Outcome, Report};
 
 /// Where metrics go in CloudWatch.
@@ -89,7 +90,7 @@ pub fn instance(report: &Report, now: Timestamp) {
         seconds_to_done: now.duration_since(report.notice_time).as_secs_f64(),
         // A follow-up comes when it was planned to, and a retirement is days away: only of a warning does it say
         // whether the functions were fast enough.
-        seconds_left: (report.signal == "interruption-warning")
+        seconds_left: (report.signal == Signal::INTERRUPTION_WARNING)
             .then_some(report.seconds_left_at_end)
             .flatten(),
     };

@@ -6,6 +6,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::notice::Signal;
+
 /// The value of [`Report::report`], by which report lines are told from other log lines.
 pub const REPORT_MARKER: &str = "spot-handoff";
 
@@ -138,5 +140,10 @@ impl Report {
     pub fn from_line(line: &str) -> Option<Self> {
         let report: Self = serde_json::from_str(line).ok()?;
         (report.report == REPORT_MARKER).then_some(report)
+    }
+
+    /// Whether it is about a follow-up, and not about what came from AWS.
+    pub fn is_follow_up(&self) -> bool {
+        self.signal == Signal::FOLLOW_UP
     }
 }

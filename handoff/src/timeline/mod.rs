@@ -20,9 +20,6 @@ const WHO: usize = "deregister-targets".len();
 /// The longest word for what became of something.
 const WORD: usize = "already".len();
 
-/// The signal of the messages that functions send themselves to come back to something.
-pub const FOLLOW_UP: &str = "follow-up";
-
 /// What became of what a line tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Word {
@@ -174,7 +171,7 @@ pub fn lines(report: &Report) -> Vec<Line> {
         line.action = Some(action.action.replace('-', " "));
         match action.result {
             // It says when it looks again, which is another moment each time.
-            ActionResult::Later if report.signal == FOLLOW_UP => {
+            ActionResult::Later if report.is_follow_up() => {
                 line.once(format!("{} {}", action.action, action.resource))
             }
             _ => line,
@@ -187,7 +184,7 @@ pub fn lines(report: &Report) -> Vec<Line> {
     let end = lines.last().map_or(report.started_at, |line| line.at);
     let acted_on = |task: &TaskLine| report.actions.iter().any(|action| action.resource == task.task);
     // A follow-up is about the tasks it acts on; the first report has told of them.
-    let told = |task: &&TaskLine| report.signal == FOLLOW_UP && acted_on(task);
+    let told = |task: &&TaskLine| report.is_follow_up() && acted_on(task);
     for task in report.tasks.iter().filter(|task| !told(task)) {
         lines.push(once(end, Word::Task, task_text(task, &names)));
     }

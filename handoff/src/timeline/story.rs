@@ -1,10 +1,11 @@
 //! All reports about one instance in one event: the story of a hand-off.
 
 use jiff::{SignedDuration, Timestamp};
+use spot_handoff::notice::Signal;
 use spot_handoff::report::Report;
 use testbed::{Entry, Event};
 
-use super::{FOLLOW_UP, Line, Told, lines};
+use super::{Line, Told, lines};
 use crate::style;
 use crate::verdict::{Leftovers, Verdict};
 
@@ -53,7 +54,7 @@ impl Story {
 
     /// When AWS takes the instance, where the event says so.
     pub fn deadline(&self) -> Option<Timestamp> {
-        let first = self.reports.iter().find(|report| report.signal != FOLLOW_UP)?;
+        let first = self.reports.iter().find(|report| !report.is_follow_up())?;
         let left = first.seconds_left_at_start?;
         let millis = (left * 1000.0).round() as i64;
         let deadline = first
@@ -78,8 +79,8 @@ impl Story {
         let signal = self.reports.iter().map(|report| report.signal.as_str());
         let signal = signal
             .clone()
-            .find(|signal| *signal != FOLLOW_UP)
-            .unwrap_or(FOLLOW_UP);
+            .find(|signal| *signal != Signal::FOLLOW_UP)
+            .unwrap_or(Signal::FOLLOW_UP);
         let words = signal.replace('-', " ");
         let (first, rest) = words.split_at(words.len().min(1));
         let mut title = format!("{}{rest}", first.to_uppercase());

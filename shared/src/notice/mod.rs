@@ -93,15 +93,20 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// The name of an interruption warning.
+    pub const INTERRUPTION_WARNING: &'static str = "interruption-warning";
+    /// The name of a follow-up.
+    pub const FOLLOW_UP: &'static str = "follow-up";
+
     /// The name of the kind, as reports and metrics carry it.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::InterruptionWarning { .. } => "interruption-warning",
+            Self::InterruptionWarning { .. } => Self::INTERRUPTION_WARNING,
             Self::RebalanceRecommendation => "rebalance-recommendation",
             Self::TerminateLifecycleAction(_) => "terminate-lifecycle-action",
             Self::StateChange { .. } => "state-change",
             Self::ScheduledRetirement { .. } => "scheduled-retirement",
-            Self::FollowUp(_) => "follow-up",
+            Self::FollowUp(_) => Self::FOLLOW_UP,
         }
     }
 }

@@ -10,8 +10,6 @@ use spot_handoff::report::{ActionLine, ActionResult, Outcome as Reported, Report
 
 use crate::facts::Reporter;
 
-/// The signal of reports about follow-ups.
-const FOLLOW_UP: &str = "follow-up";
 /// A message that nobody reads to the end helps nobody; the log has the rest.
 const LINES_SHOWN: usize = 20;
 
@@ -126,7 +124,7 @@ impl<'a> HandOff<'a> {
         let followed_up = found
             .iter()
             .flat_map(|(_, reports)| reports)
-            .any(|report| is_follow_up(report));
+            .any(|report| report.is_follow_up());
         let parts: Vec<Part<'a>> = found
             .iter()
             .map(|(reporter, reports)| part(reporter, reports, followed_up))
@@ -164,13 +162,9 @@ impl<'a> HandOff<'a> {
     }
 }
 
-fn is_follow_up(report: &Report) -> bool {
-    report.signal == FOLLOW_UP
-}
-
 fn part<'a>(reporter: &'a Reporter, reports: &[&Report], followed_up: bool) -> Part<'a> {
     // Each try makes a new plan of new facts, so the last one says what is left to do.
-    let last_try = reports.iter().rev().find(|report| !is_follow_up(report));
+    let last_try = reports.iter().rev().find(|report| !report.is_follow_up());
     let state = match last_try {
         None => State::NotReported,
         Some(_) if !failures(reports).is_empty() || has_problems(reports) => State::Failed,
@@ -222,7 +216,7 @@ fn is_made_good(report: &Report, line: &ActionLine, later: &[&&Report]) -> bool 
             .iter()
             .any(|action| action.resource == line.resource)
             || other.skipped.iter().any(|skipped| skipped.what == line.resource);
-        speaks_of_it || (!is_follow_up(report) && !is_follow_up(other))
+        speaks_of_it || (!report.is_follow_up() && !other.is_follow_up())
     })
 }
 
@@ -232,7 +226,7 @@ fn has_problems(reports: &[&Report]) -> bool {
         reports
             .iter()
             .rev()
-            .find(|report| is_follow_up(report) == follow_ups)
+            .find(|report| report.is_follow_up() == follow_ups)
     };
     [last(false), last(true)]
         .into_iter()

@@ -97,7 +97,7 @@ fn subject(case: &Case, now: Timestamp) -> (String, String) {
         return ("-".to_owned(), "-".to_owned());
     };
     let mut signal = match &first.signal {
-        Signal::FollowUp(_) => "follow-up".to_owned(),
+        Signal::FollowUp(_) => Signal::FOLLOW_UP.to_owned(),
         other => other.name().replace('-', " "),
     };
     if first.drill.is_some() {
