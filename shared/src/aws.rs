@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::context::{
     FinalizerInterceptorContextRef, InterceptorContext,
@@ -24,8 +23,14 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
 use thiserror::Error;
 use tokio::time::Instant;
+
+use crate::config::{ConfigError, Env};
 
 /// Connecting takes milliseconds inside a region; a second without an answer means another try is better.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -39,12 +44,26 @@ const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// The configuration all clients are made from.
 ///
-/// Credentials come from the environment, where Lambda puts them: the SDK's provider chain would be asked in vain for
-/// profiles and instance metadata first.
-pub async fn sdk_config() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
+/// Region and credentials come from the environment, where Lambda puts them for as long as the process lives:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>. The crate `aws-config` would look into
+/// profiles, STS and instance metadata too; without it a function is smaller. `AWS_ENDPOINT_URL` replaces the endpoints
+/// of all services. What is not set here (sleeping, the time, the cache of credentials) the clients have by default.
+///
+/// # Errors
+/// Where the environment has no region or no credentials.
+pub fn sdk_config(env: &Env) -> Result<SdkConfig, ConfigError> {
+    let credentials = Credentials::new(
+        env.required("AWS_ACCESS_KEY_ID")?,
+        env.required("AWS_SECRET_ACCESS_KEY")?,
+        env.get("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
         .http_client(http_client())
-        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+        .region(Region::new(env.required("AWS_REGION")?))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(CONNECT_TIMEOUT)
@@ -56,9 +75,9 @@ pub async fn sdk_config() -> SdkConfig {
                 .with_max_attempts(MAX_ATTEMPTS)
                 .with_initial_backoff(INITIAL_BACKOFF)
                 .with_max_backoff(MAX_BACKOFF),
-        )
-        .load()
-        .await
+        );
+    config.set_endpoint_url(env.get("AWS_ENDPOINT_URL"));
+    Ok(config.build())
 }
 
 /// Retries without a quota, for the clients of the functions that race a notice.
@@ -248,5 +267,43 @@ where
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(CallError::from_sdk(action, error)),
         Err(_) => Err(CallError::OutOfTime { action }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OF_LAMBDA: [(&str, &str); 4] = [
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "access"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_SESSION_TOKEN", "session"),
+    ];
+
+    #[tokio::test]
+    async fn region_credentials_and_endpoint_are_those_of_the_environment() {
+        use aws_credential_types::provider::ProvideCredentials;
+        let config = sdk_config(&Env::of(&OF_LAMBDA)).expect("complete");
+        assert_eq!(config.region().map(Region::as_ref), Some("eu-central-1"));
+        assert_eq!(config.endpoint_url(), None);
+        let provider = config.credentials_provider().expect("provider");
+        let credentials = provider.provide_credentials().await.expect("credentials");
+        assert_eq!(credentials.access_key_id(), "access");
+        assert_eq!(credentials.secret_access_key(), "secret");
+        assert_eq!(credentials.session_token(), Some("session"));
+
+        let elsewhere = [&OF_LAMBDA[..], &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")]].concat();
+        let config = sdk_config(&Env::of(&elsewhere)).expect("complete");
+        assert_eq!(config.endpoint_url(), Some("http://127.0.0.1:1"));
+    }
+
+    #[test]
+    fn what_the_environment_lacks_is_named() {
+        for missing in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+            let others = OF_LAMBDA.into_iter().filter(|(name, _)| *name != missing);
+            let error = sdk_config(&Env::of(&others.collect::<Vec<_>>())).expect_err(missing);
+            assert!(error.to_string().contains(missing), "{error}");
+        }
     }
 }

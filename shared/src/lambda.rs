@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
@@ -72,7 +72,7 @@ pub async fn run<F: Function>() -> Result<(), Error> {
     let clock = Clock::from_env(&env)?;
     let dry_run = env.dry_run()?;
     let counter = CallCounter::default();
-    let sdk = aws::sdk_config().await;
+    let sdk = aws::sdk_config(&env)?;
     let function = Arc::new(F::new(&env, &sdk, counter.clone())?);
 
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {

@@ -1,6 +1,6 @@
 //! The story of one batch: read the reports, make the messages, send them.
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use jiff::Timestamp;
 use spot_handoff::aws::CallCounter;
 use spot_handoff::config::{ConfigError, Env};

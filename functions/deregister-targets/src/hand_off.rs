@@ -1,6 +1,6 @@
 //! The story of one batch: facts, plan and effects, once for the groups' targets and once for the services' tasks.
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use spot_handoff::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::config::{ConfigError, Env, Scope};
 use spot_handoff::container_instances::{self, ContainerInstances};

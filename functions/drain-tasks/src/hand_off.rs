@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use aws_config::SdkConfig;
 use aws_sdk_ecs::types::Task;
+use aws_types::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::config::{ConfigError, Env};

@@ -1,6 +1,6 @@
 //! The story of one batch: facts, plan, effects.
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use spot_handoff::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::config::{ConfigError, Env};
 use spot_handoff::invocation::Invocation;
