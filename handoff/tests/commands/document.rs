@@ -1,36 +1,49 @@
-//! `docs/commands.md` as a list of transcripts, and what of a transcript is another each time.
+//! A page as a list of transcripts, and what of a transcript is another each time.
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 /// The document, with the transcripts in it.
 pub struct Document {
+    page: &'static str,
     path: PathBuf,
     text: String,
 }
 
 const OPENS: &str = "```console\n$ ";
 const CLOSES: &str = "\n```";
+/// On a line of its own it stands for any lines; at the end of one, for its rest.
+const GAP: char = '…';
 
 impl Document {
     /// Reads it.
-    pub fn read() -> Result<Self> {
-        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/commands.md"));
-        let text = std::fs::read_to_string(&path).context("docs/commands.md")?;
-        Ok(Self { path, text })
+    pub fn read(page: &'static str) -> Result<Self> {
+        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(page);
+        let text = std::fs::read_to_string(&path).context(page)?;
+        Ok(Self { page, path, text })
     }
 
-    /// Compares what a command printed with its transcript; puts it into the document if that is wanted.
+    /// Compares what a command printed with its transcript; puts it into the document if that is wanted, except where
+    /// the transcript has [`GAP`]s: which lines it shows is for a person to choose.
     pub fn check(&mut self, command: &str, printed: &str) -> Result<()> {
         let opening = format!("{OPENS}{command}\n");
         let start = self.text.find(&opening);
-        let start = start.with_context(|| format!("docs/commands.md shows no `{command}`"))? + opening.len();
+        let start = start.with_context(|| format!("{} shows no `{command}`", self.page))? + opening.len();
         let length = self.text[start - 1..]
             .find(CLOSES)
             .context("the transcript does not end")?;
         let end = (start - 1 + length).max(start);
         let printed = printed.trim_matches('\n');
+        if self.text[start..end].contains(GAP) {
+            let lacking = lacking(&self.text[start..end], printed);
+            return lacking.map_or(Ok(()), |line| {
+                bail!(
+                    "{} shows of `{command}` the line\n\n{line}\n\nbut it prints:\n\n{printed}",
+                    self.page
+                )
+            });
+        }
         if std::env::var_os("UPDATE").is_some() {
             let end_of_line = if start == end { "\n" } else { "" };
             self.text
@@ -41,11 +54,36 @@ impl Document {
         let (shown, printed) = (settle(&self.text[start..end]), settle(printed));
         ensure!(
             shown == printed,
-            "docs/commands.md shows of `{command}`:\n\n{shown}\n\nbut it prints:\n\n{printed}\n\n\
-             (UPDATE=1 cargo test -p handoff --test commands writes it there)"
+            "{} shows of `{command}`:\n\n{shown}\n\nbut it prints:\n\n{printed}\n\n\
+             (UPDATE=1 cargo test -p handoff --test commands writes it there)",
+            self.page
         );
         Ok(())
     }
+}
+
+/// The first line of a transcript with gaps that was not printed after those before it. What is between two gaps was printed
+/// in that order; timed lines in any order.
+fn lacking(shown: &str, printed: &str) -> Option<String> {
+    let printed: Vec<String> = printed.lines().map(settle_line).collect();
+    let mut from = 0;
+    for line in shown.lines().filter(|line| line.trim() != GAP.to_string()) {
+        let (wanted, is_cut) = match line.strip_suffix(GAP) {
+            Some(kept) => (settle_line(kept.trim_end()), true),
+            None => (settle_line(line), false),
+        };
+        let is_timed = line.starts_with("T+");
+        let rest = if is_timed { &printed[..] } else { &printed[from..] };
+        let at = rest
+            .iter()
+            .position(|one| *one == wanted || is_cut && one.starts_with(&wanted));
+        match at {
+            Some(at) if !is_timed => from += at + 1,
+            Some(_) => {}
+            None => return Some(line.to_owned()),
+        }
+    }
+    None
 }
 
 /// Makes two transcripts of the same equal: times and generated ids are words for themselves, and lines of a timeline
@@ -105,4 +143,18 @@ fn transcripts_of_two_runs_settle_to_the_same() {
     let two = "sent 2026-11-25T06:00:00Z\nT+   12 ms  a  done  y\nT+  39.1 s  b  done  x 7582e496\n\na   65.6 s left";
     assert_eq!(settle(one), settle(two));
     assert_ne!(settle(one), settle(&one.replace("done", "FAILED")));
+}
+
+#[test]
+fn a_transcript_with_gaps_shows_lines_that_were_printed() {
+    let printed = "a\nT+   90 ms  b  done  x 18382783 and more\nb\nc 12 s";
+    assert_eq!(
+        lacking("a\n  …\nT+  12.1 s  b  done  x 7582e496 …\n  …\nc 13 s", printed),
+        None
+    );
+    assert_eq!(
+        lacking("a\n  …\nT+  12.1 s  b  failed …", printed).as_deref(),
+        Some("T+  12.1 s  b  failed …")
+    );
+    assert_eq!(lacking("b\n  …\na", printed).as_deref(), Some("a"));
 }

@@ -12,29 +12,38 @@ use tokio::time::{Instant, sleep};
 use crate::browser;
 use crate::document::Document;
 
+const COMMANDS: &str = "docs/commands.md";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An AWS, and the document that is compared with.
-struct Scene {
-    bed: Testbed,
-    document: Document,
+pub struct Scene {
+    pub bed: Testbed,
+    pub document: Document,
     folder: PathBuf,
 }
 
 impl Scene {
-    async fn start(name: &str, options: Options) -> Result<Self> {
+    pub async fn start(name: &str, page: &'static str, options: Options) -> Result<Self> {
         let folder =
             PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         Ok(Self {
             bed: Testbed::start(options).await?,
-            document: Document::read()?,
+            document: Document::read(page)?,
             folder,
         })
     }
 
+    /// Puts a sample event where the commands find it under the name it has in the repository.
+    pub fn add_sample(&self, name: &str) -> Result<()> {
+        let samples = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../events"));
+        std::fs::create_dir_all(self.folder.join("events"))?;
+        std::fs::copy(samples.join(name), self.folder.join("events").join(name))?;
+        Ok(())
+    }
+
     /// Runs `cargo handoff …`; answers what it printed and its exit status.
-    async fn run(&self, arguments: &str) -> Result<(String, i32)> {
+    pub async fn run(&self, arguments: &str) -> Result<(String, i32)> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_handoff"));
         command.args(arguments.split(' ')).envs(self.bed.environment());
         // What a command writes lies here, and samples are where they are.
@@ -100,13 +109,8 @@ impl Drop for Scene {
 
 #[tokio::test]
 async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
-    let mut scene = Scene::start("game-day", Options::default()).await?;
-    let sample = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../events/spot-interruption-warning.json"
-    );
-    std::fs::create_dir_all(scene.folder.join("events"))?;
-    std::fs::copy(sample, scene.folder.join("events/spot-interruption-warning.json"))?;
+    let mut scene = Scene::start("game-day", COMMANDS, Options::default()).await?;
+    scene.add_sample("spot-interruption-warning.json")?;
     let before = scene.bed.world.state().await?;
 
     scene.show("drill --group inference", 0).await?;
@@ -188,7 +192,7 @@ async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
 
 #[tokio::test]
 async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Result<()> {
-    let mut scene = Scene::start("dead-letters", Options::default().speed(20.0)).await?;
+    let mut scene = Scene::start("dead-letters", COMMANDS, Options::default().speed(20.0)).await?;
     let denied = |action: &str| {
         json!({"action": action, "caller": "replace-capacity",
             "fault": {"kind": "error", "code": "AccessDenied", "message": "not allowed"}})

@@ -50,12 +50,19 @@ impl Supervisor {
 
     fn start(workspace: &Workspace) -> Result<Self> {
         let interpreter = python::interpreter(workspace)?;
-        let mut child = Command::new(interpreter)
+        let mut command = Command::new(interpreter);
+        // The user's AWS, or another sandbox in whose terminal this runs, must not be taken for the one that is made here.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        let mut child = command
             .arg(workspace.path("tests/embedded-aws/serve.py"))
             .arg("--template")
             .arg("template.yaml")
             .current_dir(workspace.root())
             .env("PYTHONUNBUFFERED", "1")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -136,9 +136,9 @@ fn a_hand_off_reads_from_top_to_bottom() {
     let message = message(&warning(), &[deregistered(), drained(), stopped(), replaced()]);
     let mail = format!("Subject: {}\n\n{}", message.subject, message.text);
     insta::assert_snapshot!(mail);
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-    let readme = std::fs::read_to_string(readme).expect("README.md");
-    assert!(readme.contains(mail.trim_end()), "README.md shows this message");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/observability.md");
+    let page = std::fs::read_to_string(page).expect("docs/observability.md");
+    assert!(page.contains(mail.trim_end()), "docs/observability.md shows this message");
 }
 
 #[test]
