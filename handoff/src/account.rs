@@ -1,12 +1,12 @@
 //! The AWS account that a command looks at: the caller's own, or one that runs on this machine.
 
+use std::error::Error;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_types::region::Region;
 use clap::Args;
 use spot_handoff::aws::http_client;
@@ -66,22 +66,30 @@ pub async fn sdk_config(arguments: &AccountArguments) -> Result<SdkConfig, Usage
             "no AWS region is set: give --region, set AWS_REGION, or set `region` in the profile (`aws configure`)",
         ));
     }
-    check_credentials(&config).await?;
+    check_credentials(&config, arguments.profile.as_deref()).await?;
     Ok(config)
 }
 
-async fn check_credentials(config: &SdkConfig) -> Result<(), UsageError> {
+async fn check_credentials(config: &SdkConfig, profile: Option<&str>) -> Result<(), UsageError> {
     let found = match config.credentials_provider() {
         Some(provider) => provider.provide_credentials().await.map(drop).map_err(Some),
         None => Err(None),
     };
     found.map_err(|error| {
-        let reason = error
-            .map(|error| format!("\n  reason: {}", DisplayErrorContext(error)))
+        let reason = error.map(|error| format!("\n  reason: {}", chain(&error))).unwrap_or_default();
+        let profile = profile
+            .map(|profile| format!(" for the profile {profile} (`aws configure list-profiles` lists them)"))
             .unwrap_or_default();
         UsageError::new(format!(
-            "no usable AWS credentials: choose a profile with --profile or AWS_PROFILE, sign in with `aws sso login` or\n\
-             `aws login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `aws sts get-caller-identity` must work{reason}"
+            "no usable AWS credentials{profile}: choose a profile with --profile or AWS_PROFILE,\n\
+             sign in with `aws sso login` or `aws login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY;\n\
+             `aws sts get-caller-identity` must work{reason}"
         ))
     })
+}
+
+/// An error and its causes, as a person reads them.
+fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

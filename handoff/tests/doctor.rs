@@ -10,7 +10,8 @@ use aws_sdk_autoscaling::types::Tag;
 use aws_sdk_elasticloadbalancingv2::types::TargetGroupAttribute;
 use aws_types::region::Region;
 use serde_json::{Value, json};
-use testbed::{Clock, World, WorldOptions};
+use testbed::{Clock, World, WorldOptions, documentation};
+use tokio::process::Command;
 
 async fn world() -> Result<World> {
     World::start(WorldOptions {
@@ -22,16 +23,28 @@ async fn world() -> Result<World> {
 }
 
 async fn doctor(world: &World, arguments: &[&str]) -> Result<Output> {
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_handoff"))
-        .arg("doctor")
-        .args(arguments)
+    let mut doctor = doctor_of_nobody(arguments);
+    doctor
         .env("AWS_ENDPOINT_URL", world.url())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "doctor")
-        .env("AWS_SECRET_ACCESS_KEY", "x")
-        .env_remove("AWS_PROFILE")
-        .output();
-    output.await.context("cannot run the doctor")
+        .env("AWS_SECRET_ACCESS_KEY", "x");
+    doctor.output().await.context("cannot run the doctor")
+}
+
+/// The doctor where nothing tells an account: no environment variables, no files, no instance metadata.
+fn doctor_of_nobody(arguments: &[&str]) -> Command {
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_handoff"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+        doctor.env_remove(name);
+    }
+    doctor
+        .arg("doctor")
+        .args(arguments)
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    doctor
 }
 
 fn text(output: &Output) -> String {
@@ -56,6 +69,9 @@ async fn the_sample_fleet_is_examined_and_nothing_is_changed() -> Result<()> {
     let before = serde_json::to_value(world.state().await?)?;
     let output = doctor(&world, &[]).await?;
     insta::assert_snapshot!("sample_fleet", text(&output));
+    let of_one_group = text(&doctor(&world, &["--group", "inference"]).await?);
+    let transcript = format!("```console\n$ cargo handoff doctor --group inference\n{of_one_group}```\n");
+    documentation::part("docs/doctor.md", "transcript", &transcript)?;
     let report: Value = serde_json::from_slice(&doctor(&world, &["--format", "json"]).await?.stdout)?;
     let worst = report["findings"][0]["severity"]
         .as_str()
@@ -130,7 +146,7 @@ async fn a_missing_permission_is_named_and_throttling_is_waited_out() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_region_or_with_an_unknown_group_it_says_what_to_do() -> Result<()> {
+async fn an_unknown_group_is_called_wrongly() -> Result<()> {
     let world = world().await?;
     let output = doctor(&world, &["--group", "nobody"]).await?;
     assert_eq!(output.status.code(), Some(2));
@@ -138,6 +154,52 @@ async fn without_region_or_with_an_unknown_group_it_says_what_to_do() -> Result<
         text(&output).contains("no Auto Scaling group nobody"),
         "{}",
         text(&output)
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_region_it_says_where_to_set_one() -> Result<()> {
+    let mut doctor = doctor_of_nobody(&[]);
+    doctor
+        .env("AWS_ACCESS_KEY_ID", "doctor")
+        .env("AWS_SECRET_ACCESS_KEY", "x");
+    let output = doctor.output().await?;
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output);
+    assert!(
+        said.contains("no AWS region is set: give --region, set AWS_REGION"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_credentials_it_says_how_to_get_some() -> Result<()> {
+    let output = doctor_of_nobody(&["--region", "us-east-1"]).output().await?;
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output);
+    assert!(
+        said.contains("no usable AWS credentials: choose a profile with --profile"),
+        "{said}"
+    );
+    assert!(
+        said.contains("reason: ") && !said.contains("CredentialsNotLoaded"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unknown_profile_is_named() -> Result<()> {
+    let output = doctor_of_nobody(&["--region", "us-east-1", "--profile", "nobody"])
+        .output()
+        .await?;
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output);
+    assert!(
+        said.contains("no usable AWS credentials for the profile nobody"),
+        "{said}"
     );
     Ok(())
 }

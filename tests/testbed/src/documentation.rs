@@ -1,7 +1,7 @@
 //! Parts of the documentation that are made from the code, and cannot fall behind it.
 
 use std::fmt::Display;
-use std::fs;
+use std::fs::{self, OpenOptions};
 
 use anyhow::{Context, Result, ensure};
 use spot_handoff::plan::{Action, Plan};
@@ -10,12 +10,20 @@ use crate::workspace::Workspace;
 
 /// Checks that the part of a page between `<!-- NAME -->` and `<!-- end of NAME -->` reads as expected.
 ///
-/// With the environment variable `UPDATE` set, the part is written anew instead.
+/// With the environment variable `UPDATE` set, the part is written anew instead. Tests may do so side by side, those of
+/// different programs too: the page is locked meanwhile.
 ///
 /// # Errors
 /// Where the page has no such part, or it reads otherwise.
 pub fn part(page: &str, name: &str, expected: &str) -> Result<()> {
     let path = Workspace::locate()?.path(page);
+    let updates = std::env::var_os("UPDATE").is_some();
+    let file = OpenOptions::new().read(true).write(updates).open(&path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    if updates {
+        file.lock()
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+    }
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let begin = format!("<!-- {name} -->\n");
     let end = format!("<!-- end of {name} -->");
@@ -29,7 +37,7 @@ pub fn part(page: &str, name: &str, expected: &str) -> Result<()> {
         return Ok(());
     }
     ensure!(
-        std::env::var_os("UPDATE").is_some(),
+        updates,
         "{page}: the part `{name}` has fallen behind the code; run the same test with UPDATE=1, look at the difference, \
          commit it\nexpected:\n{expected}\nfound:\n{found}"
     );

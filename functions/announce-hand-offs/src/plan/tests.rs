@@ -138,7 +138,10 @@ fn a_hand_off_reads_from_top_to_bottom() {
     insta::assert_snapshot!(mail);
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/observability.md");
     let page = std::fs::read_to_string(page).expect("docs/observability.md");
-    assert!(page.contains(mail.trim_end()), "docs/observability.md shows this message");
+    assert!(
+        page.contains(mail.trim_end()),
+        "docs/observability.md shows this message"
+    );
 }
 
 #[test]
