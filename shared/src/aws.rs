@@ -1,5 +1,6 @@
 //! How AWS is called: clients for Lambda, the time a call may take, and errors a person can act on.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,9 +37,9 @@ use crate::config::{ConfigError, Env};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The slowest of the calls, DetachInstances of twenty instances, answers well within this.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
-/// Eight seconds of tries: in a storm AWS throttles for as long, and a call that gives up sends its message back to wait
-/// for another twenty. The time left of the invocation ends them sooner.
-const MAX_ATTEMPTS: u32 = 12;
+/// As many as fit into an invocation, whose end ends them: a call that gives up while there is time sends its message back
+/// to wait for another twenty seconds, and AWS throttles a storm for longer than a few tries.
+const MAX_ATTEMPTS: u32 = 100;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
@@ -97,7 +98,23 @@ pub fn http_client() -> SharedHttpClient {
         .build_https()
 }
 
-/// Counts of what went over the wire, retries included.
+tokio::task_local! {
+    /// How the last try of the call under way ended, for the case that no further one is in time.
+    static LAST_ERROR: RefCell<Option<String>>;
+}
+
+/// An error and its sources, in one line.
+fn in_one_line(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    let line = |mut text: String, source: &dyn std::error::Error| {
+        text += ": ";
+        text += &source.to_string();
+        text
+    };
+    sources.fold(error.to_string(), line)
+}
+
+/// Counts what goes over the wire, retries included, and remembers how a call's last try ended.
 #[derive(Debug, Clone, Default)]
 pub struct CallCounter(Arc<Counts>);
 
@@ -135,6 +152,14 @@ impl Intercept for CallCounter {
             .is_some_and(|response| refused_with(response, &["Throttl", "RequestLimitExceeded"]))
         {
             self.0.throttled.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(Err(error)) = context.output_or_error() {
+            let told = match error.as_operation_error() {
+                Some(refusal) => in_one_line(refusal),
+                None => in_one_line(error),
+            };
+            // Calls that nobody limits in time, such as those of tests, have no place for it.
+            let _ = LAST_ERROR.try_with(|last| last.replace(Some(told)));
         }
         Ok(())
     }
@@ -200,10 +225,12 @@ pub enum CallError {
         message: String,
     },
     /// The time the function has was over before AWS answered.
-    #[error("{action} was not answered in the time the function has")]
+    #[error("{action} did not succeed in the time the function has{}", last_try(last))]
     OutOfTime {
         /// The action.
         action: &'static str,
+        /// How the last try ended, where one did.
+        last: Option<String>,
     },
 }
 
@@ -242,6 +269,12 @@ impl CallError {
     }
 }
 
+fn last_try(last: &Option<String>) -> String {
+    last.as_ref()
+        .map(|error| format!("; its last try: {error}"))
+        .unwrap_or_default()
+}
+
 fn advice(code: &str, action: &str) -> String {
     match code {
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
@@ -263,10 +296,14 @@ pub async fn call<T, E>(
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    match tokio::time::timeout_at(stop_at, sending).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(CallError::from_sdk(action, error)),
-        Err(_) => Err(CallError::OutOfTime { action }),
+    let in_time = async {
+        let outcome = tokio::time::timeout_at(stop_at, sending).await;
+        (outcome, LAST_ERROR.with(RefCell::take))
+    };
+    match LAST_ERROR.scope(RefCell::default(), in_time).await {
+        (Ok(Ok(answer)), _) => Ok(answer),
+        (Ok(Err(error)), _) => Err(CallError::from_sdk(action, error)),
+        (Err(_), last) => Err(CallError::OutOfTime { action, last }),
     }
 }
 

@@ -24,6 +24,25 @@ pub struct QueueMessage {
     pub id: String,
     /// What it says, or why that cannot be read.
     pub content: Result<Message, NoticeError>,
+    /// How it came.
+    pub origin: Origin,
+}
+
+/// How a message came to the function, which decides who takes it off the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody invoked the function with it.
+    Event,
+    /// Lambda took it from the queue, and deletes it unless it is answered that it failed.
+    Mapping {
+        /// By which SQS knows this receipt of it; empty where it could not be read.
+        receipt: String,
+    },
+    /// The function took it from the queue itself.
+    Queue {
+        /// By which SQS knows this receipt of it.
+        receipt: String,
+    },
 }
 
 /// What is looked for in a payload to tell a batch from a bare event.
@@ -39,6 +58,7 @@ struct Envelope<'a> {
 #[serde(rename_all = "camelCase", default, expecting = "an object")]
 struct Record {
     message_id: String,
+    receipt_handle: Value,
     body: Value,
 }
 
@@ -73,8 +93,21 @@ impl Batch {
             messages: vec![QueueMessage {
                 id: "event".to_owned(),
                 content,
+                origin: Origin::Event,
             }],
         }
+    }
+
+    /// Adds messages that the function took from its queue itself.
+    pub fn add(&mut self, messages: Vec<aws_sdk_sqs::types::Message>, home: &Home, now: Timestamp) {
+        let taken = messages.into_iter().map(|message| QueueMessage {
+            id: message.message_id.unwrap_or_default(),
+            content: notice::parse_at(&message.body.unwrap_or_default(), home, now),
+            origin: Origin::Queue {
+                receipt: message.receipt_handle.unwrap_or_default(),
+            },
+        });
+        self.messages.extend(taken);
     }
 
     /// All notices, each with the index of the message it came in.
@@ -86,14 +119,14 @@ impl Batch {
         self.messages.iter().enumerate().flat_map(notices_of).collect()
     }
 
-    /// The answer to SQS: these messages come back, the others are done.
+    /// The answer to Lambda: these of its messages come back, its others are done.
     pub fn response(&self, failed: &[bool]) -> SqsBatchResponse {
         let mut response = SqsBatchResponse::default();
         response.batch_item_failures = self
             .messages
             .iter()
             .zip(failed)
-            .filter(|(_, failed)| **failed)
+            .filter(|(message, failed)| **failed && matches!(message.origin, Origin::Mapping { .. }))
             .map(|(message, _)| {
                 let mut failure = BatchItemFailure::default();
                 failure.item_identifier = message.id.clone();
@@ -107,21 +140,28 @@ impl Batch {
 impl QueueMessage {
     /// A record whose id cannot be read has an empty one, for which Lambda gives the whole batch back to the queue.
     fn of_record(record: &RawValue, home: &Home, now: Timestamp) -> Self {
-        let (id, content) = match serde_json::from_str(record.get()) {
-            Ok(Record {
-                message_id,
-                body: Value::String(body),
-            }) => (message_id, notice::parse_at(&body, home, now)),
-            Ok(Record { message_id, .. }) => {
-                let problem = "missing or not text";
-                (message_id, Err(NoticeError::field("body", problem)))
+        let record: Record = match serde_json::from_str(record.get()) {
+            Ok(record) => record,
+            Err(error) => {
+                return Self {
+                    id: String::new(),
+                    content: Err(NoticeError::field("Records", error.to_string())),
+                    origin: Origin::Mapping {
+                        receipt: String::new(),
+                    },
+                };
             }
-            Err(error) => (
-                String::new(),
-                Err(NoticeError::field("Records", error.to_string())),
-            ),
         };
-        Self { id, content }
+        let content = match record.body {
+            Value::String(body) => notice::parse_at(&body, home, now),
+            _ => Err(NoticeError::field("body", "missing or not text")),
+        };
+        let receipt = record.receipt_handle.as_str().unwrap_or_default().to_owned();
+        Self {
+            id: record.message_id,
+            content,
+            origin: Origin::Mapping { receipt },
+        }
     }
 }
 
@@ -162,6 +202,23 @@ mod tests {
         assert_eq!(
             response,
             json!({"batchItemFailures": [{"itemIdentifier": "not-json"}, {"itemIdentifier": "no-text"}]})
+        );
+    }
+
+    #[test]
+    fn lambda_is_answered_about_its_own_messages_only() {
+        let payload = json!({"Records": [record("given", "{".into())]}).to_string();
+        let mut batch = Batch::read(&payload, &Home::default(), Timestamp::now());
+        let taken = aws_sdk_sqs::types::Message::builder()
+            .message_id("taken")
+            .receipt_handle("r")
+            .body(warning().to_string());
+        batch.add(vec![taken.build()], &Home::default(), Timestamp::now());
+        assert_eq!(batch.notices().len(), 1, "that of the message that was taken");
+        let response = json!(batch.response(&[true, true]));
+        assert_eq!(
+            response,
+            json!({"batchItemFailures": [{"itemIdentifier": "given"}]})
         );
     }
 

@@ -20,13 +20,12 @@ pub struct Size {
     pub tasks: usize,
 }
 
+/// Sizes of clusters, by the ARN or name they were asked for.
+pub type Sizes = HashMap<String, Size>;
+
 /// The sizes of clusters, by the ARN or name they were asked for. A size that cannot be read is left out: it only
 /// saves calls.
-pub async fn sizes<'a>(
-    client: &Client,
-    invocation: &Invocation,
-    clusters: &[&'a str],
-) -> HashMap<&'a str, Size> {
+pub async fn sizes(client: &Client, invocation: &Invocation, clusters: &[&str]) -> Sizes {
     let described = together(clusters.chunks(DESCRIBED_PER_CALL).map(|clusters| {
         let names = clusters.iter().map(ToString::to_string).collect();
         let asking = client.describe_clusters().set_clusters(Some(names)).send();
@@ -53,7 +52,7 @@ pub async fn sizes<'a>(
                 container_instances: count(cluster.registered_container_instances_count),
                 tasks: count(cluster.running_tasks_count) + count(cluster.pending_tasks_count),
             };
-            Some((*asked_for, size))
+            Some((asked_for.to_string(), size))
         })
         .collect()
 }

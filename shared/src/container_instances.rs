@@ -1,18 +1,21 @@
 //! Which ECS container instances belong to a batch of EC2 instances.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::ContainerInstance as SdkContainerInstance;
 
 use crate::aws::CallError;
-use crate::clusters::{self, Size};
+use crate::clusters::{self, Size, Sizes};
 use crate::invocation::{Invocation, together};
 use crate::notice::InstanceId;
 
 /// Ids in one filter expression. The API gives the filter no length; one list answer holds 100.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListContainerInstances.html>
 const IDS_PER_FILTER: usize = 100;
+/// Of more clusters than this, the empty ones are found out first: AWS admits a burst of 100 such reads and 20 a second.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>
+const CLUSTERS_TO_ASK_AT_ONCE: usize = 25;
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeContainerInstances.html>
 const DESCRIBED_PER_CALL: usize = 100;
 
@@ -49,20 +52,19 @@ pub enum Status {
 pub struct ContainerInstances {
     found: HashMap<InstanceId, Vec<ContainerInstance>>,
     unread: Vec<CallError>,
+    sizes: Sizes,
 }
 
 impl ContainerInstances {
     /// Facts as given: for tables of tests.
     pub fn of(found: impl IntoIterator<Item = ContainerInstance>) -> Self {
         let mut facts = Self::default();
-        for container_instance in found {
-            facts
-                .found
-                .entry(container_instance.instance.clone())
-                .or_default()
-                .push(container_instance);
-        }
+        found.into_iter().for_each(|found| facts.add(found));
         facts
+    }
+
+    fn add(&mut self, found: ContainerInstance) {
+        self.found.entry(found.instance.clone()).or_default().push(found);
     }
 
     /// The container instances of an EC2 instance: none or one, unless it was registered twice.
@@ -77,6 +79,11 @@ impl ContainerInstances {
         } else {
             self.unread.first()
         }
+    }
+
+    /// The sizes of the clusters, as far as they have been read.
+    pub fn cluster_sizes(&self) -> &Sizes {
+        &self.sizes
     }
 
     /// All that were found.
@@ -112,37 +119,49 @@ pub async fn find(
         },
     };
     let names: Vec<&str> = clusters.iter().map(String::as_str).collect();
-    // One more round trip, which only many ids are worth.
-    let sizes = if ids.len() > IDS_PER_FILTER {
-        clusters::sizes(client, invocation, &names).await
-    } else {
-        HashMap::new()
-    };
-    let asked = names
-        .iter()
-        .map(|cluster| (cluster, how_to_ask(ids.len(), sizes.get(cluster))))
-        .filter(|(_, asking)| *asking != Asking::NotAtAll);
-    for answer in
-        together(asked.map(|(cluster, asking)| find_in_cluster(client, invocation, cluster, &ids, asking)))
-            .await
-    {
-        for container_instances in answer {
-            match container_instances {
-                Ok(found) => {
-                    for container_instance in found {
-                        facts
-                            .found
-                            .entry(container_instance.instance.clone())
-                            .or_default()
-                            .push(container_instance);
-                    }
-                }
-                // A configured cluster that does not exist holds no instance; the others still count.
-                Err(error) if error.code() == Some("ClusterNotFoundException") => {
-                    tracing::warn!("CLUSTERS names a cluster that does not exist: {error}");
-                }
-                Err(error) => facts.unread.push(error),
+    // One more round trip, which only many ids or many clusters are worth.
+    if ids.len() > IDS_PER_FILTER || names.len() > CLUSTERS_TO_ASK_AT_ONCE {
+        facts.sizes = clusters::sizes(client, invocation, &names).await;
+    }
+    let ids_in_order: Vec<&InstanceId> = ids.iter().copied().collect();
+    let mut asked: Vec<(&str, Option<String>)> = vec![];
+    for cluster in names {
+        match how_to_ask(ids.len(), facts.sizes.get(cluster)) {
+            Asking::NotAtAll => {}
+            Asking::ForAll => asked.push((cluster, None)),
+            Asking::ForIds => {
+                let filters = ids_in_order.chunks(IDS_PER_FILTER).map(filter);
+                asked.extend(filters.map(|filter| (cluster, Some(filter))));
             }
+        }
+    }
+    let listed = together(
+        asked
+            .iter()
+            .map(|(cluster, filter)| list(client, invocation, cluster, filter.clone())),
+    )
+    .await;
+    let mut arns: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for ((cluster, _), listing) in asked.iter().zip(listed) {
+        match listing {
+            Ok(found) => arns.entry(cluster).or_default().extend(found),
+            // A configured cluster that does not exist holds no instance; the others still count.
+            Err(error) if error.code() == Some("ClusterNotFoundException") => {
+                tracing::warn!("CLUSTERS names a cluster that does not exist: {error}");
+            }
+            Err(error) => facts.unread.push(error),
+        }
+    }
+    let chunks = arns.iter().flat_map(|(cluster, arns)| {
+        arns.chunks(DESCRIBED_PER_CALL)
+            .map(move |chunk| (*cluster, chunk))
+    });
+    let described =
+        together(chunks.map(|(cluster, chunk)| describe(client, invocation, cluster, chunk, &ids))).await;
+    for answer in described {
+        match answer {
+            Ok(found) => found.into_iter().for_each(|found| facts.add(found)),
+            Err(error) => facts.unread.push(error),
         }
     }
     facts
@@ -180,41 +199,6 @@ fn how_to_ask(ids: usize, size: Option<&Size>) -> Asking {
         pages if 2 * pages <= ids.div_ceil(IDS_PER_FILTER) + 1 => Asking::ForAll,
         _ => Asking::ForIds,
     }
-}
-
-async fn find_in_cluster(
-    client: &Client,
-    invocation: &Invocation,
-    cluster: &str,
-    ids: &BTreeSet<&InstanceId>,
-    asking: Asking,
-) -> Vec<Result<Vec<ContainerInstance>, CallError>> {
-    let ids_in_order: Vec<&InstanceId> = ids.iter().copied().collect();
-    let filters: Vec<Option<String>> = match asking {
-        Asking::ForAll => vec![None],
-        Asking::ForIds => ids_in_order
-            .chunks(IDS_PER_FILTER)
-            .map(|ids| Some(filter(ids)))
-            .collect(),
-        Asking::NotAtAll => vec![],
-    };
-    let listed = together(
-        filters
-            .into_iter()
-            .map(|filter| list(client, invocation, cluster, filter)),
-    )
-    .await;
-    let mut answers = vec![];
-    let mut arns = vec![];
-    for listing in listed {
-        match listing {
-            Ok(found) => arns.extend(found),
-            Err(error) => answers.push(Err(error)),
-        }
-    }
-    let chunks = arns.chunks(DESCRIBED_PER_CALL);
-    answers.extend(together(chunks.map(|chunk| describe(client, invocation, cluster, chunk, ids))).await);
-    answers
 }
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-query-language.html>

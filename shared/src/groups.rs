@@ -183,56 +183,90 @@ impl Groups {
     }
 }
 
+impl Groups {
+    /// Takes from the groups that are known which of these instances are in them.
+    fn add_members_of_groups(&mut self, ids: &[InstanceId]) {
+        let wanted: BTreeSet<&InstanceId> = ids.iter().collect();
+        for group in self.groups.values() {
+            let members = group
+                .instances
+                .iter()
+                .filter(|member| wanted.contains(&member.id));
+            self.members
+                .extend(members.map(|member| (member.id.clone(), (group.name.clone(), member.clone()))));
+        }
+    }
+
+    /// Asks for these instances, and then for those of their groups, and of `named`, that are not known yet.
+    async fn look_up(
+        &mut self,
+        client: &Client,
+        invocation: &Invocation,
+        ids: &[InstanceId],
+        named: &[String],
+    ) {
+        let chunks = ids.chunks(INSTANCES_PER_CALL);
+        let answers = together(
+            chunks
+                .clone()
+                .map(|chunk| describe_instances(client, invocation, chunk)),
+        )
+        .await;
+        for (chunk, answer) in chunks.zip(answers) {
+            match answer {
+                // AWS answers with what was asked for; a member nobody asked for is not to be acted on.
+                Ok(found) => self
+                    .members
+                    .extend(found.into_iter().filter(|(id, _)| chunk.contains(id))),
+                Err(error) => self
+                    .unread_instances
+                    .extend(chunk.iter().map(|id| (id.clone(), error.clone()))),
+            }
+        }
+
+        let names: BTreeSet<&String> = self.members.values().map(|(name, _)| name).chain(named).collect();
+        let names: Vec<String> = names
+            .into_iter()
+            .filter(|name| !self.groups.contains_key(*name) && !self.unread_groups.contains_key(*name))
+            .cloned()
+            .collect();
+        let chunks = names.chunks(GROUPS_PER_CALL);
+        let answers = together(
+            chunks
+                .clone()
+                .map(|chunk| describe_groups(client, invocation, chunk)),
+        )
+        .await;
+        for (chunk, answer) in chunks.zip(answers) {
+            match answer {
+                Ok(groups) => self
+                    .groups
+                    .extend(groups.into_iter().map(|group| (group.name.clone(), group))),
+                Err(error) => self
+                    .unread_groups
+                    .extend(chunk.iter().map(|name| (name.clone(), error.clone()))),
+            }
+        }
+    }
+}
+
 /// Reads the groups of many instances: one round of calls for the instances, one for their groups.
+///
+/// Of more instances than one call takes, only the first are asked for at first: their groups tell of most of the
+/// others, since the instances of a storm share few groups.
 ///
 /// `named` are groups to read as well, whether an instance is found in them or not.
 pub async fn read(client: &Client, invocation: &Invocation, ids: &[InstanceId], named: &[String]) -> Groups {
     let mut facts = Groups::default();
     let ids: BTreeSet<&InstanceId> = ids.iter().collect();
-    let ids: Vec<&InstanceId> = ids.into_iter().collect();
-    let chunks: Vec<&[&InstanceId]> = ids.chunks(INSTANCES_PER_CALL).collect();
-    let answers = together(
-        chunks
-            .iter()
-            .map(|chunk| describe_instances(client, invocation, chunk)),
-    )
-    .await;
-    for (chunk, answer) in chunks.into_iter().zip(answers) {
-        match answer {
-            Ok(found) => facts.members.extend(found),
-            Err(error) => {
-                facts
-                    .unread_instances
-                    .extend(chunk.iter().map(|id| ((*id).clone(), error.clone())));
-            }
-        }
-    }
-    // AWS answers with what was asked for; a member nobody asked for is not to be acted on.
-    facts.members.retain(|id, _| ids.binary_search(&id).is_ok());
-
-    let names: BTreeSet<String> = facts
-        .members
-        .values()
-        .map(|(name, _)| name.clone())
-        .chain(named.iter().cloned())
-        .collect();
-    let names: Vec<String> = names.into_iter().collect();
-    let chunks: Vec<&[String]> = names.chunks(GROUPS_PER_CALL).collect();
-    let answers = together(
-        chunks
-            .iter()
-            .map(|chunk| describe_groups(client, invocation, chunk)),
-    )
-    .await;
-    for (chunk, answer) in chunks.into_iter().zip(answers) {
-        match answer {
-            Ok(groups) => facts
-                .groups
-                .extend(groups.into_iter().map(|group| (group.name.clone(), group))),
-            Err(error) => facts
-                .unread_groups
-                .extend(chunk.iter().map(|name| (name.clone(), error.clone()))),
-        }
+    let ids: Vec<InstanceId> = ids.into_iter().cloned().collect();
+    let (first, others) = ids.split_at(ids.len().min(INSTANCES_PER_CALL));
+    facts.look_up(client, invocation, first, named).await;
+    facts.add_members_of_groups(others);
+    let untold = others.iter().filter(|id| !facts.members.contains_key(id));
+    let untold: Vec<InstanceId> = untold.cloned().collect();
+    if !untold.is_empty() {
+        facts.look_up(client, invocation, &untold, &[]).await;
     }
     facts
 }
@@ -240,7 +274,7 @@ pub async fn read(client: &Client, invocation: &Invocation, ids: &[InstanceId], 
 async fn describe_instances(
     client: &Client,
     invocation: &Invocation,
-    ids: &[&InstanceId],
+    ids: &[InstanceId],
 ) -> Result<Vec<(InstanceId, (String, Member))>, CallError> {
     let pages = client
         .describe_auto_scaling_instances()

@@ -46,6 +46,11 @@ impl Invocation {
         }
     }
 
+    /// Until when messages can be taken off the queue or brought back: most of the time kept back for the answer.
+    pub(crate) fn settles_until(&self) -> Instant {
+        self.stop_at + TIME_TO_ANSWER.mul_f32(0.8)
+    }
+
     /// The same invocation for notices that are planned only.
     pub fn planning_only(&self) -> Self {
         Self {
@@ -72,10 +77,12 @@ impl Invocation {
 
 /// Runs calls together, a few at a time, and returns their answers in the order of the calls.
 pub async fn together<F: Future>(calls: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    at_most(CALLS_AT_ONCE, calls).await
+}
+
+/// Runs calls together, so many at a time, and returns their answers in the order of the calls.
+pub async fn at_most<F: Future>(at_once: usize, calls: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     // Boxed in a list first: a lazy iterator would borrow what its closures capture for longer than the stream lives.
     let calls: Vec<F> = calls.into_iter().collect();
-    futures::stream::iter(calls)
-        .buffered(CALLS_AT_ONCE)
-        .collect()
-        .await
+    futures::stream::iter(calls).buffered(at_once).collect().await
 }

@@ -9,6 +9,7 @@ use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use thiserror::Error as ThisError;
+use tokio::time::Instant;
 
 use crate::aws::{self, CallCounter};
 use crate::batch::Batch;
@@ -17,8 +18,15 @@ use crate::config::{ConfigError, Env};
 use crate::invocation::Invocation;
 use crate::metrics;
 use crate::notice::{Home, Message, Notice};
+use crate::own_queue::OwnQueue;
 use crate::plan::{Action, Plan, Results};
 use crate::report::{Outcome, Report};
+
+/// Notices that AWS's request rates do not make wait.
+const FEW_MESSAGES: usize = 100;
+const TIME_FOR_FEW: Duration = Duration::from_secs(15);
+/// A storm of thousands is hundreds of calls to SQS.
+const TIME_TO_SETTLE_MANY: Duration = Duration::from_secs(2);
 
 /// One of the three functions.
 pub trait Function: Sized + 'static {
@@ -74,27 +82,53 @@ pub async fn run<F: Function>() -> Result<(), Error> {
     let counter = CallCounter::default();
     let sdk = aws::sdk_config(&env)?;
     let function = Arc::new(F::new(&env, &sdk, counter.clone())?);
+    let queue = Arc::new(OwnQueue::of(F::NAME, &env, &sdk, counter.clone()));
 
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
-        let (function, counter) = (Arc::clone(&function), counter.clone());
+        let (function, queue, counter) = (Arc::clone(&function), Arc::clone(&queue), counter.clone());
         async move {
             let time_left = event
                 .context
                 .deadline()
                 .duration_since(SystemTime::now())
                 .unwrap_or(Duration::ZERO);
-            let invocation = Invocation::new(F::NAME, clock, dry_run, time_left);
+            let ends_at = Instant::now() + time_left;
+            let started_at = clock.now();
             let home = Home::of_arn(&event.context.invoked_function_arn);
-            let batch = Batch::read(event.payload.get(), &home, invocation.started_at);
-            handle(&*function, batch, &invocation, &counter).await
+            let mut batch = Batch::read(event.payload.get(), &home, started_at);
+            let queue = queue.as_ref().as_ref().filter(|_| batch.from_queue);
+            if let Some(queue) = queue {
+                let more = queue.more(batch.messages.len()).await;
+                batch.add(more, &home, started_at);
+            }
+            let time_left = time_for(
+                batch.messages.len(),
+                ends_at.saturating_duration_since(Instant::now()),
+            );
+            let mut invocation = Invocation::new(F::NAME, clock, dry_run, time_left);
+            invocation.started_at = started_at;
+            handle(&*function, queue, batch, &invocation, &counter).await
         }
     }))
     .await
 }
 
+/// How much of the time that Lambda gives is used.
+///
+/// Few notices that are not handled after 15 seconds have met a fault, and are better tried again while there is time. A
+/// storm waits for the request rates of AWS, and then takes a while to be taken off the queue.
+fn time_for(messages: usize, time_left: Duration) -> Duration {
+    if messages <= FEW_MESSAGES {
+        time_left.min(TIME_FOR_FEW)
+    } else {
+        time_left.saturating_sub(TIME_TO_SETTLE_MANY)
+    }
+}
+
 /// Handles one batch and makes Lambda's answer.
 async fn handle<F: Function>(
     function: &F,
+    queue: Option<&OwnQueue>,
     batch: Batch,
     invocation: &Invocation,
     counter: &CallCounter,
@@ -121,6 +155,12 @@ async fn handle<F: Function>(
         failed[index] |= report.outcome == Outcome::Failed;
         write(report);
         metrics::instance(report, invocation.clock.now());
+    }
+    if let Some(queue) = queue {
+        let worked = invocation.clock.now().duration_since(invocation.started_at);
+        queue
+            .settle(&batch, &failed, worked, invocation.settles_until())
+            .await;
     }
     metrics::invocation(F::NAME, calls_before, counter.totals(), &failed);
 
@@ -294,6 +334,14 @@ mod tests {
             "detail-type": "EC2 Instance Rebalance Recommendation",
             "detail": {"instance-id": "i-1234567890abcdef0", "for-real": for_real}});
         json!({"messageId": id, "body": event.to_string()})
+    }
+
+    #[test]
+    fn few_notices_are_given_up_early_and_many_have_time_left_to_be_settled() {
+        let seconds = |messages, left| time_for(messages, Duration::from_secs(left)).as_secs();
+        assert_eq!(seconds(1, 60), 15);
+        assert_eq!(seconds(100, 3), 3);
+        assert_eq!(seconds(101, 60), 58);
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ pub mod log_patterns;
 pub mod metrics;
 pub mod names;
 pub mod notice;
+pub mod own_queue;
 pub mod plan;
 pub mod policies;
 pub mod report;

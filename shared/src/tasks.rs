@@ -6,7 +6,7 @@ use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
 
 use crate::aws::CallError;
-use crate::clusters;
+use crate::clusters::{self, Sizes};
 use crate::container_instances::ContainerInstance;
 use crate::invocation::{Invocation, together};
 
@@ -32,11 +32,13 @@ pub enum Looking {
 /// Reads the tasks on these container instances.
 ///
 /// ListTasks takes one container instance a call, or none for the whole cluster: whichever takes fewer calls is done,
-/// so that a storm over a cluster costs what the cluster costs, and one instance what one instance costs.
+/// so that a storm over a cluster costs what the cluster costs, and one instance what one instance costs. `sizes` are
+/// those that are known already; others are read where they matter.
 pub async fn on(
     client: &Client,
     invocation: &Invocation,
     container_instances: &[&ContainerInstance],
+    sizes: &Sizes,
     looking: Looking,
 ) -> TasksOn {
     let mut by_cluster: BTreeMap<&str, Vec<&ContainerInstance>> = BTreeMap::new();
@@ -47,101 +49,88 @@ pub async fn on(
             .push(container_instance);
     }
     let whole = match looking {
-        Looking::ForRunning => worth_listing_whole(client, invocation, &by_cluster).await,
+        Looking::ForRunning => worth_listing_whole(client, invocation, &by_cluster, sizes).await,
         // The history of a whole cluster is long: stopped tasks stay listed for an hour.
         Looking::ForAllNotGone => BTreeSet::new(),
-    };
-    let answers = together(by_cluster.into_iter().map(|(cluster, list)| {
-        in_cluster(
-            client,
-            invocation,
-            cluster,
-            list,
-            looking,
-            whole.contains(cluster),
-        )
-    }))
-    .await;
-    answers.into_iter().flatten().collect()
-}
-
-async fn in_cluster(
-    client: &Client,
-    invocation: &Invocation,
-    cluster: &str,
-    container_instances: Vec<&ContainerInstance>,
-    looking: Looking,
-    whole: bool,
-) -> TasksOn {
-    let mut tasks: TasksOn = container_instances
-        .iter()
-        .map(|c| (c.arn.clone(), Ok(vec![])))
-        .collect();
-    let listings: Vec<Option<&str>> = if whole {
-        vec![None]
-    } else {
-        container_instances.iter().map(|c| Some(c.arn.as_str())).collect()
     };
     let statuses: &[DesiredStatus] = match looking {
         Looking::ForRunning => &[DesiredStatus::Running],
         Looking::ForAllNotGone => &[DesiredStatus::Running, DesiredStatus::Stopped],
     };
-    let asked: Vec<_> = listings
-        .iter()
-        .flat_map(|of| statuses.iter().map(move |status| (*of, status)))
-        .collect();
+    let mut asked: Vec<(&str, Option<&str>, &DesiredStatus)> = vec![];
+    for (cluster, list) in &by_cluster {
+        for status in statuses {
+            if whole.contains(cluster) {
+                asked.push((cluster, None, status));
+            } else {
+                asked.extend(list.iter().map(|c| (*cluster, Some(c.arn.as_str()), status)));
+            }
+        }
+    }
     let listed = together(
         asked
             .iter()
-            .map(|(of, status)| list(client, invocation, cluster, *of, status)),
+            .map(|(cluster, on, status)| list(client, invocation, cluster, *on, status)),
     )
     .await;
-    let mut arns = vec![];
-    let mut fail = |of: Option<&str>, error: &CallError| {
-        for (_, on) in tasks
-            .iter_mut()
-            .filter(|(arn, _)| of.is_none_or(|of| of == arn.as_str()))
-        {
-            *on = Err(error.clone());
-        }
-    };
-    for ((of, _), listing) in asked.iter().zip(listed) {
-        match listing {
-            Ok(found) => arns.extend(found),
-            Err(error) => fail(*of, &error),
+    let mut tasks: TasksOn = container_instances
+        .iter()
+        .map(|c| (c.arn.clone(), Ok(vec![])))
+        .collect();
+    let mut arns: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for ((cluster, on, _), listing) in asked.iter().zip(listed) {
+        match (listing, on) {
+            (Ok(found), _) => arns.entry(cluster).or_default().extend(found),
+            (Err(error), Some(on)) => fail(&mut tasks, [*on], &error),
+            (Err(error), None) => fail(&mut tasks, arns_of(&by_cluster, cluster), &error),
         }
     }
+    let chunks: Vec<(&str, &[String])> = arns
+        .iter()
+        .flat_map(|(cluster, arns)| {
+            arns.chunks(DESCRIBED_PER_CALL)
+                .map(move |chunk| (*cluster, chunk))
+        })
+        .collect();
     let described = together(
-        arns.chunks(DESCRIBED_PER_CALL)
-            .map(|chunk| describe(client, invocation, cluster, chunk)),
+        chunks
+            .iter()
+            .map(|(cluster, chunk)| describe(client, invocation, cluster, chunk)),
     )
     .await;
-    for answer in described {
+    for ((cluster, _), answer) in chunks.iter().zip(described) {
         match answer {
             Ok(found) => {
-                for task in found
-                    .into_iter()
-                    .filter(|task| looking == Looking::ForRunning || !is_gone(task))
-                {
-                    let on = task
-                        .container_instance_arn
-                        .as_ref()
-                        .and_then(|arn| tasks.get_mut(arn));
+                let looked_for = |task: &Task| looking == Looking::ForRunning || !is_gone(task);
+                for task in found.into_iter().filter(looked_for) {
+                    let on = task.container_instance_arn.as_ref();
                     // Tasks of other container instances come along when the whole cluster is listed.
-                    if let Some(Ok(on)) = on {
+                    if let Some(Ok(on)) = on.and_then(|arn| tasks.get_mut(arn)) {
                         on.push(task);
                     }
                 }
             }
-            Err(error) => {
-                // Which instances these tasks are on is not known, so none of them is known to be complete.
-                for on in tasks.values_mut() {
-                    *on = Err(error.clone());
-                }
-            }
+            // Which instances these tasks are on is not known, so none of them is known to be complete.
+            Err(error) => fail(&mut tasks, arns_of(&by_cluster, cluster), &error),
         }
     }
     tasks
+}
+
+/// The container instances of a cluster.
+fn arns_of<'a>(
+    by_cluster: &BTreeMap<&str, Vec<&'a ContainerInstance>>,
+    cluster: &str,
+) -> impl Iterator<Item = &'a str> {
+    let list = by_cluster.get(cluster).cloned().unwrap_or_default();
+    list.into_iter().map(|c| c.arn.as_str())
+}
+
+/// The tasks on these container instances could not be read.
+fn fail<'a>(tasks: &mut TasksOn, container_instances: impl IntoIterator<Item = &'a str>, error: &CallError) {
+    for arn in container_instances {
+        tasks.insert(arn.to_owned(), Err(error.clone()));
+    }
 }
 
 /// Whether a task has stopped.
@@ -154,16 +143,23 @@ async fn worth_listing_whole<'a>(
     client: &Client,
     invocation: &Invocation,
     by_cluster: &BTreeMap<&'a str, Vec<&ContainerInstance>>,
+    known: &Sizes,
 ) -> BTreeSet<&'a str> {
     let many: Vec<&'a str> = by_cluster
         .iter()
         .filter(|(_, list)| list.len() > ALWAYS_ASK_EACH)
         .map(|(cluster, _)| *cluster)
         .collect();
-    let sizes = clusters::sizes(client, invocation, &many).await;
+    let unknown: Vec<&str> = many
+        .iter()
+        .copied()
+        .filter(|cluster| !known.contains_key(*cluster))
+        .collect();
+    let read = clusters::sizes(client, invocation, &unknown).await;
     many.into_iter()
         .filter(|cluster| {
-            let (Some(size), Some(list)) = (sizes.get(cluster), by_cluster.get(cluster)) else {
+            let size = known.get(*cluster).or_else(|| read.get(*cluster));
+            let (Some(size), Some(list)) = (size, by_cluster.get(cluster)) else {
                 return false;
             };
             let on_them = list.iter().map(|c| c.tasks).sum();

@@ -1,14 +1,19 @@
-//! Deregistering: one call for each target group, all together.
+//! Deregistering: one call for each target group, a few at a time.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
 use spot_handoff::aws::CallError;
-use spot_handoff::invocation::{Invocation, together};
+use spot_handoff::invocation::{Invocation, at_most};
 use spot_handoff::plan::{Done, Results};
 
 use crate::plan::{Action, Target};
+
+/// While AWS throttles, each call tries about once a second; more of them would not be sooner done, since AWS takes four
+/// such calls a second after a burst of twenty.
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html>
+const TARGET_GROUPS_AT_ONCE: usize = 5;
 
 /// Carries the actions out and tells how each went.
 ///
@@ -38,7 +43,11 @@ pub async fn deregister(elb: &Client, invocation: &Invocation, actions: &[Action
                 .map(move |action| (action.clone(), done.clone()))
                 .collect::<Vec<_>>()
         });
-    together(calls).await.into_iter().flatten().collect()
+    at_most(TARGET_GROUPS_AT_ONCE, calls)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn done(invocation: &Invocation, answer: Result<(), CallError>) -> Done {

@@ -8,6 +8,7 @@ use aws_sdk_ecs::types::{LoadBalancer, Service, Task};
 use aws_sdk_elasticloadbalancingv2::Client as ElbClient;
 use aws_sdk_elasticloadbalancingv2::types::{TargetHealthDescription, TargetHealthStateEnum, TargetTypeEnum};
 use spot_handoff::aws::CallError;
+use spot_handoff::clusters::Sizes;
 use spot_handoff::container_instances::ContainerInstance;
 use spot_handoff::invocation::{Invocation, together};
 use spot_handoff::tasks::{self, Looking, TasksOn};
@@ -75,8 +76,16 @@ pub async fn task_endpoints(
     ecs: &aws_sdk_ecs::Client,
     invocation: &Invocation,
     container_instances: &[&ContainerInstance],
+    cluster_sizes: &Sizes,
 ) -> TaskEndpoints {
-    let tasks = tasks::on(ecs, invocation, container_instances, Looking::ForRunning).await;
+    let tasks = tasks::on(
+        ecs,
+        invocation,
+        container_instances,
+        cluster_sizes,
+        Looking::ForRunning,
+    )
+    .await;
     let cluster_of: HashMap<&str, &str> = container_instances
         .iter()
         .map(|c| (c.arn.as_str(), c.cluster.as_str()))

@@ -133,7 +133,7 @@ impl DeregisterTargets {
             .iter()
             .flat_map(|notice| found.of_instance(&notice.instance))
             .collect();
-        let endpoints = facts::task_endpoints(&self.ecs, invocation, &on_ours).await;
+        let endpoints = facts::task_endpoints(&self.ecs, invocation, &on_ours, found.cluster_sizes()).await;
         let health = facts::target_health(&self.elb, invocation, endpoints.target_groups()).await;
         let plans = notices
             .iter()

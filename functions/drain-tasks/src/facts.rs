@@ -8,6 +8,7 @@ use aws_sdk_ecs::types::{Task, TaskDefinition, TaskStopCode};
 use jiff::SignedDuration;
 use spot_handoff::accelerators::{self, Accelerator};
 use spot_handoff::aws::CallError;
+use spot_handoff::clusters::Sizes;
 use spot_handoff::container_instances::ContainerInstance;
 use spot_handoff::invocation::{Invocation, together};
 use spot_handoff::notice::LifecycleAction;
@@ -70,9 +71,10 @@ pub async fn tasks_on(
     invocation: &Invocation,
     definitions: &TaskDefinitions,
     container_instances: &[&ContainerInstance],
+    cluster_sizes: &Sizes,
     looking: Looking,
 ) -> Tasks {
-    let found = tasks::on(ecs, invocation, container_instances, looking).await;
+    let found = tasks::on(ecs, invocation, container_instances, cluster_sizes, looking).await;
     let all: Vec<&Task> = found.values().flatten().flatten().collect();
     let known = definitions.of(ecs, invocation, &all).await;
     let mut tasks = Tasks::default();

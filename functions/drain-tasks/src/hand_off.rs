@@ -167,9 +167,13 @@ impl DrainTasks {
         };
         let (ecs, definitions) = (&self.clients.ecs, &self.definitions);
         let (for_running, for_all) = (on_ours(Looking::ForRunning), on_ours(Looking::ForAllNotGone));
+        let tasks_on = |container_instances, looking| {
+            let sizes = found.cluster_sizes();
+            facts::tasks_on(ecs, invocation, definitions, container_instances, sizes, looking)
+        };
         let (running, not_gone, limits, named) = tokio::join!(
-            facts::tasks_on(ecs, invocation, definitions, &for_running, Looking::ForRunning),
-            facts::tasks_on(ecs, invocation, definitions, &for_all, Looking::ForAllNotGone),
+            tasks_on(&for_running, Looking::ForRunning),
+            tasks_on(&for_all, Looking::ForAllNotGone),
             self.lifecycle_limits(notices, invocation),
             self.named_tasks(notices, invocation),
         );

@@ -13,8 +13,10 @@ pub struct Figures {
     pub seconds: Vec<f64>,
     /// Instances on which the work was not finished.
     pub unfinished: usize,
-    /// Calls to AWS, retries and refusals included.
+    /// Calls to AWS, retries and refusals included, without those that take messages from the function's own queue.
     pub calls: usize,
+    /// Calls that take messages from the function's own queue and settle them, which Lambda makes for other functions.
+    pub queue_calls: usize,
     /// Of these, refused because they were too many.
     pub throttled: usize,
     /// The calls by their action.
@@ -45,6 +47,13 @@ const WRITES: [&str; 5] = [
     "SendMessageBatch",
 ];
 
+/// The actions by which a function takes messages from its own queue.
+const OF_THE_QUEUE: [&str; 3] = [
+    "ReceiveMessage",
+    "DeleteMessageBatch",
+    "ChangeMessageVisibilityBatch",
+];
+
 impl Figures {
     /// The p-th percentile of the seconds, nearest rank.
     pub fn percentile(&self, p: f64) -> Option<f64> {
@@ -60,9 +69,13 @@ impl Figures {
         fleet: &Fleet,
         sent: &HashMap<String, Instant>,
     ) -> Self {
-        let calls: Vec<&CallRecord> = record.calls.iter().filter(|call| call.caller == caller).collect();
+        let (queue_calls, calls): (Vec<&CallRecord>, Vec<&CallRecord>) = record
+            .calls
+            .iter()
+            .filter(|call| call.caller == caller)
+            .partition(|call| OF_THE_QUEUE.contains(&call.action.as_str()));
         let mut by_action = BTreeMap::<String, usize>::new();
-        for call in &calls {
+        for call in calls.iter().chain(&queue_calls) {
             *by_action.entry(call.action.clone()).or_default() += 1;
         }
         let ends = ends(record, work, fleet);
@@ -80,6 +93,7 @@ impl Figures {
             seconds,
             throttled: calls.iter().filter(|call| call.throttled).count(),
             calls: calls.len(),
+            queue_calls: queue_calls.len(),
             by_action,
             round_trips: round_trips(&calls),
             came_back: came_back.map(|(_, count)| count).sum(),

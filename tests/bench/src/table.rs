@@ -18,6 +18,8 @@ pub fn head() -> String {
         "not done",
         "calls",
         "calls per instance",
+        "round trips",
+        "queue calls",
         "throttled",
         "came back",
         "dead letters",
@@ -44,14 +46,21 @@ pub fn rows(outcome: &Outcome) -> String {
         let Figures {
             unfinished,
             calls,
+            round_trips,
+            queue_calls,
             throttled,
             came_back,
             ..
         } = figures;
         let dead = outcome.dead_letters;
+        // Of several invocations, side by side and after each other, the chain says nothing.
+        let round_trips = match instances {
+            1 => round_trips.to_string(),
+            _ => String::new(),
+        };
         let _ = writeln!(
             text,
-            "| {instances} | {function} | {until} | {} | {} | {} | {unfinished} | {calls} | {per_instance:.2} | {throttled} | {came_back} | {dead} |",
+            "| {instances} | {function} | {until} | {} | {} | {} | {unfinished} | {calls} | {per_instance:.2} | {round_trips} | {queue_calls} | {throttled} | {came_back} | {dead} |",
             seconds(50.0),
             seconds(99.0),
             seconds(100.0),

@@ -180,7 +180,8 @@ impl EventSource {
             failed.iter().any(|failed| failed == id)
         });
         self.delete(&done).await;
-        if self.clock.is_fast() {
+        // What a function answers to have failed it has brought back itself.
+        if problem.is_some() && self.clock.is_fast() {
             self.give_back(&back, batch.received).await;
         }
         self.note(Event::Batch {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spot_handoff::aws::CallError;
 use spot_handoff::groups::{self, GroupOf, Lifecycle};
-use spot_handoff::invocation::together;
+use spot_handoff::invocation::{at_most, together};
 use spot_handoff::notice::InstanceId;
 use spot_handoff::plan::Done;
 
@@ -14,6 +14,9 @@ use crate::replacement_tag::left_with_decrement;
 
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DetachInstances.html>
 const DETACHED_PER_CALL: usize = 20;
+/// How many groups lose instances at once. While AWS throttles, each tries about once a second; more of them would not be
+/// sooner done, since AWS takes a handful of such calls a second.
+const GROUPS_AT_ONCE: usize = 5;
 
 /// Carries out everything by which instances leave.
 pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
@@ -51,13 +54,16 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
         _ => None,
     });
     let (detached, others) = tokio::join!(
-        together(by_group.into_iter().map(|((group, decrement), ids)| detach(
-            aws,
-            group,
-            decrement,
-            unsaid.contains_key(group),
-            ids
-        ))),
+        at_most(
+            GROUPS_AT_ONCE,
+            by_group.into_iter().map(|((group, decrement), ids)| detach(
+                aws,
+                group,
+                decrement,
+                unsaid.contains_key(group),
+                ids
+            ))
+        ),
         together(others.map(|(action, leaving, zone, terminate)| {
             let unsaid = knowing(leaving, action) && unsaid.contains_key(&leaving.group);
             let leaving = Leaving {

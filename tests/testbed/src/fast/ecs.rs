@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::error::{Answer, AwsError};
 use super::fleet;
-use super::page::page;
 use super::record::Write;
 
 /// A cluster, with what is looked up in it. Its parts are kept as ECS describes them.
@@ -91,18 +90,27 @@ pub(crate) fn names<'a>(request: &'a Value, field: &str, most: usize) -> Result<
     }
 }
 
-/// One page of a listing.
+/// One page of a listing of ARNs. The token is the last one shown: what goes away between two pages shifts nothing.
 pub(crate) fn paged(
     request: &Value,
-    items: Vec<String>,
+    mut items: Vec<String>,
     size: usize,
 ) -> Result<(Vec<String>, Option<String>), AwsError> {
     let asked = request["maxResults"]
         .as_u64()
         .and_then(|n| usize::try_from(n).ok())
         .unwrap_or(100);
-    let bad_token = AwsError::invalid("Invalid token.");
-    page(items, request["nextToken"].as_str(), asked.min(size), &bad_token)
+    items.sort_unstable();
+    if let Some(token) = request["nextToken"].as_str() {
+        if !token.starts_with("arn:") {
+            return Err(AwsError::invalid("Invalid token."));
+        }
+        items.retain(|item| item.as_str() > token);
+    }
+    let more = items.len() > asked.min(size);
+    items.truncate(asked.min(size));
+    let token = items.last().filter(|_| more).cloned();
+    Ok((items, token))
 }
 
 pub(crate) fn list_clusters(account: &Account, request: &Value) -> Answer {
