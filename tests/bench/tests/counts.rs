@@ -1,12 +1,14 @@
 //! What a batch costs, counted by the AWS that answers: exact, however fast the machine is.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use bench::figures::Figures;
 use bench::fleet::{self, Size};
-use bench::run::{self, warning};
+use bench::run::{self, Setting, warning};
 use serde_json::{Value, json};
 use testbed::fast::Limits;
-use testbed::{FUNCTIONS, FastOptions, Options, Outcome, Testbed};
+use testbed::{FUNCTIONS, FastOptions, MappingOptions, Options, Outcome, Testbed};
 
 /// Invokes every function once with warnings for all instances; what each did.
 async fn in_one_batch(instances: usize, latency_ms: u64) -> Result<Vec<(&'static str, Figures)>> {
@@ -70,5 +72,32 @@ async fn a_single_warning_takes_at_most_three_round_trips_to_the_first_write() -
             figures.round_trips
         );
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn warnings_of_the_same_second_go_into_few_invocations() -> Result<()> {
+    const INSTANCES: usize = 300;
+    let outcome = run::ours(&Setting {
+        size: Size {
+            instances: INSTANCES,
+            ..Size::default()
+        },
+        limits: Limits::default(),
+        mapping: MappingOptions::default(),
+        processes: 6,
+        patience: Duration::from_secs(60),
+        profile: None,
+    })
+    .await?;
+    assert!(!outcome.given_up);
+    assert_eq!(outcome.dead_letters, 0);
+    for (function, figures) in &outcome.functions {
+        assert_eq!(figures.unfinished, 0, "{function}");
+        assert_eq!(figures.came_back, 0, "{function}: a message was handled twice");
+    }
+    // Lambda hands over ten messages at the most, which would be thirty invocations of each function.
+    let (invocations, _) = outcome.invocations;
+    assert!(invocations <= 3 * INSTANCES / 20, "{invocations} invocations");
     Ok(())
 }
