@@ -40,7 +40,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 /// As many as fit into an invocation, whose end ends them: a call that gives up while there is time sends its message back
 /// to wait for another twenty seconds, and AWS throttles a storm for longer than a few tries.
 const MAX_ATTEMPTS: u32 = 100;
-const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// The configuration all clients are made from.

@@ -13,7 +13,7 @@ use crate::plan::{Action, Target};
 /// While AWS throttles, each call tries about once a second; more of them would not be sooner done, since AWS takes four
 /// such calls a second after a burst of twenty.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html>
-const TARGET_GROUPS_AT_ONCE: usize = 5;
+const TARGET_GROUPS_AT_ONCE: usize = 4;
 
 /// Carries the actions out and tells how each went.
 ///

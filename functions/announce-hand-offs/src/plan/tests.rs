@@ -167,7 +167,7 @@ fn the_subject_says_how_it_went() {
     let unreadable = report(
         "drain-tasks",
         0,
-        json!({"outcome": "failed", "problems": ["ListClusters was not answered in the time the function has"]}),
+        json!({"outcome": "failed", "problems": ["ListClusters did not succeed in the time the function has"]}),
     );
     let second_try = report(
         "drain-tasks",
