@@ -139,6 +139,7 @@ impl Testbed {
             lambda: Arc::clone(&self.lambda),
             journal: Arc::clone(&self.journal),
             clock: self.world.clock(),
+            brings_back: options.stand_in.is_none() && FUNCTIONS.contains(&function),
             slots: Arc::new(Semaphore::new(most.min(at_first))),
         });
         for _ in 0..options.pollers {

@@ -45,6 +45,8 @@ pub(crate) struct EventSource {
     pub(crate) lambda: Arc<Lambda>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) clock: Clock,
+    /// Whether the function brings back itself what failed, unless it crashes.
+    pub(crate) brings_back: bool,
     /// The mapping's maximum concurrency.
     pub(crate) slots: Arc<Semaphore>,
 }
@@ -154,7 +156,7 @@ impl EventSource {
     /// For how long a message is hidden while a function works on it.
     ///
     /// In real time it is the queue's own setting. In a fast world the function works at its
-    /// usual pace, so 20 s would be over before it had a chance; there the hiding lasts as
+    /// usual pace, so a minute would be over before it had a chance; there the hiding lasts as
     /// long for the function as it would have, and [`Self::give_back`] corrects it afterwards.
     fn hiding(&self) -> Option<i32> {
         let setting = self.queue.visibility_timeout as f64;
@@ -180,8 +182,7 @@ impl EventSource {
             failed.iter().any(|failed| failed == id)
         });
         self.delete(&done).await;
-        // What a function answers to have failed it has brought back itself.
-        if problem.is_some() && self.clock.is_fast() {
+        if self.clock.is_fast() && (problem.is_some() || !self.brings_back) {
             self.give_back(&back, batch.received).await;
         }
         self.note(Event::Batch {
