@@ -150,7 +150,6 @@ impl Choice for LogLevel {
         ("info", Self(tracing::Level::INFO)),
         ("error", Self(tracing::Level::ERROR)),
         ("warn", Self(tracing::Level::WARN)),
-        ("debug", Self(tracing::Level::DEBUG)),
     ];
 }
 
