@@ -11,6 +11,7 @@ pub mod clock;
 pub mod clusters;
 pub mod config;
 pub mod container_instances;
+pub mod exchanges;
 pub mod follow_ups;
 pub mod groups;
 pub mod invocation;

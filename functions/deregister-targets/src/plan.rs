@@ -6,6 +6,7 @@ use std::fmt;
 use spot_handoff::aws::CallError;
 use spot_handoff::config::Scope;
 use spot_handoff::container_instances::ContainerInstances;
+use spot_handoff::exchanges;
 use spot_handoff::groups::{GroupOf, OutOfScope};
 use spot_handoff::notice::{Cause, NOTICE, Notice, Signal};
 use spot_handoff::plan as shared_plan;
@@ -59,7 +60,7 @@ impl shared_plan::Action for Action {
 pub enum Skip {
     /// The instance is not ours to act on.
     OutOfScope(OutOfScope),
-    /// The signal asks nothing of this function.
+    /// A rebalance recommendation or a retirement: the replacement comes first.
     WaitsForReplacement,
     /// The instance is in a group, but not, or no longer, in this target group of it.
     NotRegistered,
@@ -161,34 +162,37 @@ impl TaskEndpoints {
     }
 }
 
-/// Whether the notice asks this function to act now; a rebalance recommendation does not, for the replacement comes
-/// first and replace-capacity will ask when it is there.
-fn acts_now(signal: &Signal) -> bool {
-    !matches!(signal, Signal::RebalanceRecommendation)
-}
-
 /// Whether somebody decided already that the instance is ours: replace-capacity, before it sent the follow-up. The
 /// instance may be in no group any more by the time it arrives.
 fn scope_is_decided(signal: &Signal) -> bool {
     matches!(signal, Signal::FollowUp(_))
 }
 
+/// Why the instance is left alone for now, where it is: it is not ours, or its replacement comes first and
+/// replace-capacity will ask when it is there.
+fn why_not(notice: &Notice, group: &GroupOf<'_>, scope: Scope) -> Option<Skip> {
+    let admitted = match group {
+        _ if scope_is_decided(&notice.signal) => Ok(()),
+        GroupOf::Unknown(_) => Ok(()),
+        GroupOf::None => scope.admits(None),
+        GroupOf::Some { group, .. } => scope.admits(Some(group)),
+    };
+    match admitted {
+        Err(why) => Some(Skip::OutOfScope(why)),
+        Ok(()) => exchanges::replacement_comes_first(notice, group).then_some(Skip::WaitsForReplacement),
+    }
+}
+
 /// Whether the notice asks this function to act on an instance that is ours.
 pub fn in_scope(notice: &Notice, group: &GroupOf<'_>, scope: Scope) -> bool {
-    acts_now(&notice.signal)
-        && match group {
-            GroupOf::Unknown(_) => false,
-            _ if scope_is_decided(&notice.signal) => true,
-            GroupOf::None => scope.admits(None).is_ok(),
-            GroupOf::Some { group, .. } => scope.admits(Some(group)).is_ok(),
-        }
+    !matches!(group, GroupOf::Unknown(_)) && why_not(notice, group, scope).is_none()
 }
 
 /// Targets in the target groups attached to the instance's Auto Scaling group.
 pub fn for_group_targets(notice: &Notice, group: &GroupOf<'_>, scope: Scope, health: &Health) -> Plan {
     let instance = &notice.instance;
-    if !acts_now(&notice.signal) {
-        return Plan::nothing(instance, Skip::WaitsForReplacement);
+    if let Some(skip) = why_not(notice, group, scope) {
+        return Plan::nothing(instance, skip);
     }
     let group = match group {
         GroupOf::Unknown(error) => {
@@ -200,11 +204,6 @@ pub fn for_group_targets(notice: &Notice, group: &GroupOf<'_>, scope: Scope, hea
         GroupOf::None => None,
         GroupOf::Some { group, .. } => Some(*group),
     };
-    if !scope_is_decided(&notice.signal)
-        && let Err(why) = scope.admits(group)
-    {
-        return Plan::nothing(instance, Skip::OutOfScope(why));
-    }
     let mut plan = Plan::default();
     for target_group in group.iter().flat_map(|group| &group.target_groups) {
         let found = deregister_matching(&mut plan, health, target_group, instance.as_str(), |target| {

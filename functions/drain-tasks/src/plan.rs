@@ -11,6 +11,7 @@ pub mod standalone_tasks;
 use std::fmt;
 
 use jiff::Timestamp;
+use spot_handoff::exchanges;
 use spot_handoff::groups::{GroupOf, OutOfScope};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step};
 use spot_handoff::plan as shared_plan;
@@ -145,7 +146,7 @@ impl shared_plan::Action for Action {
 pub enum Skip {
     /// The instance is not ours to act on.
     OutOfScope(OutOfScope),
-    /// A rebalance recommendation: the replacement comes first.
+    /// A rebalance recommendation or a retirement: the replacement comes first.
     WaitsForReplacement,
     /// The replacement has not registered in the cluster yet.
     WaitsForRegistration {
@@ -302,20 +303,21 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
         | Signal::StateChange { .. }
         | Signal::ScheduledRetirement { .. } => {}
     }
-    let group = match group {
+    let admitted = match group {
         GroupOf::Unknown(error) => {
             return Err(Box::new(Plan {
                 problems: vec![error.to_string()],
                 ..Plan::default()
             }));
         }
-        GroupOf::None => None,
-        GroupOf::Some { group, .. } => Some(*group),
+        GroupOf::None => config.scope.admits(None),
+        GroupOf::Some { group, .. } => config.scope.admits(Some(group)),
     };
-    config
-        .scope
-        .admits(group)
-        .or_else(|why| nothing(Skip::OutOfScope(why)))
+    match admitted {
+        Err(why) => nothing(Skip::OutOfScope(why)),
+        Ok(()) if exchanges::replacement_comes_first(notice, group) => nothing(Skip::WaitsForReplacement),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Why the instance goes, as the reason of a stopped task says it.

@@ -27,7 +27,7 @@ pub enum Action {
     Detach(Leaving),
     /// The same by terminating it, for the sake of lifecycle hooks; or the end of a replacement that is of no use.
     Terminate(Leaving),
-    /// Terminate an instance whose replacement is there: the end of an exchange.
+    /// Terminate an instance whose replacement has been launched: the end of an exchange.
     Retire(Leaving),
     /// Finish a launch that was under way, and only then take the interrupted instance out.
     FinishLaunchAndLeave {
@@ -117,7 +117,7 @@ impl shared_plan::Action for Action {
     fn describe(&self) -> (&'static str, String, String) {
         let replaced = |leaving: &Leaving| {
             let capacity = if leaving.decrement {
-                "its replacement is there, desired capacity goes down by one"
+                "its replacement has been launched, desired capacity goes down by one"
             } else {
                 "the group launches its replacement"
             };
@@ -284,8 +284,8 @@ impl fmt::Display for Skip {
             Self::RebalanceIgnored => write!(f, "RebalanceAction is `ignore`"),
             Self::NoRoom { max } => write!(
                 f,
-                "MaxSize {max} leaves no room for a replacement beside it; raise MaxSize by one or more to use \
-                 rebalance recommendations"
+                "MaxSize {max} leaves no room for a replacement beside it; raise MaxSize by one or more to \
+                 have replacements launched first"
             ),
             Self::InterruptedMeanwhile => write!(f, "an interruption warning has come for it as well"),
             Self::ExchangeOver => write!(
@@ -317,6 +317,11 @@ pub enum Warning {
         /// The group.
         group: String,
     },
+    /// An exchange ends with fewer instances in service than it began with.
+    ReplacementLost {
+        /// The group.
+        group: String,
+    },
     /// Detaching skips the termination lifecycle hooks of a group that would run on termination.
     StrategyTerminatesEarly {
         /// The group.
@@ -332,6 +337,12 @@ impl fmt::Display for Warning {
                 "Auto Scaling group {group}: Capacity Rebalancing is off; with it on, Auto Scaling launches replacements \
                  on rebalance recommendations itself: aws autoscaling update-auto-scaling-group \
                  --auto-scaling-group-name {group} --capacity-rebalance"
+            ),
+            Self::ReplacementLost { group } => write!(
+                f,
+                "Auto Scaling group {group}: the replacement is not in service any more, and the time for waiting is \
+                 over: the group is short of an instance until Auto Scaling has launched another; look at its scaling \
+                 activities"
             ),
             Self::StrategyTerminatesEarly { group } => write!(
                 f,

@@ -12,10 +12,9 @@
 //! A group can carry 50 tags, so as many exchanges can be under way in a group at a time.
 //! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html>
 
+use spot_handoff::exchanges::{instance_of, tag_of};
 use spot_handoff::groups::Group;
 use spot_handoff::notice::InstanceId;
-
-const KEY: &str = "spot-handoff:replacing:";
 
 const LEFT_KEY: &str = "spot-handoff:left:";
 
@@ -42,11 +41,6 @@ pub enum Exchange {
         /// The desired capacity before.
         from: i32,
     },
-}
-
-/// The key of the tag for an instance.
-pub fn key(instance: &InstanceId) -> String {
-    format!("{KEY}{instance}")
 }
 
 /// The key of the tag that says that an instance leaves with decrement.
@@ -91,7 +85,7 @@ impl Exchange {
 
 /// What is under way for an instance of the group. A value that nobody here wrote counts as nothing.
 pub fn exchange_of(group: &Group, instance: &InstanceId) -> Option<Exchange> {
-    Exchange::of_value(group.tags.get(&key(instance))?)
+    Exchange::of_value(group.tags.get(&tag_of(instance))?)
 }
 
 /// The instances whose exchanges count on the desired capacity having been raised from this value, in the order of
@@ -101,7 +95,7 @@ pub fn raised_from(group: &Group, from: i32) -> Vec<&str> {
     // The tag of an instance that has left says nothing any more.
     let is_member = |id: &&str| group.instances.iter().any(|member| member.id.as_str() == *id);
     let tags = group.tags.iter().filter(|(_, value)| counts_on_it(value));
-    tags.filter_map(|(key, _)| key.strip_prefix(KEY))
+    tags.filter_map(|(key, _)| instance_of(key))
         .filter(is_member)
         .collect()
 }
@@ -124,7 +118,7 @@ mod tests {
             Exchange::Raised { from: 6 },
         ] {
             let mut group = Group::default();
-            group.tags.insert(key(&id), exchange.to_value());
+            group.tags.insert(tag_of(&id), exchange.to_value());
             assert_eq!(exchange_of(&group, &id), Some(exchange));
         }
     }

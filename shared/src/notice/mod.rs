@@ -120,10 +120,10 @@ impl Notice {
     /// When the instance goes away, where the notice says so.
     pub fn deadline(&self) -> Option<Timestamp> {
         match &self.signal {
-            // Hibernation begins with the warning itself.
+            // Hibernation begins with the warning itself: there are no two minutes, and no seconds to be left.
             Signal::InterruptionWarning {
                 action: InstanceAction::Hibernate,
-            } => Some(self.time),
+            } => None,
             Signal::InterruptionWarning { .. } => Some(self.time.saturating_add(NOTICE).unwrap_or(self.time)),
             Signal::ScheduledRetirement { starts } => Some(*starts),
             Signal::FollowUp(follow_up) => follow_up.deadline,

@@ -49,6 +49,14 @@ fn an_interruption_warning_gives_two_minutes() {
 }
 
 #[test]
+fn hibernation_leaves_no_time() {
+    let detail =
+        |action| serde_json::json!({"instance-id": "i-1234567890abcdef0", "instance-action": action});
+    assert_eq!(one(&warning(detail("hibernate"))).deadline(), None);
+    assert!(one(&warning(detail("stop"))).deadline().is_some());
+}
+
+#[test]
 fn a_drill_is_read_like_the_real_thing() {
     let detail = serde_json::json!({"instance-id": "i-1234567890abcdef0"});
     let notice = one(&event(

@@ -88,8 +88,11 @@ fn text(hand_off: &HandOff<'_>) -> String {
     fact("Warning", format!("{}, event {}", notice.time, notice.event_id));
     if notice.drill.is_some() {
         fact("Drill", "AWS does not take the instance".to_owned());
-    } else if let Some(deadline) = hand_off.deadline() {
-        fact("AWS", format!("{fate} it at {deadline}"));
+    } else {
+        let when = hand_off
+            .deadline()
+            .map_or_else(|| "at once".to_owned(), |deadline| format!("at {deadline}"));
+        fact("AWS", format!("{fate} it {when}"));
     }
     if hand_off.dry_run {
         fact("Dry run", "nothing was changed".to_owned());

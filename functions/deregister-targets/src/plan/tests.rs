@@ -32,18 +32,31 @@ fn warning() -> Notice {
 }
 
 fn group(tags: &[(&str, &str)]) -> Groups {
+    Groups::of([ours(tags)])
+}
+
+/// The same where MaxSize leaves room for a replacement.
+fn with_room() -> Groups {
+    Groups::of([Group {
+        desired: 1,
+        max: 2,
+        ..ours(&[])
+    }])
+}
+
+fn ours(tags: &[(&str, &str)]) -> Group {
     let member = Member {
         id: id(DOOMED),
         zone: "us-east-1a".to_owned(),
         lifecycle: Lifecycle::InService,
     };
-    Groups::of([Group {
+    Group {
         name: "inference".to_owned(),
         target_groups: [GROUP_TARGETS.to_owned()].into(),
         tags: tags.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
         instances: vec![member],
         ..Group::default()
-    }])
+    }
 }
 
 fn registered(
@@ -187,6 +200,22 @@ fn which_signals_are_acted_on() {
         let plan = group_plan(&notice(signal.clone()), &group(&[]), &health);
         assert_eq!(plan.actions.len(), actions, "{signal:?}");
     }
+}
+
+#[test]
+fn a_retirement_moves_nothing_while_its_replacement_can_come_first() {
+    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let starts = "2026-12-01T00:00:00Z".parse().expect("a time");
+    let retirement = notice(Signal::ScheduledRetirement { starts });
+    let plan = group_plan(&retirement, &with_room(), &health);
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.skipped[0].reason, Skip::WaitsForReplacement);
+    let of_instance = with_room();
+    assert!(!in_scope(
+        &retirement,
+        &of_instance.of_instance(&retirement.instance),
+        Scope::All
+    ));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use spot_handoff::SAVED_TASK;
 use spot_handoff::accelerators::Accelerator;
 use spot_handoff::config::Scope;
 use spot_handoff::container_instances::{ContainerInstance, ContainerInstances, Status};
-use spot_handoff::groups::Groups;
+use spot_handoff::groups::{Group, Groups, Lifecycle, Member};
 use spot_handoff::notice::{InstanceAction, NOTICE, Then};
 use spot_handoff::policies::{LifecycleHooks, StandaloneTasks};
 use spot_handoff::standalone_tasks::Rerun;
@@ -71,6 +71,27 @@ fn config() -> Config {
         own_queue_url: "own".to_owned(),
         replace_capacity_queue_url: "replace".to_owned(),
     }
+}
+
+fn group() -> Group {
+    Group {
+        name: "g".to_owned(),
+        instances: vec![Member {
+            id: id(DOOMED),
+            zone: "us-east-1a".to_owned(),
+            lifecycle: Lifecycle::InService,
+        }],
+        ..Group::default()
+    }
+}
+
+/// A group with room for a replacement beside the instance.
+fn with_room() -> Groups {
+    Groups::of([Group {
+        desired: 1,
+        max: 2,
+        ..group()
+    }])
 }
 
 fn on(instance: &str, status: Status) -> ContainerInstance {
@@ -553,6 +574,17 @@ fn scope_is_asked_of_groups_and_not_again_for_follow_ups() {
     let group = nobody.of_instance(&id(DOOMED));
     assert!(may_act(&warning(), &group, &tagged).is_err());
     assert!(may_act(&move_work(None), &group, &tagged).is_ok());
+}
+
+#[test]
+fn a_retirement_moves_nothing_while_its_replacement_can_come_first() {
+    let retirement = notice(Signal::ScheduledRetirement {
+        starts: after(7 * 24 * 3600),
+    });
+    let plan = may_act(&retirement, &with_room().of_instance(&id(DOOMED)), &config()).expect_err("waits");
+    assert_eq!(plan.skipped[0].reason, Skip::WaitsForReplacement);
+    let without_room = Groups::of([group()]);
+    assert!(may_act(&retirement, &without_room.of_instance(&id(DOOMED)), &config()).is_ok());
 }
 
 mod any_facts;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use aws_sdk_autoscaling::types::Tag;
 use spot_handoff::aws::CallError;
+use spot_handoff::exchanges::tag_of;
 use spot_handoff::invocation::together;
 use spot_handoff::notice::InstanceId;
 
 use super::Aws;
-use crate::replacement_tag::{Exchange, key, left_key};
+use crate::replacement_tag::{Exchange, left_key};
 
 fn tag(group: &str, key: String, value: Option<String>) -> Tag {
     let tag = Tag::builder()
@@ -24,7 +25,7 @@ fn tag(group: &str, key: String, value: Option<String>) -> Tag {
 pub async fn write(aws: Aws<'_>, exchanges: &[(&str, &InstanceId, Exchange)]) -> BTreeMap<String, CallError> {
     let tags = exchanges
         .iter()
-        .map(|(group, instance, exchange)| (*group, tag(group, key(instance), Some(exchange.to_value()))));
+        .map(|(group, instance, exchange)| (*group, tag(group, tag_of(instance), Some(exchange.to_value()))));
     put(aws, tags).await
 }
 
@@ -40,7 +41,7 @@ pub async fn write_left(aws: Aws<'_>, leaving: &[(&str, &InstanceId)]) -> BTreeM
 /// Removes both tags of exchanges, one call for each group; one that is gone is no error. Answers with the groups whose tags could not be
 /// removed.
 pub async fn remove(aws: Aws<'_>, exchanges: &[(&str, &InstanceId)]) -> BTreeMap<String, CallError> {
-    let keys = |instance| [key(instance), left_key(instance)];
+    let keys = |instance| [tag_of(instance), left_key(instance)];
     let tags = exchanges
         .iter()
         .flat_map(|(group, instance)| keys(instance).map(|key| (*group, tag(group, key, None))));

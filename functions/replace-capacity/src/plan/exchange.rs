@@ -9,15 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use spot_handoff::exchanges::LIMIT;
 use spot_handoff::groups::{Group, Groups, Lifecycle, Member};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Step};
 
-use super::{Action, Leaving, Plan, Queue, Skip};
+use super::{Action, Leaving, Plan, Queue, Skip, Warning};
 use crate::replacement_tag::{Exchange, exchange_of, left_with_decrement, raised_from};
 
-/// How long an exchange may take, from its first launch on. Also the deadline by which standalone tasks on the old
-/// instance are stopped, and as far as one delayed message reaches.
-const LIMIT: SignedDuration = SignedDuration::from_mins(15);
 /// How often to look whether the replacement is in service.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 /// When the tags of an exchange are removed whose instance has left: no invocation that saw it serve runs any more.
@@ -298,10 +296,15 @@ pub fn retire(notice: &Notice, follow_up: &FollowUp, name: &str, groups: &Groups
         Err(plan) => return *plan,
     };
     let mut plan = Plan::default();
-    if !is_covered_without(group, instance) && now < follow_up.deadline.unwrap_or(now) {
-        let at = now.saturating_add(LOOK_AGAIN).unwrap_or(now);
-        plan.actions.push(send(Queue::Own, notice, at, follow_up.clone()));
-        return plan;
+    if !is_covered_without(group, instance) {
+        if now < follow_up.deadline.unwrap_or(now) {
+            let at = now.saturating_add(LOOK_AGAIN).unwrap_or(now);
+            plan.actions.push(send(Queue::Own, notice, at, follow_up.clone()));
+            return plan;
+        }
+        // It drains and has no work any more, so it goes all the same; Auto Scaling launches what is missing.
+        let group = group.name.clone();
+        plan.warnings.push(Warning::ReplacementLost { group });
     }
     let leaving = Leaving {
         group: group.name.clone(),

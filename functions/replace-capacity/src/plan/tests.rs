@@ -1,10 +1,11 @@
+use spot_handoff::exchanges::{self, tag_of};
 use spot_handoff::groups::IGNORE_TAG;
 use spot_handoff::notice::InstanceState;
 use spot_handoff::policies::ReplacementStrategy;
 
 use super::*;
 use crate::config::Queues;
-use crate::replacement_tag::{Exchange, key};
+use crate::replacement_tag::Exchange;
 
 const OLD: &str = "i-1234567890abcdef0";
 const NEW: &str = "i-1234567890abcdef1";
@@ -60,7 +61,7 @@ fn group() -> Group {
 
 fn tagged(exchange: Exchange) -> Group {
     let mut group = group();
-    group.tags.insert(key(&id(OLD)), exchange.to_value());
+    group.tags.insert(tag_of(&id(OLD)), exchange.to_value());
     group
 }
 
@@ -634,6 +635,22 @@ fn the_old_instance_is_retired_only_while_the_group_is_covered_without_it() {
         "{:?}",
         plan.actions
     );
+    assert!(plan.warnings.is_empty());
+    let plan = retired_too_late(launched(None));
+    assert_eq!(plan.actions[..1], [Action::Retire(leaving(true))]);
+    let said = plan.warnings[0].to_string();
+    assert!(said.contains("the group is short of an instance"), "{said}");
+    assert!(
+        retired_too_late(launched(Some(Lifecycle::InService)))
+            .warnings
+            .is_empty()
+    );
+}
+
+/// The end of an exchange whose 15 minutes are over.
+fn retired_too_late(group: Group) -> Plan {
+    let over = now().saturating_add(exchanges::LIMIT).expect("a time");
+    plan_at(retire(), group, &config(), over)
 }
 
 #[test]

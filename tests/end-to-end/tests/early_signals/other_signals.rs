@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use jiff::SignedDuration;
+use serde_json::json;
 
 use crate::events;
 use crate::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
-use crate::scene::{Scene, is_registered_as, quick};
+use crate::scene::{Scene, is_registered_as, quick, skips};
 
 async fn drained_and_deregistered(state: &str) -> Result<Scene> {
     let scene = Scene::start(quick()).await?;
@@ -80,6 +81,21 @@ async fn an_instance_that_aws_retires_in_two_weeks_is_exchanged_now() -> Result<
     let event = events::retirement(&old, starts, scene.now())?;
     scene.put(&event).await?;
     scene.put(&event).await?;
+    let draining = scene
+        .until("the old instance is draining", |state| {
+            !is_registered_as(state, &old, "ACTIVE")
+        })
+        .await?;
+    let new = scene.new_instances(&draining)[0].id.clone();
+    assert!(is_registered_as(&draining, &new, "ACTIVE"), "{}", scene.story());
+    for function in ["deregister-targets", "drain-tasks"] {
+        let reports = scene.reports_of(function);
+        assert!(
+            skips(&reports[0], "stay until a replacement is in service"),
+            "{}",
+            scene.story()
+        );
+    }
     scene
         .until("it has left its group", |state| state.group_of(&old).is_none())
         .await?;
@@ -87,4 +103,29 @@ async fn an_instance_that_aws_retires_in_two_weeks_is_exchanged_now() -> Result<
     launched_for(&scene, &after, "inference", 1)?;
     nobody_runs_outside_a_group(&scene, &after)?;
     nothing_else_is_touched(&scene, &after, &[&old])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_aws_retires_is_drained_at_once_where_no_replacement_can_come_first() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let old = scene.first_of("inference")?;
+    scene
+        .happen(json!({ "kind": "limit-size", "group": "inference", "max": 6 }))
+        .await?;
+    let starts = scene.now() + SignedDuration::from_hours(14 * 24);
+    scene.put(&events::retirement(&old, starts, scene.now())?).await?;
+    scene
+        .until("it is draining", |state| {
+            is_registered_as(state, &old, "DRAINING")
+        })
+        .await?;
+    let after = scene.settled().await?;
+    launched_for(&scene, &after, "inference", 0)?;
+    let told = scene.reports_of("replace-capacity");
+    assert!(
+        told.iter().any(|report| skips(report, "leaves no room")),
+        "{}",
+        scene.story()
+    );
+    Ok(())
 }

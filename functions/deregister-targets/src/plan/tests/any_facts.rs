@@ -58,7 +58,12 @@ fn any_notice() -> impl Strategy<Value = Notice> {
 
 /// The group of the instance: ours, ignored, or none.
 fn any_groups() -> impl Strategy<Value = Groups> {
-    select(vec![group(&[]), group(&[(IGNORE_TAG, "true")]), Groups::of([])])
+    select(vec![
+        group(&[]),
+        with_room(),
+        group(&[(IGNORE_TAG, "true")]),
+        Groups::of([]),
+    ])
 }
 
 /// What both waves plan for a notice.

@@ -29,6 +29,7 @@ fn the_documented_decisions_are_those_of_the_plan() {
         },
     };
     let starts = "2026-12-01T00:00:00Z".parse().expect("a time");
+    let retirement = notice(Signal::ScheduledRetirement { starts });
     let warned = "interruption warning";
     let is_serving = "registered";
     let rows = [
@@ -91,8 +92,13 @@ fn the_documented_decisions_are_those_of_the_plan() {
         ),
         (
             "retirement by AWS",
-            is_serving,
-            decide(Signal::ScheduledRetirement { starts }),
+            "registered, its group can launch a replacement first",
+            group_plan(&retirement, &with_room(), &serving),
+        ),
+        (
+            "retirement by AWS",
+            "registered, no replacement can come first",
+            group_plan(&retirement, &ours, &serving),
         ),
         (
             "step of an exchange: move the work",

@@ -1,6 +1,6 @@
 //! What docs/how-it-decides.md says about this function.
 
-use spot_handoff::groups::{Group, IGNORE_TAG, Lifecycle, Member};
+use spot_handoff::groups::{Group, IGNORE_TAG};
 use spot_handoff::notice::InstanceState;
 use testbed::documentation;
 
@@ -16,15 +16,12 @@ fn of_container_instances() -> String {
     let of = |notice: &Notice, status| drain_plan(notice, &ContainerInstances::of([on(DOOMED, status)]));
     let active = |signal| of(&notice(signal), Status::Active);
     let ignored = Groups::of([Group {
-        name: "g".to_owned(),
         tags: [(IGNORE_TAG.to_owned(), "true".to_owned())].into(),
-        instances: vec![Member {
-            id: id(DOOMED),
-            zone: "us-east-1a".to_owned(),
-            lifecycle: Lifecycle::InService,
-        }],
-        ..Group::default()
+        ..group()
     }]);
+    let retirement = notice(Signal::ScheduledRetirement {
+        starts: after(7 * 24 * 3600),
+    });
     let out_of_scope = |group: &GroupOf<'_>, config: &Config| {
         let found = ContainerInstances::of([on(DOOMED, Status::Active)]);
         drain::plan(&warning(), group, &found, config, now())
@@ -92,10 +89,19 @@ fn of_container_instances() -> String {
         ),
         (
             "retirement by AWS",
-            is_active,
-            active(Signal::ScheduledRetirement {
-                starts: after(7 * 24 * 3600),
-            }),
+            "`ACTIVE`, its group can launch a replacement first",
+            drain::plan(
+                &retirement,
+                &with_room().of_instance(&id(DOOMED)),
+                &ContainerInstances::of([on(DOOMED, Status::Active)]),
+                &config(),
+                now(),
+            ),
+        ),
+        (
+            "retirement by AWS",
+            "`ACTIVE`, no replacement can come first",
+            of(&retirement, Status::Active),
         ),
         (
             "step of an exchange: move the work",
@@ -141,7 +147,7 @@ fn of_tasks() -> String {
             (warning(), StandaloneTasks::Leave),
         ];
         let plans = columns.map(|(notice, policy)| {
-            let deadline = notice.deadline().expect("one");
+            let deadline = notice.deadline().unwrap_or(now());
             let (on, tasks) = (on(DOOMED, Status::Active), std::slice::from_ref(&task));
             let plan = standalone_tasks::plan(&notice, deadline, &on, tasks, policy, now());
             plan.tasks[0].plan.clone()

@@ -42,7 +42,7 @@ prop_compose! {
         let mut group = Group { desired, max, capacity_rebalance, has_launch_template, mixes_purchase_options, ..group() };
         let ids = [OLD, OTHER, NEW].into_iter().zip(states).take(members);
         group.instances = ids.map(|(id, lifecycle)| member(id, "us-east-1a", lifecycle)).collect();
-        group.tags.extend(exchange.map(|exchange| (key(&id(OLD)), exchange.to_value())));
+        group.tags.extend(exchange.map(|exchange| (tag_of(&id(OLD)), exchange.to_value())));
         if left {
             group.tags.insert(crate::replacement_tag::left_key(&id(OLD)), "true".to_owned());
         }

@@ -181,6 +181,11 @@ fn beginnings() -> Vec<Row> {
             "launch template, wholly Spot",
             plan_of(notice(Signal::ScheduledRetirement { starts }), group()),
         ),
+        (
+            "retirement by AWS",
+            "desired capacity at MaxSize",
+            plan_of(notice(Signal::ScheduledRetirement { starts }), full()),
+        ),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! Whether anybody hands the work over at all.
 
+use spot_handoff::exchanges;
 use spot_handoff::groups::{IGNORE_TAG, MANAGED_TAG, OutOfScope};
 
 use super::{Finding, Kind, Resource, Rule, Severity};
@@ -8,7 +9,6 @@ use crate::commands::doctor::facts::{Deployment, Facts};
 const EVENTS_PAGE: &str =
     "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html";
 const TAGS_PAGE: &str = "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html";
-const EXCHANGE_TAG: &str = "spot-handoff:replacing:";
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -102,7 +102,7 @@ fn exchange_left_over(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     let mut findings = vec![];
     for group in &facts.groups {
         for key in group.core.tags.keys() {
-            let Some(instance) = key.strip_prefix(EXCHANGE_TAG) else {
+            let Some(instance) = exchanges::instance_of(key) else {
                 continue;
             };
             if group
