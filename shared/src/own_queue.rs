@@ -64,11 +64,22 @@ impl OwnQueue {
 
     /// More messages for an invocation that was given several; none where the queue is empty or cannot be read.
     pub async fn more(&self, given: usize) -> Vec<Message> {
-        let mut messages: Vec<Message> = vec![];
-        // Two notices in the same moment are rare enough without a storm to be worth a look.
+        // A lone notice is the rule, and waits for nothing.
         if given < 2 {
-            return messages;
+            return vec![];
         }
+        let taken = self.take(given).await;
+        if !taken.is_empty() {
+            tracing::info!(
+                "took {} further notices from the queue, besides {given}",
+                taken.len()
+            );
+        }
+        taken
+    }
+
+    async fn take(&self, given: usize) -> Vec<Message> {
+        let mut messages: Vec<Message> = vec![];
         let stop_at = Instant::now() + GATHERING;
         while given + messages.len() < STORM {
             match self.receive(stop_at, 0).await {

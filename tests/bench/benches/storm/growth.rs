@@ -27,8 +27,9 @@ type Varied = (&'static str, &'static str, fn(usize) -> Size);
 pub async fn measure(arguments: &Arguments, storms: &[Outcome]) -> Result<Vec<Curve>> {
     let mut curves = vec![Curve {
         what: "instances",
-        bound: "The number of batches, each of which is spread over all groups and clusters: AWS's rates for \
-                DeregisterTargets and for reads of ECS are what is waited for.",
+        bound: "AWS's request rates: for a thousand, those of DeregisterTargets and DetachInstances; beyond, that of reading \
+                tasks and container instances in ECS, of which it takes a few for each hundred instances. A storm goes into \
+                two or three invocations of each function, so the groups, clusters and target groups are asked for so often.",
         points: storms
             .iter()
             .map(|storm| (storm.size.instances, storm.clone()))
@@ -37,8 +38,8 @@ pub async fn measure(arguments: &Arguments, storms: &[Outcome]) -> Result<Vec<Cu
     let varied: [Varied; 3] = [
         (
             "clusters",
-            "Every cluster is asked for the instances, since nothing else says which cluster an instance is in: one \
-             call for each cluster and batch. The parameter Clusters bounds it.",
+            "Nothing says which cluster an instance is in, so clusters are asked for it, one call each. Of more than 25 the \
+             empty ones are found out first, a hundred a call. The parameter Clusters bounds it.",
             |clusters| Size {
                 instances: INSTANCES,
                 clusters,
