@@ -188,7 +188,8 @@ enum Asking {
     NotAtAll,
 }
 
-/// Compares the calls: a listing for each filter and the found described, or all of the cluster listed and described.
+/// Compares the calls: a listing for each filter, or all of the cluster listed and described. What filters find has to be
+/// described, too, but of many clusters most hold nothing of what is looked for.
 fn how_to_ask(ids: usize, size: Option<&Size>) -> Asking {
     let Some(size) = size else {
         return Asking::ForIds;
@@ -196,7 +197,7 @@ fn how_to_ask(ids: usize, size: Option<&Size>) -> Asking {
     let pages = size.container_instances.div_ceil(DESCRIBED_PER_CALL);
     match pages {
         0 => Asking::NotAtAll,
-        pages if 2 * pages <= ids.div_ceil(IDS_PER_FILTER) + 1 => Asking::ForAll,
+        pages if 2 * pages <= ids.div_ceil(IDS_PER_FILTER) => Asking::ForAll,
         _ => Asking::ForIds,
     }
 }
@@ -282,7 +283,12 @@ mod tests {
         );
         assert_eq!(of(1000, 0), Asking::NotAtAll);
         assert_eq!(of(1000, 200), Asking::ForAll, "four calls, not eleven and more");
-        assert_eq!(of(200, 200), Asking::ForIds, "three calls, not four");
+        assert_eq!(of(200, 200), Asking::ForIds, "two calls and a few more, not four");
+        assert_eq!(
+            of(1, 20),
+            Asking::ForIds,
+            "one call, and a second only where it is"
+        );
         assert_eq!(of(200, 5000), Asking::ForIds, "few of many");
     }
 }
