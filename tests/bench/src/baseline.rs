@@ -40,7 +40,7 @@ pub async fn baseline(setting: &Setting) -> Result<Outcome> {
     };
     let aws = FastAws::start(fleet.clone(), nothing_deployed, &setting.limits, clock).await?;
     let journal = Arc::new(Journal::new(clock));
-    let specs = specifications(&aws, setting).await?;
+    let specs = specifications(&aws, setting.processes).await?;
     // The installation is over by now.
     let before = processor::of_ended_children();
     let lambda = Arc::new(Lambda::new(specs, Arc::clone(&journal)));
@@ -103,7 +103,11 @@ async fn invoke(lambda: &Lambda, function: &str, event: &str) -> bool {
     false
 }
 
-async fn specifications(aws: &FastAws, setting: &Setting) -> Result<Vec<FunctionSpec>> {
+/// What the handlers are run with; makes their Python environment if it is not there yet.
+///
+/// # Errors
+/// Where the environment cannot be made.
+pub async fn specifications(aws: &FastAws, processes: usize) -> Result<Vec<FunctionSpec>> {
     let workspace = Workspace::locate()?;
     let folder = workspace.path("tests/bench/baseline");
     let python = tokio::task::spawn_blocking(move || {
@@ -143,7 +147,7 @@ async fn specifications(aws: &FastAws, setting: &Setting) -> Result<Vec<Function
             ),
             // What the samples set; Lambda's own default is 3 s.
             timeout: Duration::from_secs(60),
-            concurrency: setting.processes,
+            concurrency: processes,
         }
     };
     Ok(FUNCTIONS.iter().map(spec).collect())

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::backlog::Backlog;
 use crate::clock::Clock;
 use crate::deployment::{logs_client, specification, sqs_client};
+use crate::environment::FunctionSpec;
 use crate::event_source::EventSource;
 use crate::functions::{self, ANNOUNCER, FUNCTIONS};
 use crate::invoke;
@@ -202,6 +203,12 @@ impl Testbed {
     /// What the template deployed.
     pub fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    /// What a function is run with, for starting a process of it by oneself.
+    pub fn specification(&self, function: &str) -> Result<&FunctionSpec> {
+        let found = self.lambda.specification(function);
+        found.with_context(|| format!("there is no function {function}"))
     }
 
     /// The queue that feeds a function.

@@ -42,7 +42,7 @@ pub struct FunctionSpec {
 }
 
 /// One process of a function. Dropping it kills the process.
-pub(crate) struct Environment {
+pub struct Environment {
     api: RuntimeApi,
     process: Child,
     timeout: Duration,
@@ -51,7 +51,10 @@ pub(crate) struct Environment {
 
 impl Environment {
     /// Starts the process and waits until it asks for work.
-    pub(crate) async fn start(function: &FunctionSpec, journal: &Arc<Journal>) -> Result<Self, Outcome> {
+    ///
+    /// # Errors
+    /// Where the process cannot be started, ends, says that it cannot start, or does not ask in time.
+    pub async fn start(function: &FunctionSpec, journal: &Arc<Journal>) -> Result<Self, Outcome> {
         let mut environment = Self::spawn(function, journal)
             .await
             .map_err(|error| Outcome::NotStarted(format!("{error:#}")))?;
@@ -104,8 +107,13 @@ impl Environment {
         }
     }
 
+    /// The process id, for reading what the system knows about it; `None` once it has ended.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// Runs one invocation. After a failure other than an error the process is of no more use.
-    pub(crate) async fn invoke(&mut self, request_id: &str, payload: String) -> Outcome {
+    pub async fn invoke(&mut self, request_id: &str, payload: String) -> Outcome {
         let (answer, mut answered) = oneshot::channel();
         let deadline = Timestamp::now().saturating_add(self.timeout);
         let invocation = Invocation {

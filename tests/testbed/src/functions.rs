@@ -55,17 +55,38 @@ fn run_cargo(workspace: &Workspace) -> Result<()> {
     if functions().any(|function| !binary(workspace, function).exists()) {
         progress::step("functions: building them (minutes the first time, then moments)");
     }
-    // Cargo tells the programs it runs which cargo that was.
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // No --package: for the whole workspace cargo settles on the same features of every
     // dependency as for `cargo handoff` and `cargo test`, and so need not build them again.
+    cargo_build(
+        workspace,
+        workspace.profile(),
+        functions().flat_map(|function| ["--bin", function]),
+    )
+}
+
+/// Builds a function as `sam build` does, by itself and with the release profile; answers where the binary lies. Blocks.
+pub fn build_for_deployment(workspace: &Workspace, function: &str) -> Result<PathBuf> {
+    progress::step(&format!(
+        "{function}: building it for deployment, which takes minutes"
+    ));
+    cargo_build(workspace, "release", ["--package", function].into_iter())?;
+    Ok(workspace.target().join("release").join(function))
+}
+
+fn cargo_build<'a>(
+    workspace: &Workspace,
+    profile: &str,
+    selection: impl Iterator<Item = &'a str>,
+) -> Result<()> {
+    // Cargo tells the programs it runs which cargo that was.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_about_the_running_package(name)) {
         build.env_remove(name);
     }
     let output = build
-        .args(["build", "--quiet", "--profile", workspace.profile()])
-        .args(functions().flat_map(|function| ["--bin", function]))
+        .args(["build", "--quiet", "--profile", profile])
+        .args(selection)
         .arg("--target-dir")
         .arg(workspace.target())
         .current_dir(workspace.root())

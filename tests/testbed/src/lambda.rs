@@ -57,6 +57,11 @@ impl Lambda {
         Ok(pool.invoke(payload, &self.journal).await)
     }
 
+    /// What a function is run with.
+    pub(crate) fn specification(&self, function: &str) -> Option<&FunctionSpec> {
+        self.pools.get(function).map(|pool| &pool.function)
+    }
+
     /// How many invocations are running or waiting for a free slot.
     pub fn running(&self) -> usize {
         self.running.load(Ordering::SeqCst)

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use bench::figures::Figures;
+use bench::machine;
 use bench::run::Outcome;
 use bench::table;
 
@@ -50,13 +51,6 @@ pub fn write(docs: &Path, ours: &[Outcome], theirs: &[Outcome], curves: &[Curve]
 
 /// Machine, date and command.
 fn origin() -> String {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = model
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let model = model.map_or(std::env::consts::ARCH, |(_, model)| model);
-    let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
     let arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| argument != "--bench")
@@ -66,7 +60,10 @@ fn origin() -> String {
     } else {
         format!(" -- {}", arguments.join(" "))
     };
-    format!("{date}, {processors} processors ({model}), `cargo bench{arguments}`\n")
+    format!(
+        "{}, `cargo bench --bench storm{arguments}`\n",
+        machine::described()
+    )
 }
 
 fn of_all(outcomes: &[Outcome]) -> String {
