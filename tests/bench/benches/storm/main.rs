@@ -1,4 +1,4 @@
-//! `cargo bench`: storms of growing size, ours and a baseline in Python, and what the AWS saw of them.
+//! `cargo bench --bench storm`: storms of growing size, ours and a baseline in Python, and what the AWS saw of them.
 
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
 
