@@ -63,6 +63,20 @@ async fn a_batch_of_a_hundred_is_handed_off_whole_with_few_calls() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_in_one_batch_take_less_than_a_third_of_a_call_each() -> Result<()> {
+    const INSTANCES: usize = 1_000;
+    for (function, figures) in in_one_batch(INSTANCES, 0).await? {
+        assert_eq!(figures.unfinished, 0, "{function}");
+        let (calls, by_action) = (figures.calls, figures.by_action);
+        assert!(
+            calls * 10 <= INSTANCES * 3,
+            "{function}: {calls} calls, {by_action:?}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_single_warning_takes_at_most_three_round_trips_to_the_first_write() -> Result<()> {
     for (function, figures) in in_one_batch(1, 100).await? {
         assert_eq!(figures.unfinished, 0, "{function}");
