@@ -5,4 +5,5 @@
 mod browser;
 mod document;
 mod readme;
+mod runbook;
 mod scenes;

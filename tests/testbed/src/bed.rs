@@ -157,6 +157,8 @@ impl Testbed {
         let mut variables = vec![
             ("AWS_ENDPOINT_URL", self.world.url().to_owned()),
             ("AWS_REGION", self.stack.region().to_owned()),
+            // Version 1 of the AWS CLI knows this one only.
+            ("AWS_DEFAULT_REGION", self.stack.region().to_owned()),
             ("AWS_ACCESS_KEY_ID", "sandbox".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "not-a-secret".to_owned()),
         ];

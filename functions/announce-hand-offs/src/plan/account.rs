@@ -14,8 +14,7 @@ use crate::facts::Reporter;
 const LINES_SHOWN: usize = 20;
 
 /// How a hand-off went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// All there was to do is done.
     HandedOff,

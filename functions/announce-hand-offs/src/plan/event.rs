@@ -5,7 +5,7 @@ use serde_json::json;
 use spot_handoff::notice::InstanceAction;
 
 use super::Message;
-use super::account::{HandOff, Line, Outcome, State};
+use super::account::{HandOff, Line, State};
 use super::text::next_steps;
 
 /// The event's detail-type; its source is [`spot_handoff::notice::FOLLOW_UP_SOURCE`].
@@ -16,7 +16,7 @@ pub const DETAIL_TYPE: &str = "Spot Instance Handed Off";
 struct Detail<'a> {
     instance_id: &'a str,
     instance_action: Option<&'static str>,
-    outcome: Outcome,
+    outcome: &'static str,
     auto_scaling_group: Option<&'a str>,
     warning_id: &'a str,
     warning_time: String,
@@ -47,7 +47,7 @@ pub fn detail(hand_off: &HandOff<'_>, message: &Message) -> String {
             InstanceAction::Stop => "stop",
             InstanceAction::Hibernate => "hibernate",
         }),
-        outcome: hand_off.outcome,
+        outcome: hand_off.outcome.name(),
         auto_scaling_group: hand_off.group.as_deref(),
         warning_id: &hand_off.notice.event_id,
         warning_time: hand_off.notice.time.to_string(),
