@@ -32,7 +32,7 @@ answer, reckoned from the processor time above; TLS handshakes, downloading and 
 ";
 
 const BATCH: &str = "\
-The most that a function is handed at once is a batch of 1,000 notices, here without throttling; the time at 512 MB is
+A storm of 1,000 notices that goes into one invocation, here without throttling; the time at 512 MB is
 reckoned in the same way:
 ";
 
