@@ -22,8 +22,10 @@ cautious assumptions for Auto Scaling. Each queue has 5 pollers at first and up 
 The instances are spread over 10 Auto Scaling groups, 5 clusters and 20 target groups. Each is a target of its group and
 runs a service task that is a target, too; every tenth has a standalone task besides. Seconds are counted from each
 instance's event to the last change that the AWS saw; calls include retries and refusals. Round trips are the calls, one
-after the other's answer, before the first change. Queue calls are those by which a function takes messages from its own
-queue, ten at a time, and settles them: Lambda makes them for other functions, and SQS gives a standard queue any number.
+after the other's answer, before the first change. That of deregister-targets is the targets of the group, after three; where
+Auto Scaling was sooner, because replace-capacity has detached the instance, it is those of ECS services, after seven. Queue
+calls are those by which a function takes messages from its own queue, ten at a time, and settles them: Lambda makes them
+for other functions, and SQS gives a standard queue any number.
 
 The baseline ([`tests/bench/baseline`](../tests/bench/baseline)) is the plain way of the public samples in Python: one
 invocation for each event, boto3, awslambdaric. It deregisters only what Auto Scaling deregisters of a detached instance:
