@@ -18,6 +18,8 @@ async fn world() -> Result<World> {
         parameters: BTreeMap::new(),
         clock: Clock::real(),
         simulate: false,
+        enforce_iam: false,
+        storm: None,
     })
     .await
 }

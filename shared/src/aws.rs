@@ -31,6 +31,7 @@ use aws_types::region::Region;
 use thiserror::Error;
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 
 /// Connecting takes milliseconds inside a region; a second without an answer means another try is better.
@@ -48,11 +49,12 @@ const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// Region and credentials come from the environment, where Lambda puts them for as long as the process lives:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>. The crate `aws-config` would look into
 /// profiles, STS and instance metadata too; without it a function is smaller. `AWS_ENDPOINT_URL` replaces the endpoints
-/// of all services. What is not set here (sleeping, the time, the cache of credentials) the clients have by default.
+/// of all services. Between two tries time passes on `clock`; what a call may take is real time, since the network is as slow
+/// as it is. What is not set here (sleeping, the time, the cache of credentials) the clients have by default.
 ///
 /// # Errors
 /// Where the environment has no region or no credentials.
-pub fn sdk_config(env: &Env) -> Result<SdkConfig, ConfigError> {
+pub fn sdk_config(env: &Env, clock: Clock) -> Result<SdkConfig, ConfigError> {
     let credentials = Credentials::new(
         env.required("AWS_ACCESS_KEY_ID")?,
         env.required("AWS_SECRET_ACCESS_KEY")?,
@@ -74,8 +76,8 @@ pub fn sdk_config(env: &Env) -> Result<SdkConfig, ConfigError> {
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(MAX_ATTEMPTS)
-                .with_initial_backoff(INITIAL_BACKOFF)
-                .with_max_backoff(MAX_BACKOFF),
+                .with_initial_backoff(clock.real_duration(INITIAL_BACKOFF))
+                .with_max_backoff(clock.real_duration(MAX_BACKOFF)),
         );
     config.set_endpoint_url(env.get("AWS_ENDPOINT_URL"));
     Ok(config.build())
@@ -321,7 +323,7 @@ mod tests {
     #[tokio::test]
     async fn region_credentials_and_endpoint_are_those_of_the_environment() {
         use aws_credential_types::provider::ProvideCredentials;
-        let config = sdk_config(&Env::of(&OF_LAMBDA)).expect("complete");
+        let config = sdk_config(&Env::of(&OF_LAMBDA), Clock::real()).expect("complete");
         assert_eq!(config.region().map(Region::as_ref), Some("eu-central-1"));
         assert_eq!(config.endpoint_url(), None);
         let provider = config.credentials_provider().expect("provider");
@@ -331,7 +333,7 @@ mod tests {
         assert_eq!(credentials.session_token(), Some("session"));
 
         let elsewhere = [&OF_LAMBDA[..], &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")]].concat();
-        let config = sdk_config(&Env::of(&elsewhere)).expect("complete");
+        let config = sdk_config(&Env::of(&elsewhere), Clock::real()).expect("complete");
         assert_eq!(config.endpoint_url(), Some("http://127.0.0.1:1"));
     }
 
@@ -339,7 +341,7 @@ mod tests {
     fn what_the_environment_lacks_is_named() {
         for missing in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
             let others = OF_LAMBDA.into_iter().filter(|(name, _)| *name != missing);
-            let error = sdk_config(&Env::of(&others.collect::<Vec<_>>())).expect_err(missing);
+            let error = sdk_config(&Env::of(&others.collect::<Vec<_>>()), Clock::real()).expect_err(missing);
             assert!(error.to_string().contains(missing), "{error}");
         }
     }

@@ -80,7 +80,7 @@ pub async fn run<F: Function>() -> Result<(), Error> {
     let clock = Clock::from_env(&env)?;
     let dry_run = env.dry_run()?;
     let counter = CallCounter::default();
-    let sdk = aws::sdk_config(&env)?;
+    let sdk = aws::sdk_config(&env, clock)?;
     let function = Arc::new(F::new(&env, &sdk, counter.clone())?);
     let queue = Arc::new(OwnQueue::of(F::NAME, &env, &sdk, counter.clone()));
 

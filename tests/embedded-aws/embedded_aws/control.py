@@ -114,12 +114,13 @@ class Control:
 
 def begin_world(order):
     """Makes the warm state of the parent into the world that was ordered."""
-    known = {"parameters", "clock", "simulate", "storm"}
+    known = {"parameters", "clock", "simulate", "storm", "enforce_iam"}
     if set(order) - known:
         raise ValueError(f"a world is ordered by {sorted(known)}, not {sorted(set(order) - known)}")
     WORLD.clock = Clock.parse(order.get("clock"))
     clock.rule_moto(lambda: WORLD.clock.utcnow())
     WORLD.simulate = order.get("simulate", True)
+    WORLD.settings["enforce_iam"] = order.get("enforce_iam", False)
     if order.get("parameters"):
         WORLD.stack = WORLD.stack.redeployed(order["parameters"])
     if order.get("storm"):

@@ -7,7 +7,8 @@ KINDS = {
     "error",  # an error with `code` and `status`, well formed for the service's protocol
     "http",  # `status` with a body no SDK can parse, as from a proxy in between
     "reset",  # the connection is reset, the call is not carried out
-    "hang",  # nothing is answered for `ms`, then the connection closes; not carried out
+    "hang",  # nothing is answered for `ms`, then the connection closes; not carried out, unless
+    # `carried_out` says so
     "slow",  # answered after `ms` more
     "truncate",  # carried out, half of the answer arrives
     "lost-answer",  # carried out, the connection is reset before the answer
@@ -22,6 +23,8 @@ class Fault:
             order.get("service"), order.get("service")
         )
         self.caller = order.get("caller")
+        # Words of the request's body: a fault of the calls about one instance or group.
+        self.match = order.get("match")
         self.times = order.get("times")
         self.skip = order.get("skip") or 0
         self.what = order["fault"]
@@ -34,6 +37,7 @@ class Fault:
             self.action in (None, call.action)
             and self.service in (None, call.service)
             and self.caller in (None, call.caller)
+            and (self.match is None or self.match.encode() in call.body)
         )
 
 
@@ -41,6 +45,12 @@ class Faults:
     def __init__(self):
         self._lock = threading.Lock()
         self._faults = []
+        self._struck = 0
+
+    def struck(self):
+        """How many calls have suffered a fault."""
+        with self._lock:
+            return self._struck
 
     def order(self, orders):
         with self._lock:
@@ -61,5 +71,6 @@ class Faults:
                     continue
                 if fault.times is not None:
                     fault.times -= 1
+                self._struck += 1
                 return fault.what
         return None

@@ -1,6 +1,6 @@
 """What a test can have happen: things AWS, or a task, does by itself."""
 
-from . import backends
+from . import backends, iam
 from .simulation import capacity, containers, hooks, spot, tasks
 from .world import WORLD
 
@@ -84,6 +84,11 @@ def _suspend(order):
     backends.autoscaling().suspend_processes(order["group"], order["processes"])
 
 
+def _lose_permission(order):
+    """Somebody takes an action out of the role of a function."""
+    iam.forget(order["function"], order["action"])
+
+
 def _pass_time(order):
     """The world's clock jumps forward."""
     WORLD.clock.advance(order["seconds"])
@@ -99,6 +104,7 @@ KINDS = {
     "service-moves": _service_moves,
     "add-hook": _add_hook,
     "limit-size": _limit_size,
+    "lose-permission": _lose_permission,
     "suspend": _suspend,
     "pass-time": _pass_time,
 }

@@ -1,20 +1,21 @@
 """IAM on demand: a caller may do what the role of the function of its name allows, no more.
 
-The test bed signs a function's calls with the function's name for an access key. Anybody else
-may do everything.
+The test bed signs a function's calls with the function's name for an access key, and those that
+Lambda makes for it (polling its queue) with the name and `.poller`. Anybody else may do everything.
 """
 
 import json
-from urllib.parse import parse_qs
 
-from . import backends, errors
-from .iam_policy import allowed
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+from . import backends, errors, iam_requests, stack
+from .iam_policy import allowed, listed
 from .world import WORLD
 
-# The actions AWS asks for besides the one that is called.
-ALSO_NEEDED = {
-    "autoscaling:LaunchInstances": ["ec2:CreateFleet", "ec2:DescribeLaunchTemplateVersions"],
-}
+
+# AWS's managed policies for what Lambda does under the role of a function: polling a queue,
+# writing logs, tracing.
+OF_LAMBDA = ["AWSLambdaSQSQueueExecutionRole", "AWSXRayDaemonWriteAccess"]
 
 
 def denial(call):
@@ -22,14 +23,46 @@ def denial(call):
     role = _role_of(call.caller)
     if role is None:
         return None
-    # A batch needs the permission of what it is a batch of.
-    action = f"{call.service}:{call.action.removesuffix('Batch')}"
-    resource, context = _about(call)
-    needed = [(action, resource)] + [(also, "*") for also in ALSO_NEEDED.get(action, [])]
-    for action, resource in needed:
-        if not allowed(list(_statements(role)), action, resource, context):
+    statements = list(_statements(role))
+    for action, resource, context in iam_requests.of(call):
+        if not allowed(statements, action, resource, context):
             return _denied(call, role, action, resource)
     return None
+
+
+def forget(caller, action):
+    """Takes an action out of the role of a function: what happens without it is to be seen."""
+    role = _role_of(caller)
+    if role is None:
+        raise ValueError(f"there is no function {caller}")
+    taken = 0
+    for name, document in list(role.policies.items()):
+        parsed = _parsed(document)
+        for statement in listed(parsed["Statement"]):
+            kept = [one for one in listed(statement["Action"]) if one != action]
+            taken += len(listed(statement["Action"])) - len(kept)
+            statement["Action"] = kept
+        role.policies[name] = json.dumps(parsed)
+    if not taken:
+        raise ValueError(f"the role of {caller} has no {action}")
+
+
+def permissions():
+    """The actions that each role of the stack allows, and those of them that Lambda may need."""
+    names = [f["name"].removeprefix(f"{stack.NAME}-") for f in WORLD.stack.functions()]
+    return {
+        "roles": {name: _actions(_statements(_role_of(name))) for name in names},
+        "lambda": sorted({action for name in OF_LAMBDA for action in _managed(name)}),
+    }
+
+
+def _actions(statements):
+    return sorted({action for s in statements for action in listed(s["Action"])})
+
+
+def _managed(name):
+    document = json.loads(aws_managed_policies_data)[name]["Document"]
+    return _actions(listed(document["Statement"]))
 
 
 def _denied(call, role, action, resource):
@@ -44,50 +77,21 @@ def _denied(call, role, action, resource):
 
 
 def _role_of(caller):
+    function_name = caller.removesuffix(".poller")
     for function in WORLD.stack.functions():
         # Functions are named after the stack: spot-handoff-drain-tasks is drain-tasks.
-        if function["name"].endswith(f"-{caller}"):
+        if function["name"].endswith(f"-{function_name}"):
             name = function["role"].split("/")[-1]
             return next(r for r in backends.iam().roles.values() if r.name == name)
     return None
+
+
+def _parsed(document):
+    return json.loads(document) if isinstance(document, str) else document
 
 
 def _statements(role):
     documents = list(role.policies.values())
     documents += [policy.document for policy in role.managed_policies.values()]
     for document in documents:
-        parsed = json.loads(document) if isinstance(document, str) else document
-        statements = parsed["Statement"]
-        yield from statements if isinstance(statements, list) else [statements]
-
-
-def _about(call):
-    """(the ARN the call is about, the condition keys it sets), where the call says so plainly.
-
-    The ARN is `*` where it does not: every resource of a statement covers that.
-    """
-    region = f"{backends.REGION}:{backends.ACCOUNT}"
-    if call.service == "sqs":
-        return f"arn:aws:sqs:{region}:{call.parameters['QueueUrl'].split('/')[-1]}", {}
-    if call.service == "ecs" and call.parameters.get("cluster"):
-        name = call.parameters["cluster"].split("/")[-1]
-        cluster = f"arn:aws:ecs:{region}:cluster/{name}"
-        about_cluster = call.action == "ListContainerInstances"
-        return cluster if about_cluster else "*", {"ecs:cluster": [cluster]}
-    if call.service == "autoscaling" and not call.action.startswith("Describe"):
-        return _about_group(parse_qs(call.body.decode()))
-    return "*", {}
-
-
-def _about_group(parameters):
-    names = parameters.get("AutoScalingGroupName") or parameters.get("Tags.member.1.ResourceId")
-    group = backends.autoscaling().autoscaling_groups.get((names or [""])[0])
-    if group is None:
-        return "*", {}
-    context = {f"aws:ResourceTag/{t['Key']}": [t.get("Value", "")] for t in group.tags}
-    # Said even when the group has no tags, so that a test for a missing one has its answer.
-    context["aws:ResourceTag/"] = []
-    keys = [v[0] for k, v in parameters.items() if k.startswith("Tags.") and k.endswith(".Key")]
-    if keys:
-        context["aws:TagKeys"] = keys
-    return group.arn, context
+        yield from listed(_parsed(document)["Statement"])

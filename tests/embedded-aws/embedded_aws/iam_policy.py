@@ -1,10 +1,10 @@
-"""Whether a policy's statements allow an action: effects, wildcards and a few conditions.
+"""Whether a policy's statements allow an action: effects, wildcards, conditions, as IAM decides.
 
-A condition on a key this AWS knows nothing of holds for every call: a permission that is
-missing is found here, one that is too narrow by such a condition is not.
+A key that a call does not carry is absent, as in AWS. An operator that is not known here is an
+error, so that no template can use one and pass untested.
 """
 
-from fnmatch import fnmatchcase
+import re
 
 
 def allowed(statements, action, resource, context):
@@ -12,39 +12,45 @@ def allowed(statements, action, resource, context):
     return "Allow" in effects and "Deny" not in effects
 
 
-def _listed(value):
+def listed(value):
     return value if isinstance(value, list) else [value]
 
 
+def like(value, pattern):
+    """IAM's wildcards, * and ?; every other character stands for itself."""
+    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(expression, value, re.DOTALL) is not None
+
+
 def _covers(statement, action, resource, context):
-    actions = _listed(statement.get("Action", []))
-    resources = _listed(statement.get("Resource", "*"))
     return (
-        any(fnmatchcase(action.lower(), pattern.lower()) for pattern in actions)
-        and (resource == "*" or any(fnmatchcase(resource, pattern) for pattern in resources))
+        any(like(action.lower(), pattern.lower()) for pattern in listed(statement["Action"]))
+        and any(like(resource, pattern) for pattern in listed(statement["Resource"]))
         and all(
-            _holds(operator, key, _listed(wanted), context)
+            _holds(operator, context.get(key), [str(one) for one in listed(wanted)])
             for operator, keys in statement.get("Condition", {}).items()
             for key, wanted in keys.items()
         )
     )
 
 
-def _holds(operator, key, wanted, context):
-    values = context.get(key)
+MATCHES = {
+    "StringEquals": lambda value, wanted: value == wanted,
+    "StringLike": like,
+    "ArnEquals": like,  # the same as ArnLike, by the documentation
+    "ArnLike": like,
+}
+
+
+def _holds(operator, values, wanted):
     if operator == "Null":
-        return not _known(key, context) or (values is None) == (wanted[0] in ("true", True))
-    if values is None:
-        return not _known(key, context)
-    matches = fnmatchcase if operator.endswith(("Like", "ArnEquals")) else _equal
-    found = [any(matches(value, pattern) for pattern in wanted) for value in values]
-    return all(found) if operator.startswith("ForAllValues:") else any(found)
-
-
-def _known(key, context):
-    """Whether the context would have this key if the call had it."""
-    return key in context or (key.startswith("aws:ResourceTag/") and "aws:ResourceTag/" in context)
-
-
-def _equal(value, wanted):
-    return value == wanted
+        return (values is None) == (wanted[0].lower() == "true")
+    for_all = operator.startswith("ForAllValues:")
+    operator = operator.removeprefix("ForAllValues:")
+    negated = "Not" in operator
+    matches = MATCHES[operator.replace("Not", "")]
+    found = [any(matches(value, one) for one in wanted) != negated for value in values or []]
+    if for_all:
+        return all(found)
+    # A key that is absent is not equal to anything, and so passes a negated condition.
+    return any(found) if found else negated

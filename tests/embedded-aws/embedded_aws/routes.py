@@ -1,6 +1,6 @@
 """The control interface of a world, under /_embedded: what a test sees and what it can order."""
 
-from . import backends, fleet, state
+from . import backends, fleet, iam, modelled_errors, state
 from .happenings import happen
 from .services.events import put_on_bus
 from .simulation import spot
@@ -79,7 +79,10 @@ ROUTES = {
     ("POST", "/_embedded/faults"): _done(
         lambda order: WORLD.faults.order(order if isinstance(order, list) else [order])
     ),
+    ("GET", "/_embedded/faults"): lambda order, url: {"struck": WORLD.faults.struck()},
     ("DELETE", "/_embedded/faults"): _done(lambda order: WORLD.faults.clear()),
+    ("GET", "/_embedded/errors"): lambda order, url: modelled_errors.all_of_them(),
+    ("GET", "/_embedded/permissions"): lambda order, url: iam.permissions(),
     ("POST", "/_embedded/limits"): _done(lambda order: WORLD.limits.set(order)),
     ("POST", "/_embedded/settings"): _settings,
     ("POST", "/_embedded/happen"): lambda order, url: happen(order),

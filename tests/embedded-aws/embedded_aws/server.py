@@ -108,6 +108,8 @@ class Handler(BaseHTTPRequestHandler):
         fault = WORLD.faults.strike(call) or {}
         kind = fault.get("kind")
         milliseconds = fault.get("ms", 30000 if kind == "hang" else 1000)
+        if kind == "hang" and fault.get("carried_out"):
+            self._carry_out(call, no_capacity=False)
         if kind in ("hang", "slow"):
             time.sleep(WORLD.clock.real_seconds(milliseconds / 1000))
         if kind in ("hang", "reset"):

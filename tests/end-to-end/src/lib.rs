@@ -1,5 +1,9 @@
 //! What the end-to-end tests share: events about an instance of the sample fleet, and questions about a world.
 
+pub mod events;
+pub mod invariants;
+pub mod scene;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result};

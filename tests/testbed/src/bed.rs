@@ -66,6 +66,8 @@ impl Testbed {
             parameters: options.parameters.clone(),
             clock,
             simulate: options.simulate,
+            enforce_iam: options.stand_in.is_none(),
+            storm: options.storm.clone(),
         };
         let world = match options.fast.clone() {
             Some(fast) => World::start_fast(world_options, fast).await?,
@@ -135,7 +137,8 @@ impl Testbed {
         let source = Arc::new(EventSource {
             function: function.to_owned(),
             mapping: mapping.clone(),
-            sqs: sqs_client(&self.world, &queue, "event-source-mapping"),
+            sqs: sqs_client(&self.world, &queue, &format!("{function}.poller")),
+            set_right: self.sqs.clone(),
             queue,
             lambda: Arc::clone(&self.lambda),
             journal: Arc::clone(&self.journal),
@@ -190,6 +193,16 @@ impl Testbed {
     /// Invokes a function directly, for example with one bare event.
     pub async fn invoke(&self, function: &str, payload: &Value) -> Result<Outcome> {
         self.lambda.invoke(function, payload.to_string()).await
+    }
+
+    /// Kills the processes of a function that are at work, as a crash or a lost host would.
+    pub fn kill(&self, function: &str) {
+        self.lambda.kill(function);
+    }
+
+    /// Process ids of a function's execution environments that wait for work.
+    pub fn processes(&self, function: &str) -> Vec<u32> {
+        self.lambda.processes(function)
     }
 
     /// Every report so far.

@@ -65,7 +65,9 @@ pub(crate) fn specification(
         arguments,
         environment,
         arn: format!("arn:aws:lambda:{region}:{account}:function:{}", function.name),
-        timeout: Duration::from_secs(function.timeout_seconds),
+        timeout: options
+            .timeout
+            .unwrap_or(Duration::from_secs(function.timeout_seconds)),
         concurrency: options.concurrency,
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use crate::journal::Journal;
@@ -114,6 +114,17 @@ impl Environment {
 
     /// Runs one invocation. After a failure other than an error the process is of no more use.
     pub async fn invoke(&mut self, request_id: &str, payload: String) -> Outcome {
+        self.invoke_unless_killed(request_id, payload, &Notify::new())
+            .await
+    }
+
+    /// The same; the process is killed when it is notified.
+    pub(crate) async fn invoke_unless_killed(
+        &mut self,
+        request_id: &str,
+        payload: String,
+        killing: &Notify,
+    ) -> Outcome {
         let (answer, mut answered) = oneshot::channel();
         let deadline = Timestamp::now().saturating_add(self.timeout);
         let invocation = Invocation {
@@ -133,6 +144,7 @@ impl Environment {
                 outcome.unwrap_or_else(|_| Outcome::Crashed("its Runtime API stopped".to_owned()))
             }
             ended = self.process.wait() => Outcome::Crashed(describe_end(ended)),
+            () = killing.notified() => Outcome::Crashed("killed".to_owned()),
             () = tokio::time::sleep(self.timeout) => Outcome::TimedOut(self.timeout),
         };
         if self.is_reusable(&outcome) {

@@ -41,7 +41,10 @@ pub(crate) struct EventSource {
     pub(crate) function: String,
     pub(crate) mapping: Mapping,
     pub(crate) queue: Queue,
+    /// Signed as Lambda polls: under the role of the function.
     pub(crate) sqs: Client,
+    /// Nobody's in AWS: it sets right what a fast world puts wrong.
+    pub(crate) set_right: Client,
     pub(crate) lambda: Arc<Lambda>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) clock: Clock,
@@ -225,7 +228,7 @@ impl EventSource {
                     .build()
             });
             let request = self
-                .sqs
+                .set_right
                 .change_message_visibility_batch()
                 .queue_url(&self.mapping.queue_url)
                 .set_entries(entries.collect::<Result<_, _>>().ok());

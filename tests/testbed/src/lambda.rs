@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::environment::{Environment, FunctionSpec};
@@ -26,6 +26,7 @@ struct Pool {
     function: FunctionSpec,
     idle: Mutex<Vec<Environment>>,
     slots: Semaphore,
+    killing: Notify,
 }
 
 impl Lambda {
@@ -35,6 +36,7 @@ impl Lambda {
             let pool = Pool {
                 slots: Semaphore::new(function.concurrency),
                 idle: Mutex::default(),
+                killing: Notify::new(),
                 function,
             };
             (pool.function.name.clone(), pool)
@@ -60,6 +62,24 @@ impl Lambda {
     /// What a function is run with.
     pub(crate) fn specification(&self, function: &str) -> Option<&FunctionSpec> {
         self.pools.get(function).map(|pool| &pool.function)
+    }
+
+    /// Kills the processes of a function that are at work.
+    pub fn kill(&self, function: &str) {
+        if let Some(pool) = self.pools.get(function) {
+            pool.killing.notify_waiters();
+        }
+    }
+
+    /// Process ids of a function's environments that wait for work.
+    pub fn processes(&self, function: &str) -> Vec<u32> {
+        let pool = self.pools.get(function);
+        pool.map_or_else(Vec::new, |pool| {
+            locked(&pool.idle)
+                .iter()
+                .filter_map(Environment::process_id)
+                .collect()
+        })
     }
 
     /// How many invocations are running or waiting for a free slot.
@@ -93,7 +113,9 @@ impl Pool {
         };
         let outcome = match environment {
             Ok(mut environment) => {
-                let outcome = environment.invoke(&request_id, payload).await;
+                let outcome = environment
+                    .invoke_unless_killed(&request_id, payload, &self.killing)
+                    .await;
                 if environment.is_reusable(&outcome) {
                     locked(&self.idle).push(environment);
                 }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::fast::{Fleet, Limits};
 use crate::stack::Mapping;
@@ -21,6 +24,10 @@ pub struct Options {
     pub pollers: usize,
     /// Whether announce-hand-offs runs, too. It is at work minutes after the others, and few want to wait for it.
     pub announce: bool,
+    /// When Lambda gives an invocation up, where it is not to be what the template says.
+    pub timeout: Option<Duration>,
+    /// A large fleet besides the sample one, see the embedded AWS's README.
+    pub storm: Option<Value>,
     /// A program and its arguments to run in place of every function.
     pub stand_in: Option<(PathBuf, Vec<String>)>,
     /// Whether to run on the fast AWS in place of the embedded one.
@@ -70,6 +77,8 @@ impl Default for Options {
             concurrency: 10,
             pollers: 1,
             announce: false,
+            timeout: None,
+            storm: None,
             stand_in: None,
             fast: None,
             mapping: MappingOptions::default(),

@@ -28,6 +28,10 @@ pub struct WorldOptions {
     pub clock: Clock,
     /// Whether AWS does by itself what it would: tasks start, instances boot, targets drain.
     pub simulate: bool,
+    /// Whether the functions are held to the roles that the template gives them.
+    pub enforce_iam: bool,
+    /// A large fleet besides the sample one, see the embedded AWS's README.
+    pub storm: Option<Value>,
 }
 
 /// One call that reached the embedded AWS.
@@ -57,6 +61,24 @@ pub struct Notification {
     pub message: String,
     /// Its attributes, by which subscriptions filter.
     pub attributes: BTreeMap<String, String>,
+}
+
+/// An error that an API model names for an action.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ModelledError {
+    /// The error code on the wire.
+    pub code: String,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+/// What the roles of a stack allow, as `service:Action`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Permissions {
+    /// By function.
+    pub roles: BTreeMap<String, Vec<String>>,
+    /// Those that Lambda itself makes use of under the role of a function, by AWS's own policies for that.
+    pub lambda: Vec<String>,
 }
 
 /// A running world; dropping it ends it.
@@ -104,6 +126,8 @@ impl World {
             "parameters": options.parameters,
             "clock": options.clock.setting(),
             "simulate": options.simulate,
+            "enforce_iam": options.enforce_iam,
+            "storm": options.storm,
         });
         let address = format!("{}/worlds", supervisor.control);
         let born: Born = world
@@ -200,6 +224,22 @@ impl World {
         self.control::<Value>(Method::POST, "faults", Some(faults))
             .await?;
         Ok(())
+    }
+
+    /// How many calls have suffered a fault.
+    pub async fn faults_struck(&self) -> Result<u64> {
+        let answer: Value = self.control(Method::GET, "faults", None).await?;
+        answer["struck"].as_u64().context("a number of faults")
+    }
+
+    /// The errors that the API model of each service names: by service and action.
+    pub async fn modelled_errors(&self) -> Result<BTreeMap<String, BTreeMap<String, Vec<ModelledError>>>> {
+        self.control(Method::GET, "errors", None).await
+    }
+
+    /// What the roles of the functions allow.
+    pub async fn permissions(&self) -> Result<Permissions> {
+        self.control(Method::GET, "permissions", None).await
     }
 
     /// Takes all faults back.

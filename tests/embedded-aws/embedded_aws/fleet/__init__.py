@@ -66,3 +66,4 @@ class Clients:
         self.elbv2 = session.client("elbv2")
         self.autoscaling = session.client("autoscaling")
         self.ecs = session.client("ecs")
+        self.iam = session.client("iam")

@@ -67,7 +67,9 @@ def _standalone(aws):
     _define(aws, "batch-score", score, ["eia2.large"])
     _define(aws, "fine-tune", container("trainer", gpus=1, stop_timeout=90))
     _define(aws, "compile", container("neuron", neuron=True, stop_timeout=45))
-    _define(aws, "report", container("report"), more=[container("upload", stop_timeout=120)])
+    upload = container("upload", stop_timeout=120)
+    roles = {"taskRoleArn": _role("report"), "executionRoleArn": _role("ecs-tasks")}
+    _define(aws, "report", container("report"), more=[upload], **roles)
     group = backends.autoscaling().autoscaling_groups["inference"]
     first, second = (state.instance_id for state in group.instance_states[:2])
     _run("batch-score", first, started_by="nightly")
@@ -105,7 +107,11 @@ def container(name, port=None, accelerator=None, gpus=None, neuron=False, stop_t
     return definition
 
 
-def _define(aws, family, definition, accelerators=(), network_mode="bridge", more=()):
+def _role(name):
+    return f"arn:aws:iam::{backends.ACCOUNT}:role/{name}"
+
+
+def _define(aws, family, definition, accelerators=(), network_mode="bridge", more=(), **roles):
     if network_mode == "awsvpc":
         for mapping in definition.get("portMappings", []):
             mapping["hostPort"] = mapping["containerPort"]
@@ -117,6 +123,7 @@ def _define(aws, family, definition, accelerators=(), network_mode="bridge", mor
         inferenceAccelerators=[
             {"deviceName": "eia", "deviceType": type_} for type_ in accelerators
         ],
+        **roles,
     )
 
 

@@ -1,6 +1,7 @@
 """Launch templates and Auto Scaling groups, and two instances that belong to no group."""
 
 import base64
+import json
 
 SPOT = {"OnDemandBaseCapacity": 0, "OnDemandPercentageAboveBaseCapacity": 0}
 TYPES = ["g4dn.xlarge", "g5.xlarge", "g4dn.2xlarge", "g5.2xlarge"]
@@ -48,7 +49,19 @@ def launch_template(aws, net, name, cluster=None, elastic_inference=False):
     }
     if elastic_inference:
         data["ElasticInferenceAccelerators"] = [{"Type": "eia2.medium", "Count": 1}]
+        # What most launch templates have, and asks for permissions of its own.
+        data["IamInstanceProfile"] = {"Arn": _instance_profile(aws, name)}
+        tags = [{"Key": "team", "Value": name}]
+        data["TagSpecifications"] = [{"ResourceType": "instance", "Tags": tags}]
     aws.ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
+
+
+def _instance_profile(aws, name):
+    trust = {"Version": "2012-10-17", "Statement": []}
+    aws.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    profile = aws.iam.create_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+    aws.iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+    return profile["Arn"]
 
 
 def policy(template, distribution):

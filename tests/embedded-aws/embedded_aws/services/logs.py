@@ -9,6 +9,7 @@ import functools
 import json
 import re
 
+from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
 from moto.logs import models
 from moto.logs.exceptions import InvalidParameterException
 
@@ -93,3 +94,11 @@ def filter_log_events(self, *arguments):
     *given, _interleaved = arguments
     # AWS mixes the streams by time whatever is asked for.
     return _moto_filter(self, *given, True)
+
+
+@replaces(models.LogGroup)
+def get_cfn_attribute(self, attribute_name):
+    # CloudFormation's ARN of a log group ends in a star for its streams; policies rely on it.
+    if attribute_name != "Arn":
+        raise UnformattedGetAttTemplateException()
+    return f"{self.arn}:*"

@@ -14,9 +14,11 @@ use testbed::State;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::events;
-use crate::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched, remaining_for};
-use crate::scene::{Scene, exchange_tags, is_registered_as, quick, serving};
+use end_to_end::events;
+use end_to_end::invariants::{
+    launched_for, nobody_runs_outside_a_group, nothing_else_is_touched, remaining_for,
+};
+use end_to_end::scene::{Scene, exchange_tags, is_registered_as, quick, serving};
 
 /// Worlds that are played at the same time.
 const AT_A_TIME: usize = 4;

@@ -8,9 +8,9 @@ use spot_handoff::report::ActionResult;
 use testbed::state::Task;
 use testbed::{Options, State};
 
-use crate::events;
-use crate::invariants::nobody_runs_outside_a_group;
-use crate::scene::{Scene, dead_letters};
+use end_to_end::events;
+use end_to_end::invariants::nobody_runs_outside_a_group;
+use end_to_end::scene::{Scene, dead_letters};
 
 /// Slower than elsewhere, where moments count.
 fn exact() -> Options {

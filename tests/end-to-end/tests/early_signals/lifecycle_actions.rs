@@ -6,9 +6,9 @@ use spot_handoff::report::{ActionResult, Outcome};
 use testbed::state::LifecycleAction;
 use testbed::{Options, State};
 
-use crate::events;
-use crate::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
-use crate::scene::{Scene, acts, dead_letters, is_registered_as, quick, skips};
+use end_to_end::events;
+use end_to_end::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
+use end_to_end::scene::{Scene, acts, dead_letters, is_registered_as, quick, skips};
 
 const HOOK: &str = "spot-handoff-drain";
 
@@ -105,7 +105,7 @@ async fn a_hook_of_somebody_else_is_left_to_them() -> Result<()> {
     let report = scene
         .reported("an answer", |report| report.function == "drain-tasks")
         .await?;
-    scene.bed.until_settled(crate::scene::PATIENCE).await?;
+    scene.bed.until_settled(end_to_end::scene::PATIENCE).await?;
     assert!(skips(&report, "waits for somebody else"), "{report:?}");
     let action = action_of(&scene.state().await?, &old)?;
     assert_eq!((action.result, action.heartbeats), (None, 0));

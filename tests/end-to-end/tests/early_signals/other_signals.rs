@@ -4,9 +4,9 @@ use anyhow::Result;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::events;
-use crate::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
-use crate::scene::{Scene, is_registered_as, quick, skips};
+use end_to_end::events;
+use end_to_end::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
+use end_to_end::scene::{Scene, is_registered_as, quick, skips};
 
 async fn drained_and_deregistered(state: &str) -> Result<Scene> {
     let scene = Scene::start(quick()).await?;

@@ -12,7 +12,7 @@ const SAMPLE_INSTANCE: &str = "i-0123456789abcdef0";
 /// An interruption warning.
 pub fn interruption(instance: &str, now: Timestamp) -> Result<Value> {
     about(
-        include_str!("../../../../events/spot-interruption-warning.json"),
+        include_str!("../../../events/spot-interruption-warning.json"),
         instance,
         now,
     )
@@ -21,7 +21,7 @@ pub fn interruption(instance: &str, now: Timestamp) -> Result<Value> {
 /// A rebalance recommendation.
 pub fn rebalance(instance: &str, now: Timestamp) -> Result<Value> {
     about(
-        include_str!("../../../../events/rebalance-recommendation.json"),
+        include_str!("../../../events/rebalance-recommendation.json"),
         instance,
         now,
     )
@@ -30,7 +30,7 @@ pub fn rebalance(instance: &str, now: Timestamp) -> Result<Value> {
 /// A state change.
 pub fn state_change(instance: &str, state: &str, now: Timestamp) -> Result<Value> {
     let mut event = about(
-        include_str!("../../../../events/instance-state-change.json"),
+        include_str!("../../../events/instance-state-change.json"),
         instance,
         now,
     )?;
@@ -41,7 +41,7 @@ pub fn state_change(instance: &str, state: &str, now: Timestamp) -> Result<Value
 /// A retirement by AWS, at a date.
 pub fn retirement(instance: &str, starts: Timestamp, now: Timestamp) -> Result<Value> {
     let mut event = about(
-        include_str!("../../../../events/scheduled-retirement.json"),
+        include_str!("../../../events/scheduled-retirement.json"),
         instance,
         now,
     )?;
@@ -53,13 +53,13 @@ pub fn retirement(instance: &str, starts: Timestamp, now: Timestamp) -> Result<V
 
 /// An instance that waits at a termination hook.
 pub fn terminating(instance: &str, group: &str, hook: &str, now: Timestamp) -> Result<Value> {
-    let sample = include_str!("../../../../events/terminate-lifecycle-action.json");
+    let sample = include_str!("../../../events/terminate-lifecycle-action.json");
     of_hook(about(sample, instance, now)?, group, hook)
 }
 
 /// An instance that waits at a launch hook.
 pub fn launching(instance: &str, group: &str, hook: &str, now: Timestamp) -> Result<Value> {
-    let sample = include_str!("../../../../events/launch-lifecycle-action.json");
+    let sample = include_str!("../../../events/launch-lifecycle-action.json");
     of_hook(about(sample, instance, now)?, group, hook)
 }
 

@@ -11,7 +11,7 @@ use testbed::state::{Group, Instance, Task};
 use testbed::{Call, Options, State, Testbed};
 
 /// Real time that anything here may take; far more than it does on a machine that is busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Real time between two looks: a second or two of a fast world, in which nothing here is over before it is seen.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 

@@ -1,0 +1,288 @@
+//! Every action of every function, times every fault, times once or always.
+//!
+//! By default a part is played that has each action and each fault, once and always; `EVERY_FAULT=1` plays all.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use end_to_end::scene::Scene;
+use serde_json::json;
+use spot_handoff::report::Outcome;
+use testbed::{FUNCTIONS, Options};
+
+use crate::faults::Fault;
+use crate::finish::{Finish, nothing, play};
+use crate::recording::{Recording, Use};
+use crate::scenarios::Scenario;
+use crate::several::several;
+
+/// Worlds at a time. Most of the time most of them wait for something.
+const AT_A_TIME: usize = 8;
+
+/// Reads whose failure costs a warning or a little time, but no hand-off.
+const DONE_WITHOUT: &[(&str, &str)] = &[
+    ("deregister-targets", "DescribeTargetGroupAttributes"),
+    ("deregister-targets", "DescribeClusters"),
+    ("drain-tasks", "DescribeClusters"),
+    ("drain-tasks", "DescribeTaskDefinition"),
+    ("drain-tasks", "DescribeLifecycleHooks"),
+];
+
+/// Errors that are answers: what was asked for is so already, or cannot be.
+const ANSWERS: &[(&str, &str)] = &[
+    ("DeregisterTargets", "TargetGroupNotFound"),
+    ("RunTask", "ConflictException"),
+    ("ListContainerInstances", "ClusterNotFoundException"),
+];
+
+/// How often a fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Times {
+    Once,
+    Always,
+}
+
+/// One field of the matrix.
+#[derive(Debug, Clone)]
+struct Trial {
+    of: Use,
+    scenario: Scenario,
+    fault: Fault,
+    times: Times,
+}
+
+impl Trial {
+    fn all(recording: &Recording) -> Vec<Self> {
+        let mut trials = vec![];
+        for (of, scenario) in recording.uses() {
+            for fault in Fault::all(recording.modelled(&of)) {
+                for times in [Times::Once, Times::Always] {
+                    trials.push(Self {
+                        of: of.clone(),
+                        scenario,
+                        fault: fault.clone(),
+                        times,
+                    });
+                }
+            }
+        }
+        trials
+    }
+
+    /// Each action with two faults, and among them each fault; which ones changes from action to action.
+    fn covering(recording: &Recording) -> Vec<Self> {
+        let mut trials = vec![];
+        for (number, (of, scenario)) in recording.uses().into_iter().enumerate() {
+            let faults = Fault::all(recording.modelled(&of));
+            // A lasting hang takes a minute; a few tell as much as many.
+            let always = &faults[(number * 2 + 5) % faults.len()];
+            let always = if *always == Fault::Hang && number > 12 {
+                &Fault::AccessDenied
+            } else {
+                always
+            };
+            let once = &faults[number % faults.len()];
+            for (fault, times) in [(once, Times::Once), (always, Times::Always)] {
+                trials.push(Self {
+                    of: of.clone(),
+                    scenario,
+                    fault: fault.clone(),
+                    times,
+                });
+            }
+        }
+        trials
+    }
+
+    /// A hang that lasts is no other for an invocation that is given up sooner.
+    fn options(&self) -> Options {
+        let hangs = self.fault == Fault::Hang && self.times == Times::Always;
+        Options {
+            timeout: hangs.then_some(Duration::from_secs(6)),
+            ..self.scenario.options()
+        }
+    }
+
+    async fn play(&self, recording: &Recording) -> Result<()> {
+        let options = self.options();
+        let speed = options.speed;
+        let order = async |scene: &Scene| {
+            let order = json!([{
+                "caller": self.of.caller,
+                "service": self.of.service,
+                "action": self.of.action,
+                "times": (self.times == Times::Once).then_some(1),
+                "fault": self.fault.order(&self.of.service, speed),
+            }]);
+            scene.bed.world.faults(&order).await
+        };
+        let finish = play(self.scenario, options, order, nothing).await?;
+        ensure!(
+            finish.scene.bed.world.faults_struck().await? > 0,
+            "the fault never struck"
+        );
+        finish.sound()?;
+        let undisturbed = &recording.scenarios[&self.scenario].shape;
+        let is_undisturbed = finish.shape() == *undisturbed;
+        let code = match &self.fault {
+            Fault::Modelled(code, _) => code.as_str(),
+            _ => "",
+        };
+        if ANSWERS.contains(&(self.of.action.as_str(), code)) {
+            return Ok(());
+        }
+        let tolerated = self.fault == Fault::Slow
+            || DONE_WITHOUT.contains(&(self.of.caller.as_str(), self.of.action.as_str()));
+        if self.times == Times::Once || tolerated {
+            ensure!(
+                is_undisturbed,
+                "it ended otherwise:\n{}\n{}",
+                difference(undisturbed, &finish.shape()),
+                finish.scene.story()
+            );
+            return Ok(());
+        }
+        let reads = self.of.action.starts_with("Describe") || self.of.action.starts_with("List");
+        if is_undisturbed && (reads || !self.scenario.is_side_by_side()) {
+            // It was of no matter any more when it was tried again: the group was left, the tasks had ended.
+            return Ok(());
+        }
+        self.lasting(&finish)
+    }
+
+    /// What a fault that lasts must leave behind.
+    fn lasting(&self, finish: &Finish) -> Result<()> {
+        let story = || finish.scene.story();
+        let dead = finish.dead_letters(&self.of.caller)?;
+        ensure!(dead > 0, "no dead letter\n{}", story());
+        let reasons = finish.reasons(&self.of.caller);
+        let words = match &self.fault {
+            Fault::Modelled(code, _) => vec![code.as_str()],
+            fault => fault.words().to_vec(),
+        };
+        let says_why = words.iter().any(|word| reasons.contains(word));
+        ensure!(
+            says_why && reasons.contains(&self.of.action),
+            "no reason to understand: {reasons}\n{}",
+            story()
+        );
+        for other in FUNCTIONS.into_iter().filter(|other| *other != self.of.caller) {
+            ensure!(
+                finish.dead_letters(other)? == 0,
+                "{other} has dead letters\n{}",
+                story()
+            );
+            let reports = finish.scene.reports_of(other);
+            let failed = reports.iter().find(|report| report.outcome == Outcome::Failed);
+            ensure!(
+                failed.is_none(),
+                "{other} failed as well: {failed:?}\n{}",
+                story()
+            );
+            ensure!(
+                !self.scenario.is_side_by_side() || !reports.is_empty() || other == "replace-capacity",
+                "{other} did nothing\n{}",
+                story()
+            );
+        }
+        Ok(())
+    }
+}
+
+fn difference(wanted: &serde_json::Value, found: &serde_json::Value) -> String {
+    let fields = wanted.as_object().into_iter().flatten();
+    let differing = fields.filter(|(name, value)| found[name.as_str()] != **value);
+    differing
+        .map(|(name, value)| format!("  {name}: {}\n    instead of {value}\n", found[name.as_str()]))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passing_fault_changes_nothing_and_a_lasting_one_ends_as_a_dead_letter() -> Result<()> {
+    let recording = Recording::shared().await?;
+    let everything = std::env::var_os("EVERY_FAULT").is_some();
+    let mut trials = if everything {
+        Trial::all(&recording)
+    } else {
+        Trial::covering(&recording)
+    };
+    if let Ok(words) = std::env::var("ONLY_FAULT") {
+        trials = Trial::all(&recording);
+        trials.retain(|trial| words.split(' ').all(|word| format!("{trial:?}").contains(word)));
+    }
+    let seen: BTreeSet<&Fault> = trials.iter().map(|trial| &trial.fault).collect();
+    for fault in &Fault::OF_ANY_CALL {
+        ensure!(
+            seen.contains(fault) || std::env::var_os("ONLY_FAULT").is_some(),
+            "{fault:?} is not played"
+        );
+    }
+    let number = trials.len();
+    let plays = trials.into_iter().map(|trial| {
+        let recording = &recording;
+        async move { trial.play(recording).await.with_context(|| format!("{trial:?}")) }
+    });
+    let mut failures: Vec<String> = several(AT_A_TIME, plays)
+        .await
+        .into_iter()
+        .filter_map(|played| played.err().map(|error| format!("{error:#}")))
+        .collect();
+    failures.sort();
+    println!(
+        "fault matrix: {number} trials of {} actions, {} failed",
+        recording.uses().len(),
+        failures.len()
+    );
+    ensure!(
+        failures.is_empty(),
+        "{} of {number} failed:\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_in_the_source_and_every_action_of_a_role_is_in_the_matrix() -> Result<()> {
+    let recording = Recording::shared().await?;
+    let uses = recording.uses();
+    let called: BTreeSet<&str> = uses.keys().map(|of| of.action.as_str()).collect();
+    let written = calls_in_the_source()?;
+    ensure!(written.len() > 20, "the source names {written:?} only");
+    let missing: Vec<_> = written
+        .iter()
+        .filter(|action| !called.contains(action.as_str()))
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "no scenario has the functions call {missing:?}"
+    );
+    Ok(())
+}
+
+/// The actions that the sources of the functions name where they call AWS.
+fn calls_in_the_source() -> Result<BTreeSet<String>> {
+    let root = testbed::Workspace::locate()?;
+    let mut folders = vec![root.path("shared/src"), root.path("functions")];
+    let mut actions = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = std::fs::read_to_string(&path)?;
+                // `call` is the one way to AWS, and has the action's name before what it sends.
+                for call in source.split(".call(").skip(1) {
+                    let name = call
+                        .trim_start()
+                        .strip_prefix('"')
+                        .and_then(|rest| rest.split('"').next());
+                    actions.extend(name.map(str::to_owned));
+                }
+            }
+        }
+    }
+    Ok(actions)
+}

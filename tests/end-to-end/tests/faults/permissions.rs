@@ -1,0 +1,155 @@
+//! Least privilege: with any one action taken out of a role, something is denied that a hand-off needs.
+
+use anyhow::{Context, Result, ensure};
+use end_to_end::scene::Scene;
+use serde_json::json;
+use spot_handoff::report::Report;
+use testbed::{Event, FUNCTIONS};
+
+use crate::finish::{Finish, nothing, play};
+use crate::recording::{Recording, Use};
+use crate::scenarios::Scenario;
+use crate::several::several;
+
+/// Worlds at a time.
+const AT_A_TIME: usize = 8;
+
+/// What another action depends on: asked for by AWS when that one is called.
+fn asked_for_with(action: &str) -> Option<&'static str> {
+    match action {
+        "ecs:TagResource" => Some("RunTask"),
+        _ if action.starts_with("ec2:") => Some("LaunchInstances"),
+        _ => None,
+    }
+}
+
+/// A scenario in which the function makes the call that needs this action.
+fn scenario_of(recording: &Recording, function: &str, permission: &str) -> Option<Scenario> {
+    let (service, action) = permission.split_once(':')?;
+    let role_is_passed = if function == "drain-tasks" {
+        "RunTask"
+    } else {
+        "LaunchInstances"
+    };
+    let call = match permission {
+        "iam:PassRole" => role_is_passed,
+        _ => asked_for_with(permission).unwrap_or(action),
+    };
+    let is_it = |of: &Use| {
+        // A batch needs the permission of what it is a batch of.
+        let same = of.action.strip_suffix("Batch").unwrap_or(&of.action) == call;
+        of.caller == function && same && (of.service == service || call != action)
+    };
+    let uses = recording.uses();
+    uses.into_iter()
+        .find(|(of, _)| is_it(of))
+        .map(|(_, scenario)| scenario)
+}
+
+/// One permission, taken away.
+async fn without(recording: &Recording, function: &str, permission: &str) -> Result<()> {
+    let scenario = scenario_of(recording, function, permission)
+        .context("no scenario needs it: take it out of the role, or write one that does")?;
+    let lose = async |scene: &Scene| {
+        let loss = json!({ "kind": "lose-permission", "function": function, "action": permission });
+        scene.happen(loss).await.map(|_| ())
+    };
+    let finish = play(scenario, scenario.options(), lose, nothing).await?;
+    let calls = finish.scene.bed.world.calls().await?;
+    let denied = |call: &&testbed::Call| {
+        let error = call.error.as_deref().unwrap_or_default();
+        call.caller.as_deref() == Some(function) && error.starts_with("AccessDenied")
+    };
+    ensure!(
+        calls.iter().any(|call| denied(&call)),
+        "{scenario:?}: nothing was denied"
+    );
+    ensure!(
+        tells(&finish, function),
+        "{scenario:?}: nothing tells of it\n{}",
+        finish.scene.story()
+    );
+    Ok(())
+}
+
+/// Whether the function says in a report or in its log that it was denied something.
+fn tells(finish: &Finish, function: &str) -> bool {
+    let says = |text: &str| text.contains("AccessDenied");
+    let reports = |report: &Report| serde_json::to_string(report).is_ok_and(|text| says(&text));
+    let entries = finish.scene.bed.journal().since(0);
+    entries
+        .iter()
+        .filter(|entry| entry.function == function)
+        .any(|entry| match &entry.event {
+            Event::Report(report) => reports(report),
+            Event::Log(line) => says(&line.to_string()),
+            _ => false,
+        })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_permission_of_every_role_is_needed() -> Result<()> {
+    let recording = Recording::shared().await?;
+    let permissions = &recording.permissions;
+    let of_the_function = |permission: &&String| !permissions.lambda.contains(permission);
+    let mut taken = vec![];
+    for function in FUNCTIONS {
+        let role = permissions.roles.get(function).context("a role")?;
+        ensure!(
+            role.iter().all(|permission| !permission.contains('*')),
+            "{function}: a wildcard in {role:?}"
+        );
+        taken.extend(
+            role.iter()
+                .filter(of_the_function)
+                .map(|permission| (function, permission.as_str())),
+        );
+    }
+    let number = taken.len();
+    let plays = taken.into_iter().map(|(function, permission)| {
+        let recording = &recording;
+        async move {
+            let played = without(recording, function, permission).await;
+            played.with_context(|| format!("{function} without {permission}"))
+        }
+    });
+    let mut failures: Vec<String> = several(AT_A_TIME, plays)
+        .await
+        .into_iter()
+        .filter_map(|played| played.err().map(|error| format!("{error:#}")))
+        .collect();
+    failures.sort();
+    println!(
+        "permissions: {number} taken away one by one, {} not missed",
+        failures.len()
+    );
+    ensure!(
+        failures.is_empty(),
+        "{} of {number} failed:\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+    Ok(())
+}
+
+/// Lambda polls a queue and writes logs under the role of the function, and AWS's own policies name what that takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_lambda_itself_needs_each_role_has_what_a_queue_and_a_log_take() -> Result<()> {
+    let recording = Recording::shared().await?;
+    let expected = [
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+    ];
+    for function in FUNCTIONS {
+        let role = recording.permissions.roles.get(function).context("a role")?;
+        let of_lambda = role
+            .iter()
+            .filter(|one| recording.permissions.lambda.contains(one));
+        let of_lambda: Vec<&str> = of_lambda.map(String::as_str).collect();
+        ensure!(of_lambda == expected, "{function}: {of_lambda:?}");
+    }
+    Ok(())
+}

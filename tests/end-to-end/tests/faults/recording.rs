@@ -1,0 +1,117 @@
+//! What the functions call in each scenario when nothing goes wrong, and how it ends then.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use testbed::ModelledError;
+use tokio::sync::OnceCell;
+
+use crate::finish::{Finish, nothing, play};
+use crate::scenarios::Scenario;
+use crate::several::several;
+
+/// An action, as a function calls it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Use {
+    /// The function.
+    pub caller: String,
+    /// The service, as in a signature.
+    pub service: String,
+    /// The action.
+    pub action: String,
+}
+
+/// A scenario in which nothing goes wrong.
+pub struct Recorded {
+    /// How it ends.
+    pub shape: Value,
+    /// Every use and how often.
+    pub calls: BTreeMap<Use, u32>,
+}
+
+/// All scenarios in which nothing goes wrong.
+pub struct Recording {
+    /// By scenario.
+    pub scenarios: BTreeMap<Scenario, Recorded>,
+    modelled: BTreeMap<String, BTreeMap<String, Vec<ModelledError>>>,
+    /// What the deployed roles allow.
+    pub permissions: testbed::Permissions,
+}
+
+impl Recording {
+    /// Made once for all tests.
+    pub async fn shared() -> Result<Arc<Self>> {
+        static RECORDING: OnceCell<Arc<Recording>> = OnceCell::const_new();
+        let recording = RECORDING.get_or_try_init(async || Self::make().await.map(Arc::new));
+        recording.await.cloned()
+    }
+
+    async fn make() -> Result<Self> {
+        let plays = Scenario::ALL.map(|scenario| async move {
+            let finish = play(scenario, scenario.options(), nothing, nothing).await;
+            finish
+                .and_then(|finish| finish.sound().map(|()| finish))
+                .with_context(|| format!("{scenario:?} with nothing going wrong"))
+                .map(|finish| (scenario, finish))
+        });
+        let mut scenarios = BTreeMap::new();
+        let mut of_aws = None;
+        for played in several(4, plays).await {
+            let (scenario, finish) = played?;
+            if of_aws.is_none() {
+                let world = &finish.scene.bed.world;
+                of_aws = Some((world.modelled_errors().await?, world.permissions().await?));
+            }
+            scenarios.insert(
+                scenario,
+                Recorded {
+                    shape: finish.shape(),
+                    calls: uses(&finish).await?,
+                },
+            );
+        }
+        let (modelled, permissions) = of_aws.context("no scenario")?;
+        Ok(Self {
+            scenarios,
+            modelled,
+            permissions,
+        })
+    }
+
+    /// Every use, with the first scenario that has it.
+    pub fn uses(&self) -> BTreeMap<Use, Scenario> {
+        let mut uses = BTreeMap::new();
+        for scenario in Scenario::ALL {
+            for of_scenario in self.scenarios[&scenario].calls.keys() {
+                uses.entry(of_scenario.clone()).or_insert(scenario);
+            }
+        }
+        uses
+    }
+
+    /// The errors that the API model names for an action.
+    pub fn modelled(&self, of: &Use) -> &[ModelledError] {
+        let service = self.modelled.get(&of.service);
+        service
+            .and_then(|actions| actions.get(&of.action))
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+async fn uses(finish: &Finish) -> Result<BTreeMap<Use, u32>> {
+    let mut uses = BTreeMap::new();
+    for call in finish.scene.bed.world.calls().await? {
+        let caller = call.caller.unwrap_or_default();
+        if testbed::FUNCTIONS.contains(&caller.as_str()) {
+            let of_call = Use {
+                caller,
+                service: call.service,
+                action: call.action,
+            };
+            *uses.entry(of_call).or_default() += 1;
+        }
+    }
+    Ok(uses)
+}

@@ -1,0 +1,151 @@
+//! Events that together have the functions use every action they know.
+
+use anyhow::{Context, Result};
+use end_to_end::events;
+use end_to_end::scene::{Scene, quick};
+use jiff::SignedDuration;
+use serde_json::json;
+use testbed::Options;
+
+/// What happens in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scenario {
+    /// Two instances are interrupted, one of them with tasks of every kind.
+    Interruption,
+    /// The same, and the groups terminate them.
+    Termination,
+    /// An interruption in a world where only tagged groups are ours.
+    TaggedOnly,
+    /// An instance at risk, in a group that LaunchInstances takes.
+    ExchangeByLaunch,
+    /// An instance at risk, in a group that it does not.
+    ExchangeByRaise,
+    /// An instance waits at its termination hook.
+    LifecycleAction,
+    /// An instance goes without a warning.
+    ShuttingDown,
+    /// An instance in no group and no cluster is interrupted.
+    OfNobody,
+    /// Most of a cluster is to be retired; a dry run.
+    MostOfACluster,
+}
+
+/// Instances of the large group.
+const MANY: usize = 12;
+
+/// Slower than elsewhere: a call that hangs is not to take up the two minutes.
+const SPEED: f64 = 10.0;
+
+impl Scenario {
+    /// All of them. First the one without replace-capacity, in whose absence the others always see the whole instance.
+    pub const ALL: [Self; 9] = [
+        Self::ShuttingDown,
+        Self::Interruption,
+        Self::ExchangeByLaunch,
+        Self::ExchangeByRaise,
+        Self::LifecycleAction,
+        Self::OfNobody,
+        Self::Termination,
+        Self::TaggedOnly,
+        Self::MostOfACluster,
+    ];
+
+    /// The world it happens in. Where the functions need nobody else to go on, nothing moves but by their calls: what
+    /// became of a fault must not depend on what AWS was faster with.
+    pub fn options(self) -> Options {
+        let options = Options {
+            simulate: !self.is_side_by_side(),
+            ..quick().speed(SPEED)
+        };
+        match self {
+            Self::Termination => options.parameter("ReplacementStrategy", "terminate"),
+            Self::TaggedOnly => options.parameter("Scope", "tagged"),
+            Self::MostOfACluster => Options {
+                storm: Some(json!({ "groups": 1, "instances": MANY, "tasks": 1 })),
+                ..options.parameter("DryRun", "true")
+            },
+            _ => options,
+        }
+    }
+
+    /// What has to be so before.
+    pub async fn prepare(self, scene: &Scene) -> Result<()> {
+        if self == Self::TaggedOnly {
+            let world = &scene.bed.world;
+            world
+                .tag_group("inference", "spot-handoff:managed", "true")
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Has it happen; answers with the instances that go.
+    pub async fn begin(self, scene: &Scene) -> Result<Vec<String>> {
+        match self {
+            Self::Interruption | Self::Termination => {
+                // Auto Scaling would hold a terminated instance of `hooked` until its tasks have moved.
+                let other = if self == Self::Termination {
+                    "mixed"
+                } else {
+                    "hooked"
+                };
+                let gone = vec![scene.first_of("inference")?, scene.first_of(other)?];
+                for instance in &gone {
+                    scene.put(&events::interruption(instance, scene.now())?).await?;
+                }
+                Ok(gone)
+            }
+            Self::TaggedOnly => interrupt(scene, scene.first_of("inference")?).await,
+            Self::OfNobody => {
+                let by_hand = scene.before.target_group("by-hand");
+                let target = by_hand.and_then(|group| group.targets.first());
+                interrupt(scene, target.context("a target")?.id.clone()).await
+            }
+            Self::ExchangeByLaunch => at_risk(scene, "inference").await,
+            Self::ExchangeByRaise => at_risk(scene, "mixed").await,
+            Self::LifecycleAction => {
+                let instance = scene.first_of("hooked")?;
+                let leaves = json!({ "kind": "terminate-with-hook", "instance": instance });
+                scene.happen(leaves).await?;
+                Ok(vec![instance])
+            }
+            Self::ShuttingDown => {
+                let instance = scene.first_of("inference")?;
+                let event = events::state_change(&instance, "shutting-down", scene.now())?;
+                scene.put(&event).await?;
+                Ok(vec![instance])
+            }
+            Self::MostOfACluster => {
+                let retired: Vec<String> = (0..MANY)
+                    .map(|index| scene.nth_of("storm-1", index))
+                    .collect::<Result<_>>()?;
+                let starts = scene.now() + SignedDuration::from_hours(48);
+                let mut event = events::retirement(&retired[0], starts, scene.now())?;
+                event["resources"] = json!(retired);
+                let affected = retired.iter().map(|instance| json!({ "entityValue": instance }));
+                event["detail"]["affectedEntities"] = affected.collect();
+                scene.put(&event).await?;
+                Ok(retired)
+            }
+        }
+    }
+
+    /// Whether each function does its part without the others, so that one that fails takes nothing with it.
+    pub fn is_side_by_side(self) -> bool {
+        !matches!(
+            self,
+            Self::ExchangeByLaunch | Self::ExchangeByRaise | Self::LifecycleAction
+        )
+    }
+}
+
+async fn interrupt(scene: &Scene, instance: String) -> Result<Vec<String>> {
+    scene.put(&events::interruption(&instance, scene.now())?).await?;
+    Ok(vec![instance])
+}
+
+async fn at_risk(scene: &Scene, group: &str) -> Result<Vec<String>> {
+    let instance = scene.first_of(group)?;
+    scene.put(&events::rebalance(&instance, scene.now())?).await?;
+    Ok(vec![instance])
+}
