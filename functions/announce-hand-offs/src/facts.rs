@@ -1,4 +1,5 @@
-//! What the three functions have reported about these notices: read from their log groups.
+//! What the three functions that hand off, and this one in an earlier try, have reported about these notices: read from
+//! their log groups.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,7 @@ const IDS_PER_QUERY: usize = 16;
 /// The length of a UUID, which is what EventBridge gives its events.
 const LONGEST_ID: usize = 36;
 
-/// One of the functions that hand off, and where it writes its reports.
+/// A function, and where it writes its reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reporter {
     /// The function.
@@ -32,18 +33,14 @@ pub type Reports = Result<Vec<Report>, CallError>;
 pub async fn reports(
     logs: &Client,
     invocation: &Invocation,
-    reporters: &[Reporter],
+    reporters: impl Iterator<Item = &Reporter> + Clone,
     notices: &[&Notice],
 ) -> HashMap<&'static str, Reports> {
     let readings = reporters
-        .iter()
+        .clone()
         .map(|reporter| reports_of(logs, invocation, reporter, notices));
     let read = together(readings).await;
-    reporters
-        .iter()
-        .map(|reporter| reporter.function)
-        .zip(read)
-        .collect()
+    reporters.map(|reporter| reporter.function).zip(read).collect()
 }
 
 async fn reports_of(

@@ -18,6 +18,7 @@ use crate::plan::{self, Announcements, Plan};
 pub struct AnnounceHandOffs {
     announcements: Announcements,
     reporters: Vec<Reporter>,
+    own: Reporter,
     logs: aws_sdk_cloudwatchlogs::Client,
     outlets: Outlets,
 }
@@ -48,6 +49,8 @@ impl Function for AnnounceHandOffs {
                 reporter("drain-tasks", "DRAIN_TASKS_LOG_GROUP")?,
                 reporter("replace-capacity", "REPLACE_CAPACITY_LOG_GROUP")?,
             ],
+            // Lambda itself tells a function where its output goes.
+            own: reporter(Self::NAME, "AWS_LAMBDA_LOG_GROUP_NAME")?,
             logs: aws_sdk_cloudwatchlogs::Client::from_conf(logs),
             outlets: Outlets {
                 topic_arn: env.required("TOPIC_ARN")?,
@@ -67,10 +70,11 @@ impl Function for AnnounceHandOffs {
             .iter()
             .filter(|notice| plan::is_announced(notice).is_ok())
             .collect();
-        let reports = facts::reports(&self.logs, invocation, &self.reporters, &announced).await;
+        let reporters = self.reporters.iter().chain([&self.own]);
+        let reports = facts::reports(&self.logs, invocation, reporters, &announced).await;
         let plans: Vec<Plan> = notices
             .iter()
-            .map(|notice| plan::plan(notice, &self.reporters, &reports, self.announcements))
+            .map(|notice| plan::plan(notice, &self.reporters, &self.own, &reports, self.announcements))
             .collect();
         // In a dry run the others change nothing; telling about it is the purpose of it.
         let mut invocation = *invocation;

@@ -2,7 +2,8 @@
 //!
 //! The three functions that hand off know nothing of each other and of this one. Its queue holds an interruption
 //! warning back until the two minutes are over; then [`facts`] reads what the three have reported, [`plan`] makes one
-//! message and one event of it, [`effects`] sends both.
+//! message and one event of it, [`effects`] sends both. Where only one of the two could be sent, the message comes back,
+//! and this function's own report says what is left to send.
 
 mod effects;
 mod facts;

@@ -11,7 +11,7 @@ use std::fmt;
 use spot_handoff::config::Choice;
 use spot_handoff::notice::{Notice, Signal};
 use spot_handoff::plan as shared_plan;
-use spot_handoff::report::Report;
+use spot_handoff::report::{ActionResult, Report};
 
 use crate::facts::{Reporter, Reports, can_be_asked_for};
 use account::HandOff;
@@ -20,6 +20,9 @@ pub use event::DETAIL_TYPE;
 
 /// A plan of this function. No setting that it meets could hurt, so it warns of nothing.
 pub type Plan = shared_plan::Plan<Action, Skip, Infallible>;
+
+const PUBLISH: &str = "publish-message";
+const PUT: &str = "put-event";
 
 /// What this function can do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,8 +54,8 @@ pub struct Message {
 impl shared_plan::Action for Action {
     fn describe(&self) -> (&'static str, String, String) {
         match self {
-            Self::Publish(message) => ("publish-message", message.subject.clone(), String::new()),
-            Self::PutEvent { instance, .. } => ("put-event", instance.clone(), DETAIL_TYPE.to_owned()),
+            Self::Publish(message) => (PUBLISH, message.subject.clone(), String::new()),
+            Self::PutEvent { instance, .. } => (PUT, instance.clone(), DETAIL_TYPE.to_owned()),
         }
     }
 }
@@ -87,6 +90,10 @@ pub enum Skip {
     OddEventId,
     /// `Announcements` leaves it out.
     LeftOut,
+    /// By a report of our own: an earlier try put the event on the bus.
+    PutBefore,
+    /// By a report of our own: an earlier try published the message.
+    PublishedBefore,
 }
 
 impl fmt::Display for Skip {
@@ -107,6 +114,8 @@ impl fmt::Display for Skip {
                 f,
                 "Announcements leaves this message out; the event is put on the bus"
             ),
+            Self::PutBefore => write!(f, "an earlier try has put the event on the bus"),
+            Self::PublishedBefore => write!(f, "an earlier try has published the message"),
         }
     }
 }
@@ -125,10 +134,11 @@ pub fn is_announced(notice: &Notice) -> Result<(), Skip> {
     }
 }
 
-/// What to tell about one notice.
+/// What to tell about one notice: what the `reporters` have done, less what `own` reports say is told already.
 pub fn plan(
     notice: &Notice,
     reporters: &[Reporter],
+    own: &Reporter,
     reports: &HashMap<&'static str, Reports>,
     announcements: Announcements,
 ) -> Plan {
@@ -136,19 +146,24 @@ pub fn plan(
         return Plan::nothing(&notice.instance, skip);
     }
     let mut plan = Plan::default();
-    let mut found: Vec<(&Reporter, Vec<&Report>)> = vec![];
-    for reporter in reporters {
+    let mut of = |reporter: &Reporter| -> Vec<&Report> {
+        let about = |report: &&Report| {
+            report.event_id == notice.event_id && report.instance == notice.instance.as_str()
+        };
         match reports.get(reporter.function) {
-            Some(Ok(all)) => {
-                let about = |report: &&Report| {
-                    report.event_id == notice.event_id && report.instance == notice.instance.as_str()
-                };
-                found.push((reporter, all.iter().filter(about).collect()));
+            Some(Ok(all)) => all.iter().filter(about).collect(),
+            Some(Err(error)) => {
+                plan.problems.push(format!("{}: {error}", reporter.log_group));
+                vec![]
             }
-            Some(Err(error)) => plan.problems.push(format!("{}: {error}", reporter.log_group)),
-            None => {}
+            None => vec![],
         }
-    }
+    };
+    let found: Vec<(&Reporter, Vec<&Report>)> = reporters
+        .iter()
+        .map(|reporter| (reporter, of(reporter)))
+        .collect();
+    let before = of(own);
     if !plan.problems.is_empty() {
         return plan;
     }
@@ -156,20 +171,30 @@ pub fn plan(
     if hand_off.outcome == Outcome::NothingToDo {
         return Plan::nothing(&notice.instance, Skip::NothingHandedOff);
     }
+    let is_done = |name| {
+        let mut lines = before.iter().flat_map(|report| &report.actions);
+        lines.any(|line| line.action == name && line.result == ActionResult::Done)
+    };
     let message = text::message(&hand_off);
-    plan.actions.push(Action::PutEvent {
-        instance: notice.instance.to_string(),
-        detail: event::detail(&hand_off, &message),
-    });
+    if is_done(PUT) {
+        plan.skip(&notice.instance, Skip::PutBefore);
+    } else {
+        plan.actions.push(Action::PutEvent {
+            instance: notice.instance.to_string(),
+            detail: event::detail(&hand_off, &message),
+        });
+    }
     let wanted = match announcements {
         Announcements::All => true,
         Announcements::Failures => hand_off.outcome == Outcome::Failed,
         Announcements::None => false,
     };
-    if wanted {
-        plan.actions.push(Action::Publish(message));
-    } else {
+    if !wanted {
         plan.skip(&notice.instance, Skip::LeftOut);
+    } else if is_done(PUBLISH) {
+        plan.skip(&notice.instance, Skip::PublishedBefore);
+    } else {
+        plan.actions.push(Action::Publish(message));
     }
     plan
 }

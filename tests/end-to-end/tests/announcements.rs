@@ -1,20 +1,19 @@
 //! What is told about hand-offs, through rule, delayed queue, log groups, topic and bus, on the embedded AWS.
 
 use anyhow::{Context, Result};
-use end_to_end::{GROUP, PATIENCE, event, first_of};
+use end_to_end::{GROUP, PATIENCE, event, first_of, reports_of};
 use serde_json::{Value, json};
+use spot_handoff::report::Outcome;
 use testbed::state::Group;
-use testbed::{Notification, Options, State, Testbed};
+use testbed::{ANNOUNCER, Notification, Options, State, Testbed};
 
-/// A fast world, in which the delay passes in seconds; the functions may do what the roles of the template allow.
+/// A fast world, in which the delay passes in seconds.
 async fn announcing(options: Options) -> Result<Testbed> {
-    let bed = Testbed::start(Options {
+    Testbed::start(Options {
         announce: true,
         ..options.speed(20.0)
     })
-    .await?;
-    bed.world.settings(&json!({ "enforce_iam": true })).await?;
-    Ok(bed)
+    .await
 }
 
 /// A warning with an id of its own, from AWS or from a drill.
@@ -153,5 +152,25 @@ async fn a_failure_is_told_as_one_with_what_to_do_next() -> Result<()> {
         text.contains("Check that the services have their desired tasks again"),
         "{text}"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_be_told_is_not_told_again_when_the_rest_is_tried_again() -> Result<()> {
+    for fails in ["PublishBatch", "PutEvents"] {
+        let bed = announcing(Options::default()).await?;
+        let instance = first_of(&bed.world.state().await?, GROUP)?;
+        let order =
+            json!({ "caller": ANNOUNCER, "action": fails, "times": 2, "fault": { "kind": "denied" } });
+        bed.world.faults(&order).await?;
+        bed.put_event(&warning(&bed, "aws.ec2", 1, &instance)).await?;
+        bed.until_settled(PATIENCE).await?;
+
+        let failed = reports_of(&bed, ANNOUNCER);
+        let failed = failed.iter().filter(|report| report.outcome == Outcome::Failed);
+        assert_eq!(failed.count(), 2, "{fails}");
+        assert_eq!(announced(&bed).await?.len(), 1, "{fails}");
+        assert_eq!(bed.world.notifications().await?.len(), 1, "{fails}");
+    }
     Ok(())
 }

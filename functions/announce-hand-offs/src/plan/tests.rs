@@ -95,6 +95,13 @@ fn reporters() -> Vec<Reporter> {
         .into()
 }
 
+fn own() -> Reporter {
+    Reporter {
+        function: "announce-hand-offs",
+        log_group: "/aws/lambda/spot-handoff-announce-hand-offs".to_owned(),
+    }
+}
+
 fn plan_for(notice: &Notice, reports: &[Report], announcements: Announcements) -> Plan {
     let of = |function: &str| {
         Ok(reports
@@ -103,9 +110,10 @@ fn plan_for(notice: &Notice, reports: &[Report], announcements: Announcements) -
             .cloned()
             .collect())
     };
-    let reporters = reporters();
-    let found = reporters.iter().map(|r| (r.function, of(r.function))).collect();
-    plan(notice, &reporters, &found, announcements)
+    let (reporters, own) = (reporters(), own());
+    let all = reporters.iter().chain([&own]);
+    let found = all.map(|r| (r.function, of(r.function))).collect();
+    plan(notice, &reporters, &own, &found, announcements)
 }
 
 fn message(notice: &Notice, reports: &[Report]) -> Message {
@@ -344,17 +352,67 @@ fn a_log_group_that_cannot_be_read_is_tried_again() {
         code: "ThrottlingException".to_owned(),
         message: "Rate exceeded".to_owned(),
     };
-    let reporters = reporters();
-    let found = reporters
-        .iter()
-        .map(|r| (r.function, Err(error.clone())))
-        .collect();
-    let plan = plan(&warning(), &reporters, &found, Announcements::All);
-    assert!(plan.actions.is_empty());
-    assert_eq!(
-        plan.problems[0],
-        "/aws/lambda/spot-handoff-deregister-targets: FilterLogEvents refused: ThrottlingException: Rate exceeded"
-    );
+    let (reporters, own) = (reporters(), own());
+    for unread in reporters.iter().chain([&own]) {
+        let all = reporters.iter().chain([&own]);
+        let found = all.map(|r| (r.function, Ok(vec![]))).collect();
+        let mut found: HashMap<_, Reports> = found;
+        found.insert(unread.function, Err(error.clone()));
+        let plan = plan(&warning(), &reporters, &own, &found, Announcements::All);
+        assert!(plan.actions.is_empty());
+        assert_eq!(
+            plan.problems,
+            [format!(
+                "{}: FilterLogEvents refused: ThrottlingException: Rate exceeded",
+                unread.log_group
+            )]
+        );
+    }
+}
+
+#[test]
+fn what_an_earlier_try_has_told_is_not_told_again() {
+    let earlier = |put: &str, published: &str| {
+        let actions = [
+            action("put-event", INSTANCE, put),
+            action("publish-message", "Handed off", published),
+        ];
+        report(
+            "announce-hand-offs",
+            100,
+            json!({"outcome": "failed", "actions": actions}),
+        )
+    };
+    let told = |tries: &[Report]| -> Vec<&'static str> {
+        let mut reports = vec![deregistered(), drained(), stopped(), replaced()];
+        reports.extend_from_slice(tries);
+        let plan = plan_for(&warning(), &reports, Announcements::All);
+        let actions = plan.actions.iter();
+        actions
+            .map(|action| shared_plan::Action::describe(action).0)
+            .collect()
+    };
+    let of_another_warning = Report {
+        event_id: "another".to_owned(),
+        ..earlier("done", "done")
+    };
+    for (tries, expected) in [
+        (vec![], vec![PUT, PUBLISH]),
+        (vec![earlier("failed", "failed")], vec![PUT, PUBLISH]),
+        (vec![earlier("done", "failed")], vec![PUBLISH]),
+        (vec![earlier("failed", "done")], vec![PUT]),
+        (
+            vec![
+                earlier("done", "failed"),
+                report("announce-hand-offs", 110, json!({})),
+            ],
+            vec![PUBLISH],
+        ),
+        (vec![earlier("done", "done")], vec![]),
+        (vec![of_another_warning], vec![PUT, PUBLISH]),
+    ] {
+        assert_eq!(told(&tries), expected, "{tries:?}");
+    }
 }
 
 #[test]
