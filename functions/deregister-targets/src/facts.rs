@@ -90,44 +90,45 @@ pub async fn task_endpoints(
         .iter()
         .map(|c| (c.arn.as_str(), c.cluster.as_str()))
         .collect();
-    let (services, unread_services) = services_of(ecs, invocation, &tasks, &cluster_of).await;
+    let services = services_of(ecs, invocation, &tasks, &cluster_of).await;
 
-    let endpoints_on = |arn: &String, tasks: &Vec<Task>| {
+    let mut endpoints = TaskEndpoints::default();
+    for (arn, tasks) in &tasks {
         let cluster = cluster_of.get(arn.as_str()).copied().unwrap_or_default();
-        let of_task = |task: &Task| {
-            let name = tasks::service_of(task)?;
-            let balancers = services.get(&(cluster.to_owned(), name.to_owned()))?;
-            Some(
-                balancers
-                    .iter()
-                    .filter_map(|balancer| endpoint(task, name, balancer))
-                    .collect::<Vec<_>>(),
-            )
-        };
-        tasks.iter().filter_map(of_task).flatten().collect()
-    };
-    let on = tasks
-        .iter()
-        .map(|(arn, tasks)| {
-            let endpoints = tasks
-                .as_ref()
-                .map(|tasks| endpoints_on(arn, tasks))
-                .map_err(Clone::clone);
-            (arn.clone(), endpoints)
-        })
-        .collect();
-    TaskEndpoints { on, unread_services }
+        let on = tasks.as_ref().map_err(Clone::clone).map(|tasks| {
+            let mut found = vec![];
+            for task in tasks {
+                let Some(name) = tasks::service_of(task) else {
+                    continue;
+                };
+                match services.get(&(cluster.to_owned(), name.to_owned())) {
+                    Some(Ok(balancers)) => {
+                        let own = balancers.iter();
+                        found.extend(own.filter_map(|balancer| endpoint(task, name, balancer)));
+                    }
+                    Some(Err(error)) => {
+                        let unread = endpoints.unread_services.entry(arn.clone()).or_default();
+                        unread.insert(name.to_owned(), error.clone());
+                    }
+                    None => {}
+                }
+            }
+            found
+        });
+        endpoints.on.insert(arn.clone(), on);
+    }
+    endpoints
 }
 
-/// Load balancers of services by cluster and name.
-type Services = HashMap<(String, String), Vec<LoadBalancer>>;
+/// Load balancers of services by cluster and name, or why they could not be read.
+type Services = HashMap<(String, String), Result<Vec<LoadBalancer>, CallError>>;
 
 async fn services_of(
     ecs: &aws_sdk_ecs::Client,
     invocation: &Invocation,
     tasks: &TasksOn,
     cluster_of: &HashMap<&str, &str>,
-) -> (Services, BTreeMap<String, CallError>) {
+) -> Services {
     let mut names: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (arn, tasks) in tasks {
         let cluster = cluster_of.get(arn.as_str()).copied().unwrap_or_default();
@@ -153,19 +154,22 @@ async fn services_of(
         invocation.call("DescribeServices", asking)
     });
     let answers = together(calls).await;
-    let (mut services, mut unread) = (Services::new(), BTreeMap::new());
+    let mut services = Services::new();
     for ((cluster, names), answer) in chunks.iter().zip(answers) {
         match answer {
             Ok(described) => {
                 for service in described.services.unwrap_or_default() {
                     let name = service.service_name.clone().unwrap_or_default();
-                    services.insert((cluster.to_string(), name), load_balancers(service));
+                    services.insert((cluster.to_string(), name), Ok(load_balancers(service)));
                 }
             }
-            Err(error) => unread.extend(names.iter().map(|name| (name.to_string(), error.clone()))),
+            Err(error) => {
+                let of = |name: &&str| ((cluster.to_string(), name.to_string()), Err(error.clone()));
+                services.extend(names.iter().map(of));
+            }
         }
     }
-    (services, unread)
+    services
 }
 
 /// A service's load balancers: its own, those of its task sets, where an external or CodeDeploy deployment keeps them,

@@ -131,8 +131,8 @@ pub struct Registered {
 pub struct TaskEndpoints {
     /// By ARN of the container instance: the endpoints, or why they could not be read.
     pub on: HashMap<String, Result<Vec<Endpoint>, CallError>>,
-    /// Services whose target groups could not be read.
-    pub unread_services: BTreeMap<String, CallError>,
+    /// By ARN of the container instance: services of tasks on it whose target groups could not be read.
+    pub unread_services: HashMap<String, BTreeMap<String, CallError>>,
 }
 
 /// One address of one task in one target group.
@@ -251,9 +251,8 @@ pub fn for_service_targets(
             Some(Err(error)) => plan.problems.push(error.to_string()),
             None => {}
         }
-    }
-    if !found.of_instance(instance).is_empty() {
-        let unread = endpoints.unread_services.iter();
+        let unread = endpoints.unread_services.get(&container_instance.arn);
+        let unread = unread.into_iter().flatten();
         plan.problems
             .extend(unread.map(|(service, error)| format!("service {service}: {error}")));
     }

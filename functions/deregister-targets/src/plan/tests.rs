@@ -294,7 +294,26 @@ fn endpoints() -> TaskEndpoints {
     ];
     TaskEndpoints {
         on: HashMap::from([("ci".to_owned(), Ok(list))]),
-        unread_services: BTreeMap::new(),
+        unread_services: HashMap::new(),
+    }
+}
+
+#[test]
+fn only_the_services_on_the_instance_itself_have_to_be_readable() {
+    let denied = CallError::Refused {
+        action: "DescribeServices",
+        code: "Throttling".to_owned(),
+        message: "Rate exceeded".to_owned(),
+    };
+    let unread = BTreeMap::from([("classifier".to_owned(), denied)]);
+    for (container_instance_of, problems) in [("ci", 1), ("another", 0)] {
+        let mut endpoints = endpoints();
+        endpoints
+            .unread_services
+            .insert(container_instance_of.to_owned(), unread.clone());
+        let plan = for_service_targets(&warning(), &container_instance(), &endpoints, &Health::new());
+        let services = plan.problems.iter().filter(|why| why.starts_with("service "));
+        assert_eq!(services.count(), problems, "{:?}", plan.problems);
     }
 }
 
