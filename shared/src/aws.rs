@@ -245,6 +245,11 @@ impl CallError {
         }
     }
 
+    /// Whether the caller lacks the permission.
+    pub fn is_denied(&self) -> bool {
+        self.code().is_some_and(is_denial)
+    }
+
     /// AWS's message, where AWS answered.
     pub fn message(&self) -> &str {
         match self {
@@ -277,12 +282,21 @@ fn last_try(last: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
+/// Every service has its own code for a caller who lacks the permission.
+fn is_denial(code: &str) -> bool {
+    matches!(
+        code,
+        "AccessDenied" | "AccessDeniedException" | "AuthorizationError" | "UnauthorizedOperation"
+    )
+}
+
 fn advice(code: &str, action: &str) -> String {
-    match code {
-        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => {
-            format!(" (allow {action} in the function's role; the template does)")
-        }
-        _ => String::new(),
+    if is_denial(code) {
+        // A batch needs the permission of what it is a batch of.
+        let action = action.strip_suffix("Batch").unwrap_or(action);
+        format!(" (allow {action} in the function's role; the template does)")
+    } else {
+        String::new()
     }
 }
 

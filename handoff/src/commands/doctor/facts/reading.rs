@@ -75,12 +75,11 @@ impl Unread {
             CallError::NoAnswer { message, .. } => message.clone(),
             CallError::OutOfTime { .. } => format!("no answer within {} s", PATIENCE.as_secs()),
         };
-        let denied = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"];
         Self {
             of: of.to_owned(),
             action,
             error: text,
-            denied: error.code().is_some_and(|code| denied.contains(&code)),
+            denied: error.is_denied(),
         }
     }
 }
