@@ -38,6 +38,15 @@ def too_long(value, field, limit):
     )
 
 
+def denied(service, message):
+    """The answer to a caller who lacks the permission."""
+    if service == "sns":
+        return answer(service, "AuthorizationError", message, 403)
+    if service in QUERY_SERVICES:
+        return answer(service, "AccessDenied", message, 403)
+    return answer(service, "AccessDeniedException", message, 400)
+
+
 def answer(service, code, message, status=400):
     """(status, headers, body) of an error in the protocol of `service`."""
     if service in QUERY_SERVICES:

@@ -4,6 +4,7 @@ import threading
 
 KINDS = {
     "throttle",  # the service's own throttling error
+    "denied",  # the service's own answer to a caller who lacks the permission
     "error",  # an error with `code` and `status`, well formed for the service's protocol
     "http",  # `status` with a body no SDK can parse, as from a proxy in between
     "reset",  # the connection is reset, the call is not carried out

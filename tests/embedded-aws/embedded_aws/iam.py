@@ -71,9 +71,7 @@ def _denied(call, role, action, resource):
         f"User: {who} is not authorized to perform: {action} on resource: {resource} "
         f"because no identity-based policy allows the {action} action"
     )
-    if call.service in errors.QUERY_SERVICES:
-        return errors.answer(call.service, "AccessDenied", message, 403)
-    return errors.answer(call.service, "AccessDeniedException", message, 400)
+    return errors.denied(call.service, message)
 
 
 def _role_of(caller):

@@ -7,6 +7,9 @@ SERVICES = {
     "autoscaling": "autoscaling",
     "ecs": "ecs",
     "elasticloadbalancing": "elbv2",
+    "events": "events",
+    "logs": "logs",
+    "sns": "sns",
     "sqs": "sqs",
 }
 

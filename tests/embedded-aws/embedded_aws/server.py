@@ -124,6 +124,8 @@ class Handler(BaseHTTPRequestHandler):
             code = fault.get("code", "InternalFailure")
             message = fault.get("message", f"{code}, as ordered by the test")
             return errors.answer(call.service, code, message, fault.get("status", 400))
+        if kind == "denied":
+            return errors.denied(call.service, "denied, as ordered by the test")
         denied = iam.denial(call) if WORLD.settings["enforce_iam"] else None
         if denied:
             return denied
