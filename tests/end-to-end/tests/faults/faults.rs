@@ -35,6 +35,11 @@ pub enum Fault {
     Modelled(String, u16),
 }
 
+/// Whether a code says that the role lacks the permission: there is a fault for that already.
+pub fn is_denial(code: &str) -> bool {
+    code.starts_with("AccessDenied") || code == "AuthorizationError"
+}
+
 impl Fault {
     /// Those that any call can suffer.
     pub const OF_ANY_CALL: [Self; 9] = [
@@ -51,15 +56,13 @@ impl Fault {
 
     /// All faults of an action with these modelled errors.
     pub fn all(modelled: &[ModelledError]) -> Vec<Self> {
-        let modelled = modelled
-            .iter()
-            .filter(|error| !error.code.starts_with("AccessDenied"));
+        let modelled = modelled.iter().filter(|error| !is_denial(&error.code));
         let modelled = modelled.map(|error| Self::Modelled(error.code.clone(), error.status));
         Self::OF_ANY_CALL.into_iter().chain(modelled).collect()
     }
 
     /// What the embedded AWS is told.
-    pub fn order(&self, service: &str, speed: f64) -> Value {
+    pub fn order(&self, speed: f64) -> Value {
         let milliseconds = |real: Duration| (real.as_secs_f64() * 1000.0 * speed) as u64;
         match self {
             Self::Throttled => json!({ "kind": "throttle" }),
@@ -69,10 +72,7 @@ impl Fault {
             Self::Hang => json!({ "kind": "hang", "ms": milliseconds(HANG) }),
             Self::Slow => json!({ "kind": "slow", "ms": milliseconds(SLOW) }),
             Self::Truncated => json!({ "kind": "truncate" }),
-            Self::AccessDenied if matches!(service, "ecs" | "sqs") => {
-                json!({ "kind": "error", "code": "AccessDeniedException", "status": 400 })
-            }
-            Self::AccessDenied => json!({ "kind": "error", "code": "AccessDenied", "status": 403 }),
+            Self::AccessDenied => json!({ "kind": "denied" }),
             Self::AnswerLost => json!({ "kind": "lost-answer" }),
             Self::Modelled(code, status) => json!({ "kind": "error", "code": code, "status": status }),
         }
@@ -81,9 +81,9 @@ impl Fault {
     /// The words that a report has to have about it.
     pub fn words(&self) -> &[&str] {
         match self {
-            Self::Throttled => &["Throttling"],
+            Self::Throttled => &["Throttling", "Throttled"],
             Self::InternalError => &["InternalFailure"],
-            Self::AccessDenied => &["AccessDenied", "in the function's role"],
+            Self::AccessDenied => &["in the function's role"],
             Self::Unavailable | Self::Reset | Self::Truncated | Self::AnswerLost | Self::Hang => {
                 &["got no answer", "not answered in the time"]
             }

@@ -1,15 +1,16 @@
-//! How a scenario ends: what became of everything, as far as it does not depend on ids and moments.
+//! A scenario from its beginning to its end, and what holds there whatever went wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::scene::{PATIENCE, Scene, serving};
 use end_to_end::untouched;
-use serde_json::{Value, json};
+use serde_json::Value;
 use spot_handoff::report::{Outcome, Report};
 use testbed::state::Task;
 use testbed::{Event, Options, Outcome as Ended, State};
 
+use crate::EVERY_FUNCTION;
 use crate::scenarios::Scenario;
 
 /// Nothing goes wrong.
@@ -23,7 +24,10 @@ pub struct Finish {
     pub scene: Scene,
     /// What everything is like at the end.
     pub after: State,
-    gone: Vec<String>,
+    /// What was told about whom: by message and by event, each as often as it was told.
+    pub told: Vec<String>,
+    /// The instances that go.
+    pub gone: Vec<String>,
 }
 
 /// Plays a scenario to its end. What goes wrong in it is ordered `before`, or happens `meanwhile`.
@@ -48,124 +52,42 @@ pub async fn play(
     } else {
         scene.settled().await?
     };
-    Ok(Finish { scene, after, gone })
+    let told = told(&scene, &gone).await?;
+    Ok(Finish {
+        scene,
+        after,
+        told,
+        gone,
+    })
+}
+
+async fn told(scene: &Scene, gone: &[String]) -> Result<Vec<String>> {
+    let mut told = vec![];
+    for message in scene.bed.world.notifications().await? {
+        let subject = message.subject.unwrap_or_default();
+        let about = gone.iter().find(|instance| subject.contains(instance.as_str()));
+        let about = about.with_context(|| format!("whom is this about? {subject}"))?;
+        told.push(format!("message {about} {}", message.attributes["outcome"]));
+    }
+    for event in scene.bed.world.events().await? {
+        if event["detail-type"] == "Spot Instance Handed Off" {
+            let detail = &event["detail"];
+            told.push(format!(
+                "event {} {}",
+                text(&detail["instance-id"]),
+                text(&detail["outcome"])
+            ));
+        }
+    }
+    told.sort();
+    Ok(told)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 impl Finish {
-    /// What became of everything.
-    pub fn shape(&self) -> Value {
-        let (before, after) = (&self.scene.before, &self.after);
-        let known: BTreeSet<&str> = before.instances.iter().map(|one| one.id.as_str()).collect();
-        let groups: BTreeMap<&str, Value> = after
-            .groups
-            .iter()
-            .map(|group| {
-                let serving = serving(group);
-                let old: BTreeSet<_> = serving.iter().filter(|id| known.contains(*id)).collect();
-                let new = serving.len() - old.len();
-                let tags = &group.tags;
-                (
-                    group.name.as_str(),
-                    json!({ "desired": group.desired, "old": old, "new": new, "tags": tags }),
-                )
-            })
-            .collect();
-        let instances: BTreeMap<_, _> = after
-            .instances
-            .iter()
-            .filter(|one| known.contains(one.id.as_str()))
-            .map(|one| (&one.id, &one.state))
-            .collect();
-        let dead: BTreeMap<_, _> = after
-            .queues
-            .iter()
-            .filter(|queue| !queue.bodies.is_empty())
-            .map(|queue| (&queue.name, queue.bodies.len()))
-            .collect();
-        let actions: Vec<_> = after
-            .lifecycle_actions
-            .iter()
-            .map(|one| (&one.instance, &one.result))
-            .collect();
-        json!({
-            "groups": groups,
-            "instances": instances,
-            "launched": self.scene.new_instances(after).len(),
-            "targets": self.targets(),
-            "container instances": self.container_instances(),
-            "tasks": self.tasks(),
-            "lifecycle actions": actions,
-            "dead letters": dead,
-        })
-    }
-
-    /// Of the targets that were there, those that still take traffic.
-    fn targets(&self) -> Value {
-        let of = |state: &State| -> BTreeSet<String> {
-            let groups = state.target_groups.iter();
-            groups
-                .flat_map(|group| {
-                    let serving = group.targets.iter().filter(|target| target.state != "draining");
-                    serving.map(|target| format!("{} {}:{}", group.name, target.id, target.port.unwrap_or(0)))
-                })
-                .collect()
-        };
-        json!(
-            of(&self.scene.before)
-                .intersection(&of(&self.after))
-                .collect::<Vec<_>>()
-        )
-    }
-
-    fn container_instances(&self) -> Value {
-        let known: BTreeSet<&str> = self
-            .scene
-            .before
-            .instances
-            .iter()
-            .map(|one| one.id.as_str())
-            .collect();
-        let of_clusters = self
-            .after
-            .clusters
-            .iter()
-            .flat_map(|cluster| &cluster.container_instances);
-        let old = of_clusters.filter(|one| known.contains(one.instance.as_str()));
-        json!(
-            old.map(|one| (&one.instance, &one.status))
-                .collect::<BTreeMap<_, _>>()
-        )
-    }
-
-    /// What became of the standalone tasks, and how many of each service run.
-    fn tasks(&self) -> Value {
-        let known: BTreeSet<&str> = all_tasks(&self.scene.before)
-            .map(|task| task.arn.as_str())
-            .collect();
-        let standalone = all_tasks(&self.after).filter(|task| task.kind == "standalone");
-        let mut tasks: BTreeMap<String, u32> = BTreeMap::new();
-        for task in standalone {
-            let age = if known.contains(task.arn.as_str()) {
-                "old"
-            } else {
-                "new"
-            };
-            let by_us = task
-                .stopped_reason
-                .as_deref()
-                .is_some_and(|why| why.starts_with("spot-handoff"));
-            let how = if by_us {
-                "stopped by a hand-off"
-            } else {
-                &task.desired_status
-            };
-            *tasks.entry(format!("{age} {} {how}", task.family)).or_default() += 1;
-        }
-        let services = self.after.clusters.iter().flat_map(|cluster| &cluster.services);
-        let services: BTreeMap<_, _> = services.map(|one| (&one.name, one.running)).collect();
-        json!({ "standalone": tasks, "services": services })
-    }
-
     /// What holds whatever went wrong: no crash, and nothing touched that nobody named.
     pub fn sound(&self) -> Result<()> {
         let story = self.scene.story();
@@ -200,6 +122,7 @@ impl Finish {
             .flat_map(|cluster| &cluster.container_instances);
         let other = others.find(|one| one.status != "ACTIVE" && !is_gone(&one.instance));
         ensure!(other.is_none(), "{other:?} was drained\n{story}");
+        self.given_up_is_what_failed()?;
         // A replacement for each, and where an exchange failed for good one more may have come for it.
         let new = self.scene.new_instances(after);
         let running = new.iter().filter(|one| one.state == "running").count();
@@ -209,6 +132,52 @@ impl Finish {
             self.gone
         );
         Ok(())
+    }
+
+    /// A message is a dead letter where its last report is one of a failure, and nowhere else: none is lost.
+    fn given_up_is_what_failed(&self) -> Result<()> {
+        for function in EVERY_FUNCTION {
+            let mut last: BTreeMap<_, Report> = BTreeMap::new();
+            for report in self.scene.reports_of(function) {
+                let about = (
+                    report.event_id.clone(),
+                    report.instance.clone(),
+                    report.signal.clone(),
+                );
+                last.insert(about, report);
+            }
+            let failed = last
+                .into_values()
+                .filter(|report| report.outcome == Outcome::Failed);
+            let failed: BTreeSet<String> = failed.map(|report| report.event_id).collect();
+            let name = &self.scene.bed.dead_letter_queue(function)?.name;
+            let bodies = self.after.queue(name).map_or(&[][..], |queue| &queue.bodies);
+            let mut dead = BTreeSet::new();
+            for body in bodies {
+                let body: Value = serde_json::from_str(body)?;
+                dead.insert(text(&body["id"]).to_owned());
+            }
+            ensure!(
+                dead == failed,
+                "{function} failed with {failed:?} and gave up {dead:?}\n{}",
+                self.scene.story()
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether a function's process was killed.
+    pub fn was_killed(&self) -> bool {
+        let killed = Ended::Crashed("killed".to_owned());
+        let entries = self.scene.bed.journal().since(0);
+        entries
+            .iter()
+            .any(|entry| matches!(&entry.event, Event::Ended { outcome, .. } if *outcome == killed))
+    }
+
+    /// Whether nothing is told twice.
+    pub fn told_once(&self) -> bool {
+        self.told.windows(2).all(|two| two[0] != two[1])
     }
 
     /// The dead letters of a function.
@@ -236,6 +205,7 @@ fn reasons_of(report: &Report) -> String {
         .join("; ")
 }
 
-fn all_tasks(state: &State) -> impl Iterator<Item = &Task> {
+/// The tasks of all clusters.
+pub fn all_tasks(state: &State) -> impl Iterator<Item = &Task> {
     state.clusters.iter().flat_map(|cluster| &cluster.tasks)
 }

@@ -1,6 +1,7 @@
 //! What goes wrong with the calls to AWS, and what must come of it: every fault of every action that the functions use and
 //! every permission taken away.
 
+mod batches;
 mod faults;
 mod finish;
 mod matrix;
@@ -8,3 +9,9 @@ mod permissions;
 mod recording;
 mod scenarios;
 mod several;
+mod shape;
+
+use testbed::{ANNOUNCER, FUNCTIONS};
+
+/// The functions that hand off, and the one that tells of it.
+const EVERY_FUNCTION: [&str; 4] = [FUNCTIONS[0], FUNCTIONS[1], FUNCTIONS[2], ANNOUNCER];

@@ -4,12 +4,14 @@ use anyhow::{Context, Result, ensure};
 use end_to_end::scene::Scene;
 use serde_json::json;
 use spot_handoff::report::Report;
-use testbed::{Event, FUNCTIONS};
+use testbed::Event;
 
+use crate::EVERY_FUNCTION;
+use crate::faults::is_denial;
 use crate::finish::{Finish, nothing, play};
 use crate::recording::{Recording, Use};
 use crate::scenarios::Scenario;
-use crate::several::several;
+use crate::several::{all_well, several};
 
 /// Worlds at a time.
 const AT_A_TIME: usize = 8;
@@ -58,7 +60,7 @@ async fn without(recording: &Recording, function: &str, permission: &str) -> Res
     let calls = finish.scene.bed.world.calls().await?;
     let denied = |call: &&testbed::Call| {
         let error = call.error.as_deref().unwrap_or_default();
-        call.caller.as_deref() == Some(function) && error.starts_with("AccessDenied")
+        call.caller.as_deref() == Some(function) && is_denial(error)
     };
     ensure!(
         calls.iter().any(|call| denied(&call)),
@@ -74,7 +76,7 @@ async fn without(recording: &Recording, function: &str, permission: &str) -> Res
 
 /// Whether the function says in a report or in its log that it was denied something.
 fn tells(finish: &Finish, function: &str) -> bool {
-    let says = |text: &str| text.contains("AccessDenied");
+    let says = |text: &str| text.contains("in the function's role");
     let reports = |report: &Report| serde_json::to_string(report).is_ok_and(|text| says(&text));
     let entries = finish.scene.bed.journal().since(0);
     entries
@@ -93,7 +95,7 @@ async fn every_permission_of_every_role_is_needed() -> Result<()> {
     let permissions = &recording.permissions;
     let of_the_function = |permission: &&String| !permissions.lambda.contains(permission);
     let mut taken = vec![];
-    for function in FUNCTIONS {
+    for function in EVERY_FUNCTION {
         let role = permissions.roles.get(function).context("a role")?;
         ensure!(
             role.iter().all(|permission| !permission.contains('*')),
@@ -105,7 +107,6 @@ async fn every_permission_of_every_role_is_needed() -> Result<()> {
                 .map(|permission| (function, permission.as_str())),
         );
     }
-    let number = taken.len();
     let plays = taken.into_iter().map(|(function, permission)| {
         let recording = &recording;
         async move {
@@ -113,23 +114,7 @@ async fn every_permission_of_every_role_is_needed() -> Result<()> {
             played.with_context(|| format!("{function} without {permission}"))
         }
     });
-    let mut failures: Vec<String> = several(AT_A_TIME, plays)
-        .await
-        .into_iter()
-        .filter_map(|played| played.err().map(|error| format!("{error:#}")))
-        .collect();
-    failures.sort();
-    println!(
-        "permissions: {number} taken away one by one, {} not missed",
-        failures.len()
-    );
-    ensure!(
-        failures.is_empty(),
-        "{} of {number} failed:\n\n{}",
-        failures.len(),
-        failures.join("\n\n")
-    );
-    Ok(())
+    all_well("permissions taken away", several(AT_A_TIME, plays).await)
 }
 
 /// Lambda polls a queue and writes logs under the role of the function, and AWS's own policies name what that takes.
@@ -143,7 +128,7 @@ async fn of_what_lambda_itself_needs_each_role_has_what_a_queue_and_a_log_take()
         "sqs:GetQueueAttributes",
         "sqs:ReceiveMessage",
     ];
-    for function in FUNCTIONS {
+    for function in EVERY_FUNCTION {
         let role = recording.permissions.roles.get(function).context("a role")?;
         let of_lambda = role
             .iter()

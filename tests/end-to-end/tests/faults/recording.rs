@@ -8,6 +8,7 @@ use serde_json::Value;
 use testbed::ModelledError;
 use tokio::sync::OnceCell;
 
+use crate::EVERY_FUNCTION;
 use crate::finish::{Finish, nothing, play};
 use crate::scenarios::Scenario;
 use crate::several::several;
@@ -104,7 +105,7 @@ async fn uses(finish: &Finish) -> Result<BTreeMap<Use, u32>> {
     let mut uses = BTreeMap::new();
     for call in finish.scene.bed.world.calls().await? {
         let caller = call.caller.unwrap_or_default();
-        if testbed::FUNCTIONS.contains(&caller.as_str()) {
+        if EVERY_FUNCTION.contains(&caller.as_str()) {
             let of_call = Use {
                 caller,
                 service: call.service,

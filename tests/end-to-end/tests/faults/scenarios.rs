@@ -28,6 +28,10 @@ pub enum Scenario {
     OfNobody,
     /// Most of a cluster is to be retired; a dry run.
     MostOfACluster,
+    /// Two instances are interrupted, and what was done for them is told.
+    Announcement,
+    /// Two instances of different groups and clusters are interrupted. Not among all: it adds no call.
+    TwoOfABatch,
 }
 
 /// Instances of the large group.
@@ -37,8 +41,8 @@ const MANY: usize = 12;
 const SPEED: f64 = 10.0;
 
 impl Scenario {
-    /// All of them. First the one without replace-capacity, in whose absence the others always see the whole instance.
-    pub const ALL: [Self; 9] = [
+    /// All of them that add a call. First the one without replace-capacity, in whose absence the others always see the whole instance.
+    pub const ALL: [Self; 10] = [
         Self::ShuttingDown,
         Self::Interruption,
         Self::ExchangeByLaunch,
@@ -48,6 +52,7 @@ impl Scenario {
         Self::Termination,
         Self::TaggedOnly,
         Self::MostOfACluster,
+        Self::Announcement,
     ];
 
     /// The world it happens in. Where the functions need nobody else to go on, nothing moves but by their calls: what
@@ -63,6 +68,14 @@ impl Scenario {
             Self::MostOfACluster => Options {
                 storm: Some(json!({ "groups": 1, "instances": MANY, "tasks": 1 })),
                 ..options.parameter("DryRun", "true")
+            },
+            Self::TwoOfABatch => Options {
+                storm: Some(json!({ "groups": 1, "instances": 3, "tasks": 2 })),
+                ..options
+            },
+            Self::Announcement => Options {
+                announce: true,
+                ..options
             },
             _ => options,
         }
@@ -82,12 +95,12 @@ impl Scenario {
     /// Has it happen; answers with the instances that go.
     pub async fn begin(self, scene: &Scene) -> Result<Vec<String>> {
         match self {
-            Self::Interruption | Self::Termination => {
-                // Auto Scaling would hold a terminated instance of `hooked` until its tasks have moved.
-                let other = if self == Self::Termination {
-                    "mixed"
-                } else {
-                    "hooked"
+            Self::Interruption | Self::Termination | Self::Announcement | Self::TwoOfABatch => {
+                let other = match self {
+                    // Auto Scaling would hold a terminated instance of `hooked` until its tasks have moved.
+                    Self::Termination => "mixed",
+                    Self::TwoOfABatch => "storm-1",
+                    _ => "hooked",
                 };
                 let gone = vec![scene.first_of("inference")?, scene.first_of(other)?];
                 for instance in &gone {
