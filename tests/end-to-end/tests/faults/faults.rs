@@ -85,7 +85,7 @@ impl Fault {
             Self::InternalError => &["InternalFailure"],
             Self::AccessDenied => &["in the function's role"],
             Self::Unavailable | Self::Reset | Self::Truncated | Self::AnswerLost | Self::Hang => {
-                &["got no answer", "not answered in the time"]
+                &["got no answer", "did not succeed in the time"]
             }
             Self::Slow => &[],
             Self::Modelled(..) => &[],
