@@ -29,7 +29,7 @@ pub async fn sizes(client: &Client, invocation: &Invocation, clusters: &[&str]) 
     let described = together(clusters.chunks(DESCRIBED_PER_CALL).map(|clusters| {
         let names = clusters.iter().map(ToString::to_string).collect();
         let asking = client.describe_clusters().set_clusters(Some(names)).send();
-        invocation.call("DescribeClusters", asking)
+        invocation.call_briefly("DescribeClusters", asking)
     }))
     .await;
     let told = |answer: Result<_, CallError>| match answer {

@@ -20,6 +20,9 @@ const CALLS_AT_ONCE: usize = 10;
 /// The time kept back for writing reports and answering Lambda.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(750);
 
+/// How long a call is tried that the hand-off can do without.
+const BRIEFLY: Duration = Duration::from_secs(2);
+
 /// What every part of a function needs to know about the invocation it runs in.
 #[derive(Debug, Clone, Copy)]
 pub struct Invocation {
@@ -72,6 +75,21 @@ impl Invocation {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         aws::call(self.stop_at, action, sending).await
+    }
+
+    /// Makes a call that the hand-off can do without: it is not to take the time of those that it needs.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_briefly<T, E>(
+        &self,
+        action: &'static str,
+        sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, CallError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        aws::call(self.stop_at.min(Instant::now() + BRIEFLY), action, sending).await
     }
 }
 

@@ -272,7 +272,9 @@ async fn delay(elb: &ElbClient, invocation: &Invocation, arn: &str) -> Option<u3
         .describe_target_group_attributes()
         .target_group_arn(arn)
         .send();
-    let answer = invocation.call("DescribeTargetGroupAttributes", asking).await;
+    let answer = invocation
+        .call_briefly("DescribeTargetGroupAttributes", asking)
+        .await;
     let attributes = match answer {
         Ok(answer) => answer.attributes.unwrap_or_default(),
         Err(error) => {

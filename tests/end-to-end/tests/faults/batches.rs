@@ -7,13 +7,11 @@ use spot_handoff::report::Outcome;
 use testbed::{FUNCTIONS, MappingOptions, Options};
 
 use crate::finish::{Finish, nothing, play};
-use crate::scenarios::Scenario;
+use crate::scenarios::{Scenario, WINDOW};
 use crate::several::{all_well, several};
 
 /// Worlds at a time.
 const AT_A_TIME: usize = 8;
-/// Seconds of the world in which both messages certainly arrive.
-const WINDOW: u64 = 20;
 
 /// Calls that are about the group, the cluster or a target group of one of the two instances and not the other's, with
 /// words that the former have.

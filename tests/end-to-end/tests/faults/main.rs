@@ -1,4 +1,4 @@
-//! What goes wrong with the calls to AWS, and what must come of it: every fault of every action that the functions use and
+//! What goes wrong with the calls to AWS, and what must come of it: every fault of every action that the functions use, and
 //! every permission taken away.
 
 mod batches;
@@ -10,6 +10,7 @@ mod recording;
 mod scenarios;
 mod several;
 mod shape;
+mod sources;
 
 use testbed::{ANNOUNCER, FUNCTIONS};
 

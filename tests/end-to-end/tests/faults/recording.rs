@@ -24,10 +24,21 @@ pub struct Use {
     pub action: String,
 }
 
+impl Use {
+    /// Whether it changes nothing.
+    pub fn is_read(&self) -> bool {
+        ["Describe", "List", "Filter"]
+            .iter()
+            .any(|verb| self.action.starts_with(verb))
+    }
+}
+
 /// A scenario in which nothing goes wrong.
 pub struct Recorded {
     /// How it ends.
     pub shape: Value,
+    /// How many faults it is about itself.
+    pub struck: u64,
     /// Every use and how often.
     pub calls: BTreeMap<Use, u32>,
 }
@@ -69,6 +80,7 @@ impl Recording {
                 scenario,
                 Recorded {
                     shape: finish.shape(),
+                    struck: finish.scene.bed.world.faults_struck().await?,
                     calls: uses(&finish).await?,
                 },
             );

@@ -5,7 +5,7 @@ use end_to_end::events;
 use end_to_end::scene::{Scene, quick};
 use jiff::SignedDuration;
 use serde_json::json;
-use testbed::Options;
+use testbed::{FUNCTIONS, MappingOptions, Options};
 
 /// What happens in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,19 +30,25 @@ pub enum Scenario {
     MostOfACluster,
     /// Two instances are interrupted, and what was done for them is told.
     Announcement,
+    /// An instance is interrupted, and each function fails once.
+    TriedAgain,
+    /// More instances are interrupted than Lambda hands over at once.
+    ManyAtOnce,
     /// Two instances of different groups and clusters are interrupted. Not among all: it adds no call.
     TwoOfABatch,
 }
 
 /// Instances of the large group.
 const MANY: usize = 12;
+/// Seconds of the world in which messages that are sent together certainly arrive.
+pub const WINDOW: u64 = 20;
 
 /// Slower than elsewhere: a call that hangs is not to take up the two minutes.
 const SPEED: f64 = 10.0;
 
 impl Scenario {
     /// All of them that add a call. First the one without replace-capacity, in whose absence the others always see the whole instance.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ShuttingDown,
         Self::Interruption,
         Self::ExchangeByLaunch,
@@ -53,6 +59,8 @@ impl Scenario {
         Self::TaggedOnly,
         Self::MostOfACluster,
         Self::Announcement,
+        Self::TriedAgain,
+        Self::ManyAtOnce,
     ];
 
     /// The world it happens in. Where the functions need nobody else to go on, nothing moves but by their calls: what
@@ -73,6 +81,16 @@ impl Scenario {
                 storm: Some(json!({ "groups": 1, "instances": 3, "tasks": 2 })),
                 ..options
             },
+            Self::ManyAtOnce => Options {
+                storm: Some(json!({ "groups": 1, "instances": MANY, "tasks": 1 })),
+                // While a function is at work the rest of the messages is left in the queue, for it to find.
+                mapping: MappingOptions {
+                    window_seconds: Some(WINDOW),
+                    maximum_concurrency: Some(1),
+                    ..MappingOptions::default()
+                },
+                ..options
+            },
             Self::Announcement => Options {
                 announce: true,
                 ..options
@@ -88,6 +106,17 @@ impl Scenario {
             world
                 .tag_group("inference", "spot-handoff:managed", "true")
                 .await?;
+        }
+        if self == Self::TriedAgain {
+            let once = FUNCTIONS.map(|function| {
+                json!({
+                    "caller": function,
+                    "action": "DescribeAutoScalingInstances",
+                    "times": 1,
+                    "fault": { "kind": "denied" },
+                })
+            });
+            scene.bed.world.faults(&json!(once)).await?;
         }
         Ok(())
     }
@@ -108,7 +137,14 @@ impl Scenario {
                 }
                 Ok(gone)
             }
-            Self::TaggedOnly => interrupt(scene, scene.first_of("inference")?).await,
+            Self::ManyAtOnce => {
+                let gone = many(scene)?;
+                for instance in &gone {
+                    scene.put(&events::interruption(instance, scene.now())?).await?;
+                }
+                Ok(gone)
+            }
+            Self::TaggedOnly | Self::TriedAgain => interrupt(scene, scene.first_of("inference")?).await,
             Self::OfNobody => {
                 let by_hand = scene.before.target_group("by-hand");
                 let target = by_hand.and_then(|group| group.targets.first());
@@ -129,9 +165,7 @@ impl Scenario {
                 Ok(vec![instance])
             }
             Self::MostOfACluster => {
-                let retired: Vec<String> = (0..MANY)
-                    .map(|index| scene.nth_of("storm-1", index))
-                    .collect::<Result<_>>()?;
+                let retired = many(scene)?;
                 let starts = scene.now() + SignedDuration::from_hours(48);
                 let mut event = events::retirement(&retired[0], starts, scene.now())?;
                 event["resources"] = json!(retired);
@@ -150,6 +184,10 @@ impl Scenario {
             Self::ExchangeByLaunch | Self::ExchangeByRaise | Self::LifecycleAction
         )
     }
+}
+
+fn many(scene: &Scene) -> Result<Vec<String>> {
+    (0..MANY).map(|index| scene.nth_of("storm-1", index)).collect()
 }
 
 async fn interrupt(scene: &Scene, instance: String) -> Result<Vec<String>> {
