@@ -1,4 +1,4 @@
-//! Carrying the plans out. Instances that leave go first: their two minutes run.
+//! Carrying the plans out, all that can at the same time.
 
 mod launch;
 mod leave;
@@ -46,12 +46,17 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[Notice], plans: &[Plan]) -> Resu
                 .map(|action| (notice, action)),
         );
     }
-    let (left, launched, raised, lowered, sent) = tokio::join!(
-        leave::all(aws, &distinct),
+    // With `Scope=tagged` the group makes an instance ours. Once it has left, a repeated notice would not know that the
+    // others are still to be told, so they are told first.
+    let told_and_left = async {
+        let sent = send(aws, &distinct, |to| to != Queue::Own).await;
+        (sent, leave::all(aws, &distinct).await)
+    };
+    let ((sent, left), launched, raised, lowered) = tokio::join!(
+        told_and_left,
         launch::all(aws, &distinct),
         raise::all(aws, &distinct),
         raise::lower(aws, &distinct),
-        send(aws, &distinct, |to| to != Queue::Own),
     );
     let mut results: Results<Action> = left
         .into_iter()
