@@ -3,6 +3,7 @@
 pub mod events;
 pub mod invariants;
 pub mod scene;
+pub mod soak;
 
 use std::time::Duration;
 

@@ -173,6 +173,15 @@ impl Finish {
         Ok(())
     }
 
+    /// Whether a function's process was killed.
+    pub fn was_killed(&self) -> bool {
+        let killed = Ended::Crashed("killed".to_owned());
+        let entries = self.scene.bed.journal().since(0);
+        entries
+            .iter()
+            .any(|entry| matches!(&entry.event, Event::Ended { outcome, .. } if *outcome == killed))
+    }
+
     /// Whether nothing is told twice.
     pub fn told_once(&self) -> bool {
         self.told.windows(2).all(|two| two[0] != two[1])

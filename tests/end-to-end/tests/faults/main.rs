@@ -4,6 +4,7 @@
 mod batches;
 mod faults;
 mod finish;
+mod kills;
 mod matrix;
 mod permissions;
 mod recording;

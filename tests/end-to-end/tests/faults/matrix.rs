@@ -41,7 +41,7 @@ const DONE_WITHOUT: &[(&str, &str)] = &[
 /// Shortcuts past Lambda's own polling, which do the same later: Lambda hands over what is in the queue, what was not deleted
 /// is found done, the visibility timeout brings back what failed. Not played: that timeout is 65 real seconds even in a
 /// world that is ten times as fast, in which the notice is long over then.
-const SHORTCUTS: &[&str] = &[
+pub const SHORTCUTS: &[&str] = &[
     "ReceiveMessage",
     "DeleteMessageBatch",
     "ChangeMessageVisibilityBatch",

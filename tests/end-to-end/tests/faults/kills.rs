@@ -1,0 +1,134 @@
+//! A function is killed in the middle of a call, before or after AWS has done what it asks, and its message comes again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use end_to_end::scene::Scene;
+use serde_json::json;
+
+use crate::finish::play;
+use crate::matrix::SHORTCUTS;
+use crate::recording::{Recording, Use};
+use crate::scenarios::Scenario;
+use crate::several::{all_well, several};
+use crate::shape::difference;
+
+/// Worlds at a time.
+const AT_A_TIME: usize = 4;
+/// How often it is looked whether the moment has come.
+const LOOK_AGAIN: Duration = Duration::from_millis(15);
+/// By then a call has been made that is made at all, in real time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One death.
+#[derive(Debug, Clone)]
+struct Death {
+    scenario: Scenario,
+    of: Use,
+    /// Calls of this kind that go well before.
+    after_calls: u32,
+    carried_out: bool,
+}
+
+impl Death {
+    /// At every call of every scenario, before and after it takes effect.
+    fn all(recording: &Recording) -> Vec<Self> {
+        let mut deaths = vec![];
+        for (scenario, recorded) in &recording.scenarios {
+            let calls = recorded.calls.iter();
+            for (of, count) in calls.filter(|(of, _)| !SHORTCUTS.contains(&of.action.as_str())) {
+                for after_calls in 0..*count {
+                    for carried_out in [false, true] {
+                        let (scenario, of) = (*scenario, of.clone());
+                        deaths.push(Self {
+                            scenario,
+                            of,
+                            after_calls,
+                            carried_out,
+                        });
+                    }
+                }
+            }
+        }
+        deaths
+    }
+
+    /// At each use once; at those that change something, before and after.
+    fn covering(recording: &Recording) -> Vec<Self> {
+        let all = Self::all(recording);
+        let mut chosen: BTreeMap<(Use, bool), Self> = BTreeMap::new();
+        for death in all {
+            if !(death.carried_out && death.of.is_read()) {
+                chosen
+                    .entry((death.of.clone(), death.carried_out))
+                    .or_insert(death);
+            }
+        }
+        chosen.into_values().collect()
+    }
+
+    async fn play(&self, recording: &Recording) -> Result<()> {
+        let recorded = &recording.scenarios[&self.scenario];
+        let options = self.scenario.options();
+        // The hold has to outlast the kill.
+        let milliseconds = 3_000.0 * options.speed;
+        let order = async |scene: &Scene| {
+            let hold = json!({ "kind": "hang", "ms": milliseconds, "carried_out": self.carried_out });
+            let order = json!([{
+                "caller": self.of.caller,
+                "service": self.of.service,
+                "action": self.of.action,
+                "skip": self.after_calls,
+                "times": 1,
+                "fault": hold,
+            }]);
+            scene.bed.world.faults(&order).await
+        };
+        let kill = async |scene: &Scene| {
+            let struck = async {
+                while scene.bed.world.faults_struck().await? <= recorded.struck {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                anyhow::Ok(())
+            };
+            tokio::time::timeout(PATIENCE, struck)
+                .await
+                .context("the call never came")??;
+            scene.bed.kill(&self.of.caller);
+            Ok(())
+        };
+        let finish = play(self.scenario, options, order, kill).await?;
+        ensure!(
+            finish.was_killed(),
+            "nothing was killed\n{}",
+            finish.scene.story()
+        );
+        finish.sound()?;
+        let undisturbed = &recorded.shape;
+        ensure!(
+            finish.shape() == *undisturbed,
+            "it ended otherwise:\n{}\n{}",
+            difference(undisturbed, &finish.shape()),
+            finish.scene.story()
+        );
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes of a machine that has nothing else to do: run with --ignored killed"]
+async fn a_function_that_is_killed_at_any_call_does_the_same_in_the_end() -> Result<()> {
+    let recording = Recording::shared().await?;
+    let everything = std::env::var_os("EVERY_FAULT").is_some();
+    let deaths = if everything {
+        Death::all(&recording)
+    } else {
+        Death::covering(&recording)
+    };
+    let plays = deaths.into_iter().map(|death| {
+        let recording = &recording;
+        async move { death.play(recording).await.with_context(|| format!("{death:?}")) }
+    });
+    all_well("kill matrix", several(AT_A_TIME, plays).await)
+}
