@@ -26,10 +26,10 @@ pub type Sizes = HashMap<String, Size>;
 /// The sizes of clusters, by the ARN or name they were asked for. A size that cannot be read is left out: it only
 /// saves calls.
 pub async fn sizes(client: &Client, invocation: &Invocation, clusters: &[&str]) -> Sizes {
-    let described = together(clusters.chunks(DESCRIBED_PER_CALL).map(|clusters| {
+    let described = together(clusters.chunks(DESCRIBED_PER_CALL).map(|clusters| async move {
         let names = clusters.iter().map(ToString::to_string).collect();
         let asking = client.describe_clusters().set_clusters(Some(names)).send();
-        invocation.call_briefly("DescribeClusters", asking)
+        invocation.briefly().call("DescribeClusters", asking).await
     }))
     .await;
     let told = |answer: Result<_, CallError>| match answer {

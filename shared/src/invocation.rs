@@ -62,6 +62,14 @@ impl Invocation {
         }
     }
 
+    /// The same invocation for a call that the hand-off can do without: it is not to take the time of those that it needs.
+    pub fn briefly(&self) -> Self {
+        Self {
+            stop_at: self.stop_at.min(Instant::now() + BRIEFLY),
+            ..*self
+        }
+    }
+
     /// Makes one call to AWS, retries included, within the time the invocation has left.
     ///
     /// # Errors
@@ -75,21 +83,6 @@ impl Invocation {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         aws::call(self.stop_at, action, sending).await
-    }
-
-    /// Makes a call that the hand-off can do without: it is not to take the time of those that it needs.
-    ///
-    /// # Errors
-    /// See [`CallError`].
-    pub async fn call_briefly<T, E>(
-        &self,
-        action: &'static str,
-        sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, CallError>
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        aws::call(self.stop_at.min(Instant::now() + BRIEFLY), action, sending).await
     }
 }
 

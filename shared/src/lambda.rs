@@ -82,10 +82,10 @@ pub async fn run<F: Function>() -> Result<(), Error> {
     let counter = CallCounter::default();
     let sdk = aws::sdk_config(&env, clock)?;
     let function = Arc::new(F::new(&env, &sdk, counter.clone())?);
-    let queue = Arc::new(OwnQueue::of(F::NAME, &env, &sdk, counter.clone()));
+    let queue = OwnQueue::of(F::NAME, &env, &sdk, counter.clone()).map(Arc::new);
 
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
-        let (function, queue, counter) = (Arc::clone(&function), Arc::clone(&queue), counter.clone());
+        let (function, queue, counter) = (Arc::clone(&function), queue.clone(), counter.clone());
         async move {
             let time_left = event
                 .context
@@ -96,7 +96,7 @@ pub async fn run<F: Function>() -> Result<(), Error> {
             let started_at = clock.now();
             let home = Home::of_arn(&event.context.invoked_function_arn);
             let mut batch = Batch::read(event.payload.get(), &home, started_at);
-            let queue = queue.as_ref().as_ref().filter(|_| batch.from_queue);
+            let queue = queue.as_deref().filter(|_| batch.from_queue);
             if let Some(queue) = queue {
                 let more = queue.more(batch.messages.len()).await;
                 batch.add(more, &home, started_at);

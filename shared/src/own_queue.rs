@@ -7,14 +7,13 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
 
 use std::future::Future;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
 };
+use aws_sdk_sqs::{Client, Config};
 use aws_types::SdkConfig;
 use jiff::SignedDuration;
 use tokio::time::{Instant, sleep};
@@ -45,7 +44,9 @@ const TRIED_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(20);
 /// The queue that a function is invoked from.
 #[derive(Debug)]
 pub struct OwnQueue {
-    client: Client,
+    config: Config,
+    /// Made when it is needed first: in a storm, or when something has failed.
+    client: OnceLock<Client>,
     url: String,
 }
 
@@ -58,8 +59,13 @@ impl OwnQueue {
             .interceptor(counter);
         Some(Self {
             url: env.get(&variable)?,
-            client: Client::from_conf(config.build()),
+            config: config.build(),
+            client: OnceLock::new(),
         })
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::from_conf(self.config.clone()))
     }
 
     /// More messages for an invocation that was given several; none where the queue is empty or cannot be read.
@@ -109,7 +115,7 @@ impl OwnQueue {
 
     async fn receive(&self, stop_at: Instant, wait_seconds: i32) -> Vec<Message> {
         let receiving = self
-            .client
+            .client()
             .receive_message()
             .queue_url(&self.url)
             .max_number_of_messages(MESSAGES_PER_CALL as i32)
@@ -146,7 +152,7 @@ impl OwnQueue {
                     .ok()
             });
             let sending = self
-                .client
+                .client()
                 .delete_message_batch()
                 .queue_url(&self.url)
                 .set_entries(Some(entries))
@@ -169,7 +175,7 @@ impl OwnQueue {
                     .ok()
             });
             let sending = self
-                .client
+                .client()
                 .change_message_visibility_batch()
                 .queue_url(&self.url)
                 .set_entries(Some(entries))

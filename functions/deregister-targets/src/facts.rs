@@ -273,7 +273,8 @@ async fn delay(elb: &ElbClient, invocation: &Invocation, arn: &str) -> Option<u3
         .target_group_arn(arn)
         .send();
     let answer = invocation
-        .call_briefly("DescribeTargetGroupAttributes", asking)
+        .briefly()
+        .call("DescribeTargetGroupAttributes", asking)
         .await;
     let attributes = match answer {
         Ok(answer) => answer.attributes.unwrap_or_default(),

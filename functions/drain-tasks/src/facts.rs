@@ -136,7 +136,7 @@ impl TaskDefinitions {
             .collect();
         let calls = missing.iter().map(|arn| async move {
             let asking = ecs.describe_task_definition().task_definition(*arn).send();
-            invocation.call_briefly("DescribeTaskDefinition", asking).await
+            invocation.briefly().call("DescribeTaskDefinition", asking).await
         });
         for (arn, answer) in missing.iter().zip(together(calls).await) {
             match (answer, self.0.lock()) {
@@ -226,7 +226,10 @@ pub async fn lifecycle_limit(
         .auto_scaling_group_name(&action.group)
         .lifecycle_hook_names(&action.hook)
         .send();
-    let answer = invocation.call_briefly("DescribeLifecycleHooks", asking).await?;
+    let answer = invocation
+        .briefly()
+        .call("DescribeLifecycleHooks", asking)
+        .await?;
     let hooks = answer.lifecycle_hooks.unwrap_or_default();
     let hook = hooks
         .into_iter()

@@ -122,6 +122,18 @@ impl Scene {
         tokio::time::sleep(span).await;
     }
 
+    /// Waits until an instance is draining; the state then, and the replacement that has come before.
+    pub async fn drained_after_its_replacement(&self, old: &str) -> Result<(State, String)> {
+        let draining = self
+            .until("the old instance is draining", |state| {
+                !is_registered_as(state, old, "ACTIVE")
+            })
+            .await?;
+        let new = self.new_instances(&draining)[0].id.clone();
+        assert!(is_registered_as(&draining, &new, "ACTIVE"), "{}", self.story());
+        Ok((draining, new))
+    }
+
     /// Waits until the functions have nothing more to do, follow-ups included, and AWS has done what was asked of it.
     pub async fn settled(&self) -> Result<State> {
         self.bed

@@ -81,13 +81,7 @@ async fn an_instance_that_aws_retires_in_two_weeks_is_exchanged_now() -> Result<
     let event = events::retirement(&old, starts, scene.now())?;
     scene.put(&event).await?;
     scene.put(&event).await?;
-    let draining = scene
-        .until("the old instance is draining", |state| {
-            !is_registered_as(state, &old, "ACTIVE")
-        })
-        .await?;
-    let new = scene.new_instances(&draining)[0].id.clone();
-    assert!(is_registered_as(&draining, &new, "ACTIVE"), "{}", scene.story());
+    scene.drained_after_its_replacement(&old).await?;
     for function in ["deregister-targets", "drain-tasks"] {
         let reports = scene.reports_of(function);
         assert!(

@@ -7,7 +7,7 @@ use testbed::State;
 
 use end_to_end::events;
 use end_to_end::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
-use end_to_end::scene::{Scene, acts, dead_letters, is_registered_as, quick, serving, skips};
+use end_to_end::scene::{Scene, acts, dead_letters, quick, serving, skips};
 
 /// Everything as at the start, but for the instance and its one replacement.
 fn exchanged(scene: &Scene, after: &State, group: &str, old: &str) -> Result<()> {
@@ -39,13 +39,7 @@ async fn the_old_instance_is_drained_when_its_replacement_is_in_the_cluster_and_
     let old = scene.first_of("inference")?;
     scene.put(&events::rebalance(&old, scene.now())?).await?;
 
-    let draining = scene
-        .until("the old instance is draining", |state| {
-            !is_registered_as(state, &old, "ACTIVE")
-        })
-        .await?;
-    let new = scene.new_instances(&draining)[0].id.clone();
-    assert!(is_registered_as(&draining, &new, "ACTIVE"), "{}", scene.story());
+    let (draining, new) = scene.drained_after_its_replacement(&old).await?;
     let group = draining.group("inference").expect("a group");
     assert!(serving(group).contains(&new.as_str()), "{group:?}");
     assert!(
