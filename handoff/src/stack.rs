@@ -41,8 +41,10 @@ impl StackArguments {
 /// A deployed stack.
 #[derive(Debug)]
 pub struct Stack {
-    /// Its three functions.
+    /// Its three functions that hand off.
     pub functions: Vec<Function>,
+    /// The function that tells of it.
+    pub announcer: Function,
     /// URL of the queue of events that EventBridge could not deliver.
     pub undelivered: String,
 }
@@ -106,7 +108,7 @@ impl Stack {
             let found = ids.get(logical).cloned();
             found.with_context(|| format!("it has no resource {logical}"))
         };
-        let functions = testbed::FUNCTIONS.map(|name| {
+        let function = |name: &str| {
             let logical = logical_id(name);
             Ok(Function {
                 name: name.to_owned(),
@@ -115,16 +117,23 @@ impl Stack {
                 queue: id(&format!("{logical}Queue"))?,
                 dead_letters: id(&format!("{logical}DeadLetters"))?,
             })
-        });
+        };
+        let functions = testbed::FUNCTIONS.iter().map(|name| function(name));
         Ok(Self {
-            functions: functions.into_iter().collect::<Result<_>>()?,
+            functions: functions.collect::<Result<_>>()?,
+            announcer: function(testbed::ANNOUNCER)?,
             undelivered: id("UndeliveredNotices")?,
         })
     }
 
+    /// Every function, those that hand off first.
+    pub fn all_functions(&self) -> impl Iterator<Item = &Function> {
+        self.functions.iter().chain([&self.announcer])
+    }
+
     /// The function of this name, as reports have it.
     pub fn function(&self, name: &str) -> Option<&Function> {
-        self.functions.iter().find(|function| function.name == name)
+        self.all_functions().find(|function| function.name == name)
     }
 }
 

@@ -192,12 +192,20 @@ async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
 
 #[tokio::test]
 async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Result<()> {
-    let mut scene = Scene::start("dead-letters", COMMANDS, Options::default().speed(20.0)).await?;
-    let denied = |action: &str| {
-        json!({"action": action, "caller": "replace-capacity",
+    let options = Options {
+        announce: true,
+        ..Options::default().speed(20.0)
+    };
+    let mut scene = Scene::start("dead-letters", COMMANDS, options).await?;
+    let denied = |function: &str, action: &str| {
+        json!({"action": action, "caller": function,
             "fault": {"kind": "error", "code": "AccessDenied", "message": "not allowed"}})
     };
-    let faults = json!([denied("DetachInstances"), denied("LaunchInstances")]);
+    let faults = json!([
+        denied("replace-capacity", "DetachInstances"),
+        denied("replace-capacity", "LaunchInstances"),
+        denied("announce-hand-offs", "PublishBatch"),
+    ]);
     scene.bed.world.faults(&faults).await?;
     let instance = scene.first_of("inference").await?;
     let retired = scene.first_of("web").await?;
@@ -212,7 +220,9 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
     };
     let warning = json!({"instance-id": instance, "instance-action": "terminate"});
     let warning = event("aws.ec2", "EC2 Spot Instance Interruption Warning", warning);
-    scene.bed.send("replace-capacity", &warning.to_string()).await?;
+    for function in ["replace-capacity", "announce-hand-offs"] {
+        scene.bed.send(function, &warning.to_string()).await?;
+    }
     scene
         .bed
         .send("drain-tasks", "Spot interruption of i-0123456789abcdef0")
@@ -232,7 +242,7 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
         .send("replace-capacity", &retirement.to_string())
         .await?;
     scene
-        .until("three messages are dead", async || Ok(scene.dead().await? == 3))
+        .until("four messages are dead", async || Ok(scene.dead().await? == 4))
         .await?;
     let past_the_notice = now + jiff::SignedDuration::from_secs(180);
     scene
@@ -242,9 +252,9 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
         .await?;
 
     let listed = scene.show("dlq list", 1).await?;
-    ensure!(scene.dead().await? == 3, "listing takes nothing out");
+    ensure!(scene.dead().await? == 4, "listing takes nothing out");
     let (again, _) = scene.run("dlq list").await?;
-    ensure!(again.contains("3 messages"), "listing hides nothing: {again}");
+    ensure!(again.contains("4 messages"), "listing hides nothing: {again}");
     let id = |about: &str| {
         let line = listed.lines().find(|line| line.contains(about));
         line.and_then(|line| line.split(' ').next())

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Signal, Step, Then};
 
+use testbed::ANNOUNCER;
+
 use super::letter::Letter;
 
 /// A hook waits for 48 hours at most.
@@ -51,6 +53,8 @@ impl fmt::Display for Judgement {
 pub fn judge(letter: &Letter, now: Timestamp) -> Judgement {
     match letter.read(now) {
         Err(problem) => Judgement::no(format!("it would fail again: {problem}")),
+        // It reads in the logs what was done, at any age.
+        Ok(_) if letter.function == ANNOUNCER => Judgement::yes("how it went can still be told"),
         Ok(notices) => match notices.first() {
             Some(notice) => of_notice(notice, now),
             None => Judgement::no("it names no instance"),
@@ -234,6 +238,20 @@ mod tests {
                 "{kind} after {seconds} s: {judgement}"
             );
         }
+    }
+
+    #[test]
+    fn telling_has_no_age() {
+        let warning = json!({"id": "e", "source": "aws.ec2", "time": SENT,
+            "detail-type": "EC2 Spot Instance Interruption Warning",
+            "detail": {"instance-id": "i-1234567890abcdef0", "instance-action": "terminate"}});
+        let of = |function: &str, body: &str| {
+            let function = function.to_owned();
+            judge(&Letter { function, ..letter(body) }, at(86_400)).is_sensible()
+        };
+        assert!(of(ANNOUNCER, &warning.to_string()));
+        assert!(!of("drain-tasks", &warning.to_string()));
+        assert!(!of(ANNOUNCER, "no JSON"));
     }
 
     #[test]

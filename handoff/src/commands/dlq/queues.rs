@@ -42,7 +42,7 @@ impl<'a> Queues<'a> {
     /// Where SQS refuses.
     pub async fn letters(&self) -> Result<Vec<Letter>> {
         let mut letters = Vec::new();
-        for function in &self.stack.functions {
+        for function in self.stack.all_functions() {
             for message in self.receive(&function.dead_letters).await? {
                 let (name, source) = (function.name.clone(), function.queue.clone());
                 letters.push(letter(message, &function.dead_letters, name, source, None));
@@ -57,8 +57,7 @@ impl<'a> Queues<'a> {
             let target = undelivered.target.rsplit(':').next().unwrap_or_default();
             let function = self
                 .stack
-                .functions
-                .iter()
+                .all_functions()
                 .find(|function| function.queue.rsplit('/').next() == Some(target));
             let (name, source) = match function {
                 Some(function) => (function.name.clone(), function.queue.clone()),

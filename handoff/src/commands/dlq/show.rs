@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use spot_handoff::notice::Signal;
+use testbed::ANNOUNCER;
 
 use super::Case;
 use super::judge::span;
@@ -73,6 +74,7 @@ pub fn one(case: &Case, now: Timestamp) -> String {
                     .to_owned(),
             ]
         }
+        ([], ANNOUNCER) => vec!["nobody was told how it went".to_owned()],
         ([], _) => vec!["no replacement was asked for: the group finds out by its health checks".to_owned()],
         (undone, _) => undone.to_vec(),
     };

@@ -8,7 +8,6 @@ use end_to_end::scene::Scene;
 use serde_json::json;
 
 use crate::finish::play;
-use crate::matrix::SHORTCUTS;
 use crate::recording::{Recording, Use};
 use crate::scenarios::Scenario;
 use crate::several::{all_well, several};
@@ -36,8 +35,7 @@ impl Death {
     fn all(recording: &Recording) -> Vec<Self> {
         let mut deaths = vec![];
         for (scenario, recorded) in &recording.scenarios {
-            let calls = recorded.calls.iter();
-            for (of, count) in calls.filter(|(of, _)| !SHORTCUTS.contains(&of.action.as_str())) {
+            for (of, count) in &recorded.calls {
                 for after_calls in 0..*count {
                     for carried_out in [false, true] {
                         let (scenario, of) = (*scenario, of.clone());

@@ -3,13 +3,22 @@
 use anyhow::{Result, ensure};
 use futures::StreamExt;
 
+/// So many that somebody who waits wants to know how far it is.
+const TAKES_LONG: usize = 100;
+
 /// Awaits all of them, so many at a time, and answers with what came of each.
 pub async fn several<F: Future>(at_a_time: usize, plays: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let plays: Vec<F> = plays.into_iter().collect();
-    futures::stream::iter(plays)
-        .buffer_unordered(at_a_time)
-        .collect()
-        .await
+    let number = plays.len();
+    let mut played = vec![];
+    let mut playing = futures::stream::iter(plays).buffer_unordered(at_a_time);
+    while let Some(one) = playing.next().await {
+        played.push(one);
+        if number > TAKES_LONG && played.len() % TAKES_LONG == 0 {
+            eprintln!("  {} of {number} played", played.len());
+        }
+    }
+    played
 }
 
 /// Says how many were played.
