@@ -1,6 +1,5 @@
 //! The AWS account that a command looks at: the caller's own, or one that runs on this machine.
 
-use std::error::Error;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -9,7 +8,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_types::region::Region;
 use clap::Args;
-use spot_handoff::aws::http_client;
+use spot_handoff::aws::{chain, http_client};
 
 use crate::usage::UsageError;
 
@@ -86,10 +85,4 @@ async fn check_credentials(config: &SdkConfig, profile: Option<&str>) -> Result<
              `aws sts get-caller-identity` must work{reason}"
         ))
     })
-}
-
-/// An error and its causes, as a person reads them.
-fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -1,13 +1,13 @@
 //! What the functions of a stack wrote to their log groups.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use aws_sdk_cloudwatchlogs::Client;
-use aws_sdk_cloudwatchlogs::error::DisplayErrorContext;
 use jiff::Timestamp;
 use spot_handoff::log_patterns::Pattern;
 use spot_handoff::report::{REPORT_MARKER, Report};
 use testbed::{Entry, Event};
 
+use crate::refusal::cannot;
 use crate::stack::{Function, Stack};
 
 /// The lines of one function, oldest first.
@@ -31,8 +31,8 @@ pub async fn entries(
     let mut entries = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| {
-            let error = DisplayErrorContext(error);
-            anyhow!("cannot read the log group {}: {error}", function.log_group)
+            let what = format!("read the log group {}", function.log_group);
+            cannot(what, "logs:FilterLogEvents", &error)
         })?;
         for event in page.events() {
             let at = event

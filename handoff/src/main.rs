@@ -3,6 +3,7 @@
 mod account;
 mod commands;
 mod logs;
+mod refusal;
 mod stack;
 mod style;
 mod timeline;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, anyhow};
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::error::DisplayErrorContext;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use clap::Args;
 
 use crate::account::{self, AccountArguments};
+use crate::refusal::cannot;
 use crate::usage::UsageError;
 
 /// The stack name of samconfig.toml.
@@ -88,7 +88,8 @@ impl Stack {
                         "there is no stack {name} in {region}; --stack and --region choose another"
                     )))
                 } else {
-                    anyhow!("cannot look the stack {name} up: {}", DisplayErrorContext(error))
+                    let what = format!("look the stack {name} up");
+                    cannot(what, "cloudformation:ListStackResources", &error)
                 }
             })?;
             for resource in page.stack_resource_summaries() {

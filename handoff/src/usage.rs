@@ -20,3 +20,11 @@ impl fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+/// A group of this name is not to be found.
+pub fn no_group(name: &str) -> UsageError {
+    UsageError::new(format!(
+        "there is no Auto Scaling group {name} in this account and region: --profile and --region choose others, \
+         `aws autoscaling describe-auto-scaling-groups --query 'AutoScalingGroups[].AutoScalingGroupName'` lists the groups"
+    ))
+}

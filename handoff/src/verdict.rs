@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use spot_handoff::notice::NOTICE;
 use spot_handoff::report::{ActionResult, Outcome, Report};
 use testbed::{Backlog, Entry, Event};
 
 use crate::style;
 use crate::words::count;
-
-/// How long AWS leaves an instance after an interruption warning.
-const NOTICE_SECONDS: f64 = 120.0;
 
 /// What was left when the watching ended.
 #[derive(Debug, Default)]
@@ -102,7 +100,7 @@ impl Verdict {
         // Other limits than the two minutes are hours away, and an old event is only a replay.
         let left = report
             .seconds_left_at_end
-            .filter(|left| left.abs() <= NOTICE_SECONDS);
+            .filter(|left| left.abs() <= NOTICE.as_secs_f64());
         if let Some(left) = left.filter(|_| first || follow_up) {
             let least = summary.seconds_left.unwrap_or(left).min(left);
             summary.seconds_left = Some(least);

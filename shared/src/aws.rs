@@ -22,7 +22,6 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -105,15 +104,10 @@ tokio::task_local! {
     static LAST_ERROR: RefCell<Option<String>>;
 }
 
-/// An error and its sources, in one line.
-fn in_one_line(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    let line = |mut text: String, source: &dyn std::error::Error| {
-        text += ": ";
-        text += &source.to_string();
-        text
-    };
-    sources.fold(error.to_string(), line)
+/// An error and its causes in one line, as a person reads them.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Counts what goes over the wire, retries included, and remembers how a call's last try ended.
@@ -157,8 +151,8 @@ impl Intercept for CallCounter {
         }
         if let Some(Err(error)) = context.output_or_error() {
             let told = match error.as_operation_error() {
-                Some(refusal) => in_one_line(refusal),
-                None => in_one_line(error),
+                Some(refusal) => chain(refusal),
+                None => chain(error),
             };
             // Calls that nobody limits in time, such as those of tests, have no place for it.
             let _ = LAST_ERROR.try_with(|last| last.replace(Some(told)));
@@ -270,7 +264,7 @@ impl CallError {
             },
             _ => Self::NoAnswer {
                 action,
-                message: DisplayErrorContext(&error).to_string(),
+                message: chain(&error),
             },
         }
     }
@@ -282,8 +276,8 @@ fn last_try(last: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
-/// Every service has its own code for a caller who lacks the permission.
-fn is_denial(code: &str) -> bool {
+/// Whether a code says that the caller lacks the permission: every service has its own.
+pub fn is_denial(code: &str) -> bool {
     matches!(
         code,
         "AccessDenied" | "AccessDeniedException" | "AuthorizationError" | "UnauthorizedOperation"

@@ -29,6 +29,11 @@ impl ConfigError {
             found: found.to_string(),
         }
     }
+
+    /// The same about what whoever set the variable calls it.
+    pub fn called(&self, name: &str) -> String {
+        format!("{name}: expected {}, found `{}`", self.expected, self.found)
+    }
 }
 
 /// A configuration value with a fixed set of spellings.

@@ -333,7 +333,7 @@ impl DrainTasks {
                     plan
                 }
             },
-            (Step::AwaitTasks { then }, _) => self.wait(notice, then, limit, found, not_gone, now),
+            (Step::AwaitTasks { then, .. }, _) => self.wait(notice, then, limit, found, not_gone, now),
             (
                 Step::StopTasks { .. }
                 | Step::AwaitReplacement { .. }

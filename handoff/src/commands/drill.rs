@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::SdkConfig;
-use aws_sdk_cloudwatchlogs::error::DisplayErrorContext;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -17,9 +16,10 @@ use spot_handoff::notice::DRILL_SOURCE;
 use spot_handoff::report::Report;
 
 use super::signals::Signal;
+use crate::refusal::cannot;
 use crate::stack::{Stack, StackArguments};
 use crate::timeline::story::Story;
-use crate::usage::UsageError;
+use crate::usage::{UsageError, no_group};
 use crate::{logs, style};
 
 /// How often the logs are looked at.
@@ -133,11 +133,7 @@ async fn group(config: &SdkConfig, name: &str) -> Result<Group> {
     if let Some(error) = read.why_unread(name) {
         bail!("cannot read the group {name}: {error}");
     }
-    let group = read.by_name(name).cloned().ok_or_else(|| {
-        UsageError::new(format!(
-            "there is no Auto Scaling group {name} in this account and region"
-        ))
-    })?;
+    let group = read.by_name(name).cloned().ok_or_else(|| no_group(name))?;
     // Which Scope the stack has is for the functions to say; groups that are opted out are so in both.
     Scope::All
         .admits(Some(&group))
@@ -165,7 +161,11 @@ fn choose<'a>(group: &'a Group, wanted: Option<&str>) -> Result<&'a Member, Usag
         None => {
             let in_service = |member: &&Member| member.lifecycle == Lifecycle::InService;
             let first = group.instances.iter().find(in_service);
-            first.ok_or_else(|| UsageError::new(format!("group {name} has no instance in service")))
+            first.ok_or_else(|| {
+                UsageError::new(format!(
+                    "group {name} has no instance in service: --instance chooses one in another state"
+                ))
+            })
         }
     }
 }
@@ -183,8 +183,7 @@ async fn put(config: &SdkConfig, arguments: &Arguments, instance: &Member, now: 
         .build();
     let client = aws_sdk_eventbridge::Client::new(config);
     let answer = client.put_events().entries(entry).send().await;
-    let answer =
-        answer.map_err(|error| anyhow!("cannot put the event on the bus: {}", DisplayErrorContext(error)))?;
+    let answer = answer.map_err(|error| cannot("put the event on the bus", "events:PutEvents", &error))?;
     let result = answer.entries().first().context("EventBridge answered nothing")?;
     result.event_id().map(str::to_owned).ok_or_else(|| {
         let code = result.error_code().unwrap_or("no reason given");

@@ -1,5 +1,6 @@
 //! A page as a list of transcripts, and what of a transcript is another each time.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -24,12 +25,19 @@ impl Document {
         Ok(Self { page, path, text })
     }
 
+    /// Where a command is shown, whatever ids it names.
+    fn find(&self, command: &str) -> Option<Range<usize>> {
+        let starts = self.text.match_indices(OPENS).map(|(at, _)| at + OPENS.len());
+        let mut lines = starts.filter_map(|start| Some(start..start + self.text[start..].find('\n')?));
+        lines.find(|line| settle_line(&self.text[line.clone()]) == settle_line(command))
+    }
+
     /// Compares what a command printed with its transcript; puts it into the document if that is wanted, except where
     /// the transcript has [`GAP`]s: which lines it shows is for a person to choose.
     pub fn check(&mut self, command: &str, printed: &str) -> Result<()> {
-        let opening = format!("{OPENS}{command}\n");
-        let start = self.text.find(&opening);
-        let start = start.with_context(|| format!("{} shows no `{command}`", self.page))? + opening.len();
+        let shown = self.find(command);
+        let shown = shown.with_context(|| format!("{} shows no `{command}`", self.page))?;
+        let start = shown.end + 1;
         let length = self.text[start - 1..]
             .find(CLOSES)
             .context("the transcript does not end")?;
@@ -48,6 +56,7 @@ impl Document {
             let end_of_line = if start == end { "\n" } else { "" };
             self.text
                 .replace_range(start..end, &format!("{printed}{end_of_line}"));
+            self.text.replace_range(shown, command);
             std::fs::write(&self.path, &self.text)?;
             return Ok(());
         }
@@ -60,6 +69,20 @@ impl Document {
         );
         Ok(())
     }
+}
+
+#[test]
+fn a_command_is_found_under_another_id() {
+    let text = "```console\n$ dlq list\n```\n```console\n$ dlq show 713eed38\nit\n```".to_owned();
+    let document = Document {
+        page: "",
+        path: PathBuf::new(),
+        text,
+    };
+    let found = |command| document.find(command).map(|at| &document.text[at]);
+    assert_eq!(found("dlq show 85472452-65e1-4bd3"), Some("dlq show 713eed38"));
+    assert_eq!(found("dlq list"), Some("dlq list"));
+    assert_eq!(found("dlq redrive"), None);
 }
 
 /// The first line of a transcript with gaps that was not printed after those before it. What is between two gaps was printed

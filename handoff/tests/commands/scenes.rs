@@ -54,16 +54,12 @@ impl Scene {
         Ok((printed, output.status.code().unwrap_or(-1)))
     }
 
-    /// Runs a command as the document shows it.
+    /// Runs a command as the document shows it, perhaps with another id.
     async fn show(&mut self, arguments: &str, status: i32) -> Result<String> {
-        self.show_as(arguments, arguments, status).await
-    }
-
-    /// The same for a command that names what has another name each time.
-    async fn show_as(&mut self, shown: &str, arguments: &str, status: i32) -> Result<String> {
         let (printed, ended) = self.run(arguments).await?;
         ensure!(ended == status, "{arguments} ended with {ended}:\n{printed}");
-        self.document.check(&format!("cargo handoff {shown}"), &printed)?;
+        self.document
+            .check(&format!("cargo handoff {arguments}"), &printed)?;
         Ok(printed)
     }
 
@@ -262,9 +258,7 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
             .context("not in the list")
     };
     let interruption = id("interruption warning")?;
-    scene
-        .show_as("dlq show 713eed38", &format!("dlq show {interruption}"), 0)
-        .await?;
+    scene.show(&format!("dlq show {interruption}"), 0).await?;
     let (printed, status) = scene.run(&format!("dlq redrive {interruption}")).await?;
     ensure!(
         status == 1 && printed.contains("AWS took the instance"),

@@ -66,6 +66,10 @@ pub enum Step {
     AwaitTasks {
         /// What to do when they are.
         then: Then,
+        /// Since which look the ECS agent of the instance has been disconnected each time; `None` where it was connected
+        /// at the last one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        silent_since: Option<Timestamp>,
     },
     /// replace-capacity to itself: see whether the replacement is in service.
     AwaitReplacement {

@@ -214,9 +214,11 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
         },
         Step::AwaitTasks {
             then: Then::CompleteLifecycleAction(action),
+            silent_since: None,
         },
         Step::AwaitTasks {
             then: Then::Retire { group: "g".into() },
+            silent_since: Some(notice.time),
         },
         Step::AwaitReplacement { group: "g".into() },
         Step::Retire { group: "g".into() },

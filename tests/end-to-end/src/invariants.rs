@@ -4,7 +4,8 @@ use anyhow::{Result, ensure};
 use testbed::State;
 use testbed::state::Instance;
 
-use crate::scene::{Scene, dead_letters, exchange_tags, serving};
+use crate::dead_letters;
+use crate::scene::{Scene, exchange_tags, serving};
 
 /// Everything that has nothing to do with the lost instance is as it was, and nothing is left half done.
 pub fn nothing_else_is_touched(scene: &Scene, after: &State, lost: &[&str]) -> Result<()> {

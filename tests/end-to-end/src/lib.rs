@@ -134,7 +134,7 @@ pub fn serving(state: &State, target_group: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether any dead-letter queue holds a message.
+/// The messages in dead-letter queues.
 pub fn dead_letters(state: &State) -> Vec<String> {
     state
         .queues

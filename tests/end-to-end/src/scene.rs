@@ -242,11 +242,6 @@ pub fn is_registered_as(state: &State, instance: &str, status: &str) -> bool {
         .is_some_and(|(_, found)| found.status == status)
 }
 
-/// The messages in dead-letter queues.
-pub fn dead_letters(state: &State) -> Vec<&String> {
-    state.queues.iter().flat_map(|queue| &queue.bodies).collect()
-}
-
 /// Whether a report leaves something alone for a reason with these words.
 pub fn skips(report: &Report, words: &str) -> bool {
     report

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use spot_handoff::report::Outcome;
 use testbed::{Event, FUNCTIONS, Options, State};
 
+use crate::dead_letters;
 use crate::events;
 use crate::invariants::nobody_runs_outside_a_group;
-use crate::scene::{Scene, dead_letters, exchange_tags, serving};
+use crate::scene::{Scene, exchange_tags, serving};
 use crate::untouched;
 
 /// Groups that instances are taken from. The others have to stay as they are.

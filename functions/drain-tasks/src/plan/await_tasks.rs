@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::container_instances::{ContainerInstance, ContainerInstances};
-use spot_handoff::notice::{FollowUp, Notice, Step, Then};
+use spot_handoff::notice::{FollowUp, Notice, Signal, Step, Then};
 use spot_handoff::policies::StandaloneTasks;
 
 use super::standalone_tasks::{latest_safe_stop, stop_now};
@@ -17,7 +17,9 @@ const LOOK_AGAIN_SELDOM: SignedDuration = SignedDuration::from_secs(15);
 const SELDOM_AFTER: SignedDuration = SignedDuration::from_mins(2);
 /// How long before the limit the waiting ends: one look and the time for the last call.
 const BEFORE_LIMIT: SignedDuration = SignedDuration::from_secs(30);
-/// Agents disconnect for moments; one that is silent for longer is on an instance that has failed.
+/// Agents disconnect several times an hour and are back within moments; one that is silent at every look for so long is on
+/// an instance that has failed.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_cwe_events.html>
 const SILENT_FOR: SignedDuration = SignedDuration::from_mins(5);
 
 /// Waits for the tasks of the instance until `limit`, and lets go when they are gone.
@@ -34,6 +36,8 @@ pub fn plan(
     let mut remaining = 0;
     let look_at = next_look(notice, now);
     let ends = limit.saturating_sub(BEFORE_LIMIT).unwrap_or(limit);
+    let silent_since = silent_since(notice, found, now);
+    let has_failed = silent_since.is_some_and(|since| now.duration_since(since) > SILENT_FOR);
     for container_instance in found.of_instance(&notice.instance) {
         let tasks = match tasks_on(container_instance) {
             Ok(tasks) => tasks,
@@ -42,8 +46,7 @@ pub fn plan(
                 continue;
             }
         };
-        let is_silent = !container_instance.agent_connected && now.duration_since(notice.time) > SILENT_FOR;
-        if is_silent && !tasks.is_empty() {
+        if has_failed && !container_instance.agent_connected && !tasks.is_empty() {
             plan.skip(&container_instance.arn, Skip::AgentSilent);
             continue;
         }
@@ -85,7 +88,10 @@ pub fn plan(
         if let Then::CompleteLifecycleAction(action) = then {
             plan.actions.push(Action::Heartbeat(action.clone()));
         }
-        let step = Step::AwaitTasks { then: then.clone() };
+        let step = Step::AwaitTasks {
+            then: then.clone(),
+            silent_since,
+        };
         plan.actions.push(Action::Send {
             to: Queue::Own,
             instance: notice.instance.clone(),
@@ -98,6 +104,21 @@ pub fn plan(
         });
     }
     plan
+}
+
+/// Since which look the agent has been disconnected each time; `None` where it is connected.
+fn silent_since(notice: &Notice, found: &ContainerInstances, now: Timestamp) -> Option<Timestamp> {
+    let before = match &notice.signal {
+        Signal::FollowUp(FollowUp {
+            step: Step::AwaitTasks { silent_since, .. },
+            ..
+        }) => *silent_since,
+        _ => None,
+    };
+    let mut instances = found.of_instance(&notice.instance).iter();
+    instances
+        .any(|one| !one.agent_connected)
+        .then(|| before.unwrap_or(now))
 }
 
 fn next_look(notice: &Notice, now: Timestamp) -> Timestamp {

@@ -426,17 +426,22 @@ fn lifecycle() -> Then {
     })
 }
 
+/// The follow-up that looks whether the tasks are gone.
+fn look_again(then: Then, silent_since: Option<Timestamp>) -> Notice {
+    notice(Signal::FollowUp(FollowUp {
+        cause: Cause::Termination,
+        deadline: Some(after(900)),
+        step: Step::AwaitTasks { then, silent_since },
+    }))
+}
+
 fn wait(
     then: &Then,
     tasks: Result<Vec<TaskFacts>, String>,
     policy: StandaloneTasks,
     now: Timestamp,
 ) -> Vec<&'static str> {
-    let notice = notice(Signal::FollowUp(FollowUp {
-        cause: Cause::Termination,
-        deadline: Some(after(900)),
-        step: Step::AwaitTasks { then: then.clone() },
-    }));
+    let notice = look_again(then.clone(), None);
     let found = ContainerInstances::of([on(DOOMED, Status::Draining)]);
     let plan = await_tasks::plan(&notice, then, after(900), &found, |_| tasks.clone(), policy, now);
     plan.actions
@@ -503,32 +508,54 @@ fn somebody_who_waits_is_let_go_when_the_tasks_are_gone_or_the_limit_nears() {
     }
 }
 
-#[test]
-fn the_tasks_of_a_silent_agent_are_not_waited_for_for_ever() {
-    let silent = ContainerInstance {
-        agent_connected: false,
-        ..on(DOOMED, Status::Draining)
-    };
-    let found = ContainerInstances::of([silent]);
-    let names = |now| {
-        let policy = StandaloneTasks::StopLate;
-        let tasks_on = |_: &ContainerInstance| Ok(vec![of_service("a")]);
+/// What each look at the tasks of a lifecycle hook leads to; at which second, and whether the agent is connected then.
+fn looks(at: &[(i64, bool)]) -> Vec<&'static str> {
+    let mut notice = look_again(lifecycle(), None);
+    let mut led_to = vec![];
+    for (seconds, agent_connected) in at {
+        let found = ContainerInstances::of([ContainerInstance {
+            agent_connected: *agent_connected,
+            ..on(DOOMED, Status::Draining)
+        }]);
         let plan = await_tasks::plan(
-            &warning(),
+            &notice,
             &lifecycle(),
             after(3600),
             &found,
-            tasks_on,
-            policy,
-            now,
+            |_| Ok(vec![of_service("a")]),
+            StandaloneTasks::StopLate,
+            after(*seconds),
         );
-        plan.actions
-            .iter()
-            .map(|action| shared_plan::Action::describe(action).0)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(names(after(60)), ["record-heartbeat", "await-tasks"]);
-    assert_eq!(names(after(301)), ["complete-lifecycle-action"]);
+        let Some(last) = plan.actions.last() else {
+            break;
+        };
+        led_to.push(shared_plan::Action::describe(last).0);
+        if let Action::Send { follow_up, .. } = last {
+            notice.signal = Signal::FollowUp(follow_up.clone());
+        }
+    }
+    led_to
+}
+
+#[test]
+fn the_tasks_of_a_silent_agent_are_not_waited_for_for_ever() {
+    let let_go = "complete-lifecycle-action";
+    assert_eq!(
+        looks(&[(60, false), (360, false), (361, false)]),
+        ["await-tasks", "await-tasks", let_go]
+    );
+    // Agents disconnect for moments, also long after the notice.
+    assert_eq!(
+        looks(&[
+            (0, true),
+            (1800, false),
+            (1815, true),
+            (2200, false),
+            (2215, true)
+        ]),
+        ["await-tasks"; 5]
+    );
+    assert_eq!(looks(&[(1800, false), (2101, false)]), ["await-tasks", let_go]);
 }
 
 #[test]

@@ -51,6 +51,10 @@ impl fmt::Display for Judgement {
 
 /// Judges a message by what it says and how old that is.
 pub fn judge(letter: &Letter, now: Timestamp) -> Judgement {
+    if letter.source.is_empty() {
+        let function = &letter.function;
+        return Judgement::no(format!("it was for {function}, which is no queue of this stack"));
+    }
     match letter.read(now) {
         Err(problem) => Judgement::no(format!("it would fail again: {problem}")),
         // It reads in the logs what was done, at any age.
@@ -247,11 +251,37 @@ mod tests {
             "detail": {"instance-id": "i-1234567890abcdef0", "instance-action": "terminate"}});
         let of = |function: &str, body: &str| {
             let function = function.to_owned();
-            judge(&Letter { function, ..letter(body) }, at(86_400)).is_sensible()
+            judge(
+                &Letter {
+                    function,
+                    ..letter(body)
+                },
+                at(86_400),
+            )
+            .is_sensible()
         };
         assert!(of(ANNOUNCER, &warning.to_string()));
         assert!(!of("drain-tasks", &warning.to_string()));
         assert!(!of(ANNOUNCER, "no JSON"));
+    }
+
+    #[test]
+    fn what_was_for_somebody_else_has_no_way_back() {
+        let source = String::new();
+        let function = "other-queue".to_owned();
+        let judgement = judge(
+            &Letter {
+                source,
+                function,
+                ..letter("")
+            },
+            at(0),
+        );
+        assert_eq!(
+            judgement.to_string(),
+            "it was for other-queue, which is no queue of this stack"
+        );
+        assert!(!judgement.is_sensible());
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub struct Letter {
     pub id: String,
     /// The function that could not handle it, or never got it.
     pub function: String,
-    /// URL of the queue to send it back to.
+    /// URL of the queue to send it back to; empty where that is no queue of the stack.
     pub source: String,
     /// URL of the dead-letter queue.
     pub queue: String,

@@ -127,7 +127,7 @@ async fn redrive(stack: &StackArguments, id: Option<&str>, anyway: bool, now: Ti
     let (mut sent, mut refused) = (vec![], vec![]);
     for letter in chosen {
         let judgement = judge::judge(letter, now);
-        if judgement.is_sensible() || anyway {
+        if (judgement.is_sensible() || anyway) && !letter.source.is_empty() {
             sent.push(letter);
         } else {
             refused.push((letter, judgement));

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName as Attribute,
 };
 use jiff::Timestamp;
 
 use super::letter::{Letter, Undelivered};
+use crate::refusal::cannot;
 use crate::stack::Stack;
 
 /// For how long a message is hidden while its queue is read to the end.
@@ -89,7 +89,7 @@ impl<'a> Queues<'a> {
             let answer = request
                 .send()
                 .await
-                .map_err(|error| anyhow!("cannot look into {queue}: {}", DisplayErrorContext(error)))?;
+                .map_err(|error| cannot(format!("look into {queue}"), "sqs:ReceiveMessage", &error))?;
             let before = messages.len();
             for message in answer.messages.unwrap_or_default() {
                 if seen.insert(message.message_id().unwrap_or_default().to_owned()) {
@@ -123,11 +123,10 @@ impl<'a> Queues<'a> {
                 let call = self.client.change_message_visibility_batch().queue_url(queue);
                 let call = call.set_entries(Some(entries)).send();
                 call.await.map_err(|error| {
-                    anyhow!(
-                        "cannot make the messages of {queue} visible again; they are so in {HIDDEN_SECONDS} s by \
-                         themselves: {}",
-                        DisplayErrorContext(error)
-                    )
+                    let what = format!(
+                        "make the messages of {queue} visible again (they are so in {HIDDEN_SECONDS} s by themselves)"
+                    );
+                    cannot(what, "sqs:ChangeMessageVisibility", &error)
                 })?;
             }
         }
@@ -140,13 +139,6 @@ impl<'a> Queues<'a> {
     /// # Errors
     /// Where SQS refuses.
     pub async fn redrive(&self, letter: &Letter) -> Result<()> {
-        if letter.source.is_empty() {
-            bail!(
-                "{} was for {}, which is no queue of this stack",
-                letter.short_id(),
-                letter.function
-            );
-        }
         let send = self
             .client
             .send_message()
@@ -154,7 +146,7 @@ impl<'a> Queues<'a> {
             .message_body(&letter.body);
         send.send()
             .await
-            .map_err(|error| anyhow!("cannot send to {}: {}", letter.source, DisplayErrorContext(error)))?;
+            .map_err(|error| cannot(format!("send to {}", letter.source), "sqs:SendMessage", &error))?;
         let delete = self.client.delete_message().queue_url(&letter.queue);
         let delete = delete.receipt_handle(&letter.receipt).send().await;
         delete

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use spot_handoff::config::Env;
+use spot_handoff::config::{ConfigError, Env};
 use spot_handoff::policies::LifecycleHooks;
 
 use crate::account::{self, AccountArguments};
-use crate::usage::UsageError;
+use crate::usage::{UsageError, no_group};
 use facts::{Facts, Settings};
 use output::{Diagnosis, Format};
 use rules::{Finding, Severity};
@@ -87,10 +87,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         && facts.groups.is_empty()
         && facts.unread.is_empty()
     {
-        return Err(UsageError::new(format!(
-            "there is no Auto Scaling group {group} in this account and region"
-        ))
-        .into());
+        return Err(no_group(group).into());
     }
     let findings = rules::examine(&facts);
     let diagnosis = Diagnosis {
@@ -109,12 +106,16 @@ fn settings(parameters: &[(String, String)]) -> Result<Settings, UsageError> {
         .filter_map(|(name, variable)| Some((*variable, *given.get(name)?)))
         .collect();
     let env = Env::of(&variables);
-    let wrong = |error: spot_handoff::config::ConfigError| UsageError::new(format!("--parameter: {error}"));
+    let wrong = |parameter: &'static str| {
+        move |error: ConfigError| UsageError::new(format!("--parameter {}", error.called(parameter)))
+    };
     Ok(Settings {
-        scope: env.scope().map_err(wrong)?,
-        clusters: env.clusters().map_err(wrong)?,
-        standalone_tasks: env.choice("STANDALONE_TASKS").map_err(wrong)?,
-        replacement: env.choice("REPLACEMENT_STRATEGY").map_err(wrong)?,
+        scope: env.scope().map_err(wrong("Scope"))?,
+        clusters: env.clusters().map_err(wrong("Clusters"))?,
+        standalone_tasks: env.choice("STANDALONE_TASKS").map_err(wrong("StandaloneTasks"))?,
+        replacement: env
+            .choice("REPLACEMENT_STRATEGY")
+            .map_err(wrong("ReplacementStrategy"))?,
         hooks: env
             .get("LIFECYCLE_HOOKS")
             .map_or_else(|| Settings::default().hooks, |list| LifecycleHooks::of(&list)),

@@ -2,7 +2,6 @@
 
 use anyhow::{Result, anyhow};
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::error::DisplayErrorContext;
 use aws_sdk_lambda::primitives::Blob;
 use futures::future::try_join_all;
 use serde_json::Value;
@@ -18,6 +17,7 @@ use super::sample::Sample;
 use super::{Arguments, Format};
 use crate::account;
 use crate::commands::signals::Signal;
+use crate::refusal::cannot;
 use crate::stack::{Function, Stack};
 use crate::style;
 use crate::timeline::story::Story;
@@ -123,17 +123,20 @@ async fn invoke(client: &Client, function: &Function, body: &str, clock: Clock) 
         .function_name(&function.deployed)
         .payload(Blob::new(body));
     let answer = request.send().await.map_err(|error| {
-        let denied = error
+        let missing = error
             .as_service_error()
             .is_some_and(|error| error.is_resource_not_found_exception());
-        let reason = DisplayErrorContext(error);
-        if denied {
+        if missing {
             anyhow!(UsageError::new(format!(
-                "there is no function {}",
+                "there is no function {}, although the stack names it: deploy the stack again",
                 function.deployed
             )))
         } else {
-            anyhow!("cannot invoke {}: {reason}", function.deployed)
+            cannot(
+                format!("invoke {}", function.deployed),
+                "lambda:InvokeFunction",
+                &error,
+            )
         }
     })?;
     let payload = answer.payload().map(Blob::as_ref).unwrap_or_default();

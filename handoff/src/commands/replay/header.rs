@@ -1,16 +1,14 @@
 //! The top of a replay: what happened to whom, and by when.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
+use spot_handoff::notice::NOTICE;
 use testbed::State;
 
 use super::sample::Sample;
+use crate::commands::signals::Signal;
 use crate::style;
 use crate::words::count;
-
-/// How long AWS leaves an instance after an interruption warning.
-const NOTICE: SignedDuration = SignedDuration::from_secs(120);
-const INTERRUPTION: &str = "EC2 Spot Instance Interruption Warning";
 
 /// The header of a sample.
 pub fn of(sample: &Sample, state: &State, instances: &[String], dry_run: bool) -> String {
@@ -28,7 +26,7 @@ pub fn of(sample: &Sample, state: &State, instances: &[String], dry_run: bool) -
 fn of_event(event: &Value, dry_run: bool) -> Vec<String> {
     let kind = event["detail-type"].as_str().unwrap_or_default();
     let mut sent = format!("  sent       {}", event["time"].as_str().unwrap_or("-"));
-    if kind == INTERRUPTION
+    if kind == Signal::InterruptionWarning.detail_type()
         && let Some(deadline) = deadline(event)
     {
         sent.push_str(&format!("; AWS takes the instance at {deadline}"));

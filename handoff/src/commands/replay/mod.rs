@@ -17,6 +17,7 @@ use serde_json::Value;
 use testbed::{FUNCTIONS, State, Testbed};
 
 use crate::account::AccountArguments;
+use crate::commands::signals::Signal;
 use crate::commands::world::WorldArguments;
 use crate::timeline::comparison;
 use crate::usage::UsageError;
@@ -27,8 +28,6 @@ use sample::Sample;
 
 /// The group of the sample fleet whose first instance carries a task of every kind.
 const USUAL_GROUP: &str = "inference";
-const REBALANCE: &str = "EC2 Instance Rebalance Recommendation";
-const RETIREMENT: &str = "AWS Health Event";
 /// The group of the sample fleet with a termination lifecycle hook.
 const HOOKED_GROUP: &str = "hooked";
 
@@ -148,9 +147,9 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
 /// For how many seconds a sample leads to further messages.
 fn usual_watch(sample: &Sample) -> i64 {
     let exchange = |event: &Value| {
-        [REBALANCE, RETIREMENT]
+        [Signal::RebalanceRecommendation, Signal::ScheduledRetirement]
             .iter()
-            .any(|kind| event["detail-type"] == *kind)
+            .any(|signal| event["detail-type"] == signal.detail_type())
     };
     match sample {
         Sample::Event(event) if exchange(event) => 1200,
@@ -161,7 +160,9 @@ fn usual_watch(sample: &Sample) -> i64 {
 /// The instances the sample may be about, the first choice first.
 fn stand_ins(state: &State, sample: &Sample, chosen: Option<&str>) -> Result<Vec<StandIn>> {
     let group = match sample {
-        Sample::Event(event) if event["detail-type"] == send::LIFECYCLE_ACTION => HOOKED_GROUP,
+        Sample::Event(event) if event["detail-type"] == Signal::TerminateLifecycleAction.detail_type() => {
+            HOOKED_GROUP
+        }
         _ => USUAL_GROUP,
     };
     let members = &state

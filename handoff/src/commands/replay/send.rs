@@ -6,15 +6,13 @@ use testbed::{FUNCTIONS, State, Testbed};
 
 use super::output::Output;
 use super::sample::Sample;
-
-/// The event of a group that waits at a hook before it terminates an instance.
-pub const LIFECYCLE_ACTION: &str = "EC2 Instance-terminate Lifecycle Action";
+use crate::commands::signals::Signal;
 
 /// Puts an event on the bus, or the messages of a batch on the queue of every function.
 pub async fn send(bed: &Testbed, sample: &Sample, instances: &[String], output: &Output) -> Result<()> {
     match sample {
         Sample::Event(event) => {
-            if event["detail-type"] == LIFECYCLE_ACTION
+            if event["detail-type"] == Signal::TerminateLifecycleAction.detail_type()
                 && let Some(instance) = instances.first()
             {
                 return lifecycle_action(bed, event, instance, output).await;

@@ -8,9 +8,10 @@ use spot_handoff::report::ActionResult;
 use testbed::state::Task;
 use testbed::{Options, State};
 
+use end_to_end::dead_letters;
 use end_to_end::events;
 use end_to_end::invariants::nobody_runs_outside_a_group;
-use end_to_end::scene::{Scene, dead_letters};
+use end_to_end::scene::Scene;
 
 /// Slower than elsewhere, where moments count.
 fn exact() -> Options {

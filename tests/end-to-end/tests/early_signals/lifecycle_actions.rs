@@ -6,9 +6,10 @@ use spot_handoff::report::{ActionResult, Outcome};
 use testbed::state::LifecycleAction;
 use testbed::{Options, State};
 
+use end_to_end::dead_letters;
 use end_to_end::events;
 use end_to_end::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
-use end_to_end::scene::{Scene, acts, dead_letters, is_registered_as, quick, skips};
+use end_to_end::scene::{Scene, acts, is_registered_as, quick, skips};
 
 const HOOK: &str = "spot-handoff-drain";
 

@@ -5,9 +5,10 @@ use serde_json::json;
 use spot_handoff::report::ActionResult;
 use testbed::State;
 
+use end_to_end::dead_letters;
 use end_to_end::events;
 use end_to_end::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
-use end_to_end::scene::{Scene, acts, dead_letters, quick, serving, skips};
+use end_to_end::scene::{Scene, acts, quick, serving, skips};
 
 /// Everything as at the start, but for the instance and its one replacement.
 fn exchanged(scene: &Scene, after: &State, group: &str, old: &str) -> Result<()> {

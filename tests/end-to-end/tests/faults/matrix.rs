@@ -2,7 +2,7 @@
 //!
 //! By default a part is played that has each action and each fault, once and always; `EVERY_FAULT=1` plays all.
 
-use std::collections::{BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};

@@ -242,10 +242,11 @@ fn while_somebody_waits() -> String {
         ),
     ];
     let plan = |then: &Then, found: ContainerInstance, tasks: Vec<TaskFacts>, policy, seconds| {
+        let silent_since = (!found.agent_connected).then(|| after(0));
         let found = ContainerInstances::of([found]);
         let now = after(seconds);
         await_tasks::plan(
-            &warning(),
+            &look_again(then.clone(), silent_since),
             then,
             limit,
             &found,
@@ -269,7 +270,7 @@ fn while_somebody_waits() -> String {
     let tasks = vec![of_service("t")];
     row(
         hook,
-        "any, ECS agent silent for over 5 minutes",
+        "any, ECS agent silent at every look for over 5 minutes",
         &plan(&lifecycle(), silent, tasks, late, 301),
     );
     row(hook, "none", &plan(&lifecycle(), here(), vec![], late, 1));

@@ -5,8 +5,8 @@ use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::{Rule, RuleState};
 
 use super::reading::Reader;
+use crate::commands::signals::Signal;
 
-const WARNING: &str = "EC2 Spot Instance Interruption Warning";
 /// Only the rules of template.yaml name this source.
 const OWN_SOURCE: &str = "spot-handoff.drill";
 
@@ -47,7 +47,7 @@ fn of(rules: &[Rule]) -> Deployment {
         .iter()
         .filter(|rule| {
             let pattern = rule.event_pattern().unwrap_or_default();
-            pattern.contains(WARNING) && pattern.contains(OWN_SOURCE)
+            pattern.contains(Signal::InterruptionWarning.detail_type()) && pattern.contains(OWN_SOURCE)
         })
         .collect();
     let off = |rule: &&Rule| rule.state() == Some(&RuleState::Disabled);
