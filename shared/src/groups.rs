@@ -48,6 +48,9 @@ pub struct Group {
     pub has_launch_template: bool,
     /// Whether it mixes On-Demand and Spot Instances.
     pub mixes_purchase_options: bool,
+    /// Whether its instance types have weights, so that capacities are not numbers of instances.
+    /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups-instance-weighting.html>
+    pub is_weighted: bool,
 }
 
 /// An instance of a group.
@@ -331,6 +334,12 @@ impl From<AutoScalingGroup> for Group {
                 .unwrap_or(100);
             percentage < 100 && (base > 0 || percentage > 0)
         });
+        let overrides = group
+            .mixed_instances_policy
+            .as_ref()
+            .and_then(|policy| policy.launch_template.as_ref())
+            .map_or(&[][..], |template| template.overrides());
+        let is_weighted = overrides.iter().any(|one| one.weighted_capacity().is_some());
         let attached = group.target_group_arns.clone().unwrap_or_default();
         let traffic_sources = group.traffic_sources.clone().unwrap_or_default();
         let target_groups = attached
@@ -379,6 +388,7 @@ impl From<AutoScalingGroup> for Group {
                 .collect(),
             has_launch_template: group.launch_configuration_name.is_none(),
             mixes_purchase_options,
+            is_weighted,
         }
     }
 }

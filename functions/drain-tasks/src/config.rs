@@ -16,6 +16,8 @@ pub struct Config {
     pub lifecycle_hooks: LifecycleHooks,
     /// URL of this function's own queue.
     pub own_queue_url: String,
+    /// URL of deregister-targets' queue.
+    pub deregister_targets_queue_url: String,
     /// URL of replace-capacity's queue.
     pub replace_capacity_queue_url: String,
 }
@@ -34,6 +36,7 @@ impl Config {
                 &env.get("LIFECYCLE_HOOKS").unwrap_or("spot-handoff-*".to_owned()),
             ),
             own_queue_url: env.required("DRAIN_TASKS_QUEUE_URL")?,
+            deregister_targets_queue_url: env.required("DEREGISTER_TARGETS_QUEUE_URL")?,
             replace_capacity_queue_url: env.required("REPLACE_CAPACITY_QUEUE_URL")?,
         })
     }

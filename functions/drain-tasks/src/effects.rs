@@ -251,6 +251,7 @@ async fn send(
         {
             let queue_url = match to {
                 Queue::Own => &config.own_queue_url,
+                Queue::DeregisterTargets => &config.deregister_targets_queue_url,
                 Queue::ReplaceCapacity => &config.replace_capacity_queue_url,
             };
             messages.push(Outgoing::new(queue_url, notice, follow_up, *at, now));
@@ -261,7 +262,7 @@ async fn send(
     let done = |to, result: Result<(), CallError>| match (to, result) {
         (_, Err(error)) => Done::failed(invocation.clock, error),
         (Queue::Own, Ok(())) => Done::later(invocation.clock),
-        (Queue::ReplaceCapacity, Ok(())) => Done::now(invocation.clock),
+        (Queue::DeregisterTargets | Queue::ReplaceCapacity, Ok(())) => Done::now(invocation.clock),
     };
     actions
         .into_iter()

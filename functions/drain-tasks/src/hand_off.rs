@@ -306,7 +306,15 @@ impl DrainTasks {
             (Step::MoveWork { group, .. }, _) => match plan::drain::replacement_of(notice, found, now) {
                 Replacement::NotNeeded | Replacement::Ready => {
                     let then = Then::Retire { group: group.clone() };
-                    self.wait(notice, &then, limit, found, not_gone, now)
+                    let mut plan = self.wait(notice, &then, limit, found, not_gone, now);
+                    // Only now: where the work cannot move, the instance goes on serving.
+                    plan.actions.push(Action::Send {
+                        to: Queue::DeregisterTargets,
+                        instance: notice.instance.clone(),
+                        at: now,
+                        follow_up: follow_up.clone(),
+                    });
+                    plan
                 }
                 Replacement::Awaited(replacement) => {
                     let mut plan =

@@ -74,6 +74,8 @@ pub enum Action {
 pub enum Queue {
     /// This function's own.
     Own,
+    /// That of deregister-targets.
+    DeregisterTargets,
     /// That of replace-capacity.
     ReplaceCapacity,
 }
@@ -99,6 +101,15 @@ impl shared_plan::Action for Action {
                 "complete-lifecycle-action",
                 action.group.clone(),
                 format!("hook {}, CONTINUE", action.hook),
+            ),
+            Self::Send {
+                to: Queue::DeregisterTargets,
+                instance,
+                ..
+            } => (
+                "ask-to-deregister",
+                instance.to_string(),
+                "its work moves now".to_owned(),
             ),
             Self::Send {
                 instance,

@@ -47,10 +47,12 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[Notice], plans: &[Plan]) -> Resu
         );
     }
     // With `Scope=tagged` the group makes an instance ours. Once it has left, a repeated notice would not know that the
-    // others are still to be told, so they are told first.
+    // others are still to be told, so they are told first, and it stays where they could not be.
     let told_and_left = async {
-        let sent = send(aws, &distinct, |to| to != Queue::Own).await;
-        (sent, leave::all(aws, &distinct).await)
+        let sent: Results<Action> = send(aws, &distinct, |to| to != Queue::Own).await.into_iter().collect();
+        let told = of_successes(notices, plans, &sent);
+        let left = leave::all(aws, &told).await;
+        (sent, left)
     };
     let ((sent, left), launched, raised, lowered) = tokio::join!(
         told_and_left,
@@ -65,6 +67,12 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[Notice], plans: &[Plan]) -> Resu
         .chain(lowered)
         .chain(sent)
         .collect();
+    for (_, action) in &distinct {
+        if leave::is_one(action) {
+            let untold = || Done::failed(aws.invocation.clock, "not yet, since the other functions could not be told");
+            results.entry((*action).clone()).or_insert_with(untold);
+        }
+    }
     let follow_ups = send(aws, &of_successes(notices, plans, &results), |to| {
         to == Queue::Own
     })

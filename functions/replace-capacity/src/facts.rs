@@ -1,9 +1,14 @@
-//! What Auto Scaling knows about the instances and their groups.
+//! What Auto Scaling knows about the instances and their groups, and Elastic Load Balancing about replacements.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::Client;
-use spot_handoff::groups::{self, Groups};
-use spot_handoff::invocation::Invocation;
+use aws_sdk_elasticloadbalancingv2::types::{TargetHealthDescription, TargetHealthStateEnum as State};
+use spot_handoff::groups::{self, Group, Groups};
+use spot_handoff::invocation::{Invocation, together};
 use spot_handoff::notice::{FollowUp, InstanceId, Notice, Signal, Step};
+
+use crate::replacement_tag::exchange_of;
 
 /// Reads the groups of the notices' instances, and those that follow-ups name: an instance that was detached meanwhile
 /// is known only by the name of the group it left.
@@ -22,6 +27,83 @@ fn named_group(signal: &Signal) -> Option<String> {
             step: Step::AwaitReplacement { group } | Step::Retire { group } | Step::GiveUp { group },
             ..
         }) => Some(group.clone()),
+        _ => None,
+    }
+}
+
+/// Which instances the load balancers send no requests to yet.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    not_ready: BTreeSet<InstanceId>,
+    unread: BTreeMap<String, String>,
+}
+
+impl Health {
+    /// Facts as given: for tables of tests.
+    #[cfg(test)]
+    pub fn with(not_ready: impl IntoIterator<Item = InstanceId>) -> Self {
+        Self {
+            not_ready: not_ready.into_iter().collect(),
+            unread: BTreeMap::new(),
+        }
+    }
+
+    /// Whether no target group that was looked at has it as a target that is not healthy.
+    pub fn is_ready(&self, instance: &InstanceId) -> bool {
+        !self.not_ready.contains(instance)
+    }
+
+    /// Why the health of the group's instances is not known.
+    pub fn problems_of<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = String> + 'a {
+        let target_groups = group.target_groups.iter();
+        target_groups.filter_map(|arn| self.unread.get(arn).cloned())
+    }
+}
+
+/// Reads how the targets of the groups are in which a replacement is awaited.
+pub async fn health_of(
+    elb: &aws_sdk_elasticloadbalancingv2::Client,
+    invocation: &Invocation,
+    notices: &[Notice],
+    groups: &Groups,
+) -> Health {
+    let awaiting = notices.iter().filter_map(|notice| match &notice.signal {
+        Signal::FollowUp(FollowUp {
+            step: Step::AwaitReplacement { group },
+            ..
+        }) => groups
+            .by_name(group)
+            .filter(|group| exchange_of(group, &notice.instance).is_some()),
+        _ => None,
+    });
+    let arns: BTreeSet<&String> = awaiting.flat_map(|group| &group.target_groups).collect();
+    let answers = together(arns.iter().map(|arn| {
+        let asking = elb.describe_target_health().target_group_arn(*arn).send();
+        invocation.call("DescribeTargetHealth", asking)
+    }))
+    .await;
+    let mut health = Health::default();
+    for (arn, answer) in arns.into_iter().zip(answers) {
+        match answer {
+            Ok(answer) => {
+                let targets = answer.target_health_descriptions.unwrap_or_default();
+                health.not_ready.extend(targets.into_iter().filter_map(not_ready));
+            }
+            // A target group that was deleted has no targets.
+            Err(error) if error.code() == Some("TargetGroupNotFound") => {}
+            Err(error) => {
+                health.unread.insert(arn.clone(), error.to_string());
+            }
+        }
+    }
+    health
+}
+
+/// The instance, where requests do not reach it yet. A target group that no load balancer uses has no say.
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
+fn not_ready(target: TargetHealthDescription) -> Option<InstanceId> {
+    match target.target_health?.state? {
+        State::Initial | State::Unhealthy | State::UnhealthyDraining => target.target?.id?.parse().ok(),
         _ => None,
     }
 }

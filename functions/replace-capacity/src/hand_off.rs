@@ -17,6 +17,7 @@ use crate::{facts, plan};
 pub struct ReplaceCapacity {
     config: Config,
     autoscaling: aws_sdk_autoscaling::Client,
+    elb: aws_sdk_elasticloadbalancingv2::Client,
     sqs: aws_sdk_sqs::Client,
 }
 
@@ -29,6 +30,10 @@ impl Function for ReplaceCapacity {
             .interceptor(counter.clone())
             .retry_classifier(RetryBusyGroups)
             .build();
+        let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
+            .interceptor(counter.clone())
+            .build();
         let sqs = aws_sdk_sqs::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
             .interceptor(counter)
@@ -36,13 +41,15 @@ impl Function for ReplaceCapacity {
         Ok(Self {
             config: Config::read(env)?,
             autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
+            elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
         })
     }
 
     async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
         let groups = facts::groups_of(&self.autoscaling, invocation, notices).await;
-        let plans = plan::plans(notices, &groups, &self.config, invocation.clock.now());
+        let health = facts::health_of(&self.elb, invocation, notices, &groups).await;
+        let plans = plan::plans(notices, &groups, &health, &self.config, invocation.clock.now());
         let results = if invocation.dry_run {
             Results::new()
         } else {

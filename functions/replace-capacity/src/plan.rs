@@ -15,7 +15,8 @@ use spot_handoff::plan as shared_plan;
 pub use exchange::{raised, zones_from};
 
 use crate::config::{Config, RebalanceAction};
-use crate::replacement_tag::exchange_of;
+use crate::facts::Health;
+use crate::replacement_tag::{Attempt, exchange_of};
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
@@ -33,8 +34,8 @@ pub enum Action {
     FinishLaunchAndLeave {
         /// The instance; whether to decrement depends on the launch.
         leaving: Leaving,
-        /// The zone of the launch.
-        zone: String,
+        /// The launch.
+        attempt: Attempt,
         /// Whether to detach or to terminate.
         terminate: bool,
     },
@@ -46,6 +47,8 @@ pub enum Action {
         instance: InstanceId,
         /// Zones to try: the best first, or the one in which a launch was under way before.
         zones: Vec<String>,
+        /// When the exchange was asked for, to the minute.
+        begun: Timestamp,
         /// Whether the tag of an earlier try is there.
         resumes: bool,
         /// The follow-up when it is launched.
@@ -132,12 +135,12 @@ impl shared_plan::Action for Action {
             ),
             Self::Terminate(leaving) => ("terminate-instance", leaving.group.clone(), replaced(leaving)),
             Self::Retire(leaving) => ("retire-instance", leaving.group.clone(), replaced(leaving)),
-            Self::FinishLaunchAndLeave { leaving, zone, .. } => (
+            Self::FinishLaunchAndLeave { leaving, attempt, .. } => (
                 "finish-launch-and-leave",
                 leaving.group.clone(),
                 format!(
-                    "{}: its replacement in {zone} was being launched",
-                    leaving.instance
+                    "{}: its replacement in {} was being launched",
+                    leaving.instance, attempt.zone
                 ),
             ),
             Self::Launch {
@@ -230,6 +233,8 @@ pub enum Skip {
     LeftToAutoScaling,
     /// `RebalanceAction=ignore`.
     RebalanceIgnored,
+    /// The instances of the group count for different amounts of its capacity.
+    Weighted,
     /// MaxSize leaves no room for a replacement beside the instance.
     NoRoom {
         /// MaxSize.
@@ -241,6 +246,8 @@ pub enum Skip {
     ExchangeOver,
     /// The replacement did not come into service in time.
     ReplacementNeverCame,
+    /// The replacement is in service, but the load balancer sends it no requests.
+    ReplacementNeverHealthy,
     /// The replacement came into service, but the work could not move to it.
     WorkCannotMove,
     /// Auto Scaling's health check replaces a stopped instance.
@@ -282,6 +289,11 @@ impl fmt::Display for Skip {
                 )
             }
             Self::RebalanceIgnored => write!(f, "RebalanceAction is `ignore`"),
+            Self::Weighted => write!(
+                f,
+                "the instance types of the group have weights, so one instance is not one of its capacity: it is replaced \
+                 when it is interrupted, or by Capacity Rebalancing"
+            ),
             Self::NoRoom { max } => write!(
                 f,
                 "MaxSize {max} leaves no room for a replacement beside it; raise MaxSize by one or more to \
@@ -295,6 +307,11 @@ impl fmt::Display for Skip {
             Self::ReplacementNeverCame => write!(
                 f,
                 "no replacement came into service in time, it goes on serving; look at the group's scaling activities"
+            ),
+            Self::ReplacementNeverHealthy => write!(
+                f,
+                "its replacement did not become healthy in the group's target groups in time: it goes on serving and the \
+                 replacement goes; look at the health checks of the target groups"
             ),
             Self::WorkCannotMove => write!(
                 f,
@@ -354,7 +371,13 @@ impl fmt::Display for Warning {
 }
 
 /// Plans for all notices of a batch, from the same facts.
-pub fn plans(notices: &[Notice], groups: &Groups, config: &Config, now: Timestamp) -> Vec<Plan> {
+pub fn plans(
+    notices: &[Notice],
+    groups: &Groups,
+    health: &Health,
+    config: &Config,
+    now: Timestamp,
+) -> Vec<Plan> {
     let interrupted: BTreeSet<&InstanceId> = notices
         .iter()
         .filter(|notice| ends_in_two_minutes(notice))
@@ -366,7 +389,7 @@ pub fn plans(notices: &[Notice], groups: &Groups, config: &Config, now: Timestam
         if !ends_in_two_minutes(notice) && interrupted.contains(&notice.instance) {
             return Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile);
         }
-        plan(notice, groups, config, now, &mut launched)
+        plan(notice, groups, health, config, now, &mut launched)
     };
     notices.iter().map(plan_of).collect()
 }
@@ -379,6 +402,7 @@ fn ends_in_two_minutes(notice: &Notice) -> bool {
 fn plan(
     notice: &Notice,
     groups: &Groups,
+    health: &Health,
     config: &Config,
     now: Timestamp,
     launched: &mut BTreeMap<String, BTreeSet<InstanceId>>,
@@ -414,7 +438,7 @@ fn plan(
         Signal::StateChange { .. } => nothing(Skip::LeftToHealthCheck),
         Signal::FollowUp(follow_up) => match &follow_up.step {
             Step::AwaitReplacement { group } => {
-                exchange::await_replacement(notice, follow_up, group, groups, now)
+                exchange::await_replacement(notice, follow_up, group, groups, health, now)
             }
             Step::Retire { group } => exchange::retire(notice, follow_up, group, groups, now),
             Step::GiveUp { group } => exchange::give_up(notice, group, groups),

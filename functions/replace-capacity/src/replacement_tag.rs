@@ -12,6 +12,7 @@
 //! A group can carry 50 tags, so as many exchanges can be under way in a group at a time.
 //! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html>
 
+use jiff::Timestamp;
 use spot_handoff::exchanges::{instance_of, tag_of};
 use spot_handoff::groups::Group;
 use spot_handoff::notice::InstanceId;
@@ -21,11 +22,8 @@ const LEFT_KEY: &str = "spot-handoff:left:";
 /// How far the exchange of an instance has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exchange {
-    /// LaunchInstances is, or was, called for this Availability Zone.
-    Launching {
-        /// The zone; it is part of the client token.
-        zone: String,
-    },
+    /// LaunchInstances is, or was, called.
+    Launching(Attempt),
     /// The replacement is launched.
     Launched {
         /// The replacement.
@@ -43,6 +41,17 @@ pub enum Exchange {
     },
 }
 
+/// What tells one call of LaunchInstances for an instance from another: the client token is made of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    /// The Availability Zone.
+    pub zone: String,
+    /// When its exchange was asked for, to the minute. Auto Scaling remembers a token for eight hours, in which an instance
+    /// whose exchange was given up may be exchanged again; messages of the same moment have the same token.
+    /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/launch-instances-synchronously.html>
+    pub begun: Timestamp,
+}
+
 /// The key of the tag that says that an instance leaves with decrement.
 pub fn left_key(instance: &InstanceId) -> String {
     format!("{LEFT_KEY}{instance}")
@@ -57,7 +66,7 @@ impl Exchange {
     /// The value of the tag.
     pub fn to_value(&self) -> String {
         match self {
-            Self::Launching { zone } => format!("launching {zone}"),
+            Self::Launching(Attempt { zone, begun }) => format!("launching {zone} {begun}"),
             Self::Launched { replacement } => format!("launched {replacement}"),
             Self::Raising { from } => format!("raising {from}"),
             Self::Raised { from } => format!("raised {from}"),
@@ -66,9 +75,13 @@ impl Exchange {
 
     fn of_value(value: &str) -> Option<Self> {
         match value.split_once(' ')? {
-            ("launching", zone) => Some(Self::Launching {
-                zone: zone.to_owned(),
-            }),
+            ("launching", attempt) => {
+                let (zone, begun) = attempt.split_once(' ')?;
+                Some(Self::Launching(Attempt {
+                    zone: zone.to_owned(),
+                    begun: begun.parse().ok()?,
+                }))
+            }
             ("launched", id) => Some(Self::Launched {
                 replacement: id.parse().ok()?,
             }),
@@ -108,9 +121,10 @@ mod tests {
     fn every_state_of_an_exchange_survives_the_tag() {
         let id: InstanceId = "i-1234567890abcdef0".parse().expect("an id");
         for exchange in [
-            Exchange::Launching {
+            Exchange::Launching(Attempt {
                 zone: "us-east-1a".to_owned(),
-            },
+                begun: "2026-11-24T04:00:00Z".parse().expect("a time"),
+            }),
             Exchange::Launched {
                 replacement: id.clone(),
             },
@@ -128,6 +142,8 @@ mod tests {
         for value in [
             "",
             "launching",
+            "launching us-east-1a",
+            "launching us-east-1a soon",
             "launched soon",
             "raising x",
             "done i-1234567890abcdef0",

@@ -3,13 +3,13 @@
 //! ```text
 //! tag `launching zone` -> read back: does it still serve? -> LaunchInstances -> tag `launched id` -> follow up
 //! ```
-//! The client token is made of group, instance and zone, so the call can be repeated; the zone stands in the tag, so a
-//! repetition uses the same one. An interruption warning that takes the instance away in the same moment is noticed by
+//! The client token is made of group, instance, zone and the minute in which the exchange was asked for, so the call can be
+//! repeated; zone and minute stand in the tag, so a repetition uses the same ones. An interruption warning that takes the instance away in the same moment is noticed by
 //! the follow-up.
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use spot_handoff::aws::CallError;
 use spot_handoff::groups::{self, GroupOf, Groups, Lifecycle};
 use spot_handoff::invocation::together;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{Asked, Aws, follow, tags};
 use crate::plan::{Action, zones_from};
-use crate::replacement_tag::{Exchange, exchange_of};
+use crate::replacement_tag::{Attempt, Exchange, exchange_of};
 
 /// When to look for the first time whether a replacement is in service.
 pub const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(10);
@@ -34,6 +34,7 @@ struct Order<'a> {
     group: &'a str,
     instance: &'a InstanceId,
     zones: &'a [String],
+    begun: Timestamp,
     resumes: bool,
     then: &'a FollowUp,
 }
@@ -46,6 +47,7 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
             group,
             instance,
             zones,
+            begun,
             resumes,
             then,
         } = action
@@ -56,6 +58,7 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
                 group,
                 instance,
                 zones,
+                begun: *begun,
                 resumes: *resumes,
                 then,
             });
@@ -80,9 +83,10 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
             Some((
                 order.group,
                 order.instance,
-                Exchange::Launching {
+                Exchange::Launching(Attempt {
                     zone: order.zones.first()?.clone(),
-                },
+                    begun: order.begun,
+                }),
             ))
         })
         .collect();
@@ -97,11 +101,11 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
         }
         match under_way(&before, order.instance) {
             Some(Exchange::Launched { .. }) => Launched::Before,
-            // Another message for the same instance wrote its zone over ours. Both go there, with the same token.
-            Some(Exchange::Launching { zone }) if order.zones.first() != Some(&zone) => {
-                in_best_zone(aws, order, &zones_from(zone, order.zones)).await
+            // Where another message for the same instance wrote over ours, both do what it wrote, with the same token.
+            Some(Exchange::Launching(Attempt { zone, begun })) => {
+                in_best_zone(aws, order, &zones_from(zone, order.zones), begun).await
             }
-            _ => in_best_zone(aws, order, order.zones).await,
+            _ => in_best_zone(aws, order, order.zones, order.begun).await,
         }
     }))
     .await;
@@ -196,9 +200,13 @@ fn under_way(groups: &Groups, instance: &InstanceId) -> Option<Exchange> {
 }
 
 /// Tries one zone after the other. The tag names the zone before it is tried.
-async fn in_best_zone(aws: Aws<'_>, order: &Order<'_>, zones: &[String]) -> Launched {
+async fn in_best_zone(aws: Aws<'_>, order: &Order<'_>, zones: &[String], begun: Timestamp) -> Launched {
     let mut refusals = BTreeMap::new();
     for (index, zone) in zones.iter().enumerate() {
+        let attempt = Attempt {
+            zone: zone.clone(),
+            begun,
+        };
         if index > 0 {
             // The refusals took their time: a copy of the message may have launched meanwhile, or a warning have come.
             let now = groups::read(
@@ -214,12 +222,12 @@ async fn in_best_zone(aws: Aws<'_>, order: &Order<'_>, zones: &[String]) -> Laun
             if still_serves(&now, order.instance) == Some(false) {
                 return Launched::TooLate;
             }
-            let exchange = Exchange::Launching { zone: zone.clone() };
+            let exchange = Exchange::Launching(attempt.clone());
             if let Err(error) = tags::write_one(aws, order.group, order.instance, exchange).await {
                 return Launched::Failed(error);
             }
         }
-        match in_zone(aws, order.group, order.instance, zone).await {
+        match in_zone(aws, order.group, order.instance, &attempt).await {
             Ok(Ok(new)) => return Launched::Yes(new),
             Ok(Err(why)) => {
                 refusals.insert(zone.as_str(), why);
@@ -245,15 +253,15 @@ pub async fn in_zone(
     aws: Aws<'_>,
     group: &str,
     instance: &InstanceId,
-    zone: &str,
+    attempt: &Attempt,
 ) -> Result<Result<InstanceId, String>, CallError> {
     let asking = aws
         .autoscaling
         .launch_instances()
         .auto_scaling_group_name(group)
         .requested_capacity(1)
-        .availability_zones(zone)
-        .client_token(token(group, instance, zone))
+        .availability_zones(&attempt.zone)
+        .client_token(token(group, instance, attempt))
         .send();
     let answer = match aws.invocation.call("LaunchInstances", asking).await {
         Ok(answer) => answer,
@@ -286,8 +294,8 @@ pub async fn in_zone(
 }
 
 /// A client token: 1 to 64 of `A-Za-z0-9-_/`.
-fn token(group: &str, instance: &InstanceId, zone: &str) -> String {
-    Uuid::new_v5(&TOKENS, format!("{group}/{instance}/{zone}").as_bytes()).to_string()
+fn token(group: &str, instance: &InstanceId, Attempt { zone, begun }: &Attempt) -> String {
+    Uuid::new_v5(&TOKENS, format!("{group}/{instance}/{zone}/{begun}").as_bytes()).to_string()
 }
 
 #[cfg(test)]
@@ -297,9 +305,14 @@ mod tests {
     #[test]
     fn the_token_is_the_same_for_the_same_launch_and_no_other() {
         let id: InstanceId = "i-1234567890abcdef0".parse().expect("an id");
-        let one = token("group with / and ü", &id, "us-east-1a");
-        assert_eq!(one, token("group with / and ü", &id, "us-east-1a"));
-        assert_ne!(one, token("group with / and ü", &id, "us-east-1b"));
+        let token = |zone: &str, begun: &str| {
+            let (zone, begun) = (zone.to_owned(), begun.parse().expect("a time"));
+            super::token("group with / and ü", &id, &Attempt { zone, begun })
+        };
+        let one = token("us-east-1a", "2026-11-24T04:00:00Z");
+        assert_eq!(one, token("us-east-1a", "2026-11-24T04:00:00Z"));
+        assert_ne!(one, token("us-east-1b", "2026-11-24T04:00:00Z"));
+        assert_ne!(one, token("us-east-1a", "2026-11-24T04:20:00Z"));
         assert!(
             one.len() <= 64 && one.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
             "{one}"

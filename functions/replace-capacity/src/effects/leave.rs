@@ -10,13 +10,21 @@ use spot_handoff::plan::Done;
 
 use super::{Asked, Aws, launch, tags};
 use crate::plan::{Action, Leaving};
-use crate::replacement_tag::left_with_decrement;
+use crate::replacement_tag::{Attempt, left_with_decrement};
 
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DetachInstances.html>
 const DETACHED_PER_CALL: usize = 20;
 /// How many groups lose instances at once. While AWS throttles, each tries about once a second; more of them would not be
 /// sooner done, since AWS takes a handful of such calls a second.
 const GROUPS_AT_ONCE: usize = 5;
+
+/// Whether an instance leaves by it.
+pub fn is_one(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Detach(_) | Action::Terminate(_) | Action::Retire(_) | Action::FinishLaunchAndLeave { .. }
+    )
+}
 
 /// Carries out everything by which instances leave.
 pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
@@ -48,9 +56,9 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
         Action::Terminate(leaving) | Action::Retire(leaving) => Some((*action, leaving, None, true)),
         Action::FinishLaunchAndLeave {
             leaving,
-            zone,
+            attempt,
             terminate,
-        } => Some((*action, leaving, Some(zone.as_str()), *terminate)),
+        } => Some((*action, leaving, Some(attempt), *terminate)),
         _ => None,
     });
     let (detached, others) = tokio::join!(
@@ -64,13 +72,13 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
                 ids
             ))
         ),
-        together(others.map(|(action, leaving, zone, terminate)| {
+        together(others.map(|(action, leaving, launching, terminate)| {
             let unsaid = knowing(leaving, action) && unsaid.contains_key(&leaving.group);
             let leaving = Leaving {
                 decrement: leaving.decrement && !unsaid,
                 ..leaving.clone()
             };
-            async move { (action.clone(), leave_alone(aws, &leaving, zone, terminate).await) }
+            async move { (action.clone(), leave_alone(aws, &leaving, launching, terminate).await) }
         })),
     );
     detached.into_iter().flatten().chain(others).collect()
@@ -137,15 +145,20 @@ async fn detach_call(
 }
 
 /// One instance that leaves by itself: terminated, or after a launch that was under way has been finished.
-async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, launching_in: Option<&str>, terminate: bool) -> Done {
-    if launching_in.is_some() && has_left_already(aws, leaving).await {
+async fn leave_alone(
+    aws: Aws<'_>,
+    leaving: &Leaving,
+    launching: Option<&Attempt>,
+    terminate: bool,
+) -> Done {
+    if launching.is_some() && has_left_already(aws, leaving).await {
         return Done::already(aws.invocation.clock, "it had left the group before");
     }
-    let decrement = match launching_in {
+    let decrement = match launching {
         None => leaving.decrement,
         // Whether the launch went through before is not known. Asked with the same token it answers as it did then, or
         // launches now; where it cannot, the group launches the replacement when the instance has left.
-        Some(zone) => match launch::in_zone(aws, &leaving.group, &leaving.instance, zone).await {
+        Some(attempt) => match launch::in_zone(aws, &leaving.group, &leaving.instance, attempt).await {
             Ok(Ok(_)) => {
                 let said = tags::write_left(aws, &[(&leaving.group, &leaving.instance)]).await;
                 said.is_empty()

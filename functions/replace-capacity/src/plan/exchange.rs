@@ -1,20 +1,21 @@
 //! Launch before drain: an instance at risk is exchanged for another while it still serves.
 //!
 //! ```text
-//! begin ──> await_replacement ──> (drain-tasks moves the work) ──> retire
+//! begin ──> await_replacement ──> (drain-tasks has the work moved) ──> retire
 //! ```
 //! Between the steps the state is in the delayed message and in a tag on the group. An interruption warning wins at any
 //! point: it removes the tag, and every step that finds no tag ends the exchange.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Unit};
 use spot_handoff::exchanges::LIMIT;
 use spot_handoff::groups::{Group, Groups, Lifecycle, Member};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Step};
 
 use super::{Action, Leaving, Plan, Queue, Skip, Warning};
-use crate::replacement_tag::{Exchange, exchange_of, left_with_decrement, raised_from};
+use crate::facts::Health;
+use crate::replacement_tag::{Attempt, Exchange, exchange_of, left_with_decrement, raised_from};
 
 /// How often to look whether the replacement is in service.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
@@ -37,10 +38,11 @@ pub fn begin(
             group: group.name.clone(),
         },
     };
-    let launch = |zones, resumes, then| Action::Launch {
+    let launch = |zones, begun, resumes, then| Action::Launch {
         group: group.name.clone(),
         instance: instance.clone(),
         zones,
+        begun,
         resumes,
         then,
     };
@@ -52,14 +54,15 @@ pub fn begin(
     };
     let mut plan = Plan::default();
     match exchange_of(group, instance) {
-        Some(Exchange::Launching { zone }) => {
-            plan.actions
-                .push(launch(zones_from(zone, &group.zones), true, then))
+        Some(Exchange::Launching(Attempt { zone, begun })) => {
+            let zones = zones_from(zone, &group.zones);
+            plan.actions.push(launch(zones, begun, true, then));
         }
         Some(Exchange::Raising { from }) => plan.actions.push(raise(from, then)),
         Some(Exchange::Launched { .. } | Exchange::Raised { .. }) => {
             plan.actions.push(send(Queue::Own, notice, notice.time, then))
         }
+        None if group.is_weighted => return Plan::nothing(instance, Skip::Weighted),
         None => {
             let in_batch = launched.entry(group.name.clone()).or_default();
             in_batch.insert(instance.clone());
@@ -74,6 +77,7 @@ pub fn begin(
                 .push(if group.has_launch_template && !group.mixes_purchase_options {
                     launch(
                         emptiest_zone(group, instance).map_or(vec![], |zone| zones_from(zone, &group.zones)),
+                        minute_of(notice.time),
                         false,
                         then,
                     )
@@ -83,6 +87,10 @@ pub fn begin(
         }
     }
     plan
+}
+
+fn minute_of(time: Timestamp) -> Timestamp {
+    time.round(Unit::Minute).unwrap_or(time)
 }
 
 /// The zone with the fewest instances; the instance to be replaced does not count.
@@ -163,12 +171,16 @@ fn untag(group: &Group, instance: &InstanceId) -> Action {
     }
 }
 
-/// Has the work moved when the replacement is in service; looks again when it is not.
+/// Has the work moved when the replacement is in service and takes requests; looks again when it does not.
+///
+/// An instance comes into service before its targets are healthy.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-check-grace-period.html>
 pub fn await_replacement(
     notice: &Notice,
     follow_up: &FollowUp,
     name: &str,
     groups: &Groups,
+    health: &Health,
     now: Timestamp,
 ) -> Plan {
     let instance = &notice.instance;
@@ -176,24 +188,35 @@ pub fn await_replacement(
         Ok(under_way) => under_way,
         Err(plan) => return *plan,
     };
-    let named = named_replacement(group, &exchange);
-    let serves = named.is_some_and(|member| member.lifecycle == Lifecycle::InService);
     let mut plan = Plan::default();
-    if serves || is_covered_without(group, instance) {
-        let replacement = named.filter(|_| serves).map(|member| member.id.clone());
+    plan.problems.extend(health.problems_of(group));
+    if !plan.problems.is_empty() {
+        return plan;
+    }
+    let in_service = |member: &Member| member.lifecycle == Lifecycle::InService;
+    let serves = |member: &Member| in_service(member) && health.is_ready(&member.id);
+    let named = named_replacement(group, &exchange);
+    if named.is_some_and(serves) || is_covered_without(group, instance, serves) {
+        // drain-tasks knows whether the replacement can take the tasks, and has the targets deregistered then.
         let step = Step::MoveWork {
             group: group.name.clone(),
-            replacement,
+            replacement: named.filter(|member| serves(member)).map(|member| member.id.clone()),
         };
         let follow_up = FollowUp {
             step,
             ..follow_up.clone()
         };
-        for to in [Queue::DeregisterTargets, Queue::DrainTasks] {
-            plan.actions.push(send(to, notice, now, follow_up.clone()));
-        }
+        plan.actions.push(send(Queue::DrainTasks, notice, now, follow_up));
     } else if now >= follow_up.deadline.unwrap_or(now) {
-        plan.skip(instance, Skip::ReplacementNeverCame);
+        let came = named.is_some_and(in_service) || is_covered_without(group, instance, in_service);
+        plan.skip(
+            instance,
+            if came {
+                Skip::ReplacementNeverHealthy
+            } else {
+                Skip::ReplacementNeverCame
+            },
+        );
         give_back(&mut plan, group, instance, &exchange);
     } else if let Exchange::Raising { from } = exchange
         && group.desired < raised(group, from)
@@ -216,7 +239,7 @@ pub fn await_replacement(
 fn named_replacement<'a>(group: &'a Group, exchange: &Exchange) -> Option<&'a Member> {
     match exchange {
         Exchange::Launched { replacement } => group.instances.iter().find(|member| member.id == *replacement),
-        Exchange::Launching { .. } | Exchange::Raising { .. } | Exchange::Raised { .. } => None,
+        Exchange::Launching(_) | Exchange::Raising { .. } | Exchange::Raised { .. } => None,
     }
 }
 
@@ -252,23 +275,25 @@ fn give_back(plan: &mut Plan, group: &Group, instance: &InstanceId, exchange: &E
     let is_raised = match exchange {
         Exchange::Raised { .. } => true,
         Exchange::Raising { from } => group.desired > *from,
-        Exchange::Launched { .. } | Exchange::Launching { .. } => false,
+        Exchange::Launched { .. } | Exchange::Launching(_) => false,
     };
     let surplus = named_replacement(group, exchange)
         .filter(stays)
         .or_else(|| if is_raised { pending() } else { None });
-    match (surplus, exchange) {
+    let has_raised = is_raised || matches!(exchange, Exchange::Launched { .. });
+    match surplus {
+        // Nothing came, or the instance itself is gone and the replacement is needed: with the desired capacity lowered,
+        // Auto Scaling launches no other and terminates nothing.
+        _ if is_unfilled && has_raised => plan.actions.push(lower()),
         // A replacement that hangs in a launch hook, or is of no use: it goes, and the desired capacity with it.
-        (Some(member), _) => plan.actions.push(Action::Terminate(Leaving {
+        Some(member) => plan.actions.push(Action::Terminate(Leaving {
             group: group.name.clone(),
             instance: member.id.clone(),
             decrement: true,
         })),
-        // Nothing came: with the desired capacity lowered, Auto Scaling stops trying and terminates nothing.
-        (None, Exchange::Launched { .. }) if is_unfilled => plan.actions.push(lower()),
         // The raise was filled by whichever instance: Auto Scaling chooses which one goes.
-        (None, Exchange::Raised { .. } | Exchange::Raising { .. }) if is_raised => plan.actions.push(lower()),
-        (None, _) => {}
+        None if is_raised => plan.actions.push(lower()),
+        None => {}
     }
     plan.actions.push(untag(group, instance));
 }
@@ -279,24 +304,27 @@ pub fn raised(group: &Group, from: i32) -> i32 {
     from.saturating_add(raises).min(group.max)
 }
 
-/// Whether the group has in service what it had before the exchange, without the instance.
-fn is_covered_without(group: &Group, instance: &InstanceId) -> bool {
+/// Whether as many instances serve as before the exchange, without the instance.
+fn is_covered_without(group: &Group, instance: &InstanceId, serves: impl Fn(&Member) -> bool) -> bool {
     let others = group
         .instances
         .iter()
-        .filter(|m| m.id != *instance && m.lifecycle == Lifecycle::InService);
+        .filter(|member| member.id != *instance && serves(member));
     i32::try_from(others.count()).is_ok_and(|others| others >= group.desired - 1) && group.desired > 0
 }
 
 /// Terminates the instance whose work has moved, and gives back the capacity that its replacement took.
 pub fn retire(notice: &Notice, follow_up: &FollowUp, name: &str, groups: &Groups, now: Timestamp) -> Plan {
     let instance = &notice.instance;
-    let group = match under_way(notice, name, groups) {
-        Ok((group, _)) => group,
+    let (group, exchange) = match under_way(notice, name, groups) {
+        Ok(under_way) => under_way,
         Err(plan) => return *plan,
     };
     let mut plan = Plan::default();
-    if !is_covered_without(group, instance) {
+    let serves = |member: &Member| member.lifecycle == Lifecycle::InService;
+    // Its own replacement is enough: others of the group may be short of theirs at the same time.
+    let is_replaced = named_replacement(group, &exchange).is_some_and(serves);
+    if !is_replaced && !is_covered_without(group, instance, serves) {
         if now < follow_up.deadline.unwrap_or(now) {
             let at = now.saturating_add(LOOK_AGAIN).unwrap_or(now);
             plan.actions.push(send(Queue::Own, notice, at, follow_up.clone()));

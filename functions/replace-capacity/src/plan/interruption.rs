@@ -32,9 +32,9 @@ pub fn plan(notice: &Notice, group: &Group, member: &Member, config: &Config, no
         None => leave(leaving(false)),
         Some(Exchange::Launched { .. } | Exchange::Raised { .. }) => leave(leaving(true)),
         Some(Exchange::Raising { from }) => leave(leaving(group.desired > *from)),
-        Some(Exchange::Launching { zone }) => Action::FinishLaunchAndLeave {
+        Some(Exchange::Launching(attempt)) => Action::FinishLaunchAndLeave {
             leaving: leaving(true),
-            zone: zone.clone(),
+            attempt: attempt.clone(),
             terminate: config.strategy == ReplacementStrategy::Terminate,
         },
     });

@@ -65,6 +65,14 @@ fn tagged(exchange: Exchange) -> Group {
     group
 }
 
+/// A launch that was under way before, of an exchange that another message asked for.
+fn attempt() -> Attempt {
+    Attempt {
+        zone: "us-east-1b".to_owned(),
+        begun: time("2026-11-24T03:58:00Z"),
+    }
+}
+
 /// The exchange has raised the desired capacity, and another that raised it before is over.
 fn marked() -> Group {
     tagged(Exchange::Raised { from: 2 })
@@ -122,7 +130,11 @@ fn retire() -> Notice {
 }
 
 fn plan_at(notice: Notice, group: Group, config: &Config, now: Timestamp) -> Plan {
-    plans(&[notice], &Groups::of([group]), config, now).remove(0)
+    plan_with(notice, group, &Health::default(), config, now)
+}
+
+fn plan_with(notice: Notice, group: Group, health: &Health, config: &Config, now: Timestamp) -> Plan {
+    plans(&[notice], &Groups::of([group]), health, config, now).remove(0)
 }
 
 fn plan_of(notice: Notice, group: Group) -> Plan {
@@ -197,7 +209,7 @@ fn an_interruption_during_an_exchange_uses_the_replacement_that_is_there() {
     raised.desired = 3;
     let finish = Action::FinishLaunchAndLeave {
         leaving: leaving(true),
-        zone: "us-east-1b".to_owned(),
+        attempt: attempt(),
         terminate: false,
     };
     let table = [
@@ -215,9 +227,7 @@ fn an_interruption_during_an_exchange_uses_the_replacement_that_is_there() {
             Action::Detach(leaving(false)),
         ),
         (
-            tagged(Exchange::Launching {
-                zone: "us-east-1b".to_owned(),
-            }),
+            tagged(Exchange::Launching(attempt())),
             finish,
         ),
     ];
@@ -342,6 +352,7 @@ fn a_recommendation_launches_first_in_the_emptiest_zone_and_advises_capacity_reb
     let [
         Action::Launch {
             zones,
+            begun,
             resumes: false,
             ..
         },
@@ -349,6 +360,7 @@ fn a_recommendation_launches_first_in_the_emptiest_zone_and_advises_capacity_reb
     else {
         panic!("{:?}", plan.actions)
     };
+    assert_eq!(*begun, time("2026-11-24T04:00:00Z"));
     // The instance itself does not count: its zone is the empty one.
     assert_eq!(zones, &["us-east-1a", "us-east-1b"]);
     assert_eq!(
@@ -400,6 +412,7 @@ fn max_size_leaves_room_or_the_instance_goes_on_serving() {
     let plans = plans(
         &[recommendation(), second],
         &Groups::of([room_for_one]),
+        &Health::default(),
         &config(),
         now(),
     );
@@ -411,20 +424,22 @@ fn max_size_leaves_room_or_the_instance_goes_on_serving() {
 fn a_repeated_recommendation_resumes_what_the_tag_says() {
     let plan = plan_of(
         recommendation(),
-        tagged(Exchange::Launching {
-            zone: "us-east-1b".to_owned(),
-        }),
+        tagged(Exchange::Launching(attempt())),
     );
     let [
         Action::Launch {
-            zones, resumes: true, ..
+            zones,
+            begun,
+            resumes: true,
+            ..
         },
     ] = plan.actions.as_slice()
     else {
         panic!("{:?}", plan.actions)
     };
-    // The zone is part of the client token: the one in the tag comes first.
+    // Zone and minute are parts of the client token: the zone in the tag comes first.
     assert_eq!(zones, &["us-east-1b", "us-east-1a"]);
+    assert_eq!(*begun, attempt().begun);
     let plan = plan_of(recommendation(), tagged(Exchange::Raising { from: 1 }));
     assert!(matches!(
         plan.actions[..],
@@ -439,6 +454,7 @@ fn a_warning_in_the_same_batch_wins_over_a_recommendation() {
     let plans = plans(
         &[recommendation(), warning()],
         &Groups::of([group()]),
+        &Health::default(),
         &config(),
         now(),
     );
@@ -449,11 +465,8 @@ fn a_warning_in_the_same_batch_wins_over_a_recommendation() {
 #[test]
 fn work_moves_when_the_replacement_is_in_service_and_not_before() {
     let plan = plan_of(await_replacement(), launched(Some(Lifecycle::InService)));
+    // drain-tasks has the targets deregistered when the replacement can take the tasks.
     let [
-        Action::Send {
-            to: Queue::DeregisterTargets,
-            ..
-        },
         Action::Send {
             to: Queue::DrainTasks,
             follow_up,
@@ -511,11 +524,13 @@ fn an_exchange_whose_instance_left_unknowing_gives_its_own_raise_back() {
     let not_raised = tagged(Exchange::Raising { from: 2 });
     let table = [
         (
+            // The group is short of an instance without it: it is needed.
             launched(Some(Lifecycle::InService)),
-            vec![Action::Terminate(new.clone()), untag()],
+            vec![lower.clone(), untag()],
         ),
+        (launched(Some(Lifecycle::Pending)), vec![lower.clone(), untag()]),
         (
-            launched(Some(Lifecycle::Pending)),
+            replaced_by_the_group(launched(Some(Lifecycle::InService))),
             vec![Action::Terminate(new), untag()],
         ),
         (
@@ -533,6 +548,69 @@ fn an_exchange_whose_instance_left_unknowing_gives_its_own_raise_back() {
             "{group:?}"
         );
     }
+}
+
+/// A warning that did not know of the exchange has had the group launch another instance.
+fn replaced_by_the_group(mut group: Group) -> Group {
+    let other = member("i-1234567890abcdefb", "us-east-1a", Lifecycle::Pending);
+    group.instances.push(other);
+    group
+}
+
+#[test]
+fn work_moves_when_requests_reach_the_replacement_and_not_before() {
+    let not_ready = Health::with([id(NEW)]);
+    let served = || launched(Some(Lifecycle::InService));
+    let mut raised = marked();
+    raised.desired = 3;
+    raised.instances.push(member(NEW, "us-east-1a", Lifecycle::InService));
+    for group in [served(), raised] {
+        let plan = plan_with(await_replacement(), group.clone(), &not_ready, &config(), now());
+        assert!(
+            matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]),
+            "{:?}",
+            plan.actions
+        );
+        let to_drain_tasks = plan_of(await_replacement(), group);
+        assert!(
+            matches!(to_drain_tasks.actions[..], [Action::Send { to: Queue::DrainTasks, .. }]),
+            "{:?}",
+            to_drain_tasks.actions
+        );
+    }
+    let late = time("2026-11-24T04:16:00Z");
+    let never = plan_with(await_replacement(), served(), &not_ready, &config(), late);
+    assert_eq!(never.skipped[0].reason, Skip::ReplacementNeverHealthy);
+    assert!(
+        matches!(never.actions[..], [Action::Terminate(_), Action::Untag { .. }]),
+        "{:?}",
+        never.actions
+    );
+}
+
+#[test]
+fn a_group_whose_types_have_weights_is_not_exchanged_instance_by_instance() {
+    let weighted = Group {
+        is_weighted: true,
+        ..group()
+    };
+    assert_eq!(
+        *only_reason(&plan_of(recommendation(), weighted.clone())),
+        Skip::Weighted
+    );
+    assert_eq!(
+        plan_of(warning(), weighted).actions,
+        [Action::Detach(leaving(false))]
+    );
+}
+
+#[test]
+fn an_instance_with_its_own_replacement_does_not_wait_for_those_of_others() {
+    let mut group = launched(Some(Lifecycle::InService));
+    // Another exchange of the group has raised the desired capacity, too, and waits for its replacement.
+    group.desired = 4;
+    let actions = plan_of(retire(), group).actions;
+    assert_eq!(actions[..1], [Action::Retire(leaving(true))]);
 }
 
 #[test]
@@ -599,7 +677,7 @@ fn a_stop_warning_in_the_same_batch_does_not_eat_the_steps_of_an_exchange() {
         action: InstanceAction::Stop,
     });
     let groups = Groups::of([launched(Some(Lifecycle::InService))]);
-    let plans = plans(&[stop, retire()], &groups, &config(), now());
+    let plans = plans(&[stop, retire()], &groups, &Health::default(), &config(), now());
     assert_eq!(plans[1].actions[..1], [Action::Retire(leaving(true))]);
 }
 

@@ -27,7 +27,7 @@ fn any_exchange() -> impl Strategy<Value = Exchange> {
     let zone = select(vec!["us-east-1a".to_owned(), "us-east-1b".to_owned()]);
     prop_oneof![
         Just(Exchange::Launched { replacement: id(NEW) }),
-        zone.prop_map(|zone| Exchange::Launching { zone }),
+        zone.prop_map(|zone| Exchange::Launching(Attempt { zone, ..attempt() })),
         (0..5i32).prop_map(|from| Exchange::Raising { from }),
         (0..5i32).prop_map(|from| Exchange::Raised { from }),
     ]
@@ -127,12 +127,12 @@ proptest! {
         notices in vec(any_notice(), 1..6), group in any_group(), config in any_config(),
     ) {
         let groups = Groups::of([group]);
-        let first = plans(&notices, &groups, &config, now());
+        let first = plans(&notices, &groups, &Health::default(), &config, now());
         prop_assert_eq!(first.len(), notices.len());
         for plan in &first {
             prop_assert!(!plan.actions.is_empty() || !plan.skipped.is_empty() || !plan.problems.is_empty(), "{plan:?}");
         }
-        prop_assert_eq!(first, plans(&notices, &groups, &config, now()));
+        prop_assert_eq!(first, plans(&notices, &groups, &Health::default(), &config, now()));
     }
 
     #[test]
@@ -161,7 +161,7 @@ proptest! {
     fn no_instance_is_replaced_twice_by_a_batch(
         notices in vec(any_notice(), 1..6), group in any_group(), config in any_config(),
     ) {
-        let plans = plans(&notices, &Groups::of([group]), &config, now());
+        let plans = plans(&notices, &Groups::of([group]), &Health::default(), &config, now());
         let launches: HashSet<_> = plans.iter().flat_map(|plan| &plan.actions).filter_map(launch).collect();
         for instance in [OLD, OTHER].map(id) {
             let own = launches.iter().filter(|(of, _)| **of == instance).count();
@@ -173,7 +173,7 @@ proptest! {
     fn nothing_is_launched_beyond_max_size(notices in vec(any_notice(), 1..6), group in any_group(), config in any_config()) {
         let group = Group { tags: BTreeMap::new(), ..group };
         let (desired, max) = (group.desired, group.max);
-        let plans = plans(&notices, &Groups::of([group]), &config, now());
+        let plans = plans(&notices, &Groups::of([group]), &Health::default(), &config, now());
         let of_exchange = |action: &&Action| matches!(action, Action::Launch { .. } | Action::RaiseDesiredCapacity { .. });
         let more: HashSet<_> = plans.iter().flat_map(|plan| &plan.actions).filter(of_exchange).map(|a| subject(a).1).collect();
         prop_assert!(more.is_empty() || desired + i32::try_from(more.len()).unwrap_or(i32::MAX) <= max);

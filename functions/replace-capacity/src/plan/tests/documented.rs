@@ -35,9 +35,7 @@ fn raised_by_its_exchange() -> Group {
 }
 
 fn launching() -> Group {
-    tagged(Exchange::Launching {
-        zone: "us-east-1b".to_owned(),
-    })
+    tagged(Exchange::Launching(attempt()))
 }
 
 type Row = (&'static str, &'static str, Plan);
@@ -134,6 +132,7 @@ fn beginnings() -> Vec<Row> {
     let in_one_batch = plans(
         &[recommendation(), warning()],
         &Groups::of([group()]),
+        &Health::default(),
         &config(),
         now(),
     );
@@ -146,6 +145,11 @@ fn beginnings() -> Vec<Row> {
             risk,
             "mixes On-Demand and Spot",
             of(with(|group| group.mixes_purchase_options = true)),
+        ),
+        (
+            risk,
+            "instance types have weights",
+            of(with(|group| group.is_weighted = true)),
         ),
         (
             risk,
@@ -197,6 +201,7 @@ fn steps() -> Vec<Row> {
         group: "g".to_owned(),
     });
     let too_late = |notice, group| plan_at(notice, group, &config(), late);
+    let not_ready = Health::with([id(NEW)]);
     let pending = || launched(Some(Lifecycle::Pending));
     vec![
         (
@@ -208,6 +213,16 @@ fn steps() -> Vec<Row> {
             awaited,
             "replacement in service",
             plan_of(await_replacement(), launched(IN_SERVICE)),
+        ),
+        (
+            awaited,
+            "replacement in service, its targets not healthy yet",
+            plan_with(await_replacement(), launched(IN_SERVICE), &not_ready, &config(), now()),
+        ),
+        (
+            awaited,
+            "15 minutes over, replacement in service, its targets not healthy",
+            plan_with(await_replacement(), launched(IN_SERVICE), &not_ready, &config(), late),
         ),
         (
             awaited,
@@ -223,6 +238,14 @@ fn steps() -> Vec<Row> {
             awaited,
             "instance has left the group, raise not given back",
             plan_of(await_replacement(), gone(launched(IN_SERVICE), false)),
+        ),
+        (
+            awaited,
+            "the same, and the group has launched another",
+            plan_of(
+                await_replacement(),
+                gone(replaced_by_the_group(launched(IN_SERVICE)), false),
+            ),
         ),
         (
             awaited,
