@@ -17,8 +17,8 @@ use clap::Parser;
 use commands::Command;
 use usage::UsageError;
 
-/// For the person on call. Replays the signals of AWS on an AWS that runs on this machine, says what an account would lose
-/// in an interruption, and shows what a deployed stack did, what it would do and what failed for good.
+/// For the person on call. Replays the signals of AWS on an AWS that runs on this machine, says what an account would
+/// lose in an interruption, and shows what a deployed stack did, what it would do and what failed for good.
 #[derive(Parser)]
 #[command(name = "cargo handoff", bin_name = "cargo handoff", version)]
 #[command(
