@@ -18,12 +18,13 @@ use clap::Parser;
 use commands::Command;
 use usage::UsageError;
 
-/// Replays the signals that AWS sends before it takes an instance away, and shows what
-/// spot-handoff does about them, second by second, on an AWS that runs on this machine.
+/// For the person on call. Replays the signals of AWS on an AWS that runs on this machine, says what an account would
+/// lose in an interruption, and shows what a deployed stack did, what it would do and what failed for good.
 #[derive(Parser)]
 #[command(name = "cargo handoff", bin_name = "cargo handoff", version)]
 #[command(
-    after_help = "Exit status: 0 all went well, 1 something failed, 2 wrong usage; `doctor --help` has more."
+    after_help = "Exit status: 0 all went well, 1 something failed, 2 wrong usage; of the doctor also 3 and 4, see \
+                  `doctor --help`."
 )]
 struct Arguments {
     #[command(subcommand)]

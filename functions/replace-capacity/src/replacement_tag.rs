@@ -9,7 +9,7 @@
 //! knew of the exchange, or the exchange itself. A step that finds the instance gone and no such tag gives it back:
 //! the warning came in the same moment and did not know, or somebody else took the instance away.
 //!
-//! A group can carry 50 tags, so as many exchanges can be under way in a group at a time.
+//! A group can carry 50 tags. An exchange needs one of them, and two while its instance leaves.
 //! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html>
 
 use jiff::Timestamp;

@@ -68,7 +68,7 @@ impl Story {
     /// What happens at the deadline.
     pub fn end(&self) -> &'static str {
         if self.reports.iter().any(|report| report.drill) {
-            "in earnest AWS would take the instance"
+            "in a real interruption AWS would take the instance"
         } else {
             "AWS takes the instance"
         }

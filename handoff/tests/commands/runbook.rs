@@ -7,12 +7,12 @@ use testbed::{Options, Testbed, Workspace, python_environment};
 use tokio::process::Command;
 
 /// What a person types: `cargo handoff` is the command line under test. Version 1 of the AWS CLI, which is the one in the
-/// package index, does not heed `AWS_ENDPOINT_URL` for SQS. Two actions the embedded AWS does not have.
+/// package index, does not heed `AWS_ENDPOINT_URL` for SQS. The embedded AWS has no concurrency and updates no stack.
 const SETTING: &str = r#"
 set -eu
 cargo() { shift; "$HANDOFF" "$@" || [ $? = 1 ]; }
 aws() {
-  case "$2" in start-message-move-task | get-account-settings) return ;; esac
+  case "$2" in get-account-settings | update-stack | wait) return ;; esac
   command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"
 }
 "#;

@@ -149,7 +149,10 @@ async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
     if let Some((dom, picture)) = browser::look(&scene.folder.join("night.html"), &scene.folder)? {
         // Two marks of what was planned, and one for each action for real, at least.
         ensure!(dom.matches("class=\"label\"").count() >= 6, "{dom}");
-        ensure!(dom.contains("in earnest AWS would take the instance"), "{dom}");
+        ensure!(
+            dom.contains("in a real interruption AWS would take the instance"),
+            "{dom}"
+        );
         ensure!(
             picture.starts_with(b"\x89PNG") && picture.len() > 20_000,
             "the picture is empty"

@@ -15,8 +15,10 @@ use crate::timeline::names::Names;
 
 /// What Lambda itself writes about an invocation that the function did not live to report on.
 const ENDS: [&str; 2] = ["Task timed out", "Runtime exited with error"];
-/// In what time a message has had all its tries: five, 20 seconds apart, with some to spare.
-const TRIES: SignedDuration = SignedDuration::from_mins(5);
+/// In what time after it was sent a message has had all its tries. The longest that this takes is a follow-up that is
+/// delayed for 900 s, then received five times, 65 s apart, by invocations that end after 60 s: 900 + 4 × 65 + 60 =
+/// 1,220 s. For announce-hand-offs, 90 s apart, it is 150 + 4 × 90 + 60 = 570 s. The rest is for busy pollers.
+const TRIES: SignedDuration = SignedDuration::from_mins(25);
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// Why a message failed, and what of its work is not done.
@@ -211,11 +213,11 @@ mod tests {
             from_entries(&[unreadable], &[]).why,
             "cannot read the message: no JSON"
         );
-        let timed_out = entry("2026-11-24T04:00:15Z abc Task timed out after 15.00 seconds");
+        let timed_out = entry("2026-11-24T04:01:00Z abc Task timed out after 60.00 seconds");
         assert!(
             from_entries(&[], &[timed_out])
                 .why
-                .contains("timed out after 15.00 seconds")
+                .contains("timed out after 60.00 seconds")
         );
         assert!(
             from_entries(&[], &[])

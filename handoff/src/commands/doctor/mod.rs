@@ -35,8 +35,10 @@ Examples:
   cargo handoff doctor --parameter Scope=tagged --format markdown > findings.md
   cargo handoff doctor --rules
 
-Exit status: 0 nothing at or above --fail-on, 3 warnings, 4 critical findings,
-1 something could not be read, 2 wrong usage.")]
+Exit status: 0 nothing at or above --fail-on; 3 warnings, or info findings with --fail-on info; 4 critical findings;
+1 something could not be read, 2 wrong usage.
+
+Permissions: only reads; docs/doctor.md lists them.")]
 pub struct Arguments {
     /// Look at this Auto Scaling group only, and at what runs on its instances
     #[arg(long, value_name = "NAME")]

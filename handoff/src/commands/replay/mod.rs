@@ -40,7 +40,9 @@ Examples:
   cargo handoff replay events/sqs-batch-mixed.json --speed 20
   cargo handoff replay --stack spot-handoff events/spot-interruption-warning.json --instance i-1234567890abcdef0
 
-The first run installs the embedded AWS under target/ and builds the functions.")]
+The first run installs the embedded AWS under target/ and builds the functions.
+
+Permissions for --stack: cloudformation:ListStackResources, lambda:InvokeFunction.")]
 pub struct Arguments {
     /// An EventBridge event, or a batch of SQS messages, as JSON; `-` reads standard input
     event: PathBuf,

@@ -34,7 +34,7 @@ fn render(stories: &[Story]) -> String {
 fn what_happens_in_one_moment_is_one_mark_with_every_action_in_its_tooltip() {
     let page = render(&stories(None));
     assert!(page.contains("stop task ×2"), "{page}");
-    assert!(page.contains("in earnest AWS would take the instance at"));
+    assert!(page.contains("in a real interruption AWS would take the instance at"));
     assert_eq!(page.matches("class=\"label\"").count(), 2);
     assert!(page.contains("Interruption warning (drill)"));
 }

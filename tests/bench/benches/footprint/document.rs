@@ -13,11 +13,11 @@ const MEMORY_SIZES: [u32; 5] = [128, 256, 512, 1024, 1769];
 const HOW: &str = "\
 Each function is built as `sam build` does and started anew, as Lambda starts a cold one, with the environment and the
 settings of `template.yaml`. It runs as a process against a Lambda Runtime API; the AWS that it calls is a small one in
-memory that takes 20 to 60 ms for each call, without TLS. Nothing holds the machine free for it: where *ready* takes longer
-than the processor time until then, it waited for a processor. *Ready* is when it asks for work, *first call* is when its first
-call arrives at AWS after that, *event* is one interruption warning from the hand-over until the answer: for one of a
-thousand instances in 10 groups and 5 clusters, each with targets and tasks. *Memory* is the most that was resident until
-then. Medians; memory is the most of any start.
+memory that takes 20 to 60 ms for each call, without TLS. The machine may do other things meanwhile: where *ready* takes
+longer than the processor time until then, the function waited for a processor. *Ready* is when it asks for work, *first
+call* is when its first call arrives at AWS after that, *event* is one interruption warning from the hand-over until the
+answer: for one of a thousand instances in 10 groups and 5 clusters, each with targets and tasks. *Memory* is the most
+that was resident until then. Medians; memory is the most of any start.
 
 The baseline ([`tests/bench/baseline`](../tests/bench/baseline)) is the plain way of the public samples in Python: boto3
 and awslambdaric. Its archive holds a page of Python; the rest comes with Lambda's runtime.
@@ -101,8 +101,8 @@ fn ratios(ours: &[Row], theirs: &[Row]) -> String {
             .fold(f64::INFINITY, f64::min)
     };
     format!(
-        "The function that is last to be ready beside the baseline's first: {:.0} times as soon, for {:.0} times less \
-         processor time. The one with the most memory beside the baseline's least: {:.0} %.\n",
+        "Our slowest function is ready {:.0} times faster than the baseline's fastest, and takes {:.0} times less \
+         processor time until then. Our largest takes {:.0} % of the memory of the baseline's smallest.\n",
         least(|start| start.ready.took.as_secs_f64()) / most(|start| start.ready.took.as_secs_f64()),
         least(|start| start.ready.processor.as_secs_f64())
             / most(|start| start.ready.processor.as_secs_f64()),

@@ -30,7 +30,7 @@ for other functions, and SQS gives a standard queue any number.
 The baseline ([`tests/bench/baseline`](../tests/bench/baseline)) is the plain way of the public samples in Python: one
 invocation for each event, boto3, awslambdaric. It deregisters only what Auto Scaling deregisters of a detached instance:
 targets of ECS services stay. A machine of a few processors starts far fewer Python processes in a second than Lambda
-would, so its seconds say more about this machine than its calls do, and it is run only up to the size that finishes.
+would, so its seconds say more about the machine than its calls do, and it is run only up to the size that finishes.
 ";
 
 /// Writes the document, and the plot beside it.

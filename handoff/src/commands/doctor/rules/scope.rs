@@ -17,7 +17,7 @@ pub const RULES: &[Rule] = &[
         title: "spot-handoff is not deployed in this region",
         severity: Severity::Critical,
         why: "nothing answers interruption warnings here: targets are cut off and tasks are killed with their instance",
-        fix: "deploy the stack, or switch its rules on",
+        fix: "deploy the stack, with DryRun=true at first, or switch its rules on",
         page: EVENTS_PAGE,
         check: not_deployed,
     },
@@ -55,7 +55,7 @@ fn not_deployed(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     let (what, fix) = match facts.deployment {
         Deployment::Missing => (
             "no rule of spot-handoff takes interruption warnings in this region",
-            "sam build && sam deploy --guided",
+            "sam build && sam deploy --parameter-overrides DryRun=true",
         ),
         Deployment::Disabled => (
             "the rule for interruption warnings is disabled",
