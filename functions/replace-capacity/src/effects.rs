@@ -49,7 +49,10 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[Notice], plans: &[Plan]) -> Resu
     // With `Scope=tagged` the group makes an instance ours. Once it has left, a repeated notice would not know that the
     // others are still to be told, so they are told first, and it stays where they could not be.
     let told_and_left = async {
-        let sent: Results<Action> = send(aws, &distinct, |to| to != Queue::Own).await.into_iter().collect();
+        let sent: Results<Action> = send(aws, &distinct, |to| to != Queue::Own)
+            .await
+            .into_iter()
+            .collect();
         let told = of_successes(notices, plans, &sent);
         let left = leave::all(aws, &told).await;
         (sent, left)
@@ -69,7 +72,12 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[Notice], plans: &[Plan]) -> Resu
         .collect();
     for (_, action) in &distinct {
         if leave::is_one(action) {
-            let untold = || Done::failed(aws.invocation.clock, "not yet, since the other functions could not be told");
+            let untold = || {
+                Done::failed(
+                    aws.invocation.clock,
+                    "not yet, since the other functions could not be told",
+                )
+            };
             results.entry((*action).clone()).or_insert_with(untold);
         }
     }

@@ -84,6 +84,11 @@ def _suspend(order):
     backends.autoscaling().suspend_processes(order["group"], order["processes"])
 
 
+def _new_instances_fail(order):
+    """What the group launches from now on is of no use: its ECS `agent` does not start, or its `targets` stay unhealthy."""
+    backends.autoscaling().autoscaling_groups[order["group"]].failing = order["what"]
+
+
 def _lose_permission(order):
     """Somebody takes an action out of the role of a function."""
     iam.forget(order["function"], order["action"])
@@ -105,6 +110,7 @@ KINDS = {
     "add-hook": _add_hook,
     "limit-size": _limit_size,
     "lose-permission": _lose_permission,
+    "new-instances-fail": _new_instances_fail,
     "suspend": _suspend,
     "pass-time": _pass_time,
 }

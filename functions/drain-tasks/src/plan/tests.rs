@@ -69,6 +69,7 @@ fn config() -> Config {
         standalone_tasks: StandaloneTasks::StopLate,
         lifecycle_hooks: LifecycleHooks::of("spot-handoff-*"),
         own_queue_url: "own".to_owned(),
+        deregister_targets_queue_url: "d".to_owned(),
         replace_capacity_queue_url: "replace".to_owned(),
     }
 }

@@ -78,7 +78,12 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
                 decrement: leaving.decrement && !unsaid,
                 ..leaving.clone()
             };
-            async move { (action.clone(), leave_alone(aws, &leaving, launching, terminate).await) }
+            async move {
+                (
+                    action.clone(),
+                    leave_alone(aws, &leaving, launching, terminate).await,
+                )
+            }
         })),
     );
     detached.into_iter().flatten().chain(others).collect()
@@ -145,12 +150,7 @@ async fn detach_call(
 }
 
 /// One instance that leaves by itself: terminated, or after a launch that was under way has been finished.
-async fn leave_alone(
-    aws: Aws<'_>,
-    leaving: &Leaving,
-    launching: Option<&Attempt>,
-    terminate: bool,
-) -> Done {
+async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, launching: Option<&Attempt>, terminate: bool) -> Done {
     if launching.is_some() && has_left_already(aws, leaving).await {
         return Done::already(aws.invocation.clock, "it had left the group before");
     }

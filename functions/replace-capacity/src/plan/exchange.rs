@@ -200,7 +200,9 @@ pub fn await_replacement(
         // drain-tasks knows whether the replacement can take the tasks, and has the targets deregistered then.
         let step = Step::MoveWork {
             group: group.name.clone(),
-            replacement: named.filter(|member| serves(member)).map(|member| member.id.clone()),
+            replacement: named
+                .filter(|member| serves(member))
+                .map(|member| member.id.clone()),
         };
         let follow_up = FollowUp {
             step,

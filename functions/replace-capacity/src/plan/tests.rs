@@ -226,10 +226,7 @@ fn an_interruption_during_an_exchange_uses_the_replacement_that_is_there() {
             tagged(Exchange::Raising { from: 2 }),
             Action::Detach(leaving(false)),
         ),
-        (
-            tagged(Exchange::Launching(attempt())),
-            finish,
-        ),
+        (tagged(Exchange::Launching(attempt())), finish),
     ];
     for (group, expected) in table {
         let actions = plan_of(warning(), group.clone()).actions;
@@ -422,10 +419,7 @@ fn max_size_leaves_room_or_the_instance_goes_on_serving() {
 
 #[test]
 fn a_repeated_recommendation_resumes_what_the_tag_says() {
-    let plan = plan_of(
-        recommendation(),
-        tagged(Exchange::Launching(attempt())),
-    );
+    let plan = plan_of(recommendation(), tagged(Exchange::Launching(attempt())));
     let [
         Action::Launch {
             zones,
@@ -563,7 +557,9 @@ fn work_moves_when_requests_reach_the_replacement_and_not_before() {
     let served = || launched(Some(Lifecycle::InService));
     let mut raised = marked();
     raised.desired = 3;
-    raised.instances.push(member(NEW, "us-east-1a", Lifecycle::InService));
+    raised
+        .instances
+        .push(member(NEW, "us-east-1a", Lifecycle::InService));
     for group in [served(), raised] {
         let plan = plan_with(await_replacement(), group.clone(), &not_ready, &config(), now());
         assert!(
@@ -573,7 +569,13 @@ fn work_moves_when_requests_reach_the_replacement_and_not_before() {
         );
         let to_drain_tasks = plan_of(await_replacement(), group);
         assert!(
-            matches!(to_drain_tasks.actions[..], [Action::Send { to: Queue::DrainTasks, .. }]),
+            matches!(
+                to_drain_tasks.actions[..],
+                [Action::Send {
+                    to: Queue::DrainTasks,
+                    ..
+                }]
+            ),
             "{:?}",
             to_drain_tasks.actions
         );

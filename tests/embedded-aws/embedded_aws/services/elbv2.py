@@ -27,6 +27,8 @@ class Target:
     port: int
     registered_ms: float
     deregistered_ms: float | None = None
+    # Whether its health checks fail for ever.
+    fails: bool = False
 
     @property
     def registered(self):
@@ -57,7 +59,7 @@ def _key(group, target):
     return target["Id"], int(target.get("Port") or group.port)
 
 
-def register(arn, targets):
+def register(arn, targets, fails=False):
     group = _group(arn)
     members = _members(group)
     for target in targets:
@@ -70,7 +72,7 @@ def register(arn, targets):
         if known is None or not known.registered:
             # The sample fleet has been serving for long.
             now = 0 if WORLD.seeding else WORLD.agenda.now_ms()
-            members[id_, port] = Target(id_, port, now)
+            members[id_, port] = Target(id_, port, now, fails=fails)
 
 
 def deregister(arn, targets):
@@ -105,6 +107,8 @@ def health(group, target):
         if instance is None or instance.state != "running":
             state = instance.state if instance else "terminated"
             return "unused", "Target.InvalidState", f"Target is in the {state} state"
+    if target.fails:
+        return "unhealthy", "Target.FailedHealthChecks", "Health checks failed"
     young = WORLD.agenda.now_ms() - target.registered_ms < SECONDS_UNTIL_HEALTHY * 1000
     if WORLD.simulate and young:
         return "initial", "Elb.RegistrationInProgress", "Target registration is in progress"

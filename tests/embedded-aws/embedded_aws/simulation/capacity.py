@@ -129,16 +129,23 @@ def launch(group, subnet):
 def enter_service(state):
     if state.lifecycle_state != "Pending" or state.instance.state != "running":
         return
+    group = state.auto_scaling_group
     state.lifecycle_state = "InService"
-    for arn in state.auto_scaling_group.target_group_arns:
-        elbv2.register(arn, [{"Id": state.instance_id}])
+    for arn in group.target_group_arns:
+        elbv2.register(arn, [{"Id": state.instance_id}], fails=failing(group) == "targets")
 
 
 def join_cluster(state):
     """The ECS agent starts with the cluster name that the instance's user data sets."""
     cluster = cluster_in(state.auto_scaling_group.user_data)
-    if cluster and state.instance.state == "running":
+    starts = failing(state.auto_scaling_group) != "agent"
+    if cluster and starts and state.instance.state == "running":
         containers.register_instance(cluster, state.instance_id)
+
+
+def failing(group):
+    """What does not work on the instances that the group launches."""
+    return getattr(group, "failing", None)
 
 
 def cluster_in(user_data):

@@ -163,6 +163,68 @@ async fn where_no_zone_has_capacity_the_old_instance_goes_on_serving() -> Result
     Ok(())
 }
 
+/// Has what the group launches be of no use, and asks for an exchange; it ends as if there had been none.
+async fn exchanged_in_vain(scene: &Scene, old: &str, what_fails: &str, why: &str) -> Result<()> {
+    let failing = json!({ "kind": "new-instances-fail", "group": "inference", "what": what_fails });
+    scene.happen(failing).await?;
+    scene.put(&events::rebalance(old, scene.now())?).await?;
+    scene
+        .until("a replacement", |state| !scene.new_instances(state).is_empty())
+        .await?;
+    let after = scene.settled().await?;
+    assert_eq!(
+        after.group("inference"),
+        scene.before.group("inference"),
+        "{}",
+        scene.story()
+    );
+    // Its targets as well: it goes on serving.
+    nothing_else_is_touched(scene, &after, &[])?;
+    nobody_runs_outside_a_group(scene, &after)?;
+    let reports = scene.reports_of("replace-capacity");
+    assert!(
+        reports.iter().any(|report| skips(report, why)),
+        "{}",
+        scene.story()
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_work_cannot_move_the_old_instance_serves_on_and_can_be_exchanged_again() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let old = scene.first_of("inference")?;
+    exchanged_in_vain(&scene, &old, "agent", "its work cannot move").await?;
+    // LaunchInstances answers with the first replacement for as long as it knows the token of it.
+    let working = json!({ "kind": "new-instances-fail", "group": "inference", "what": null });
+    scene.happen(working).await?;
+    scene.put(&events::rebalance(&old, scene.now())?).await?;
+    scene
+        .until("another replacement", |state| {
+            let mut new = scene.new_instances(state).into_iter();
+            new.any(|one| one.state == "running")
+        })
+        .await?;
+    let after = scene.settled().await?;
+    let calls = scene.calls("LaunchInstances").await?;
+    assert_eq!(calls.len(), 2, "{}", scene.story());
+    assert!(after.group_of(&old).is_none(), "{}", scene.story());
+    let group = after.group("inference").expect("a group");
+    let before = scene.before.group("inference").expect("a group");
+    assert_eq!(
+        (group.desired, serving(group).len()),
+        (before.desired, serving(before).len())
+    );
+    nobody_runs_outside_a_group(&scene, &after)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_requests_reach_the_replacement_the_old_instance_serves_on() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let old = scene.first_of("inference")?;
+    exchanged_in_vain(&scene, &old, "targets", "did not become healthy").await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_best_zone_has_no_capacity_the_next_one_is_tried() -> Result<()> {
     let scene = Scene::start(quick()).await?;

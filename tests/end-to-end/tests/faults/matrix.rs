@@ -50,6 +50,7 @@ const SHORTCUTS: &[&str] = &[
 const ANSWERS: &[(&str, &str)] = &[
     // A target group that was deleted has no targets.
     ("DeregisterTargets", "TargetGroupNotFound"),
+    ("DescribeTargetHealth", "TargetGroupNotFound"),
     // The task with this token runs already.
     ("RunTask", "ConflictException"),
     // A cluster that was deleted has no container instances.

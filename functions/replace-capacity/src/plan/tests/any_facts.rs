@@ -113,8 +113,8 @@ fn subject(action: &Action) -> (Option<&str>, &InstanceId) {
 fn launch(action: &Action) -> Option<(&InstanceId, String)> {
     let how = match action {
         Action::Detach(leaving) | Action::Terminate(leaving) if !leaving.decrement => "leave".to_owned(),
-        Action::FinishLaunchAndLeave { zone, .. } => format!("finish in {zone}"),
-        Action::Launch { zones, .. } => format!("in {zones:?}"),
+        Action::FinishLaunchAndLeave { attempt, .. } => format!("finish {attempt:?}"),
+        Action::Launch { zones, begun, .. } => format!("in {zones:?} of {begun}"),
         Action::RaiseDesiredCapacity { from, .. } => format!("raise from {from}"),
         _ => return None,
     };

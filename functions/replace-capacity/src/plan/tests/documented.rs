@@ -217,12 +217,24 @@ fn steps() -> Vec<Row> {
         (
             awaited,
             "replacement in service, its targets not healthy yet",
-            plan_with(await_replacement(), launched(IN_SERVICE), &not_ready, &config(), now()),
+            plan_with(
+                await_replacement(),
+                launched(IN_SERVICE),
+                &not_ready,
+                &config(),
+                now(),
+            ),
         ),
         (
             awaited,
             "15 minutes over, replacement in service, its targets not healthy",
-            plan_with(await_replacement(), launched(IN_SERVICE), &not_ready, &config(), late),
+            plan_with(
+                await_replacement(),
+                launched(IN_SERVICE),
+                &not_ready,
+                &config(),
+                late,
+            ),
         ),
         (
             awaited,
