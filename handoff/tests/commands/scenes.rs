@@ -213,7 +213,7 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
     let starts = now + jiff::SignedDuration::from_hours(14 * 24);
     let starts = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&starts)?;
     let event = |source: &str, kind: &str, detail: Value| {
-        json!({"version": "0", "id": format!("{kind} of the test"), "source": source,
+        json!({"version": "0", "id": uuid::Uuid::new_v4().to_string(), "source": source,
             "detail-type": kind, "account": "123456789012", "time": whole, "region": "us-east-1",
             "resources": [], "detail": detail})
     };
