@@ -14,8 +14,13 @@ use testbed::{Clock, World, WorldOptions, documentation};
 use tokio::process::Command;
 
 async fn world() -> Result<World> {
+    world_with(BTreeMap::new()).await
+}
+
+/// With a stack that has these parameters.
+async fn world_with(parameters: BTreeMap<String, String>) -> Result<World> {
     World::start(WorldOptions {
-        parameters: BTreeMap::new(),
+        parameters,
         clock: Clock::real(),
         simulate: false,
         enforce_iam: false,
@@ -125,6 +130,27 @@ async fn a_sick_fleet_is_found_sick() -> Result<()> {
     let one = doctor(&world, &["--format", "json", "--group", "mixed"]).await?;
     let report: Value = serde_json::from_slice(&one.stdout)?;
     assert!(rules_about(&report, "web").is_empty() && rules_about(&report, "web/api").is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deployed_parameters_count_unless_others_are_given() -> Result<()> {
+    let deployed = [("DryRun", "true"), ("StandaloneTasks", "leave")];
+    let world = world_with(
+        deployed
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+    )
+    .await?;
+    let found = async |more: &[&str]| {
+        let arguments = [&["--format", "json"], more].concat();
+        let report: Value = serde_json::from_slice(&doctor(&world, &arguments).await?.stdout)?;
+        let findings = report["findings"].as_array().cloned().unwrap_or_default();
+        anyhow::Ok(["dry-run", "left-to-die"].map(|rule| findings.iter().any(|one| one["rule"] == rule)))
+    };
+    assert_eq!(found(&[]).await?, [true, true]);
+    assert_eq!(found(&["--parameter", "DryRun=false"]).await?, [false, true]);
+    assert_eq!(found(&["--stack", "another"]).await?, [false, false]);
     Ok(())
 }
 

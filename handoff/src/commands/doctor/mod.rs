@@ -13,8 +13,9 @@ use spot_handoff::config::{ConfigError, Env};
 use spot_handoff::policies::LifecycleHooks;
 
 use crate::account::{self, AccountArguments};
+use crate::stack::DEFAULT_NAME;
 use crate::usage::{UsageError, no_group};
-use facts::{Facts, Settings};
+use facts::{Facts, Reader, Settings};
 use output::{Diagnosis, Format};
 use rules::{Finding, Severity};
 
@@ -25,6 +26,8 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("StandaloneTasks", "STANDALONE_TASKS"),
     ("ReplacementStrategy", "REPLACEMENT_STRATEGY"),
     ("LifecycleHooks", "LIFECYCLE_HOOKS"),
+    ("RebalanceAction", "REBALANCE_ACTION"),
+    ("DryRun", "DRY_RUN"),
 ];
 
 #[derive(Args)]
@@ -52,7 +55,11 @@ pub struct Arguments {
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = Severity::Warning)]
     fail_on: Severity,
 
-    /// A parameter of template.yaml as the stack has it; may be given several times
+    /// The deployed stack, whose parameters count
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_NAME)]
+    stack: String,
+
+    /// A parameter of template.yaml in place of the stack's; may be given several times
     #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
 
@@ -82,9 +89,13 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         anstream::print!("{}", output::rules_as_markdown());
         return Ok(ExitCode::SUCCESS);
     }
-    let settings = settings(&arguments.parameters)?;
+    // What is given wrongly is said before anything is read.
+    settings(&arguments.parameters)?;
     let config = account::sdk_config(&arguments.account).await?;
-    let facts = facts::read(&config, settings, arguments.group.clone()).await;
+    let reader = Reader::new();
+    let deployed = facts::parameters(&config, &reader, &arguments.stack).await;
+    let parameters: Vec<_> = deployed.into_iter().chain(arguments.parameters.clone()).collect();
+    let facts = facts::read(&config, reader, settings(&parameters)?, arguments.group.clone()).await;
     if let Some(group) = &arguments.group
         && facts.groups.is_empty()
         && facts.unread.is_empty()
@@ -101,6 +112,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::from(exit_status(&facts, &findings, arguments.fail_on)))
 }
 
+/// What a stack with these parameters does; of two values for one of them the last one counts.
 fn settings(parameters: &[(String, String)]) -> Result<Settings, UsageError> {
     let given: BTreeMap<&str, &str> = parameters.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let variables: Vec<(&str, &str)> = PARAMETERS
@@ -121,6 +133,8 @@ fn settings(parameters: &[(String, String)]) -> Result<Settings, UsageError> {
         hooks: env
             .get("LIFECYCLE_HOOKS")
             .map_or_else(|| Settings::default().hooks, |list| LifecycleHooks::of(&list)),
+        answers_recommendations: env.get("REBALANCE_ACTION").as_deref() != Some("ignore"),
+        dry_run: env.dry_run().map_err(wrong("DryRun"))?,
     })
 }
 

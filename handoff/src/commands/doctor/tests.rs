@@ -60,12 +60,18 @@ fn what_could_not_be_read_is_said_and_not_taken_for_well() {
 fn parameters_are_those_of_the_template_and_checked_like_them() {
     assert!(parameter("Scope=tagged").is_ok());
     assert!(
-        parameter("DryRun=true")
+        parameter("Announcements=all")
             .expect_err("refused")
             .contains("StandaloneTasks")
     );
     let wrong = settings(&[("Scope".to_owned(), "some".to_owned())]).expect_err("refused");
-    assert!(wrong.to_string().contains("`all` or `tagged`"), "{wrong}");
+    assert_eq!(
+        wrong.to_string(),
+        "--parameter Scope: expected `all` or `tagged`, found `some`"
+    );
+    let pair = |value: &str| ("DryRun".to_owned(), value.to_owned());
+    let given_last = settings(&[pair("true"), pair("false")]).expect("fine");
+    assert!(!given_last.dry_run, "what is given counts, not what is deployed");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod clusters;
 mod deployment;
 mod groups;
+mod parameters;
 mod reading;
 mod target_groups;
 
@@ -17,6 +18,7 @@ pub use clusters::Provider;
 pub use clusters::{Cluster, ContainerInstance, Definition, Needs, Service, Task};
 pub use deployment::Deployment;
 pub use groups::{Group, Hook, Purchase, Types};
+pub use parameters::read as parameters;
 pub use reading::{Reader, Unread};
 
 /// Everything the rules look at.
@@ -53,6 +55,10 @@ pub struct Settings {
     pub replacement: ReplacementStrategy,
     /// `LifecycleHooks`.
     pub hooks: LifecycleHooks,
+    /// Whether `RebalanceAction` has a rebalance recommendation answered.
+    pub answers_recommendations: bool,
+    /// `DryRun`.
+    pub dry_run: bool,
 }
 
 impl Default for Settings {
@@ -63,13 +69,14 @@ impl Default for Settings {
             standalone_tasks: StandaloneTasks::StopLate,
             replacement: ReplacementStrategy::Detach,
             hooks: LifecycleHooks::of("spot-handoff-*"),
+            answers_recommendations: true,
+            dry_run: false,
         }
     }
 }
 
 /// Reads an account, many calls side by side.
-pub async fn read(config: &SdkConfig, settings: Settings, only: Option<String>) -> Facts {
-    let reader = Reader::new();
+pub async fn read(config: &SdkConfig, reader: Reader, settings: Settings, only: Option<String>) -> Facts {
     let (groups, (clusters, definitions), deployment) = tokio::join!(
         groups::read(config, &reader, only.as_deref()),
         clusters::read(config, &reader, settings.clusters.as_deref()),

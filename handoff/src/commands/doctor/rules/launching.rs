@@ -45,7 +45,7 @@ pub const RULES: &[Rule] = &[
         severity: Severity::Info,
         why: "nothing is lost: on a rebalance recommendation spot-handoff makes the exchange itself, and moves the work \
               before the instance ends; without spot-handoff, switch it on",
-        fix: "nothing, as long as RebalanceAction is launch-first",
+        fix: "nothing to change",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html",
         check: capacity_rebalancing_off,
     },
@@ -144,8 +144,24 @@ fn capacity_rebalancing_off(facts: &Facts, rule: &'static Rule) -> Vec<Finding> 
     let off = facts
         .groups_at_risk()
         .filter(|group| !group.core.capacity_rebalance && group.purchase != Purchase::Unknown);
-    off.map(|group| rule.found(Resource::group(group), "Capacity Rebalancing is off", rule.fix))
-        .collect()
+    off.map(|group| {
+        let resource = Resource::group(group);
+        if facts.settings.answers_recommendations {
+            return rule.found(resource, "Capacity Rebalancing is off", rule.fix);
+        }
+        let fix = format!(
+            "aws autoscaling update-auto-scaling-group --auto-scaling-group-name {} --capacity-rebalance, or \
+             RebalanceAction=launch-first",
+            group.name()
+        );
+        Finding {
+            why: "a rebalance recommendation comes minutes before the interruption, and nobody makes use of them",
+            ..rule
+                .found(resource, "Capacity Rebalancing is off, and RebalanceAction is ignore", fix)
+                .at(Severity::Warning)
+        }
+    })
+    .collect()
 }
 
 fn scale_in_protection(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {

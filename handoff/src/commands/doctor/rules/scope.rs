@@ -22,6 +22,15 @@ pub const RULES: &[Rule] = &[
         check: not_deployed,
     },
     Rule {
+        id: "dry-run",
+        title: "The stack only reports",
+        severity: Severity::Critical,
+        why: "with DryRun=true the functions change nothing: targets are cut off and tasks are killed with their instance",
+        fix: "deploy with DryRun=false when the reports show what you want",
+        page: EVENTS_PAGE,
+        check: dry_run,
+    },
+    Rule {
         id: "opted-out",
         title: "A Spot group that spot-handoff leaves alone",
         severity: Severity::Warning,
@@ -64,6 +73,15 @@ fn not_deployed(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
         Deployment::Deployed | Deployment::Unknown => return vec![],
     };
     vec![rule.found(Resource::new(Kind::Stack, "spot-handoff"), what, fix)]
+}
+
+fn dry_run(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    if !facts.settings.dry_run || facts.deployment != Deployment::Deployed {
+        return vec![];
+    }
+    let fix = "sam deploy --parameter-overrides DryRun=false, after `sam build`, in a checkout of the deployed version";
+    let stack = Resource::new(Kind::Stack, "spot-handoff");
+    vec![rule.found(stack, "DryRun is true: the functions only report", fix)]
 }
 
 fn opted_out(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {

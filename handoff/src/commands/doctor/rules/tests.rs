@@ -185,6 +185,22 @@ fn every_rule_finds_what_it_is_for() {
             Critical,
             Box::new(|facts| facts.deployment = Deployment::Disabled),
         ),
+        (
+            "dry-run",
+            Critical,
+            Box::new(|facts| {
+                facts.deployment = Deployment::Deployed;
+                facts.settings.dry_run = true;
+            }),
+        ),
+        (
+            "capacity-rebalancing-off",
+            Warning,
+            Box::new(|facts| {
+                facts.groups[0].core.capacity_rebalance = false;
+                facts.settings.answers_recommendations = false;
+            }),
+        ),
         ("opted-out", Warning, tag("spot-handoff:ignore", "true")),
         (
             "opted-out",

@@ -1,0 +1,42 @@
+//! The parameters of the deployed stack.
+
+use std::collections::BTreeMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+
+use super::reading::Reader;
+
+/// The parameters that a stack of this name has; none where there is no such stack, or it cannot be read.
+pub async fn read(config: &SdkConfig, reader: &Reader, stack: &str) -> BTreeMap<String, String> {
+    let asking = async {
+        let answer = Client::new(config)
+            .describe_stacks()
+            .stack_name(stack)
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.stacks.unwrap_or_default()),
+            // Whether anything is deployed tell the rules on the event bus.
+            Err(error)
+                if error
+                    .message()
+                    .is_some_and(|text| text.contains("does not exist")) =>
+            {
+                Ok(vec![])
+            }
+            Err(error) => Err(error),
+        }
+    };
+    let stacks = reader
+        .call("", "DescribeStacks", asking)
+        .await
+        .unwrap_or_default();
+    let parameters = stacks
+        .into_iter()
+        .flat_map(|stack| stack.parameters.unwrap_or_default());
+    parameters
+        .filter_map(|parameter| Some((parameter.parameter_key?, parameter.parameter_value?)))
+        .collect()
+}
