@@ -8,7 +8,7 @@ use spot_handoff::config::Scope;
 use spot_handoff::container_instances::ContainerInstances;
 use spot_handoff::exchanges;
 use spot_handoff::groups::{GroupOf, OutOfScope};
-use spot_handoff::notice::{Cause, NOTICE, Notice, Signal};
+use spot_handoff::notice::{Cause, InstanceId, NOTICE, Notice, Signal};
 use spot_handoff::plan as shared_plan;
 
 /// A plan of this function.
@@ -146,8 +146,22 @@ pub struct Endpoint {
     pub target_group: String,
     /// Address of the task's network interface (`awsvpc`), by which `ip` targets are registered.
     pub address: Option<String>,
-    /// Ports of the host (bridge and host mode), by which `instance` targets are registered.
+    /// Ports of the host (`bridge` mode), by which `instance` targets are registered.
     pub host_ports: BTreeSet<i32>,
+}
+
+impl Endpoint {
+    /// Whether this target is the task.
+    ///
+    /// Of a task in `host` mode ECS tells neither an address nor a port: the agent reports no network bindings then. Every
+    /// target of the instance in the service's target group counts as the task's, since the whole instance goes.
+    fn is_target(&self, target: &Target, instance: &InstanceId) -> bool {
+        let by_address = self.address.as_deref() == Some(target.id.as_str());
+        let on_the_host = target.id == instance.as_str();
+        let by_port = target.port.is_some_and(|port| self.host_ports.contains(&port));
+        let is_untold = self.address.is_none() && self.host_ports.is_empty();
+        by_address || (on_the_host && (by_port || is_untold))
+    }
 }
 
 impl TaskEndpoints {
@@ -239,12 +253,7 @@ pub fn for_service_targets(
                 for endpoint in list {
                     let of = format!("task {} of {}", short_id(&endpoint.task), endpoint.service);
                     deregister_matching(&mut plan, health, &endpoint.target_group, &of, |target| {
-                        let by_address = endpoint.address.as_deref() == Some(target.id.as_str());
-                        let by_port = target.id == instance.as_str()
-                            && target
-                                .port
-                                .is_some_and(|port| endpoint.host_ports.contains(&port));
-                        by_address || by_port
+                        endpoint.is_target(target, instance)
                     });
                 }
             }
@@ -322,9 +331,11 @@ fn deregister_matching(
     for Registered { target, draining } in registered.iter().filter(|registered| matches(&registered.target))
     {
         found = true;
+        // Several tasks may be told by their instance alone.
+        let is_planned = |a: &Action| a.target_group == target_group && a.target == *target;
         if *draining {
             plan.skip(target_group, Skip::AlreadyDraining);
-        } else {
+        } else if !plan.actions.iter().any(is_planned) {
             plan.actions.push(Action {
                 target_group: target_group.to_owned(),
                 target: target.clone(),
