@@ -108,12 +108,14 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
         (
             Step::AwaitTasks {
                 then: Then::CompleteLifecycleAction(_),
+                ..
             },
             Some(late),
         ) if late.is_positive() => Judgement::no(format!("the hook's limit was over {} ago", span(late))),
         (
             Step::AwaitTasks {
                 then: Then::CompleteLifecycleAction(_),
+                ..
             },
             _,
         ) => Judgement::yes("the hook may still wait for it"),
