@@ -1,4 +1,4 @@
-//! What the three functions share.
+//! What the functions share.
 //!
 //! The story of an invocation, and where its parts are: [`batch`] takes the payload apart, [`notice`] reads each
 //! message, [`groups`] and [`container_instances`] and [`tasks`] read facts of AWS, [`plan`] holds what a function
@@ -6,6 +6,7 @@
 
 pub mod accelerators;
 pub mod aws;
+pub mod aws_batch;
 pub mod batch;
 pub mod clock;
 pub mod clusters;
@@ -24,6 +25,7 @@ pub mod own_queue;
 pub mod plan;
 pub mod policies;
 pub mod report;
+pub mod restarts;
 pub mod standalone_tasks;
 pub mod tasks;
 

@@ -6,10 +6,10 @@ use std::fmt;
 use spot_handoff::aws::CallError;
 use spot_handoff::config::Scope;
 use spot_handoff::container_instances::ContainerInstances;
-use spot_handoff::exchanges;
 use spot_handoff::groups::{GroupOf, OutOfScope};
 use spot_handoff::notice::{Cause, InstanceId, NOTICE, Notice, Signal};
 use spot_handoff::plan as shared_plan;
+use spot_handoff::{exchanges, restarts};
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
@@ -62,6 +62,8 @@ pub enum Skip {
     OutOfScope(OutOfScope),
     /// A rebalance recommendation or a retirement: the replacement comes first.
     WaitsForReplacement,
+    /// The instance is being stopped, and nobody terminates it for that.
+    MayStartAgain,
     /// The instance is in a group, but not, or no longer, in this target group of it.
     NotRegistered,
     /// A deregistered target is draining its connections already.
@@ -75,6 +77,10 @@ impl fmt::Display for Skip {
         match self {
             Self::OutOfScope(why) => why.fmt(f),
             Self::WaitsForReplacement => write!(f, "its targets stay until a replacement is in service"),
+            Self::MayStartAgain => write!(
+                f,
+                "it may be started again: the load balancers find out by themselves that it is stopped"
+            ),
             Self::NotRegistered => write!(f, "the instance is not registered in this target group"),
             Self::AlreadyDraining => write!(f, "already deregistered; its connections are draining"),
             Self::RegisteredNowhere => {
@@ -182,7 +188,7 @@ fn scope_is_decided(signal: &Signal) -> bool {
     matches!(signal, Signal::FollowUp(_))
 }
 
-/// Why the instance is left alone for now, where it is: it is not ours, or its replacement comes first and
+/// Why the instance is left alone, where it is: it is not ours, it may come back, or its replacement comes first and
 /// replace-capacity will ask when it is there.
 fn why_not(notice: &Notice, group: &GroupOf<'_>, scope: Scope) -> Option<Skip> {
     let admitted = match group {
@@ -193,7 +199,9 @@ fn why_not(notice: &Notice, group: &GroupOf<'_>, scope: Scope) -> Option<Skip> {
     };
     match admitted {
         Err(why) => Some(Skip::OutOfScope(why)),
-        Ok(()) => exchanges::replacement_comes_first(notice, group).then_some(Skip::WaitsForReplacement),
+        Ok(()) if exchanges::replacement_comes_first(notice, group) => Some(Skip::WaitsForReplacement),
+        Ok(()) if restarts::may_start_again(&notice.signal, group) => Some(Skip::MayStartAgain),
+        Ok(()) => None,
     }
 }
 

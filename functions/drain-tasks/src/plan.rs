@@ -11,12 +11,13 @@ pub mod standalone_tasks;
 use std::fmt;
 
 use jiff::Timestamp;
-use spot_handoff::exchanges;
+use spot_handoff::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::groups::{GroupOf, OutOfScope};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step};
 use spot_handoff::plan as shared_plan;
 use spot_handoff::report::TaskLine;
 use spot_handoff::standalone_tasks::{RERUN_TAG, SECURITY_GROUPS_TAG};
+use spot_handoff::{aws_batch, exchanges, restarts};
 
 use crate::config::Config;
 use crate::facts::TaskFacts;
@@ -167,6 +168,10 @@ pub enum Skip {
     /// It is registering or deregistering.
     NotActive,
     /// The hook waits for somebody else.
+    /// The instance is being stopped, and nobody terminates it for that.
+    MayStartAgain,
+    /// The cluster is one of AWS Batch.
+    OfAwsBatch,
     ForeignHook {
         /// The hook.
         hook: String,
@@ -213,6 +218,14 @@ impl fmt::Display for Skip {
                 "neither ACTIVE nor DRAINING: only ACTIVE container instances can be drained"
             ),
             Self::ForeignHook { hook } => write!(
+            Self::MayStartAgain => write!(
+                f,
+                "it may be started again: ECS finds out by itself that it is stopped"
+            ),
+            Self::OfAwsBatch => write!(
+                f,
+                "its cluster is managed by AWS Batch, which sees to its jobs itself"
+            ),
                 f,
                 "lifecycle hook {hook} waits for somebody else; name it in LifecycleHooks if it waits for spot-handoff"
             ),
@@ -332,6 +345,31 @@ fn cause(notice: &Notice) -> Cause {
 }
 
 /// The line of the report about a task.
+/// Why a container instance is left alone together with the tasks on it, where it is.
+///
+/// One that drains although its instance may start again has been given up before, by a retirement or by hand: its tasks
+/// are cared for as ever.
+pub fn left_alone(
+    notice: &Notice,
+    group: &GroupOf<'_>,
+    container_instance: &ContainerInstance,
+) -> Option<Skip> {
+    let serves = container_instance.status == Status::Active;
+    if aws_batch::manages(&container_instance.cluster) {
+        Some(Skip::OfAwsBatch)
+    } else if serves && restarts::may_start_again(&notice.signal, group) {
+        Some(Skip::MayStartAgain)
+    } else {
+        None
+    }
+}
+
+/// Whether the instance runs jobs of AWS Batch, which nobody moves.
+pub fn runs_batch_jobs(instance: &InstanceId, found: &ContainerInstances) -> bool {
+    let mut on = found.of_instance(instance).iter();
+    on.any(|container_instance| aws_batch::manages(&container_instance.cluster))
+}
+
 fn task_line(task: &TaskFacts, plan: impl fmt::Display) -> TaskLine {
     TaskLine {
         task: task.arn.clone(),

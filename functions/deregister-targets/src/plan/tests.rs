@@ -219,6 +219,26 @@ fn a_retirement_moves_nothing_while_its_replacement_can_come_first() {
 }
 
 #[test]
+fn an_instance_that_may_start_again_stays_registered() {
+    use spot_handoff::notice::InstanceState::{ShuttingDown, Stopping};
+    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let (ours, nobody) = (group(&[]), Groups::of([]));
+    for (groups, state, stays) in [
+        (&nobody, Stopping, true),
+        (&nobody, ShuttingDown, false),
+        (&ours, Stopping, false),
+    ] {
+        let notice = notice(Signal::StateChange { state });
+        let plan = group_plan(&notice, groups, &health);
+        let skips = plan.skipped.iter().any(|one| one.reason == Skip::MayStartAgain);
+        assert_eq!(skips, stays, "{state:?}: {plan:?}");
+        // The targets of its services as well.
+        let group = groups.of_instance(&notice.instance);
+        assert_eq!(in_scope(&notice, &group, Scope::All), !stays, "{state:?}");
+    }
+}
+
+#[test]
 fn a_group_that_is_not_ours_is_left_alone_unless_the_sender_had_decided() {
     let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
     let ignored = group(&[(IGNORE_TAG, "true")]);

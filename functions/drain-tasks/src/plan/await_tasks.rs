@@ -2,6 +2,7 @@
 //! terminates an instance that has been replaced.
 
 use jiff::{SignedDuration, Timestamp};
+use spot_handoff::aws_batch;
 use spot_handoff::container_instances::{ContainerInstance, ContainerInstances};
 use spot_handoff::notice::{FollowUp, Notice, Signal, Step, Then};
 use spot_handoff::policies::StandaloneTasks;
@@ -39,6 +40,10 @@ pub fn plan(
     let silent_since = silent_since(notice, found, now);
     let has_failed = silent_since.is_some_and(|since| now.duration_since(since) > SILENT_FOR);
     for container_instance in found.of_instance(&notice.instance) {
+        if aws_batch::manages(&container_instance.cluster) {
+            plan.skip(&container_instance.arn, Skip::OfAwsBatch);
+            continue;
+        }
         let tasks = match tasks_on(container_instance) {
             Ok(tasks) => tasks,
             Err(error) => {

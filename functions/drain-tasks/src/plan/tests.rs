@@ -4,7 +4,7 @@ use spot_handoff::accelerators::Accelerator;
 use spot_handoff::config::Scope;
 use spot_handoff::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::groups::{Group, Groups, Lifecycle, Member};
-use spot_handoff::notice::{InstanceAction, NOTICE, Then};
+use spot_handoff::notice::{InstanceAction, InstanceState, NOTICE, Then};
 use spot_handoff::policies::{LifecycleHooks, StandaloneTasks};
 use spot_handoff::standalone_tasks::Rerun;
 
@@ -190,6 +190,73 @@ fn an_active_container_instance_is_drained_once() {
 }
 
 #[test]
+fn state_change(state: InstanceState) -> Notice {
+    notice(Signal::StateChange { state })
+}
+
+/// The cluster of a compute environment of AWS Batch.
+fn of_batch(status: Status) -> ContainerInstance {
+    ContainerInstance {
+        cluster: "arn:aws:ecs:us-east-1:1:cluster/AWSBatch-training-2b9d1f6e-7108-3c4e-99f7-2fd92e1a8941"
+            .to_owned(),
+        ..on(DOOMED, status)
+    }
+}
+
+#[test]
+fn an_instance_that_may_start_again_keeps_its_place_in_the_cluster() {
+    use InstanceState::{ShuttingDown, Stopping};
+    let (ours, nobody) = (Groups::of([group()]), Groups::of([]));
+    let table = [
+        (
+            "in no group",
+            &nobody,
+            Stopping,
+            Status::Active,
+            Some(Skip::MayStartAgain),
+        ),
+        ("in no group", &nobody, ShuttingDown, Status::Active, None),
+        ("in a group", &ours, Stopping, Status::Active, None),
+        ("drained before", &nobody, Stopping, Status::Draining, None),
+    ];
+    for (what, groups, state, status, expected) in table {
+        let notice = state_change(state);
+        let group = groups.of_instance(&notice.instance);
+        let skip = left_alone(&notice, &group, &on(DOOMED, status));
+        assert_eq!(skip, expected, "{what}, {state:?}");
+        let found = ContainerInstances::of([on(DOOMED, status)]);
+        let plan = drain::plan(&notice, &group, &found, &config(), now());
+        let drains = expected.is_none() && status == Status::Active;
+        assert_eq!(plan.actions.len(), usize::from(drains), "{what}, {state:?}");
+    }
+}
+
+#[test]
+fn what_aws_batch_manages_is_left_to_it() {
+    let found = ContainerInstances::of([of_batch(Status::Active)]);
+    let plan = drain_plan(&warning(), &found);
+    assert_eq!(plan.actions, []);
+    assert_eq!(plan.skipped[0].reason, Skip::OfAwsBatch);
+    assert!(runs_batch_jobs(&id(DOOMED), &found));
+    let ours = ContainerInstances::of([on(DOOMED, Status::Active)]);
+    assert!(!runs_batch_jobs(&id(DOOMED), &ours));
+
+    let waiting = await_tasks::plan(
+        &look_again(lifecycle(), None),
+        &lifecycle(),
+        after(900),
+        &found,
+        |_| Ok(vec![task("a job")]),
+        StandaloneTasks::StopNow,
+        now(),
+    );
+    assert!(
+        matches!(waiting.actions[..], [Action::Complete(_)]),
+        "its jobs are neither stopped nor waited for: {:?}",
+        waiting.actions
+    );
+}
+
 fn a_container_instance_of_another_instance_is_never_drained() {
     let plan = drain_plan(
         &warning(),
