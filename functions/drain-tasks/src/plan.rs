@@ -16,7 +16,7 @@ use spot_handoff::groups::{GroupOf, OutOfScope};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step};
 use spot_handoff::plan as shared_plan;
 use spot_handoff::report::TaskLine;
-use spot_handoff::standalone_tasks::{RERUN_TAG, SECURITY_GROUPS_TAG};
+use spot_handoff::standalone_tasks::{LONGEST_STOP_TIMEOUT, RERUN_TAG, SECURITY_GROUPS_TAG};
 use spot_handoff::{aws_batch, exchanges, restarts};
 
 use crate::config::Config;
@@ -167,11 +167,11 @@ pub enum Skip {
     AlreadyDraining,
     /// It is registering or deregistering.
     NotActive,
-    /// The hook waits for somebody else.
     /// The instance is being stopped, and nobody terminates it for that.
     MayStartAgain,
     /// The cluster is one of AWS Batch.
     OfAwsBatch,
+    /// The hook waits for somebody else.
     ForeignHook {
         /// The hook.
         hook: String,
@@ -217,7 +217,6 @@ impl fmt::Display for Skip {
                 f,
                 "neither ACTIVE nor DRAINING: only ACTIVE container instances can be drained"
             ),
-            Self::ForeignHook { hook } => write!(
             Self::MayStartAgain => write!(
                 f,
                 "it may be started again: ECS finds out by itself that it is stopped"
@@ -226,6 +225,7 @@ impl fmt::Display for Skip {
                 f,
                 "its cluster is managed by AWS Batch, which sees to its jobs itself"
             ),
+            Self::ForeignHook { hook } => write!(
                 f,
                 "lifecycle hook {hook} waits for somebody else; name it in LifecycleHooks if it waits for spot-handoff"
             ),
@@ -261,6 +261,11 @@ pub enum Warning {
         /// Its longest `stopTimeout` in seconds.
         seconds: i64,
     },
+    /// A task's definition could not be read.
+    DefinitionUnread {
+        /// The task definition's family.
+        family: String,
+    },
     /// A task asks to be run again, but its security groups are not known.
     RerunLacksSecurityGroups {
         /// The task definition's family.
@@ -280,6 +285,12 @@ impl fmt::Display for Warning {
                 f,
                 "{family}: stopTimeout is {seconds} s, more than the notice leaves; its containers will be killed before \
                  that: set stopTimeout to 90 or less"
+            ),
+            Self::DefinitionUnread { family } => write!(
+                f,
+                "{family}: its task definition could not be read (the log has the error): it is stopped in time for a \
+                 stopTimeout of {} s, the longest there is",
+                LONGEST_STOP_TIMEOUT.as_secs()
             ),
             Self::RerunLacksSecurityGroups { family } => write!(
                 f,
@@ -333,18 +344,6 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
     }
 }
 
-/// Why the instance goes, as the reason of a stopped task says it.
-fn cause(notice: &Notice) -> Cause {
-    match &notice.signal {
-        Signal::FollowUp(follow_up) => follow_up.cause,
-        Signal::InterruptionWarning { .. } | Signal::StateChange { .. } => Cause::Interruption,
-        Signal::RebalanceRecommendation => Cause::Rebalance,
-        Signal::ScheduledRetirement { .. } => Cause::Retirement,
-        Signal::TerminateLifecycleAction(_) => Cause::Termination,
-    }
-}
-
-/// The line of the report about a task.
 /// Why a container instance is left alone together with the tasks on it, where it is.
 ///
 /// One that drains although its instance may start again has been given up before, by a retirement or by hand: its tasks
@@ -370,6 +369,18 @@ pub fn runs_batch_jobs(instance: &InstanceId, found: &ContainerInstances) -> boo
     on.any(|container_instance| aws_batch::manages(&container_instance.cluster))
 }
 
+/// Why the instance goes, as the reason of a stopped task says it.
+fn cause(notice: &Notice) -> Cause {
+    match &notice.signal {
+        Signal::FollowUp(follow_up) => follow_up.cause,
+        Signal::InterruptionWarning { .. } | Signal::StateChange { .. } => Cause::Interruption,
+        Signal::RebalanceRecommendation => Cause::Rebalance,
+        Signal::ScheduledRetirement { .. } => Cause::Retirement,
+        Signal::TerminateLifecycleAction(_) => Cause::Termination,
+    }
+}
+
+/// The line of the report about a task.
 fn task_line(task: &TaskFacts, plan: impl fmt::Display) -> TaskLine {
     TaskLine {
         task: task.arn.clone(),

@@ -69,6 +69,10 @@ pub fn plan(
                 plan.tasks.push(task_line(task, "is stopping"));
             } else if is_due {
                 plan.tasks.push(task_line(task, "stop now"));
+                if task.definition_unread {
+                    let family = task.family.clone();
+                    plan.warnings.push(Warning::DefinitionUnread { family });
+                }
                 stop_now(&mut plan, notice, limit, container_instance, task, now);
             } else {
                 plan.tasks.push(task_line(task, "waits for it to end"));

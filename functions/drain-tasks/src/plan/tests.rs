@@ -113,6 +113,7 @@ fn task(arn: &str) -> TaskFacts {
         family: "batch-score".to_owned(),
         accelerators: vec![],
         stop_timeout: SignedDuration::from_secs(30),
+        definition_unread: false,
         state: TaskState::Running,
         rerun: Rerun::No,
         container_instance: format!("ci/{DOOMED}"),
@@ -189,7 +190,6 @@ fn an_active_container_instance_is_drained_once() {
     }
 }
 
-#[test]
 fn state_change(state: InstanceState) -> Notice {
     notice(Signal::StateChange { state })
 }
@@ -257,6 +257,7 @@ fn what_aws_batch_manages_is_left_to_it() {
     );
 }
 
+#[test]
 fn a_container_instance_of_another_instance_is_never_drained() {
     let plan = drain_plan(
         &warning(),
@@ -421,6 +422,41 @@ fn settings_that_will_hurt_are_named() {
             }
         ]
     );
+}
+
+#[test]
+fn a_task_whose_definition_is_unread_is_stopped_early_and_the_report_says_so() {
+    let unread = TaskFacts {
+        stop_timeout: spot_handoff::standalone_tasks::stop_timeout(None),
+        definition_unread: true,
+        ..task("a")
+    };
+    let family = || "batch-score".to_owned();
+    let warnings = [Warning::DefinitionUnread { family: family() }];
+    let plan = standalone(std::slice::from_ref(&unread), StandaloneTasks::StopLate, now());
+    assert_eq!(
+        stopped(&plan),
+        ["a"],
+        "120 s and a margin are more than the notice"
+    );
+    assert_eq!(plan.warnings, warnings);
+
+    let found = ContainerInstances::of([on(DOOMED, Status::Draining)]);
+    let wait_at = |seconds| {
+        await_tasks::plan(
+            &look_again(lifecycle(), None),
+            &lifecycle(),
+            after(900),
+            &found,
+            |_| Ok(vec![unread.clone()]),
+            StandaloneTasks::StopLate,
+            after(seconds),
+        )
+    };
+    assert!(stopped(&wait_at(600)).is_empty());
+    // 30 s before the limit the wait ends; 130 s before that, and a look.
+    assert_eq!(stopped(&wait_at(735)), ["a"]);
+    assert_eq!(wait_at(735).warnings, warnings);
 }
 
 #[test]
