@@ -83,7 +83,8 @@ pub fn plan(
         plan.problems.push(error.to_string());
     }
     if !plan.problems.is_empty() {
-        // Whether tasks are left is not known: the message comes back and asks again.
+        // Whether tasks are left is not known: the message comes back and asks again, and Auto Scaling waits for that.
+        plan.actions.extend(heartbeat(then));
         return plan;
     }
     if remaining == 0 {
@@ -94,9 +95,7 @@ pub fn plan(
         plan.warnings.push(Warning::LimitReached { tasks: remaining });
         plan.actions.push(let_go(notice, then, limit, now));
     } else {
-        if let Then::CompleteLifecycleAction(action) = then {
-            plan.actions.push(Action::Heartbeat(action.clone()));
-        }
+        plan.actions.extend(heartbeat(then));
         let step = Step::AwaitTasks {
             then: then.clone(),
             silent_since,
@@ -134,6 +133,14 @@ fn next_look(notice: &Notice, now: Timestamp) -> Timestamp {
     let seldom = now.duration_since(notice.time) > SELDOM_AFTER;
     now.saturating_add(if seldom { LOOK_AGAIN_SELDOM } else { LOOK_AGAIN })
         .unwrap_or(now)
+}
+
+/// Has Auto Scaling wait on, where it is Auto Scaling that waits.
+fn heartbeat(then: &Then) -> Option<Action> {
+    match then {
+        Then::CompleteLifecycleAction(action) => Some(Action::Heartbeat(action.clone())),
+        Then::Retire { .. } => None,
+    }
 }
 
 fn let_go(notice: &Notice, then: &Then, limit: Timestamp, now: Timestamp) -> Action {

@@ -662,16 +662,16 @@ fn the_tasks_of_a_silent_agent_are_not_waited_for_for_ever() {
 }
 
 #[test]
-fn nobody_is_let_go_while_the_tasks_cannot_be_read() {
-    assert!(
-        wait(
-            &lifecycle(),
-            Err("throttled".to_owned()),
-            StandaloneTasks::StopLate,
-            now()
-        )
-        .is_empty()
-    );
+fn nobody_is_let_go_while_the_tasks_cannot_be_read_and_a_hook_does_not_run_out_meanwhile() {
+    let exchange = Then::Retire {
+        group: "g".to_owned(),
+    };
+    let table: [(_, &[&str]); 2] = [(lifecycle(), &["record-heartbeat"]), (exchange, &[])];
+    for (then, expected) in table {
+        let unread = Err("throttled".to_owned());
+        let names = wait(&then, unread, StandaloneTasks::StopLate, now());
+        assert_eq!(names, expected, "{then:?}");
+    }
 }
 
 #[test]
