@@ -31,3 +31,6 @@ pub mod tasks;
 
 /// The plan of a standalone task that ended by itself before its late stop: a job saved.
 pub const SAVED_TASK: &str = "ended by itself in time";
+
+/// Of an instance that leaves its group after its replacement: that one has been counted when it was launched.
+pub const REPLACED_BEFORE: &str = "its replacement has been launched, desired capacity goes down by one";

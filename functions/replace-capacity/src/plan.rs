@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
+use spot_handoff::REPLACED_BEFORE;
 use spot_handoff::config::Scope;
 use spot_handoff::groups::{Group, GroupOf, Groups, Lifecycle, Member, OutOfScope};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
@@ -117,7 +118,7 @@ impl shared_plan::Action for Action {
     fn describe(&self) -> (&'static str, String, String) {
         let replaced = |leaving: &Leaving| {
             let capacity = if leaving.decrement {
-                "its replacement has been launched, desired capacity goes down by one"
+                REPLACED_BEFORE
             } else {
                 "the group launches its replacement"
             };
