@@ -323,7 +323,7 @@ pub enum Warning {
         /// The group.
         group: String,
     },
-    /// Detaching skips the termination lifecycle hooks of a group that would run on termination.
+    /// `ReplacementStrategy=terminate`: without a termination lifecycle hook the instance loses its two minutes.
     StrategyTerminatesEarly {
         /// The group.
         group: String,
