@@ -89,7 +89,7 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
     let untagged = tags::write(aws, &fresh).await;
     let before = read_back(aws, orders).await;
     let launched = together(orders.iter().map(|order| async {
-        if let Some(error) = untagged.get(order.group) {
+        if let Some(error) = untagged.get(order.instance) {
             return Launched::Failed(error.clone());
         }
         if still_serves(&before, order.instance) == Some(false) {
@@ -126,7 +126,7 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
         orders
             .iter()
             .zip(launched)
-            .map(|(order, launched)| conclude(aws, order, launched, untagged.get(order.group))),
+            .map(|(order, launched)| conclude(aws, order, launched, untagged.get(order.instance))),
     )
     .await
 }
