@@ -7,6 +7,7 @@ use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::AutoScalingGroup;
 
 use crate::aws::CallError;
+use crate::aws_batch;
 use crate::config::Scope;
 use crate::invocation::{Invocation, together};
 use crate::notice::InstanceId;
@@ -408,6 +409,11 @@ pub enum OutOfScope {
     },
     /// `SCOPE=tagged`, and the instance is in no group.
     InNoGroup,
+    /// The group is one of AWS Batch.
+    OfAwsBatch {
+        /// The group.
+        group: String,
+    },
 }
 
 impl fmt::Display for OutOfScope {
@@ -424,6 +430,12 @@ impl fmt::Display for OutOfScope {
                 f,
                 "Scope is `tagged` and the instance is in no Auto Scaling group"
             ),
+            Self::OfAwsBatch { group } => {
+                write!(
+                    f,
+                    "Auto Scaling group {group} is managed by AWS Batch, which sees to its jobs itself"
+                )
+            }
         }
     }
 }
@@ -436,6 +448,9 @@ impl Scope {
     pub fn admits(self, group: Option<&Group>) -> Result<(), OutOfScope> {
         let tagged = |group: &Group, tag: &str| group.tags.get(tag).is_some_and(|value| value != "false");
         match (self, group) {
+            (_, Some(group)) if aws_batch::manages(&group.name) => Err(OutOfScope::OfAwsBatch {
+                group: group.name.clone(),
+            }),
             (_, Some(group)) if tagged(group, IGNORE_TAG) => Err(OutOfScope::Ignored {
                 group: group.name.clone(),
             }),
@@ -490,6 +505,14 @@ mod tests {
         for (scope, tags, expected) in table {
             assert_eq!(scope.admits(Some(&group(&tags))), expected, "{scope:?} {tags:?}");
         }
+        let of_batch = Group {
+            name: "AWSBatch-training-asg".to_owned(),
+            ..group(&[(MANAGED_TAG, "true")])
+        };
+        let left = OutOfScope::OfAwsBatch {
+            group: of_batch.name.clone(),
+        };
+        assert_eq!(Scope::Tagged.admits(Some(&of_batch)), Err(left));
         assert_eq!(Scope::All.admits(None), Ok(()));
         assert_eq!(Scope::Tagged.admits(None), Err(OutOfScope::InNoGroup));
     }

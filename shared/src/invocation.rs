@@ -17,8 +17,10 @@ use crate::clock::Clock;
 /// the burst of AWS's token buckets.
 const CALLS_AT_ONCE: usize = 10;
 
-/// The time kept back for writing reports and answering Lambda.
+/// The time kept back for writing reports, settling messages and answering Lambda.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(750);
+/// The last part of it, in which Lambda gets its answer.
+const TIME_TO_RETURN: Duration = Duration::from_millis(150);
 
 /// How long a call is tried that the hand-off can do without.
 const BRIEFLY: Duration = Duration::from_secs(2);
@@ -35,23 +37,58 @@ pub struct Invocation {
     /// Whether to plan only.
     pub dry_run: bool,
     stop_at: Instant,
+    settles_until: Instant,
+}
+
+/// How long an invocation may go on, from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// Making calls.
+    pub calling: Duration,
+    /// Taking messages off the queue or bringing them back.
+    pub settling: Duration,
+}
+
+impl Times {
+    /// Those of an invocation that Lambda ends `time_left` from now, or that is given up then.
+    pub fn of(time_left: Duration) -> Self {
+        Self {
+            calling: time_left.saturating_sub(TIME_TO_ANSWER),
+            settling: time_left.saturating_sub(TIME_TO_RETURN),
+        }
+    }
+
+    /// The same with calls that end so much sooner, to leave the time to settle many messages.
+    pub fn keeping(self, to_settle: Duration) -> Self {
+        Self {
+            calling: self.calling.saturating_sub(to_settle),
+            ..self
+        }
+    }
 }
 
 impl Invocation {
     /// An invocation that Lambda ends `time_left` from now.
     pub fn new(function: &'static str, clock: Clock, dry_run: bool, time_left: Duration) -> Self {
+        Self::within(function, clock, dry_run, Times::of(time_left))
+    }
+
+    /// An invocation that has these times.
+    pub fn within(function: &'static str, clock: Clock, dry_run: bool, times: Times) -> Self {
+        let now = Instant::now();
         Self {
             function,
             clock,
             started_at: clock.now(),
             dry_run,
-            stop_at: Instant::now() + time_left.saturating_sub(TIME_TO_ANSWER),
+            stop_at: now + times.calling,
+            settles_until: now + times.settling,
         }
     }
 
-    /// Until when messages can be taken off the queue or brought back: most of the time kept back for the answer.
+    /// Until when messages can be taken off the queue or brought back.
     pub(crate) fn settles_until(&self) -> Instant {
-        self.stop_at + TIME_TO_ANSWER.mul_f32(0.8)
+        self.settles_until
     }
 
     /// The same invocation for notices that are planned only.

@@ -15,7 +15,7 @@ use crate::aws::{self, CallCounter};
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Times};
 use crate::metrics;
 use crate::notice::{Home, Message, Notice};
 use crate::own_queue::OwnQueue;
@@ -28,7 +28,7 @@ const TIME_FOR_FEW: Duration = Duration::from_secs(15);
 /// A storm of thousands is hundreds of calls to SQS.
 const TIME_TO_SETTLE_MANY: Duration = Duration::from_secs(2);
 
-/// One of the three functions.
+/// One of the functions.
 pub trait Function: Sized + 'static {
     /// Its name, as reports and metrics carry it.
     const NAME: &'static str;
@@ -101,11 +101,11 @@ pub async fn run<F: Function>() -> Result<(), Error> {
                 let more = queue.more(batch.messages.len()).await;
                 batch.add(more, &home, started_at);
             }
-            let time_left = time_for(
+            let times = times_for(
                 batch.messages.len(),
                 ends_at.saturating_duration_since(Instant::now()),
             );
-            let mut invocation = Invocation::new(F::NAME, clock, dry_run, time_left);
+            let mut invocation = Invocation::within(F::NAME, clock, dry_run, times);
             invocation.started_at = started_at;
             handle(&*function, queue, batch, &invocation, &counter).await
         }
@@ -117,11 +117,11 @@ pub async fn run<F: Function>() -> Result<(), Error> {
 ///
 /// Few notices that are not handled after 15 seconds have met a fault, and are better tried again while there is time. A
 /// storm waits for the request rates of AWS, and then takes a while to be taken off the queue.
-fn time_for(messages: usize, time_left: Duration) -> Duration {
+fn times_for(messages: usize, time_left: Duration) -> Times {
     if messages <= FEW_MESSAGES {
-        time_left.min(TIME_FOR_FEW)
+        Times::of(time_left.min(TIME_FOR_FEW))
     } else {
-        time_left.saturating_sub(TIME_TO_SETTLE_MANY)
+        Times::of(time_left).keeping(TIME_TO_SETTLE_MANY)
     }
 }
 
@@ -338,10 +338,18 @@ mod tests {
 
     #[test]
     fn few_notices_are_given_up_early_and_many_have_time_left_to_be_settled() {
-        let seconds = |messages, left| time_for(messages, Duration::from_secs(left)).as_secs();
-        assert_eq!(seconds(1, 60), 15);
-        assert_eq!(seconds(100, 3), 3);
-        assert_eq!(seconds(101, 60), 58);
+        let table = [
+            (1, 60_000, (14_250, 14_850)),
+            (100, 3_000, (2_250, 2_850)),
+            // What is kept for settling is used for it, up to the end.
+            (101, 60_000, (57_250, 59_850)),
+            (101, 1_000, (0, 850)),
+        ];
+        for (messages, left, expected) in table {
+            let times = times_for(messages, Duration::from_millis(left));
+            let found = (times.calling.as_millis(), times.settling.as_millis());
+            assert_eq!(found, expected, "{messages} messages, {left} ms left");
+        }
     }
 
     #[tokio::test]

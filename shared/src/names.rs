@@ -52,7 +52,8 @@ fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-fn is_generated(word: &str) -> bool {
+/// Whether a word is an id that AWS has made up: a UUID, or one without its dashes.
+pub(crate) fn is_generated(word: &str) -> bool {
     GENERATED.contains(&word.len()) && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
 }
 

@@ -16,7 +16,7 @@ pub const REPORT_MARKER: &str = "spot-handoff";
 pub struct Report {
     /// Always [`REPORT_MARKER`].
     pub report: String,
-    /// The function that acted: `deregister-targets`, `drain-tasks` or `replace-capacity`.
+    /// The function that acted, for example `drain-tasks`.
     pub function: String,
     /// `INFO` when all went well, `ERROR` when something has to be tried again.
     pub level: String,

@@ -13,11 +13,15 @@ pub const SECURITY_GROUPS_TAG: &str = "spot-handoff:security-groups";
 /// The grace ECS gives a container that sets no `stopTimeout`.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
 const DEFAULT_STOP_TIMEOUT: SignedDuration = SignedDuration::from_secs(30);
+/// The longest `stopTimeout` that ECS takes.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
+pub const LONGEST_STOP_TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
 
 /// Time for the delayed message to arrive, the function to start cold, and ECS to reach its agent on the instance.
 const MARGIN: SignedDuration = SignedDuration::from_secs(10);
 /// More of it for a task that holds an accelerator: to write its checkpoint and to release the device.
 const ACCELERATOR_MARGIN: SignedDuration = SignedDuration::from_secs(20);
+
 /// Whether a standalone task is to be run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rerun {
@@ -38,12 +42,14 @@ pub fn stop_margin(accelerators: &[Accelerator]) -> SignedDuration {
     }
 }
 
-/// The longest grace of the containers between SIGTERM and SIGKILL.
+/// The longest grace of the containers between SIGTERM and SIGKILL. Of a definition that could not be read the longest
+/// there is: a task that is stopped early ends in order, one that is stopped late is killed.
 pub fn stop_timeout(definition: Option<&TaskDefinition>) -> SignedDuration {
-    let containers = definition
-        .map(TaskDefinition::container_definitions)
-        .unwrap_or_default();
-    let timeouts = containers.iter().filter_map(|container| container.stop_timeout);
+    let Some(definition) = definition else {
+        return LONGEST_STOP_TIMEOUT;
+    };
+    let containers = definition.container_definitions().iter();
+    let timeouts = containers.filter_map(|container| container.stop_timeout);
     let longest = timeouts
         .map(|seconds| SignedDuration::from_secs(seconds.into()))
         .max();
@@ -90,7 +96,7 @@ mod tests {
         assert_eq!(of(&[None]), 30);
         assert_eq!(of(&[Some(2)]), 30);
         assert_eq!(of(&[Some(2), Some(90), None]), 90);
-        assert_eq!(stop_timeout(None).as_secs(), 30);
+        assert_eq!(stop_timeout(None).as_secs(), 120, "not read");
     }
 
     #[test]

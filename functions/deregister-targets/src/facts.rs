@@ -197,7 +197,9 @@ fn load_balancers(service: Service) -> Vec<LoadBalancer> {
     balancers
 }
 
-/// Where a task is registered for one load balancer of its service.
+/// Where a task is registered for one load balancer of its service: by the address of its network interface (`awsvpc`),
+/// by a port of the host that the network bindings tell (`bridge`), or, where ECS tells neither (`host`), by the instance.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkBinding.html>
 fn endpoint(task: &Task, service: &str, balancer: &LoadBalancer) -> Option<Endpoint> {
     let network_interface = task
         .attachments()
@@ -287,4 +289,66 @@ async fn delay(elb: &ElbClient, invocation: &Invocation, arn: &str) -> Option<u3
         .into_iter()
         .find(|a| a.key() == Some("deregistration_delay.timeout_seconds"))?;
     delay.value?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ecs::types::{Attachment, Container, KeyValuePair, NetworkBinding};
+
+    use super::*;
+
+    #[test]
+    fn a_task_is_told_by_its_address_or_its_port_and_in_host_mode_by_neither() {
+        let balancer = LoadBalancer::builder()
+            .target_group_arn("targets")
+            .container_name("web")
+            .container_port(80)
+            .build();
+        let container = |bindings: Vec<NetworkBinding>| {
+            Container::builder()
+                .name("web")
+                .set_network_bindings(Some(bindings))
+                .build()
+        };
+        let task = |bindings| Task::builder().task_arn("task").containers(container(bindings));
+        let bound = |port, host_port| {
+            NetworkBinding::builder()
+                .container_port(port)
+                .host_port(host_port)
+                .build()
+        };
+        let interface = Attachment::builder()
+            .r#type("ElasticNetworkInterface")
+            .details(
+                KeyValuePair::builder()
+                    .name("privateIPv4Address")
+                    .value("10.0.0.7")
+                    .build(),
+            )
+            .build();
+        let table = [
+            (
+                "awsvpc",
+                task(vec![]).attachments(interface),
+                Some("10.0.0.7"),
+                &[] as &[i32],
+            ),
+            (
+                "bridge",
+                task(vec![bound(80, 32768), bound(81, 32769)]),
+                None,
+                &[32768],
+            ),
+            ("host", task(vec![]), None, &[]),
+        ];
+        for (mode, task, address, ports) in table {
+            let found = endpoint(&task.build(), "web", &balancer).expect("an endpoint");
+            assert_eq!(found.address.as_deref(), address, "{mode}");
+            assert!(
+                found.host_ports.iter().eq(ports),
+                "{mode}: {:?}",
+                found.host_ports
+            );
+        }
+    }
 }

@@ -6,10 +6,10 @@ use std::fmt;
 use spot_handoff::aws::CallError;
 use spot_handoff::config::Scope;
 use spot_handoff::container_instances::ContainerInstances;
-use spot_handoff::exchanges;
 use spot_handoff::groups::{GroupOf, OutOfScope};
-use spot_handoff::notice::{Cause, NOTICE, Notice, Signal};
+use spot_handoff::notice::{Cause, InstanceId, NOTICE, Notice, Signal};
 use spot_handoff::plan as shared_plan;
+use spot_handoff::{exchanges, restarts};
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
@@ -62,6 +62,8 @@ pub enum Skip {
     OutOfScope(OutOfScope),
     /// A rebalance recommendation or a retirement: the replacement comes first.
     WaitsForReplacement,
+    /// The instance is being stopped, and nobody terminates it for that.
+    MayStartAgain,
     /// The instance is in a group, but not, or no longer, in this target group of it.
     NotRegistered,
     /// A deregistered target is draining its connections already.
@@ -75,6 +77,10 @@ impl fmt::Display for Skip {
         match self {
             Self::OutOfScope(why) => why.fmt(f),
             Self::WaitsForReplacement => write!(f, "its targets stay until a replacement is in service"),
+            Self::MayStartAgain => write!(
+                f,
+                "it may be started again: the load balancers find out by themselves that it is stopped"
+            ),
             Self::NotRegistered => write!(f, "the instance is not registered in this target group"),
             Self::AlreadyDraining => write!(f, "already deregistered; its connections are draining"),
             Self::RegisteredNowhere => {
@@ -146,8 +152,22 @@ pub struct Endpoint {
     pub target_group: String,
     /// Address of the task's network interface (`awsvpc`), by which `ip` targets are registered.
     pub address: Option<String>,
-    /// Ports of the host (bridge and host mode), by which `instance` targets are registered.
+    /// Ports of the host (`bridge` mode), by which `instance` targets are registered.
     pub host_ports: BTreeSet<i32>,
+}
+
+impl Endpoint {
+    /// Whether this target is the task.
+    ///
+    /// Of a task in `host` mode ECS tells neither an address nor a port: the agent reports no network bindings then. Every
+    /// target of the instance in the service's target group counts as the task's, since the whole instance goes.
+    fn is_target(&self, target: &Target, instance: &InstanceId) -> bool {
+        let by_address = self.address.as_deref() == Some(target.id.as_str());
+        let on_the_host = target.id == instance.as_str();
+        let by_port = target.port.is_some_and(|port| self.host_ports.contains(&port));
+        let is_untold = self.address.is_none() && self.host_ports.is_empty();
+        by_address || (on_the_host && (by_port || is_untold))
+    }
 }
 
 impl TaskEndpoints {
@@ -168,7 +188,7 @@ fn scope_is_decided(signal: &Signal) -> bool {
     matches!(signal, Signal::FollowUp(_))
 }
 
-/// Why the instance is left alone for now, where it is: it is not ours, or its replacement comes first and
+/// Why the instance is left alone, where it is: it is not ours, it may come back, or its replacement comes first and
 /// replace-capacity will ask when it is there.
 fn why_not(notice: &Notice, group: &GroupOf<'_>, scope: Scope) -> Option<Skip> {
     let admitted = match group {
@@ -179,7 +199,9 @@ fn why_not(notice: &Notice, group: &GroupOf<'_>, scope: Scope) -> Option<Skip> {
     };
     match admitted {
         Err(why) => Some(Skip::OutOfScope(why)),
-        Ok(()) => exchanges::replacement_comes_first(notice, group).then_some(Skip::WaitsForReplacement),
+        Ok(()) if exchanges::replacement_comes_first(notice, group) => Some(Skip::WaitsForReplacement),
+        Ok(()) if restarts::may_start_again(&notice.signal, group) => Some(Skip::MayStartAgain),
+        Ok(()) => None,
     }
 }
 
@@ -239,12 +261,7 @@ pub fn for_service_targets(
                 for endpoint in list {
                     let of = format!("task {} of {}", short_id(&endpoint.task), endpoint.service);
                     deregister_matching(&mut plan, health, &endpoint.target_group, &of, |target| {
-                        let by_address = endpoint.address.as_deref() == Some(target.id.as_str());
-                        let by_port = target.id == instance.as_str()
-                            && target
-                                .port
-                                .is_some_and(|port| endpoint.host_ports.contains(&port));
-                        by_address || by_port
+                        endpoint.is_target(target, instance)
                     });
                 }
             }
@@ -322,9 +339,11 @@ fn deregister_matching(
     for Registered { target, draining } in registered.iter().filter(|registered| matches(&registered.target))
     {
         found = true;
+        // Several tasks may be told by their instance alone.
+        let is_planned = |a: &Action| a.target_group == target_group && a.target == *target;
         if *draining {
             plan.skip(target_group, Skip::AlreadyDraining);
-        } else {
+        } else if !plan.actions.iter().any(is_planned) {
             plan.actions.push(Action {
                 target_group: target_group.to_owned(),
                 target: target.clone(),

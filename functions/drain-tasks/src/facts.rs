@@ -31,6 +31,8 @@ pub struct TaskFacts {
     pub accelerators: Vec<Accelerator>,
     /// The longest grace of its containers between SIGTERM and SIGKILL.
     pub stop_timeout: SignedDuration,
+    /// Whether its definition could not be read, and the longest grace there is stands in.
+    pub definition_unread: bool,
     /// Whether it runs, and if not, why.
     pub state: TaskState,
     /// Whether it is to be run again.
@@ -147,7 +149,8 @@ impl TaskDefinitions {
                             .map(|definition| (arn.to_string(), Arc::new(definition))),
                     );
                 }
-                // Without its definition a task counts as one without accelerators and with the default grace.
+                // Without its definition a task counts as one with the longest grace, and with the accelerators that it
+                // names itself.
                 (Err(error), _) => tracing::warn!("cannot read task definition {arn}: {error}"),
                 (Ok(_), Err(_)) => {}
             }
@@ -173,6 +176,7 @@ impl TaskFacts {
             family: family(definition_arn).to_owned(),
             accelerators: accelerators::of_task(task, definition),
             stop_timeout: stop_timeout(definition),
+            definition_unread: definition.is_none(),
             state: state(task),
             rerun: rerun(task),
             container_instance: task.container_instance_arn.clone().unwrap_or_default(),

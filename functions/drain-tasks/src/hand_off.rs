@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use spot_handoff::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::config::{ConfigError, Env};
 use spot_handoff::container_instances::{self, ContainerInstance, ContainerInstances};
-use spot_handoff::groups::{self, Groups};
+use spot_handoff::groups::{self, GroupOf, Groups};
 use spot_handoff::invocation::Invocation;
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step, Then};
@@ -192,7 +192,10 @@ impl DrainTasks {
                 Signal::FollowUp(follow_up) => {
                     self.for_follow_up(notice, follow_up, found, &running, &not_gone, now)
                 }
-                _ => self.for_deadline(notice, found, &running, now),
+                _ => {
+                    let group = groups.of_instance(&notice.instance);
+                    self.for_deadline(notice, &group, found, &running, now)
+                }
             });
         }
         let mut described: HashMap<String, Task> = running.described;
@@ -209,6 +212,7 @@ impl DrainTasks {
     fn for_deadline(
         &self,
         notice: &Notice,
+        group: &GroupOf<'_>,
         found: &ContainerInstances,
         tasks: &Tasks,
         now: Timestamp,
@@ -216,6 +220,9 @@ impl DrainTasks {
         let deadline = notice.deadline().unwrap_or(now);
         let mut plan = Plan::default();
         for container_instance in found.of_instance(&notice.instance) {
+            if plan::left_alone(notice, group, container_instance).is_some() {
+                continue;
+            }
             match tasks.on.get(&container_instance.arn) {
                 Some(Ok(tasks)) => {
                     let policy = self.config.standalone_tasks;
@@ -302,7 +309,15 @@ impl DrainTasks {
     ) -> Plan {
         let limit = follow_up.deadline.unwrap_or(now);
         match (&follow_up.step, follow_up.cause) {
-            (Step::MoveWork { .. }, Cause::Interruption) => self.for_deadline(notice, found, running, now),
+            (Step::MoveWork { .. }, Cause::Interruption) => {
+                // Its group matters where the instance may start again, and that is decided.
+                self.for_deadline(notice, &GroupOf::None, found, running, now)
+            }
+            (Step::MoveWork { group, .. }, _) if plan::runs_batch_jobs(&notice.instance, found) => {
+                let mut plan = Plan::nothing(&notice.instance, Skip::OfAwsBatch);
+                plan.actions.push(give_up(notice, follow_up, group, now));
+                plan
+            }
             (Step::MoveWork { group, .. }, _) => match plan::drain::replacement_of(notice, found, now) {
                 Replacement::NotNeeded | Replacement::Ready => {
                     let then = Then::Retire { group: group.clone() };
@@ -329,15 +344,7 @@ impl DrainTasks {
                 }
                 Replacement::Late(replacement) => {
                     let mut plan = Plan::nothing(&notice.instance, Skip::NeverRegistered { replacement });
-                    plan.actions.push(Action::Send {
-                        to: Queue::ReplaceCapacity,
-                        instance: notice.instance.clone(),
-                        at: now,
-                        follow_up: FollowUp {
-                            step: Step::GiveUp { group: group.clone() },
-                            ..follow_up.clone()
-                        },
-                    });
+                    plan.actions.push(give_up(notice, follow_up, group, now));
                     plan
                 }
             },
@@ -427,6 +434,21 @@ impl DrainTasks {
             return Results::new();
         }
         effects::carry_out(&self.clients, &self.config, invocation, notices, plans, described).await
+    }
+}
+
+/// Asks replace-capacity to end the exchange without the work having moved.
+fn give_up(notice: &Notice, follow_up: &FollowUp, group: &str, now: Timestamp) -> Action {
+    Action::Send {
+        to: Queue::ReplaceCapacity,
+        instance: notice.instance.clone(),
+        at: now,
+        follow_up: FollowUp {
+            step: Step::GiveUp {
+                group: group.to_owned(),
+            },
+            ..follow_up.clone()
+        },
     }
 }
 

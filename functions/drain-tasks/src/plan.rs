@@ -11,12 +11,13 @@ pub mod standalone_tasks;
 use std::fmt;
 
 use jiff::Timestamp;
-use spot_handoff::exchanges;
+use spot_handoff::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::groups::{GroupOf, OutOfScope};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step};
 use spot_handoff::plan as shared_plan;
 use spot_handoff::report::TaskLine;
-use spot_handoff::standalone_tasks::{RERUN_TAG, SECURITY_GROUPS_TAG};
+use spot_handoff::standalone_tasks::{LONGEST_STOP_TIMEOUT, RERUN_TAG, SECURITY_GROUPS_TAG};
+use spot_handoff::{aws_batch, exchanges, restarts};
 
 use crate::config::Config;
 use crate::facts::TaskFacts;
@@ -177,6 +178,10 @@ pub enum Skip {
     AlreadyDraining,
     /// It is registering or deregistering.
     NotActive,
+    /// The instance is being stopped, and nobody terminates it for that.
+    MayStartAgain,
+    /// The cluster is one of AWS Batch.
+    OfAwsBatch,
     /// The hook waits for somebody else.
     ForeignHook {
         /// The hook.
@@ -223,6 +228,14 @@ impl fmt::Display for Skip {
                 f,
                 "neither ACTIVE nor DRAINING: only ACTIVE container instances can be drained"
             ),
+            Self::MayStartAgain => write!(
+                f,
+                "it may be started again: ECS finds out by itself that it is stopped"
+            ),
+            Self::OfAwsBatch => write!(
+                f,
+                "its cluster is managed by AWS Batch, which sees to its jobs itself"
+            ),
             Self::ForeignHook { hook } => write!(
                 f,
                 "lifecycle hook {hook} waits for somebody else; name it in LifecycleHooks if it waits for spot-handoff"
@@ -259,6 +272,11 @@ pub enum Warning {
         /// Its longest `stopTimeout` in seconds.
         seconds: i64,
     },
+    /// A task's definition could not be read.
+    DefinitionUnread {
+        /// The task definition's family.
+        family: String,
+    },
     /// A task asks to be run again, but its security groups are not known.
     RerunLacksSecurityGroups {
         /// The task definition's family.
@@ -278,6 +296,12 @@ impl fmt::Display for Warning {
                 f,
                 "{family}: stopTimeout is {seconds} s, more than the notice leaves; its containers will be killed before \
                  that: set stopTimeout to 90 or less"
+            ),
+            Self::DefinitionUnread { family } => write!(
+                f,
+                "{family}: its task definition could not be read (the log has the error): it is stopped in time for a \
+                 stopTimeout of {} s, the longest there is",
+                LONGEST_STOP_TIMEOUT.as_secs()
             ),
             Self::RerunLacksSecurityGroups { family } => write!(
                 f,
@@ -329,6 +353,31 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
         Ok(()) if exchanges::replacement_comes_first(notice, group) => nothing(Skip::WaitsForReplacement),
         Ok(()) => Ok(()),
     }
+}
+
+/// Why a container instance is left alone together with the tasks on it, where it is.
+///
+/// One that drains although its instance may start again has been given up before, by a retirement or by hand: its tasks
+/// are cared for as ever.
+pub fn left_alone(
+    notice: &Notice,
+    group: &GroupOf<'_>,
+    container_instance: &ContainerInstance,
+) -> Option<Skip> {
+    let serves = container_instance.status == Status::Active;
+    if aws_batch::manages(&container_instance.cluster) {
+        Some(Skip::OfAwsBatch)
+    } else if serves && restarts::may_start_again(&notice.signal, group) {
+        Some(Skip::MayStartAgain)
+    } else {
+        None
+    }
+}
+
+/// Whether the instance runs jobs of AWS Batch, which nobody moves.
+pub fn runs_batch_jobs(instance: &InstanceId, found: &ContainerInstances) -> bool {
+    let mut on = found.of_instance(instance).iter();
+    on.any(|container_instance| aws_batch::manages(&container_instance.cluster))
 }
 
 /// Why the instance goes, as the reason of a stopped task says it.

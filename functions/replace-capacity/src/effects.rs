@@ -140,7 +140,7 @@ async fn untag(aws: Aws<'_>, plans: &[Plan], results: &Results<Action>) -> Vec<(
             done,
         )
     };
-    let removed = removable.iter().map(|tag| match unremoved.get(tag.0) {
+    let removed = removable.iter().map(|tag| match unremoved.get(tag.1) {
         Some(error) => done(*tag, Done::failed(clock, error)),
         None => done(*tag, Done::now(clock)),
     });

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
+use spot_handoff::REPLACED_BEFORE;
 use spot_handoff::config::Scope;
 use spot_handoff::groups::{Group, GroupOf, Groups, Lifecycle, Member, OutOfScope};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
@@ -120,7 +121,7 @@ impl shared_plan::Action for Action {
     fn describe(&self) -> (&'static str, String, String) {
         let replaced = |leaving: &Leaving| {
             let capacity = if leaving.decrement {
-                "its replacement has been launched, desired capacity goes down by one"
+                REPLACED_BEFORE
             } else {
                 "the group launches its replacement"
             };
@@ -339,7 +340,7 @@ pub enum Warning {
         /// The group.
         group: String,
     },
-    /// Detaching skips the termination lifecycle hooks of a group that would run on termination.
+    /// `ReplacementStrategy=terminate`: without a termination lifecycle hook the instance loses its two minutes.
     StrategyTerminatesEarly {
         /// The group.
         group: String,

@@ -162,7 +162,9 @@ def _launch(group):
     """LaunchInstances makes an EC2 Fleet, with the permissions of its caller.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/launching-instances-synchronous-provisioning.html
-    names the first two; the others are what EC2 asks of whoever launches from a template.
+    names the first two; the others are what EC2 asks of whoever launches from a template. The one of
+    Systems Manager is named by
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
     """
     yield "ec2:DescribeLaunchTemplateVersions", "*", {}
     template = group.ec2_launch_template
@@ -177,9 +179,12 @@ def _launch(group):
         yield "ec2:RunInstances", _arn("ec2", f"{resource}/*"), from_template
     data = template.latest_version().data
     if data.get("ImageId"):
+        image = data["ImageId"]
+        if image.startswith(capacity.RESOLVED):
+            yield "ssm:GetParameters", _parameter(image.removeprefix(capacity.RESOLVED)), {}
+            image = "*"
         # Images are of the region, not of the account.
-        image = f"arn:aws:ec2:{backends.REGION}::image/{data['ImageId']}"
-        yield "ec2:RunInstances", image, from_template
+        yield "ec2:RunInstances", f"arn:aws:ec2:{backends.REGION}::image/{image}", from_template
     if data.get("ElasticInferenceAccelerators"):
         yield "ec2:RunInstances", _arn("elastic-inference", "elastic-inference-accelerator/*"), {}
     if data.get("TagSpecifications"):
@@ -189,3 +194,11 @@ def _launch(group):
     if profile:
         role = backends.iam().get_instance_profile_by_arn(profile).roles[0]
         yield "iam:PassRole", role.arn, {"iam:PassedToService": ["ec2.amazonaws.com"]}
+
+
+def _parameter(named):
+    """A parameter by its name, with or without a version or a label behind it. Tags it has none."""
+    name = named.split(":")[0].removeprefix("/")
+    # AWS's own parameters are in no account.
+    account = "" if name.startswith("aws/service/") else backends.ACCOUNT
+    return f"arn:aws:ssm:{backends.REGION}:{account}:parameter/{name}"

@@ -206,6 +206,20 @@ class AutoScaling(unittest.TestCase):
         others = {action for action, _, _ in found}
         self.assertTrue(others.isdisjoint({"ec2:CreateTags", "iam:PassRole"}), others)
 
+    def test_an_image_that_a_parameter_names_is_asked_for_there(self):
+        public = "arn:aws:ssm:us-east-1::parameter/aws/service/ecs/image_id"
+        own = "arn:aws:ssm:us-east-1:123456789012:parameter/golden/image"
+        for named, parameter in (
+            ("/aws/service/ecs/image_id", public),
+            ("/golden/image", own),
+            ("golden/image:3", own),
+        ):
+            with self.subTest(named=named):
+                found = self.launched({"ImageId": f"resolve:ssm:{named}"})
+                self.assertIn(("ssm:GetParameters", parameter, {}), found)
+                resources = [resource for action, resource, _ in found if action.startswith("ec2:")]
+                self.assertIn("arn:aws:ec2:us-east-1::image/*", resources)
+
     def test_accelerators_tags_and_a_profile_are_asked_for_by_themselves(self):
         profile = SimpleNamespace(roles=[SimpleNamespace(arn=f"{ROLES}/instance")])
         iam = SimpleNamespace(get_instance_profile_by_arn=lambda _: profile)

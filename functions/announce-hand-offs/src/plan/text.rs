@@ -10,7 +10,7 @@ use super::account::{HandOff, Outcome, Part, State};
 /// SNS takes subjects of up to 100 ASCII characters without control characters.
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
 const SUBJECT: usize = 100;
-/// The longest function name, which makes the column.
+/// The longest word for a result, which makes the column.
 const WORD: usize = "NOT POSSIBLE".len();
 
 /// The message about a hand-off.

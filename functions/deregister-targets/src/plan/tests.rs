@@ -219,6 +219,26 @@ fn a_retirement_moves_nothing_while_its_replacement_can_come_first() {
 }
 
 #[test]
+fn an_instance_that_may_start_again_stays_registered() {
+    use spot_handoff::notice::InstanceState::{ShuttingDown, Stopping};
+    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let (ours, nobody) = (group(&[]), Groups::of([]));
+    for (groups, state, stays) in [
+        (&nobody, Stopping, true),
+        (&nobody, ShuttingDown, false),
+        (&ours, Stopping, false),
+    ] {
+        let notice = notice(Signal::StateChange { state });
+        let plan = group_plan(&notice, groups, &health);
+        let skips = plan.skipped.iter().any(|one| one.reason == Skip::MayStartAgain);
+        assert_eq!(skips, stays, "{state:?}: {plan:?}");
+        // The targets of its services as well.
+        let group = groups.of_instance(&notice.instance);
+        assert_eq!(in_scope(&notice, &group, Scope::All), !stays, "{state:?}");
+    }
+}
+
+#[test]
 fn a_group_that_is_not_ours_is_left_alone_unless_the_sender_had_decided() {
     let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
     let ignored = group(&[(IGNORE_TAG, "true")]);
@@ -341,6 +361,48 @@ fn a_services_targets_are_found_by_host_port_or_by_address() {
             (ADDRESS_TARGETS, "10.0.0.7:8080".to_owned())
         ]
     );
+}
+
+#[test]
+fn of_a_task_in_host_mode_every_target_of_its_instance_is_found() {
+    let on_any_port = || {
+        registered(
+            SERVICE_TARGETS,
+            &[(DOOMED, 80, false), (DOOMED, 443, false), (OTHER, 80, false)],
+        )
+    };
+    let untold = Endpoint {
+        service: "proxy".to_owned(),
+        task: "arn:aws:ecs:us-east-1:1:task/inference/def".to_owned(),
+        target_group: SERVICE_TARGETS.to_owned(),
+        address: None,
+        host_ports: BTreeSet::new(),
+    };
+    let awsvpc = Endpoint {
+        address: Some("10.0.0.7".to_owned()),
+        ..untold.clone()
+    };
+    let bridge = Endpoint {
+        host_ports: [443].into(),
+        ..untold.clone()
+    };
+    for (endpoint, ports) in [(untold, &[80, 443] as &[i32]), (awsvpc, &[]), (bridge, &[443])] {
+        let of_another_task = Endpoint {
+            task: "arn:aws:ecs:us-east-1:1:task/inference/another".to_owned(),
+            ..endpoint.clone()
+        };
+        let endpoints = TaskEndpoints {
+            on: HashMap::from([("ci".to_owned(), Ok(vec![endpoint.clone(), of_another_task]))]),
+            unread_services: HashMap::new(),
+        };
+        let health = Health::from([on_any_port()]);
+        let plan = for_service_targets(&warning(), &container_instance(), &endpoints, &health);
+        let expected: Vec<_> = ports
+            .iter()
+            .map(|port| (SERVICE_TARGETS, format!("{DOOMED}:{port}")))
+            .collect();
+        assert_eq!(targets(&plan), expected, "{endpoint:?}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! terminates an instance that has been replaced.
 
 use jiff::{SignedDuration, Timestamp};
+use spot_handoff::aws_batch;
 use spot_handoff::container_instances::{ContainerInstance, ContainerInstances};
 use spot_handoff::notice::{FollowUp, Notice, Signal, Step, Then};
 use spot_handoff::policies::StandaloneTasks;
@@ -39,6 +40,10 @@ pub fn plan(
     let silent_since = silent_since(notice, found, now);
     let has_failed = silent_since.is_some_and(|since| now.duration_since(since) > SILENT_FOR);
     for container_instance in found.of_instance(&notice.instance) {
+        if aws_batch::manages(&container_instance.cluster) {
+            plan.skip(&container_instance.arn, Skip::OfAwsBatch);
+            continue;
+        }
         let tasks = match tasks_on(container_instance) {
             Ok(tasks) => tasks,
             Err(error) => {
@@ -64,6 +69,10 @@ pub fn plan(
                 plan.tasks.push(task_line(task, "is stopping"));
             } else if is_due {
                 plan.tasks.push(task_line(task, "stop now"));
+                if task.definition_unread {
+                    let family = task.family.clone();
+                    plan.warnings.push(Warning::DefinitionUnread { family });
+                }
                 stop_now(&mut plan, notice, limit, container_instance, task, now);
             } else {
                 plan.tasks.push(task_line(task, "waits for it to end"));
@@ -74,7 +83,8 @@ pub fn plan(
         plan.problems.push(error.to_string());
     }
     if !plan.problems.is_empty() {
-        // Whether tasks are left is not known: the message comes back and asks again.
+        // Whether tasks are left is not known: the message comes back and asks again, and Auto Scaling waits for that.
+        plan.actions.extend(heartbeat(then));
         return plan;
     }
     if remaining == 0 {
@@ -85,9 +95,7 @@ pub fn plan(
         plan.warnings.push(Warning::LimitReached { tasks: remaining });
         plan.actions.push(let_go(notice, then, limit, now));
     } else {
-        if let Then::CompleteLifecycleAction(action) = then {
-            plan.actions.push(Action::Heartbeat(action.clone()));
-        }
+        plan.actions.extend(heartbeat(then));
         let step = Step::AwaitTasks {
             then: then.clone(),
             silent_since,
@@ -125,6 +133,14 @@ fn next_look(notice: &Notice, now: Timestamp) -> Timestamp {
     let seldom = now.duration_since(notice.time) > SELDOM_AFTER;
     now.saturating_add(if seldom { LOOK_AGAIN_SELDOM } else { LOOK_AGAIN })
         .unwrap_or(now)
+}
+
+/// Has Auto Scaling wait on, where it is Auto Scaling that waits.
+fn heartbeat(then: &Then) -> Option<Action> {
+    match then {
+        Then::CompleteLifecycleAction(action) => Some(Action::Heartbeat(action.clone())),
+        Then::Retire { .. } => None,
+    }
 }
 
 fn let_go(notice: &Notice, then: &Then, limit: Timestamp, now: Timestamp) -> Action {

@@ -5,7 +5,7 @@ use spot_handoff::container_instances::{ContainerInstance, ContainerInstances, S
 use spot_handoff::groups::GroupOf;
 use spot_handoff::notice::{FollowUp, InstanceId, Notice, Signal, Step};
 
-use super::{Action, Plan, Skip, may_act};
+use super::{Action, Plan, Skip, left_alone, may_act};
 use crate::config::Config;
 
 /// Drains the container instances of the notice's instance.
@@ -40,6 +40,10 @@ pub fn plan(
         return plan;
     }
     for container_instance in found.of_instance(instance) {
+        if let Some(skip) = left_alone(notice, group, container_instance) {
+            plan.skip(&container_instance.arn, skip);
+            continue;
+        }
         match container_instance.status {
             Status::Active => plan.actions.push(drain(container_instance)),
             Status::Draining => plan.skip(&container_instance.arn, Skip::AlreadyDraining),

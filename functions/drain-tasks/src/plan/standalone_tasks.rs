@@ -171,7 +171,11 @@ fn warn(plan: &mut Plan, task: &TaskFacts) {
             family: task.family.clone(),
         });
     }
-    if task.stop_timeout + stop_margin(&[]) > NOTICE {
+    if task.definition_unread {
+        plan.warnings.push(Warning::DefinitionUnread {
+            family: task.family.clone(),
+        });
+    } else if task.stop_timeout + stop_margin(&[]) > NOTICE {
         let seconds = task.stop_timeout.as_secs();
         plan.warnings.push(Warning::GraceLongerThanNotice {
             family: task.family.clone(),

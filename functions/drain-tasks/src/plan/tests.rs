@@ -4,7 +4,7 @@ use spot_handoff::accelerators::Accelerator;
 use spot_handoff::config::Scope;
 use spot_handoff::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::groups::{Group, Groups, Lifecycle, Member};
-use spot_handoff::notice::{InstanceAction, NOTICE, Then};
+use spot_handoff::notice::{InstanceAction, InstanceState, NOTICE, Then};
 use spot_handoff::policies::{LifecycleHooks, StandaloneTasks};
 use spot_handoff::standalone_tasks::Rerun;
 
@@ -114,6 +114,7 @@ fn task(arn: &str) -> TaskFacts {
         family: "batch-score".to_owned(),
         accelerators: vec![],
         stop_timeout: SignedDuration::from_secs(30),
+        definition_unread: false,
         state: TaskState::Running,
         rerun: Rerun::No,
         container_instance: format!("ci/{DOOMED}"),
@@ -188,6 +189,73 @@ fn an_active_container_instance_is_drained_once() {
         assert_eq!(plan.actions.len(), actions, "{status:?}");
         assert_eq!(plan.skipped.first().map(|skipped| &skipped.reason), skip.as_ref());
     }
+}
+
+fn state_change(state: InstanceState) -> Notice {
+    notice(Signal::StateChange { state })
+}
+
+/// The cluster of a compute environment of AWS Batch.
+fn of_batch(status: Status) -> ContainerInstance {
+    ContainerInstance {
+        cluster: "arn:aws:ecs:us-east-1:1:cluster/AWSBatch-training-2b9d1f6e-7108-3c4e-99f7-2fd92e1a8941"
+            .to_owned(),
+        ..on(DOOMED, status)
+    }
+}
+
+#[test]
+fn an_instance_that_may_start_again_keeps_its_place_in_the_cluster() {
+    use InstanceState::{ShuttingDown, Stopping};
+    let (ours, nobody) = (Groups::of([group()]), Groups::of([]));
+    let table = [
+        (
+            "in no group",
+            &nobody,
+            Stopping,
+            Status::Active,
+            Some(Skip::MayStartAgain),
+        ),
+        ("in no group", &nobody, ShuttingDown, Status::Active, None),
+        ("in a group", &ours, Stopping, Status::Active, None),
+        ("drained before", &nobody, Stopping, Status::Draining, None),
+    ];
+    for (what, groups, state, status, expected) in table {
+        let notice = state_change(state);
+        let group = groups.of_instance(&notice.instance);
+        let skip = left_alone(&notice, &group, &on(DOOMED, status));
+        assert_eq!(skip, expected, "{what}, {state:?}");
+        let found = ContainerInstances::of([on(DOOMED, status)]);
+        let plan = drain::plan(&notice, &group, &found, &config(), now());
+        let drains = expected.is_none() && status == Status::Active;
+        assert_eq!(plan.actions.len(), usize::from(drains), "{what}, {state:?}");
+    }
+}
+
+#[test]
+fn what_aws_batch_manages_is_left_to_it() {
+    let found = ContainerInstances::of([of_batch(Status::Active)]);
+    let plan = drain_plan(&warning(), &found);
+    assert_eq!(plan.actions, []);
+    assert_eq!(plan.skipped[0].reason, Skip::OfAwsBatch);
+    assert!(runs_batch_jobs(&id(DOOMED), &found));
+    let ours = ContainerInstances::of([on(DOOMED, Status::Active)]);
+    assert!(!runs_batch_jobs(&id(DOOMED), &ours));
+
+    let waiting = await_tasks::plan(
+        &look_again(lifecycle(), None),
+        &lifecycle(),
+        after(900),
+        &found,
+        |_| Ok(vec![task("a job")]),
+        StandaloneTasks::StopNow,
+        now(),
+    );
+    assert!(
+        matches!(waiting.actions[..], [Action::Complete(_)]),
+        "its jobs are neither stopped nor waited for: {:?}",
+        waiting.actions
+    );
 }
 
 #[test]
@@ -355,6 +423,41 @@ fn settings_that_will_hurt_are_named() {
             }
         ]
     );
+}
+
+#[test]
+fn a_task_whose_definition_is_unread_is_stopped_early_and_the_report_says_so() {
+    let unread = TaskFacts {
+        stop_timeout: spot_handoff::standalone_tasks::stop_timeout(None),
+        definition_unread: true,
+        ..task("a")
+    };
+    let family = || "batch-score".to_owned();
+    let warnings = [Warning::DefinitionUnread { family: family() }];
+    let plan = standalone(std::slice::from_ref(&unread), StandaloneTasks::StopLate, now());
+    assert_eq!(
+        stopped(&plan),
+        ["a"],
+        "120 s and a margin are more than the notice"
+    );
+    assert_eq!(plan.warnings, warnings);
+
+    let found = ContainerInstances::of([on(DOOMED, Status::Draining)]);
+    let wait_at = |seconds| {
+        await_tasks::plan(
+            &look_again(lifecycle(), None),
+            &lifecycle(),
+            after(900),
+            &found,
+            |_| Ok(vec![unread.clone()]),
+            StandaloneTasks::StopLate,
+            after(seconds),
+        )
+    };
+    assert!(stopped(&wait_at(600)).is_empty());
+    // 30 s before the limit the wait ends; 130 s before that, and a look.
+    assert_eq!(stopped(&wait_at(735)), ["a"]);
+    assert_eq!(wait_at(735).warnings, warnings);
 }
 
 #[test]
@@ -560,16 +663,16 @@ fn the_tasks_of_a_silent_agent_are_not_waited_for_for_ever() {
 }
 
 #[test]
-fn nobody_is_let_go_while_the_tasks_cannot_be_read() {
-    assert!(
-        wait(
-            &lifecycle(),
-            Err("throttled".to_owned()),
-            StandaloneTasks::StopLate,
-            now()
-        )
-        .is_empty()
-    );
+fn nobody_is_let_go_while_the_tasks_cannot_be_read_and_a_hook_does_not_run_out_meanwhile() {
+    let exchange = Then::Retire {
+        group: "g".to_owned(),
+    };
+    let table: [(_, &[&str]); 2] = [(lifecycle(), &["record-heartbeat"]), (exchange, &[])];
+    for (then, expected) in table {
+        let unread = Err("throttled".to_owned());
+        let names = wait(&then, unread, StandaloneTasks::StopLate, now());
+        assert_eq!(names, expected, "{then:?}");
+    }
 }
 
 #[test]

@@ -93,7 +93,7 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
     let untagged = tags::write(aws, &fresh).await;
     let before = read_back(aws, orders).await;
     let launched = together(orders.iter().map(|order| async {
-        if let Some(error) = untagged.get(order.group) {
+        if let Some(error) = untagged.get(order.instance) {
             return Launched::Failed(error.clone());
         }
         if still_serves(&before, order.instance) == Some(false) {
@@ -130,7 +130,7 @@ async fn launch(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
         orders
             .iter()
             .zip(launched)
-            .map(|(order, launched)| conclude(aws, order, launched, untagged.get(order.group))),
+            .map(|(order, launched)| conclude(aws, order, launched, untagged.get(order.instance))),
     )
     .await
 }
@@ -265,7 +265,7 @@ pub async fn in_zone(
         .send();
     let answer = match aws.invocation.call("LaunchInstances", asking).await {
         Ok(answer) => answer,
-        Err(error) if error.code() == Some("ValidationError") => return Ok(Err(error.message().to_owned())),
+        Err(error) if is_impossible(&error) => return Ok(Err(error.message().to_owned())),
         Err(error) => return Err(error),
     };
     let ids = answer
@@ -293,6 +293,12 @@ pub async fn in_zone(
     }))
 }
 
+/// Whether the group cannot be launched into in this way, whoever asks and however often: a warm pool, a mixture of
+/// On-Demand and Spot, MaxSize.
+fn is_impossible(error: &CallError) -> bool {
+    matches!(error.code(), Some("ValidationError" | "UnsupportedOperation"))
+}
+
 /// A client token: 1 to 64 of `A-Za-z0-9-_/`.
 fn token(group: &str, instance: &InstanceId, Attempt { zone, begun }: &Attempt) -> String {
     Uuid::new_v5(&TOKENS, format!("{group}/{instance}/{zone}/{begun}").as_bytes()).to_string()
@@ -301,6 +307,24 @@ fn token(group: &str, instance: &InstanceId, Attempt { zone, begun }: &Attempt) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_repetition_can_change_is_impossible_and_all_else_is_tried_again() {
+        let refused = |code: &str| CallError::Refused {
+            action: "LaunchInstances",
+            code: code.to_owned(),
+            message: String::new(),
+        };
+        for (code, expected) in [
+            ("ValidationError", true),
+            ("UnsupportedOperation", true),
+            ("ResourceContention", false),
+            ("IdempotentCallInProgress", false),
+            ("AccessDenied", false),
+        ] {
+            assert_eq!(is_impossible(&refused(code)), expected, "{code}");
+        }
+    }
 
     #[test]
     fn the_token_is_the_same_for_the_same_launch_and_no_other() {

@@ -45,10 +45,11 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
         Action::Detach(leaving) => Some(leaving),
         _ => None,
     });
-    let mut by_group: BTreeMap<(&str, bool), Vec<&InstanceId>> = BTreeMap::new();
+    let mut by_group: BTreeMap<(&str, bool, bool), Vec<&InstanceId>> = BTreeMap::new();
     for leaving in detachings {
+        let unsaid = unsaid.contains_key(&leaving.instance);
         by_group
-            .entry((&leaving.group, leaving.decrement))
+            .entry((&leaving.group, leaving.decrement, unsaid))
             .or_default()
             .push(&leaving.instance);
     }
@@ -64,16 +65,12 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
     let (detached, others) = tokio::join!(
         at_most(
             GROUPS_AT_ONCE,
-            by_group.into_iter().map(|((group, decrement), ids)| detach(
-                aws,
-                group,
-                decrement,
-                unsaid.contains_key(group),
-                ids
-            ))
+            by_group
+                .into_iter()
+                .map(|((group, decrement, unsaid), ids)| detach(aws, group, decrement, unsaid, ids))
         ),
         together(others.map(|(action, leaving, launching, terminate)| {
-            let unsaid = knowing(leaving, action) && unsaid.contains_key(&leaving.group);
+            let unsaid = knowing(leaving, action) && unsaid.contains_key(&leaving.instance);
             let leaving = Leaving {
                 decrement: leaving.decrement && !unsaid,
                 ..leaving.clone()

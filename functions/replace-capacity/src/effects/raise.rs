@@ -96,7 +96,9 @@ async fn raise(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
         .collect();
     let unmarked = tags::write(aws, &ended).await;
     together(orders.iter().map(|order| async {
-        let failed = untagged.get(order.group).or_else(|| unmarked.get(order.group));
+        let failed = untagged
+            .get(order.instance)
+            .or_else(|| unmarked.get(order.instance));
         match (failed, &capacities[&(order.group, order.from)]) {
             (Some(error), _) | (None, Err(error)) => Done::failed(clock, error),
             (None, Ok(_)) if !has_room(&read, order) => {

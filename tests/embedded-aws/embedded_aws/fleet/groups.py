@@ -5,6 +5,9 @@ import json
 
 SPOT = {"OnDemandBaseCapacity": 0, "OnDemandPercentageAboveBaseCapacity": 0}
 TYPES = ["g4dn.xlarge", "g5.xlarge", "g4dn.2xlarge", "g5.2xlarge"]
+LATEST_IMAGE = (
+    "resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"
+)
 
 
 def build(aws, net):
@@ -49,7 +52,8 @@ def launch_template(aws, net, name, cluster=None, elastic_inference=False):
     }
     if elastic_inference:
         data["ElasticInferenceAccelerators"] = [{"Type": "eia2.medium", "Count": 1}]
-        # What most launch templates have, and asks for permissions of its own.
+        # What many launch templates have, and asks for permissions of its own.
+        data["ImageId"] = LATEST_IMAGE
         data["IamInstanceProfile"] = {"Arn": _instance_profile(aws, name)}
         tags = [{"Key": "team", "Value": name}]
         data["TagSpecifications"] = [{"ResourceType": "instance", "Tags": tags}]

@@ -19,6 +19,9 @@ SECONDS_UNTIL_IN_CLUSTER = 15
 SECONDS_TO_DETACH = 3
 SECONDS_UNTIL_A_LOSS_IS_NOTICED = 20
 
+# How an image begins that a launch template names by a parameter of Systems Manager.
+RESOLVED = "resolve:ssm:"
+
 
 def state_of(instance_id):
     """The instance's place in its group, or None when it is in none."""
@@ -95,8 +98,10 @@ def launch(group, subnet):
     spot = (number % 2 == 0) if 0 < percentage < 100 else percentage == 0
     template = group.ec2_launch_template
     WORLD.name_anew("instance")
+    # There is one image, so every parameter tells it.
+    is_resolved = group.image_id.startswith(RESOLVED)
     reservation = backends.ec2().run_instances(
-        group.image_id,
+        WORLD.network.image if is_resolved else group.image_id,
         1,
         group.user_data,
         [],

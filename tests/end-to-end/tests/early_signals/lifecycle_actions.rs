@@ -59,6 +59,40 @@ async fn an_instance_that_is_replaced_is_held_until_its_tasks_have_moved() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_the_tasks_cannot_be_read_auto_scaling_is_asked_to_wait() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let old = scene.first_of("hooked")?;
+    let unread = json!([{
+        "caller": "drain-tasks",
+        "action": "ListTasks",
+        // The running tasks and the stopped ones, at two looks.
+        "times": 4,
+        "fault": { "kind": "denied" },
+    }]);
+    scene.bed.world.faults(&unread).await?;
+    scene
+        .happen(json!({ "kind": "terminate-with-hook", "instance": old }))
+        .await?;
+    let report = scene
+        .reported("the tasks are not read", |report| {
+            report.function == "drain-tasks" && report.outcome == Outcome::Failed
+        })
+        .await?;
+    assert!(!report.problems.is_empty(), "{report:?}");
+    let mut heartbeats = report
+        .actions
+        .iter()
+        .filter(|line| line.action == "record-heartbeat");
+    assert!(
+        heartbeats.any(|line| line.result == ActionResult::Done),
+        "{report:?}"
+    );
+    let after = over(&scene, &old).await?;
+    assert_eq!(action_of(&after, &old)?.result.as_deref(), Some("CONTINUE"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_is_scaled_in_is_held_until_its_tasks_have_moved() -> Result<()> {
     let mut scene = Scene::start(quick()).await?;
     let old = scene.first_of("hooked")?;

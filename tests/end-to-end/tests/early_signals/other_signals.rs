@@ -1,6 +1,6 @@
 //! Instances that stop without a warning, and those that AWS retires.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -58,6 +58,52 @@ async fn an_instance_that_stops_is_drained() -> Result<()> {
     let doomed = scene.first_of("inference")?;
     assert_eq!(after.group("inference"), scene.before.group("inference"));
     nothing_else_is_touched(&scene, &after, &[&doomed])
+}
+
+/// The instance that is in a cluster and in no group, and the one that is registered by hand.
+fn of_no_group(scene: &Scene) -> Result<[String; 2]> {
+    let cluster = scene.before.cluster("inference").context("a cluster")?;
+    let mut members = cluster.container_instances.iter().map(|one| &one.instance);
+    let lone = members.find(|id| scene.before.group_of(id).is_none());
+    let by_hand = scene.before.target_group("by-hand").context("a target group")?;
+    let registered = by_hand.targets.first().context("a target")?;
+    Ok([lone.context("an instance")?.clone(), registered.id.clone()])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_somebody_stops_is_as_it_was_when_it_starts_again() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let [lone, by_hand] = of_no_group(&scene)?;
+    for (instance, function) in [(&lone, "drain-tasks"), (&by_hand, "deregister-targets")] {
+        scene
+            .put(&events::state_change(instance, "stopping", scene.now())?)
+            .await?;
+        scene
+            .reported("it is left alone", |report| {
+                report.function == function
+                    && report.instance == *instance
+                    && skips(report, "it may be started again")
+            })
+            .await?;
+    }
+    let after = scene.settled().await?;
+    assert!(is_registered_as(&after, &lone, "ACTIVE"), "{}", scene.story());
+    nothing_else_is_touched(&scene, &after, &[])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_of_no_group_that_is_terminated_is_drained() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let [lone, _] = of_no_group(&scene)?;
+    scene
+        .put(&events::state_change(&lone, "shutting-down", scene.now())?)
+        .await?;
+    scene
+        .until("it is draining", |state| {
+            is_registered_as(state, &lone, "DRAINING")
+        })
+        .await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

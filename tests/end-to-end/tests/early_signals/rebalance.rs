@@ -225,6 +225,24 @@ async fn where_no_requests_reach_the_replacement_the_old_instance_serves_on() ->
     exchanged_in_vain(&scene, &old, "targets", "did not become healthy").await
 }
 
+/// A group with a warm pool, for example: Auto Scaling answers so to any launch there, in whatever zone.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_launch_instances_is_not_supported_the_old_instance_goes_on_serving() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let old = scene.first_of("inference")?;
+    let unsupported = json!({ "kind": "error", "code": "UnsupportedOperation", "status": 400 });
+    scene.fault("LaunchInstances", None, unsupported).await?;
+    scene.put(&events::rebalance(&old, scene.now())?).await?;
+    let report = scene
+        .reported("an answer", |report| report.function == "replace-capacity")
+        .await?;
+    assert_eq!(report.actions[0].result, ActionResult::NotPossible, "{report:?}");
+    let after = scene.settled().await?;
+    unchanged(&scene, &after, "inference")?;
+    assert!(dead_letters(&after).is_empty(), "{}", scene.story());
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_best_zone_has_no_capacity_the_next_one_is_tried() -> Result<()> {
     let scene = Scene::start(quick()).await?;

@@ -32,7 +32,7 @@ const DONE_WITHOUT: &[(&str, &str)] = &[
     // Sizes of clusters, which only decide between two ways to find the same container instances.
     ("deregister-targets", "DescribeClusters"),
     ("drain-tasks", "DescribeClusters"),
-    // Without a stopTimeout a task gets the longest that AWS allows.
+    // A task whose stopTimeout is not known is stopped in time for the longest there is.
     ("drain-tasks", "DescribeTaskDefinition"),
     // Without a hook's timeout heartbeats come as often as the shortest one needs.
     ("drain-tasks", "DescribeLifecycleHooks"),

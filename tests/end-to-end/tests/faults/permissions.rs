@@ -20,6 +20,7 @@ const AT_A_TIME: usize = 8;
 fn asked_for_with(action: &str) -> Option<&'static str> {
     match action {
         "ecs:TagResource" => Some("RunTask"),
+        "ssm:GetParameters" => Some("LaunchInstances"),
         _ if action.starts_with("ec2:") => Some("LaunchInstances"),
         _ => None,
     }

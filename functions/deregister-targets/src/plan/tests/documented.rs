@@ -15,6 +15,9 @@ fn the_documented_decisions_are_those_of_the_plan() {
         let notice = warning();
         for_group_targets(&notice, &groups.of_instance(&notice.instance), scope, &serving)
     };
+    let stops = || Signal::StateChange {
+        state: InstanceState::Stopping,
+    };
     let hook = LifecycleAction {
         group: "inference".to_owned(),
         hook: "spot-handoff-drain".to_owned(),
@@ -79,11 +82,21 @@ fn the_documented_decisions_are_those_of_the_plan() {
             }),
         ),
         (
-            "state change: stopping or shutting-down",
+            "state change: shutting-down",
             is_serving,
             decide(Signal::StateChange {
-                state: InstanceState::Stopping,
+                state: InstanceState::ShuttingDown,
             }),
+        ),
+        (
+            "state change: stopping",
+            "registered, its group replaces the instance",
+            decide(stops()),
+        ),
+        (
+            "state change: stopping",
+            "registered, in no group, in standby or in a warm pool",
+            group_plan(&notice(stops()), &Groups::of([]), &serving),
         ),
         (
             "terminate lifecycle action",

@@ -1,7 +1,6 @@
 //! What docs/how-it-decides.md says about this function.
 
 use spot_handoff::groups::{Group, IGNORE_TAG};
-use spot_handoff::notice::InstanceState;
 use testbed::documentation;
 
 use super::*;
@@ -25,6 +24,12 @@ fn of_container_instances() -> String {
     let out_of_scope = |group: &GroupOf<'_>, config: &Config| {
         let found = ContainerInstances::of([on(DOOMED, Status::Active)]);
         drain::plan(&warning(), group, &found, config, now())
+    };
+    let stopping = |groups: &Groups| {
+        let notice = state_change(InstanceState::Stopping);
+        let found = ContainerInstances::of([on(DOOMED, Status::Active)]);
+        let group = groups.of_instance(&notice.instance);
+        drain::plan(&notice, &group, &found, &config(), now())
     };
     let tagged = Config {
         scope: Scope::Tagged,
@@ -62,6 +67,11 @@ fn of_container_instances() -> String {
             out_of_scope(&GroupOf::None, &tagged),
         ),
         (
+            warned,
+            "`ACTIVE`, cluster of AWS Batch",
+            drain_plan(&warning(), &ContainerInstances::of([of_batch(Status::Active)])),
+        ),
+        (
             "interruption warning: stop",
             is_active,
             active(Signal::InterruptionWarning {
@@ -76,11 +86,19 @@ fn of_container_instances() -> String {
             }),
         ),
         (
-            "state change: stopping or shutting-down",
+            "state change: shutting-down",
             is_active,
-            active(Signal::StateChange {
-                state: InstanceState::Stopping,
-            }),
+            of(&state_change(InstanceState::ShuttingDown), Status::Active),
+        ),
+        (
+            "state change: stopping",
+            "`ACTIVE`, its group replaces it",
+            stopping(&Groups::of([group()])),
+        ),
+        (
+            "state change: stopping",
+            "`ACTIVE`, in no group, in standby or in a warm pool",
+            stopping(&Groups::of([])),
         ),
         (
             "terminate lifecycle action",

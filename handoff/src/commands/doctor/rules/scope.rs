@@ -89,6 +89,8 @@ fn opted_out(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
         let reason = facts.settings.scope.admits(Some(&group.core)).err()?;
         let name = group.name();
         let fix = match &reason {
+            // Nothing to be changed there.
+            OutOfScope::OfAwsBatch { .. } => return None,
             OutOfScope::Ignored { .. } => delete_tag(name, IGNORE_TAG),
             OutOfScope::NotTagged { .. } | OutOfScope::InNoGroup => format!(
                 "aws autoscaling create-or-update-tags --tags ResourceId={name},ResourceType=auto-scaling-group,\
