@@ -40,7 +40,8 @@ pub fn replacement_comes_first(notice: &Notice, group: &GroupOf<'_>) -> bool {
 /// knows how many others take room in the group at the same time.
 fn can_be_exchanged(group: &Group, member: &Member) -> bool {
     let serves = member.lifecycle == Lifecycle::InService;
-    let can_begin = serves && group.desired < group.max && !group.suspended.contains("Launch");
+    let has_room = group.desired < group.max && !group.suspended.contains("Launch");
+    let can_begin = serves && has_room && !group.is_weighted;
     can_begin || group.tags.contains_key(&tag_of(&member.id))
 }
 
@@ -85,6 +86,7 @@ mod tests {
         assert!(waits(in_a_week, |_| {}));
         assert!(!waits("2026-11-24T04:15:00Z", |_| {}), "no time");
         assert!(!waits(in_a_week, |group| group.max = 2), "no room");
+        assert!(!waits(in_a_week, |group| group.is_weighted = true), "weights");
         assert!(!waits(in_a_week, |group| group.instances.clear()), "no group");
         let standby = |group: &mut Group| group.instances[0].lifecycle = Lifecycle::Standby;
         assert!(!waits(in_a_week, standby), "not replaced");
