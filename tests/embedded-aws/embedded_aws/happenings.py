@@ -67,6 +67,15 @@ def _service_moves(order):
                 containers.move_services_off(instance)
 
 
+def _run_batch_job(order):
+    """AWS Batch has the instance in the cluster of a compute environment, and a job runs there."""
+    ecs = backends.ecs()
+    cluster = ecs.create_cluster("AWSBatch-training-2b9d1f6e-7108-3c4e-99f7-2fd92e1a8941")
+    instance = containers.register_instance(cluster.name, order["instance"])
+    job = ecs.describe_task_definition("batch-score")
+    return {"task": tasks.start(cluster, job, instance, "family:batch-score").task_arn}
+
+
 def _add_hook(order):
     """Somebody gives the group a termination hook."""
     hook, group = order["hook"], order["group"]
@@ -102,6 +111,7 @@ KINDS = {
     "enter-service": _enter_service,
     "task-stops": _task_stops,
     "service-moves": _service_moves,
+    "run-batch-job": _run_batch_job,
     "add-hook": _add_hook,
     "limit-size": _limit_size,
     "lose-permission": _lose_permission,

@@ -1,7 +1,9 @@
 //! Cases in which a task is run or an instance launched, which the fast AWS does not do.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use end_to_end::scene::skips;
 use end_to_end::{GROUP, PATIENCE, first_of, hand_off, recommendation, reports_of, still, warning};
+use serde_json::json;
 use testbed::Options;
 
 use crate::cases::shape;
@@ -31,6 +33,26 @@ async fn the_same_warning_again_changes_nothing() -> Result<()> {
             report.actions
         );
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_aws_batch_are_left_to_it() -> Result<()> {
+    let bed = still(Options::default().parameter("StandaloneTasks", "stop-now")).await?;
+    let start = bed.world.state().await?;
+    let by_hand = start.target_group("by-hand").context("a target group")?;
+    let doomed = by_hand.targets.first().context("a target")?.id.clone();
+    bed.world
+        .happen(&json!({ "kind": "run-batch-job", "instance": doomed }))
+        .await?;
+    let before = bed.world.state().await?;
+    hand_off(&bed, &warning(&bed, &doomed)).await?;
+    bed.until_settled(PATIENCE).await?;
+    let after = bed.world.state().await?;
+    assert_eq!(json!(after.clusters), json!(before.clusters));
+    let report = reports_of(&bed, "drain-tasks").remove(0);
+    assert!(skips(&report, "managed by AWS Batch"), "{report:?}");
+    assert!(report.actions.is_empty(), "{report:?}");
     Ok(())
 }
 
