@@ -49,7 +49,8 @@ pub struct Group {
     pub has_launch_template: bool,
     /// Whether it mixes On-Demand and Spot Instances.
     pub mixes_purchase_options: bool,
-    /// Whether its instance types have weights, so that capacities are not numbers of instances.
+    /// Whether its instance types have weights, or it counts processors or memory, so that capacities are not numbers of
+    /// instances.
     /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups-instance-weighting.html>
     pub is_weighted: bool,
 }
@@ -340,7 +341,11 @@ impl From<AutoScalingGroup> for Group {
             .as_ref()
             .and_then(|policy| policy.launch_template.as_ref())
             .map_or(&[][..], |template| template.overrides());
-        let is_weighted = overrides.iter().any(|one| one.weighted_capacity().is_some());
+        let has_weights = overrides
+            .iter()
+            .any(|one| one.weighted_capacity().is_some_and(|weight| weight != "1"));
+        let unit = group.desired_capacity_type.as_deref().unwrap_or("units");
+        let is_weighted = has_weights || unit != "units";
         let attached = group.target_group_arns.clone().unwrap_or_default();
         let traffic_sources = group.traffic_sources.clone().unwrap_or_default();
         let target_groups = attached

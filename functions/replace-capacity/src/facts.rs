@@ -31,26 +31,56 @@ fn named_group(signal: &Signal) -> Option<String> {
     }
 }
 
-/// Which instances the load balancers send no requests to yet.
+/// Why requests do not reach an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReady {
+    /// Its first health checks have not passed yet.
+    Initial,
+    /// Its health checks fail.
+    Unhealthy,
+}
+
+/// Which instances the load balancers send no requests to, by target group.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
-    not_ready: BTreeSet<InstanceId>,
+    not_ready: BTreeMap<String, BTreeMap<InstanceId, NotReady>>,
     unread: BTreeMap<String, String>,
 }
 
 impl Health {
     /// Facts as given: for tables of tests.
     #[cfg(test)]
-    pub fn with(not_ready: impl IntoIterator<Item = InstanceId>) -> Self {
+    pub fn with(target_group: &str, not_ready: impl IntoIterator<Item = (InstanceId, NotReady)>) -> Self {
+        let not_ready = BTreeMap::from([(target_group.to_owned(), not_ready.into_iter().collect())]);
         Self {
-            not_ready: not_ready.into_iter().collect(),
-            unread: BTreeMap::new(),
+            not_ready,
+            ..Self::default()
         }
     }
 
-    /// Whether no target group that was looked at has it as a target that is not healthy.
-    pub fn is_ready(&self, instance: &InstanceId) -> bool {
-        !self.not_ready.contains(instance)
+    /// Why the health of the group's instances is not known, where it is not: for tables of tests.
+    #[cfg(test)]
+    pub fn unread(target_group: &str) -> Self {
+        Self {
+            unread: BTreeMap::from([(target_group.to_owned(), "refused".to_owned())]),
+            ..Self::default()
+        }
+    }
+
+    /// Why requests do not reach an instance of the group, in the target groups in which they reach `old`. One in which
+    /// they do not reach that one either, for example the idle half of a blue/green pair, says nothing about the other.
+    pub fn why_not_ready<'a>(
+        &'a self,
+        group: &'a Group,
+        instance: &'a InstanceId,
+        old: &'a InstanceId,
+    ) -> impl Iterator<Item = NotReady> + 'a {
+        let read = group
+            .target_groups
+            .iter()
+            .filter_map(|arn| self.not_ready.get(arn));
+        read.filter(|not_ready| !not_ready.contains_key(old))
+            .filter_map(|not_ready| not_ready.get(instance).copied())
     }
 
     /// Why the health of the group's instances is not known.
@@ -87,7 +117,8 @@ pub async fn health_of(
         match answer {
             Ok(answer) => {
                 let targets = answer.target_health_descriptions.unwrap_or_default();
-                health.not_ready.extend(targets.into_iter().filter_map(not_ready));
+                let not_ready = targets.into_iter().filter_map(not_ready).collect();
+                health.not_ready.insert(arn.clone(), not_ready);
             }
             // A target group that was deleted has no targets.
             Err(error) if error.code() == Some("TargetGroupNotFound") => {}
@@ -99,11 +130,13 @@ pub async fn health_of(
     health
 }
 
-/// The instance, where requests do not reach it yet. A target group that no load balancer uses has no say.
+/// The instance, where requests do not reach it. A target group that no load balancer uses has no say.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
-fn not_ready(target: TargetHealthDescription) -> Option<InstanceId> {
-    match target.target_health?.state? {
-        State::Initial | State::Unhealthy | State::UnhealthyDraining => target.target?.id?.parse().ok(),
-        _ => None,
-    }
+fn not_ready(target: TargetHealthDescription) -> Option<(InstanceId, NotReady)> {
+    let why = match target.target_health?.state? {
+        State::Initial => NotReady::Initial,
+        State::Unhealthy | State::UnhealthyDraining => NotReady::Unhealthy,
+        _ => return None,
+    };
+    Some((target.target?.id?.parse().ok()?, why))
 }

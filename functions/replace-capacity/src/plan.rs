@@ -74,6 +74,9 @@ pub enum Action {
         instance: InstanceId,
         /// The desired capacity as it is; it goes down by one for each instance.
         from: i32,
+        /// Whether the instance has left the group. Then a repetition could not see that the raise is given back, and a
+        /// tag has to say so.
+        has_left: bool,
     },
     /// Remove the tag of an exchange.
     Untag {
@@ -168,6 +171,7 @@ impl shared_plan::Action for Action {
                 group,
                 instance,
                 from,
+                ..
             } => (
                 "lower-desired-capacity",
                 group.clone(),
@@ -335,6 +339,11 @@ pub enum Warning {
         /// The group.
         group: String,
     },
+    /// How healthy the replacement is could not be read, and the time for waiting is over.
+    HealthUnread {
+        /// The error.
+        error: String,
+    },
     /// An exchange ends with fewer instances in service than it began with.
     ReplacementLost {
         /// The group.
@@ -355,6 +364,10 @@ impl fmt::Display for Warning {
                 "Auto Scaling group {group}: Capacity Rebalancing is off; with it on, Auto Scaling launches replacements \
                  on rebalance recommendations itself: aws autoscaling update-auto-scaling-group \
                  --auto-scaling-group-name {group} --capacity-rebalance"
+            ),
+            Self::HealthUnread { error } => write!(
+                f,
+                "whether its replacement is healthy could not be read in time, so the exchange is given up: {error}"
             ),
             Self::ReplacementLost { group } => write!(
                 f,

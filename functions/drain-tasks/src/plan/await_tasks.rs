@@ -40,10 +40,6 @@ pub fn plan(
     let silent_since = silent_since(notice, found, now);
     let has_failed = silent_since.is_some_and(|since| now.duration_since(since) > SILENT_FOR);
     for container_instance in found.of_instance(&notice.instance) {
-        if aws_batch::manages(&container_instance.cluster) {
-            plan.skip(&container_instance.arn, Skip::OfAwsBatch);
-            continue;
-        }
         let tasks = match tasks_on(container_instance) {
             Ok(tasks) => tasks,
             Err(error) => {
@@ -56,6 +52,10 @@ pub fn plan(
             continue;
         }
         remaining += tasks.len();
+        let is_of_batch = aws_batch::manages(&container_instance.cluster);
+        if is_of_batch {
+            plan.skip(&container_instance.arn, Skip::OfAwsBatch);
+        }
         for task in &tasks {
             let stop_at = latest_safe_stop(ends, task);
             let is_due = match policy {
@@ -67,6 +67,9 @@ pub fn plan(
                 plan.tasks.push(task_line(task, "waits for ECS to move it"));
             } else if task.state == TaskState::Stopping {
                 plan.tasks.push(task_line(task, "is stopping"));
+            } else if is_of_batch {
+                plan.tasks
+                    .push(task_line(task, "is left to AWS Batch, waits for it to end"));
             } else if is_due {
                 plan.tasks.push(task_line(task, "stop now"));
                 if task.definition_unread {

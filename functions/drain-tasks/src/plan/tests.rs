@@ -252,8 +252,8 @@ fn what_aws_batch_manages_is_left_to_it() {
         now(),
     );
     assert!(
-        matches!(waiting.actions[..], [Action::Complete(_)]),
-        "its jobs are neither stopped nor waited for: {:?}",
+        matches!(waiting.actions[..], [Action::Heartbeat(_), Action::Send { .. }]),
+        "its jobs are waited for and not stopped: {:?}",
         waiting.actions
     );
 }

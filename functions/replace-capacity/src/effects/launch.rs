@@ -3,9 +3,9 @@
 //! ```text
 //! tag `launching zone` -> read back: does it still serve? -> LaunchInstances -> tag `launched id` -> follow up
 //! ```
-//! The client token is made of group, instance, zone and the minute in which the exchange was asked for, so the call can be
-//! repeated; zone and minute stand in the tag, so a repetition uses the same ones. An interruption warning that takes the instance away in the same moment is noticed by
-//! the follow-up.
+//! The client token is made of group, instance, zone and the minute in which the exchange was asked for, so the call can
+//! be repeated; zone and minute stand in the tag, so a repetition uses the same ones. An interruption warning that takes
+//! the instance away in the same moment is noticed by the follow-up.
 
 use std::collections::{BTreeMap, HashMap};
 

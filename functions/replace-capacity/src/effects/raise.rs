@@ -165,22 +165,52 @@ async fn conclude(aws: Aws<'_>, read: &Groups, order: &Order<'_>, capacity: i32)
     }
 }
 
-/// Gives raises back that could not be filled: one call for each group.
+/// Gives raises back: one call for each group.
+///
+/// For an instance that has left a tag says so first, which a repetition finds. Killed between the two, the group keeps one
+/// instance too many; the other way round it would lose one.
 pub async fn lower(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
-    let mut by_group: BTreeMap<(&str, i32), Vec<&Action>> = BTreeMap::new();
+    let mut by_group: BTreeMap<(&str, i32), Vec<(&Action, &InstanceId)>> = BTreeMap::new();
+    let mut left = vec![];
     for (_, action) in distinct {
-        if let Action::LowerDesiredCapacity { group, from, .. } = action {
-            by_group.entry((group, *from)).or_default().push(action);
+        if let Action::LowerDesiredCapacity {
+            group,
+            instance,
+            from,
+            has_left,
+        } = action
+        {
+            by_group
+                .entry((group, *from))
+                .or_default()
+                .push((action, instance));
+            left.extend(has_left.then_some((group.as_str(), instance)));
         }
     }
+    let unsaid = &tags::write_left(aws, &left).await;
+    let left = &left;
     let calls = by_group.into_iter().map(|((group, from), actions)| async move {
-        let count = i32::try_from(actions.len()).unwrap_or(i32::MAX);
-        let answer = set(aws, group, from.saturating_sub(count)).await;
-        let done = Done::of(aws.invocation.clock, &answer);
-        actions
+        let said = |(_, instance): &&(&Action, &InstanceId)| !unsaid.contains_key(*instance);
+        let count = i32::try_from(actions.iter().filter(said).count()).unwrap_or(i32::MAX);
+        let answer = if count == 0 {
+            Ok(())
+        } else {
+            set(aws, group, from.saturating_sub(count)).await
+        };
+        if answer.is_err() {
+            // Nothing was given back, so that the next try has to do it.
+            let of_group = left.iter().filter(|(of, _)| *of == group);
+            tags::remove_left(aws, &of_group.copied().collect::<Vec<_>>()).await;
+        }
+        let clock = aws.invocation.clock;
+        let done = |instance| match unsaid.get(instance) {
+            Some(error) => Done::failed(clock, error),
+            None => Done::of(clock, &answer),
+        };
+        let done = actions
             .into_iter()
-            .map(move |action| (action.clone(), done.clone()))
-            .collect::<Vec<_>>()
+            .map(|(action, instance)| (action.clone(), done(instance)));
+        done.collect::<Vec<_>>()
     });
     together(calls).await.into_iter().flatten().collect()
 }

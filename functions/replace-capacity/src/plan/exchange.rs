@@ -14,7 +14,7 @@ use spot_handoff::groups::{Group, Groups, Lifecycle, Member};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Step};
 
 use super::{Action, Leaving, Plan, Queue, Skip, Warning};
-use crate::facts::Health;
+use crate::facts::{Health, NotReady};
 use crate::replacement_tag::{Attempt, Exchange, exchange_of, left_with_decrement, raised_from};
 
 /// How often to look whether the replacement is in service.
@@ -157,7 +157,7 @@ fn under_way<'a>(
         if left_with_decrement(group, instance) {
             plan.actions.push(untag(group, instance));
         } else {
-            give_back(&mut plan, group, instance, &exchange);
+            give_back(&mut plan, group, instance, &exchange, Old::Gone);
         }
         return Err(Box::new(plan));
     }
@@ -189,13 +189,25 @@ pub fn await_replacement(
         Err(plan) => return *plan,
     };
     let mut plan = Plan::default();
-    plan.problems.extend(health.problems_of(group));
-    if !plan.problems.is_empty() {
+    let is_late = now >= follow_up.deadline.unwrap_or(now);
+    let unread: Vec<String> = health.problems_of(group).collect();
+    if !unread.is_empty() && !is_late {
+        plan.problems = unread;
         return plan;
     }
+    // Where it is late, what is not known does not hold the end of the exchange.
+    let is_known = unread.is_empty();
+    let unread = unread.into_iter().map(|error| Warning::HealthUnread { error });
+    plan.warnings.extend(unread);
     let in_service = |member: &Member| member.lifecycle == Lifecycle::InService;
-    let serves = |member: &Member| in_service(member) && health.is_ready(&member.id);
     let named = named_replacement(group, &exchange);
+    // Which of the others is the replacement is not known where none is named, and one that was there before may be
+    // unhealthy for reasons of its own.
+    let serves = |member: &Member| {
+        let is_named = named.is_some_and(|named| named.id == member.id);
+        let mut why_not = health.why_not_ready(group, &member.id, instance);
+        in_service(member) && is_known && !why_not.any(|why| is_named || why == NotReady::Initial)
+    };
     if named.is_some_and(serves) || is_covered_without(group, instance, serves) {
         // drain-tasks knows whether the replacement can take the tasks, and has the targets deregistered then.
         let step = Step::MoveWork {
@@ -209,7 +221,7 @@ pub fn await_replacement(
             ..follow_up.clone()
         };
         plan.actions.push(send(Queue::DrainTasks, notice, now, follow_up));
-    } else if now >= follow_up.deadline.unwrap_or(now) {
+    } else if is_late {
         let came = named.is_some_and(in_service) || is_covered_without(group, instance, in_service);
         plan.skip(
             instance,
@@ -219,7 +231,7 @@ pub fn await_replacement(
                 Skip::ReplacementNeverCame
             },
         );
-        give_back(&mut plan, group, instance, &exchange);
+        give_back(&mut plan, group, instance, &exchange, Old::Serves);
     } else if let Exchange::Raising { from } = exchange
         && group.desired < raised(group, from)
     {
@@ -250,15 +262,24 @@ pub fn give_up(notice: &Notice, name: &str, groups: &Groups) -> Plan {
     match under_way(notice, name, groups) {
         Ok((group, exchange)) => {
             let mut plan = Plan::nothing(&notice.instance, Skip::WorkCannotMove);
-            give_back(&mut plan, group, &notice.instance, &exchange);
+            give_back(&mut plan, group, &notice.instance, &exchange, Old::Serves);
             plan
         }
         Err(plan) => *plan,
     }
 }
 
+/// What became of the instance that was to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Old {
+    /// It goes on serving.
+    Serves,
+    /// It has left the group.
+    Gone,
+}
+
 /// Ends an exchange without its purpose: what it raised is given back.
-fn give_back(plan: &mut Plan, group: &Group, instance: &InstanceId, exchange: &Exchange) {
+fn give_back(plan: &mut Plan, group: &Group, instance: &InstanceId, exchange: &Exchange, old: Old) {
     let stays = |member: &&Member| matches!(member.lifecycle, Lifecycle::Pending | Lifecycle::InService);
     let is_unfilled =
         group.instances.iter().filter(stays).count() < usize::try_from(group.desired).unwrap_or(0);
@@ -266,6 +287,7 @@ fn give_back(plan: &mut Plan, group: &Group, instance: &InstanceId, exchange: &E
         group: group.name.clone(),
         instance: instance.clone(),
         from: group.desired,
+        has_left: old == Old::Gone,
     };
     // A raise does not tell which instance it launched; one that is not in service yet is the least loss.
     let pending = || {
@@ -284,15 +306,17 @@ fn give_back(plan: &mut Plan, group: &Group, instance: &InstanceId, exchange: &E
         .or_else(|| if is_raised { pending() } else { None });
     let has_raised = is_raised || matches!(exchange, Exchange::Launched { .. });
     match surplus {
-        // Nothing came, or the instance itself is gone and the replacement is needed: with the desired capacity lowered,
+        // The group is short without the instance, so the replacement is needed: with the desired capacity lowered,
         // Auto Scaling launches no other and terminates nothing.
-        _ if is_unfilled && has_raised => plan.actions.push(lower()),
+        Some(_) if old == Old::Gone && is_unfilled && has_raised => plan.actions.push(lower()),
         // A replacement that hangs in a launch hook, or is of no use: it goes, and the desired capacity with it.
         Some(member) => plan.actions.push(Action::Terminate(Leaving {
             group: group.name.clone(),
             instance: member.id.clone(),
             decrement: true,
         })),
+        // Nothing came: with the desired capacity lowered, Auto Scaling stops trying and terminates nothing.
+        None if is_unfilled && has_raised => plan.actions.push(lower()),
         // The raise was filled by whichever instance: Auto Scaling chooses which one goes.
         None if is_raised => plan.actions.push(lower()),
         None => {}

@@ -5,6 +5,7 @@ use spot_handoff::policies::ReplacementStrategy;
 
 use super::*;
 use crate::config::Queues;
+use crate::facts::NotReady;
 use crate::replacement_tag::Exchange;
 
 const OLD: &str = "i-1234567890abcdef0";
@@ -510,6 +511,7 @@ fn an_exchange_whose_instance_left_unknowing_gives_its_own_raise_back() {
         group: "g".to_owned(),
         instance: id(OLD),
         from: 3,
+        has_left: true,
     };
     let mut raised = marked();
     raised.desired = 3;
@@ -553,14 +555,17 @@ fn replaced_by_the_group(mut group: Group) -> Group {
 
 #[test]
 fn work_moves_when_requests_reach_the_replacement_and_not_before() {
-    let not_ready = Health::with([id(NEW)]);
-    let served = || launched(Some(Lifecycle::InService));
-    let mut raised = marked();
-    raised.desired = 3;
-    raised
-        .instances
-        .push(member(NEW, "us-east-1a", Lifecycle::InService));
-    for group in [served(), raised] {
+    let not_ready = not_ready(&[(NEW, NotReady::Initial)]);
+    let served = || with_targets(launched(Some(Lifecycle::InService)));
+    let raised = || {
+        let mut raised = with_targets(marked());
+        raised.desired = 3;
+        raised
+            .instances
+            .push(member(NEW, "us-east-1a", Lifecycle::InService));
+        raised
+    };
+    for group in [served(), raised()] {
         let plan = plan_with(await_replacement(), group.clone(), &not_ready, &config(), now());
         assert!(
             matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]),
@@ -588,6 +593,80 @@ fn work_moves_when_requests_reach_the_replacement_and_not_before() {
         "{:?}",
         never.actions
     );
+    let moves = |group: Group, health: &Health| {
+        let plan = plan_with(await_replacement(), group, health, &config(), now());
+        matches!(
+            plan.actions[..],
+            [Action::Send {
+                to: Queue::DrainTasks,
+                ..
+            }]
+        )
+    };
+    let unhealthy = NotReady::Unhealthy;
+    assert!(!moves(served(), &self::not_ready(&[(NEW, unhealthy)])));
+    // Where requests do not reach the old instance either, the target group says nothing about the new one.
+    assert!(moves(
+        served(),
+        &self::not_ready(&[(NEW, unhealthy), (OLD, unhealthy)])
+    ));
+    // An instance that was there before may be unhealthy for reasons of its own.
+    assert!(moves(
+        raised(),
+        &self::not_ready(&[("i-1234567890abcdefa", unhealthy)])
+    ));
+    assert!(!moves(served(), &Health::unread("t")));
+}
+
+#[test]
+fn an_exchange_that_is_late_ends_although_nobody_tells_how_healthy_the_replacement_is() {
+    let group = || with_targets(launched(Some(Lifecycle::InService)));
+    let early = plan_with(
+        await_replacement(),
+        group(),
+        &Health::unread("t"),
+        &config(),
+        now(),
+    );
+    assert!(early.actions.is_empty() && early.problems.len() == 1, "{early:?}");
+    let late = time("2026-11-24T04:16:00Z");
+    let plan = plan_with(
+        await_replacement(),
+        group(),
+        &Health::unread("t"),
+        &config(),
+        late,
+    );
+    assert!(
+        matches!(plan.actions[..], [Action::Terminate(_), Action::Untag { .. }]),
+        "{plan:?}"
+    );
+    assert!(plan.problems.is_empty() && plan.warnings.len() == 1, "{plan:?}");
+}
+
+#[test]
+fn a_replacement_of_no_use_goes_also_where_the_group_is_short_of_another_instance() {
+    let give_up = follow_up(Step::GiveUp {
+        group: "g".to_owned(),
+    });
+    let mut short = launched(Some(Lifecycle::InService));
+    short.instances.remove(1);
+    let plan = plan_of(give_up, short);
+    let new = Leaving {
+        group: "g".to_owned(),
+        instance: id(NEW),
+        decrement: true,
+    };
+    assert_eq!(plan.actions, [Action::Terminate(new), untag()]);
+}
+
+fn with_targets(mut group: Group) -> Group {
+    group.target_groups.insert("t".to_owned());
+    group
+}
+
+fn not_ready(instances: &[(&str, NotReady)]) -> Health {
+    Health::with("t", instances.iter().map(|(instance, why)| (id(instance), *why)))
 }
 
 #[test]
@@ -637,7 +716,8 @@ fn a_replacement_that_never_comes_gives_its_capacity_back() {
             Action::LowerDesiredCapacity {
                 group: "g".to_owned(),
                 instance: id(OLD),
-                from: 3
+                from: 3,
+                has_left: false,
             },
             untag()
         ]

@@ -1,7 +1,26 @@
 //! Several worlds at a time.
 
+use std::fmt::Debug;
+
 use anyhow::{Result, ensure};
 use futures::StreamExt;
+
+/// What somebody wants to see played, out of all.
+pub struct Only(Vec<String>);
+
+/// `ONLY_FAULT` has words that stand in the description of what is to be played.
+pub fn only() -> Option<Only> {
+    let words = std::env::var("ONLY_FAULT").ok()?;
+    Some(Only(words.split(' ').map(str::to_owned).collect()))
+}
+
+impl Only {
+    /// Whether the description has all words.
+    pub fn includes(&self, one: &impl Debug) -> bool {
+        let description = format!("{one:?}");
+        self.0.iter().all(|word| description.contains(word))
+    }
+}
 
 /// So many that somebody who waits wants to know how far it is.
 const TAKES_LONG: usize = 100;

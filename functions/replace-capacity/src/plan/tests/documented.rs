@@ -201,7 +201,7 @@ fn steps() -> Vec<Row> {
         group: "g".to_owned(),
     });
     let too_late = |notice, group| plan_at(notice, group, &config(), late);
-    let not_ready = Health::with([id(NEW)]);
+    let not_ready = not_ready(&[(NEW, NotReady::Initial)]);
     let pending = || launched(Some(Lifecycle::Pending));
     vec![
         (
@@ -219,7 +219,7 @@ fn steps() -> Vec<Row> {
             "replacement in service, its targets not healthy yet",
             plan_with(
                 await_replacement(),
-                launched(IN_SERVICE),
+                with_targets(launched(IN_SERVICE)),
                 &not_ready,
                 &config(),
                 now(),
@@ -230,7 +230,7 @@ fn steps() -> Vec<Row> {
             "15 minutes over, replacement in service, its targets not healthy",
             plan_with(
                 await_replacement(),
-                launched(IN_SERVICE),
+                with_targets(launched(IN_SERVICE)),
                 &not_ready,
                 &config(),
                 late,
