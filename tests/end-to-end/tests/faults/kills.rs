@@ -58,6 +58,12 @@ impl Death {
         self.of.action != "TerminateInstanceInAutoScalingGroup"
     }
 
+    /// Whether there may be fewer such calls than there were: in a world that moves, how often it is looked at depends on
+    /// what was faster.
+    fn may_not_come(&self) -> bool {
+        self.after_calls > 0 && !self.scenario.is_side_by_side()
+    }
+
     /// At each use once; at those that change something, before and after.
     fn covering(recording: &Recording) -> Vec<Self> {
         let all = Self::all(recording);
@@ -96,15 +102,17 @@ impl Death {
                 }
                 anyhow::Ok(())
             };
-            tokio::time::timeout(PATIENCE, struck)
-                .await
-                .context("the call never came")??;
+            match tokio::time::timeout(PATIENCE, struck).await {
+                Ok(struck) => struck?,
+                Err(_) if self.may_not_come() => return Ok(()),
+                Err(_) => anyhow::bail!("the call never came"),
+            }
             scene.bed.kill(&self.of.caller);
             Ok(())
         };
         let finish = play(self.scenario, options, order, kill).await?;
         ensure!(
-            finish.was_killed(),
+            finish.was_killed() || self.may_not_come(),
             "nothing was killed\n{}",
             finish.scene.story()
         );
