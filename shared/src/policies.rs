@@ -36,6 +36,20 @@ impl Choice for ReplacementStrategy {
         &[("detach", Self::Detach), ("terminate", Self::Terminate)];
 }
 
+/// What a rebalance recommendation is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RebalanceAction {
+    /// Launch a replacement, move the work to it, terminate the instance.
+    LaunchFirst,
+    /// Nothing.
+    Ignore,
+}
+
+impl Choice for RebalanceAction {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("launch-first", Self::LaunchFirst), ("ignore", Self::Ignore)];
+}
+
 /// Names of the lifecycle hooks that wait for this function.
 ///
 /// Every hook of a group makes an event of its own; completing one that waits for somebody else would take their time

@@ -1,7 +1,7 @@
 //! The settings of this function.
 
-use spot_handoff::config::{Choice, ConfigError, Env, Scope};
-use spot_handoff::policies::ReplacementStrategy;
+use spot_handoff::config::{ConfigError, Env, Scope};
+use spot_handoff::policies::{RebalanceAction, ReplacementStrategy};
 
 /// What the environment says.
 #[derive(Debug, Clone)]
@@ -25,20 +25,6 @@ pub struct Queues {
     pub drain_tasks: String,
     /// This function's own.
     pub own: String,
-}
-
-/// What a rebalance recommendation is answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RebalanceAction {
-    /// Launch a replacement, move the work to it, terminate the instance.
-    LaunchFirst,
-    /// Nothing.
-    Ignore,
-}
-
-impl Choice for RebalanceAction {
-    const CHOICES: &'static [(&'static str, Self)] =
-        &[("launch-first", Self::LaunchFirst), ("ignore", Self::Ignore)];
 }
 
 impl Config {

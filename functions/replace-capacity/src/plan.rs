@@ -12,10 +12,11 @@ use spot_handoff::config::Scope;
 use spot_handoff::groups::{Group, GroupOf, Groups, Lifecycle, Member, OutOfScope};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
 use spot_handoff::plan as shared_plan;
+use spot_handoff::policies::RebalanceAction;
 
 pub use exchange::{raised, zones_from};
 
-use crate::config::{Config, RebalanceAction};
+use crate::config::Config;
 use crate::facts::Health;
 use crate::replacement_tag::{Attempt, exchange_of};
 

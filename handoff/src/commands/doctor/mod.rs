@@ -133,14 +133,7 @@ fn settings(parameters: &[(String, String)]) -> Result<Settings, UsageError> {
         hooks: env
             .get("LIFECYCLE_HOOKS")
             .map_or_else(|| Settings::default().hooks, |list| LifecycleHooks::of(&list)),
-        answers_recommendations: match env.get("REBALANCE_ACTION").as_deref() {
-            None | Some("launch-first") => true,
-            Some("ignore") => false,
-            Some(found) => {
-                let error = ConfigError::new("REBALANCE_ACTION", "`launch-first` or `ignore`", found);
-                return Err(wrong("RebalanceAction")(error));
-            }
-        },
+        rebalance: env.choice("REBALANCE_ACTION").map_err(wrong("RebalanceAction"))?,
         dry_run: env.dry_run().map_err(wrong("DryRun"))?,
     })
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
 use spot_handoff::config::Scope;
-use spot_handoff::policies::{LifecycleHooks, ReplacementStrategy, StandaloneTasks};
+use spot_handoff::policies::{LifecycleHooks, RebalanceAction, ReplacementStrategy, StandaloneTasks};
 
 #[cfg(test)]
 pub use clusters::Provider;
@@ -55,8 +55,8 @@ pub struct Settings {
     pub replacement: ReplacementStrategy,
     /// `LifecycleHooks`.
     pub hooks: LifecycleHooks,
-    /// Whether `RebalanceAction` has a rebalance recommendation answered.
-    pub answers_recommendations: bool,
+    /// `RebalanceAction`.
+    pub rebalance: RebalanceAction,
     /// `DryRun`.
     pub dry_run: bool,
 }
@@ -69,7 +69,7 @@ impl Default for Settings {
             standalone_tasks: StandaloneTasks::StopLate,
             replacement: ReplacementStrategy::Detach,
             hooks: LifecycleHooks::of("spot-handoff-*"),
-            answers_recommendations: true,
+            rebalance: RebalanceAction::LaunchFirst,
             dry_run: false,
         }
     }

@@ -1,5 +1,7 @@
 //! Whether a group can launch the replacement.
 
+use spot_handoff::policies::RebalanceAction;
+
 use super::{Finding, Resource, Rule, Severity};
 use crate::commands::doctor::facts::{Facts, Group, Purchase};
 
@@ -146,7 +148,7 @@ fn capacity_rebalancing_off(facts: &Facts, rule: &'static Rule) -> Vec<Finding> 
         .filter(|group| !group.core.capacity_rebalance && group.purchase != Purchase::Unknown);
     off.map(|group| {
         let resource = Resource::group(group);
-        if facts.settings.answers_recommendations {
+        if facts.settings.rebalance == RebalanceAction::LaunchFirst {
             return rule.found(resource, "Capacity Rebalancing is off", rule.fix);
         }
         let fix = format!(

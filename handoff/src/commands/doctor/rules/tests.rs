@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use spot_handoff::accelerators::Accelerator;
 use spot_handoff::config::Scope;
 use spot_handoff::groups::{Lifecycle, Member};
-use spot_handoff::policies::{ReplacementStrategy, StandaloneTasks};
+use spot_handoff::policies::{RebalanceAction, ReplacementStrategy, StandaloneTasks};
 use spot_handoff::standalone_tasks::Rerun;
 
 use super::*;
@@ -198,7 +198,7 @@ fn every_rule_finds_what_it_is_for() {
             Warning,
             Box::new(|facts| {
                 facts.groups[0].core.capacity_rebalance = false;
-                facts.settings.answers_recommendations = false;
+                facts.settings.rebalance = RebalanceAction::Ignore;
             }),
         ),
         ("opted-out", Warning, tag("spot-handoff:ignore", "true")),
