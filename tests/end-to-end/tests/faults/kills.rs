@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::finish::play;
 use crate::recording::{Recording, Use};
 use crate::scenarios::Scenario;
-use crate::several::{all_well, only, several};
+use crate::several::{all_well, chosen, several};
 use crate::shape::difference;
 
 /// Worlds at a time.
@@ -132,15 +132,7 @@ impl Death {
 #[ignore = "takes minutes of a machine that has nothing else to do: run with --ignored killed"]
 async fn a_function_that_is_killed_at_any_call_does_the_same_in_the_end() -> Result<()> {
     let recording = Recording::shared().await?;
-    let everything = std::env::var_os("EVERY_FAULT").is_some();
-    let deaths = match only() {
-        Some(only) => Death::all(&recording)
-            .into_iter()
-            .filter(|death| only.includes(death))
-            .collect(),
-        None if everything => Death::all(&recording),
-        None => Death::covering(&recording),
-    };
+    let deaths = chosen(|| Death::all(&recording), || Death::covering(&recording));
     let plays = deaths.into_iter().map(|death| {
         let recording = &recording;
         async move { death.play(recording).await.with_context(|| format!("{death:?}")) }

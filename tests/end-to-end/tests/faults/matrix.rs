@@ -16,7 +16,7 @@ use crate::faults::Fault;
 use crate::finish::{Finish, nothing, play};
 use crate::recording::{Recording, Use};
 use crate::scenarios::Scenario;
-use crate::several::{all_well, only, several};
+use crate::several::{all_well, chosen, only, several};
 use crate::shape::difference;
 
 /// Worlds at a time. Most of the time most of them wait for something.
@@ -262,20 +262,11 @@ fn went_well(finish: &Finish, function: &str) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passing_fault_changes_nothing_and_a_lasting_one_ends_as_a_dead_letter() -> Result<()> {
     let recording = Recording::shared().await?;
-    let everything = std::env::var_os("EVERY_FAULT").is_some();
-    let chosen = only();
-    let trials = match &chosen {
-        Some(only) => Trial::all(&recording)
-            .into_iter()
-            .filter(|trial| only.includes(trial))
-            .collect(),
-        None if everything => Trial::all(&recording),
-        None => Trial::covering(&recording),
-    };
+    let trials = chosen(|| Trial::all(&recording), || Trial::covering(&recording));
     let seen: BTreeSet<&Fault> = trials.iter().map(|trial| &trial.fault).collect();
     for fault in &Fault::OF_ANY_CALL {
         ensure!(
-            seen.contains(fault) || chosen.is_some(),
+            seen.contains(fault) || only().is_some(),
             "{fault:?} is not played"
         );
     }

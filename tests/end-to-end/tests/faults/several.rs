@@ -5,20 +5,25 @@ use std::fmt::Debug;
 use anyhow::{Result, ensure};
 use futures::StreamExt;
 
-/// What somebody wants to see played, out of all.
-pub struct Only(Vec<String>);
-
-/// `ONLY_FAULT` has words that stand in the description of what is to be played.
-pub fn only() -> Option<Only> {
-    let words = std::env::var("ONLY_FAULT").ok()?;
-    Some(Only(words.split(' ').map(str::to_owned).collect()))
+/// Which of all somebody wants to see played: those in whose description all words of `ONLY_FAULT` stand.
+pub fn only() -> Option<String> {
+    std::env::var("ONLY_FAULT").ok()
 }
 
-impl Only {
-    /// Whether the description has all words.
-    pub fn includes(&self, one: &impl Debug) -> bool {
-        let description = format!("{one:?}");
-        self.0.iter().all(|word| description.contains(word))
+/// What is played: what [`only`] says, with `EVERY_FAULT` everything, else the part that covers it.
+pub fn chosen<T: Debug>(all: impl FnOnce() -> Vec<T>, covering: impl FnOnce() -> Vec<T>) -> Vec<T> {
+    if let Some(words) = only() {
+        let mut chosen = all();
+        chosen.retain(|one| {
+            let description = format!("{one:?}");
+            words.split(' ').all(|word| description.contains(word))
+        });
+        return chosen;
+    }
+    if std::env::var_os("EVERY_FAULT").is_some() {
+        all()
+    } else {
+        covering()
     }
 }
 
