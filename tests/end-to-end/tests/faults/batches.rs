@@ -10,9 +10,6 @@ use crate::finish::{Finish, nothing, play};
 use crate::scenarios::{Scenario, WINDOW};
 use crate::several::{all_well, several};
 
-/// Worlds at a time.
-const AT_A_TIME: usize = 8;
-
 /// Calls that are about the group, the cluster or a target group of one of the two instances and not the other's, with
 /// words that the former have.
 const CALLS: &[(&str, &str, &[&str])] = &[
@@ -134,5 +131,5 @@ async fn a_fault_about_one_message_leaves_the_others_of_its_batch_alone() -> Res
         let played = fails(function, words, action, undisturbed).await;
         played.with_context(|| format!("{action} of {function}"))
     });
-    all_well("batches", several(AT_A_TIME, plays).await)
+    all_well("batches", several(plays).await)
 }

@@ -13,8 +13,6 @@ use crate::scenarios::Scenario;
 use crate::several::{all_well, chosen, several};
 use crate::shape::difference;
 
-/// Worlds at a time.
-const AT_A_TIME: usize = 4;
 /// How often it is looked whether the moment has come.
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
 /// By then a call has been made that is made at all, in real time.
@@ -137,5 +135,5 @@ async fn a_function_that_is_killed_at_any_call_does_the_same_in_the_end() -> Res
         let recording = &recording;
         async move { death.play(recording).await.with_context(|| format!("{death:?}")) }
     });
-    all_well("kill matrix", several(AT_A_TIME, plays).await)
+    all_well("kill matrix", several(plays).await)
 }

@@ -1,6 +1,6 @@
 //! Least privilege: with any one action taken out of a role, something is denied that a hand-off needs.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use end_to_end::scene::Scene;
 use serde_json::json;
 use spot_handoff::report::Report;
@@ -13,9 +13,6 @@ use crate::recording::{Recording, Use};
 use crate::scenarios::Scenario;
 use crate::several::{all_well, several};
 
-/// Worlds at a time.
-const AT_A_TIME: usize = 8;
-
 /// What another action depends on: asked for by AWS when that one is called.
 fn asked_for_with(action: &str) -> Option<&'static str> {
     match action {
@@ -26,8 +23,8 @@ fn asked_for_with(action: &str) -> Option<&'static str> {
     }
 }
 
-/// A scenario in which the function makes the call that needs this action.
-fn scenario_of(recording: &Recording, function: &str, permission: &str) -> Option<Scenario> {
+/// The scenarios in which the function makes the call that needs this action.
+fn scenarios_of(recording: &Recording, function: &str, permission: &str) -> Option<Vec<Scenario>> {
     let (service, action) = permission.split_once(':')?;
     let role_is_passed = if function == "drain-tasks" {
         "RunTask"
@@ -46,33 +43,34 @@ fn scenario_of(recording: &Recording, function: &str, permission: &str) -> Optio
     let uses = recording.uses();
     uses.into_iter()
         .find(|(of, _)| is_it(of))
-        .map(|(_, scenario)| scenario)
+        .map(|(_, scenarios)| scenarios)
 }
 
-/// One permission, taken away.
+/// One permission, taken away: in the first of its scenarios in which it is missed.
 async fn without(recording: &Recording, function: &str, permission: &str) -> Result<()> {
-    let scenario = scenario_of(recording, function, permission)
+    let scenarios = scenarios_of(recording, function, permission)
         .context("no scenario needs it: take it out of the role, or write one that does")?;
-    let lose = async |scene: &Scene| {
-        let loss = json!({ "kind": "lose-permission", "function": function, "action": permission });
-        scene.happen(loss).await.map(|_| ())
-    };
-    let finish = play(scenario, scenario.options(), lose, nothing).await?;
-    let calls = finish.scene.bed.world.calls().await?;
-    let denied = |call: &&testbed::Call| {
-        let error = call.error.as_deref().unwrap_or_default();
-        call.caller.as_deref() == Some(function) && is_denial(error)
-    };
-    ensure!(
-        calls.iter().any(|call| denied(&call)),
-        "{scenario:?}: nothing was denied"
-    );
-    ensure!(
-        tells(&finish, function),
-        "{scenario:?}: nothing tells of it\n{}",
-        finish.scene.story()
-    );
-    Ok(())
+    for scenario in &scenarios {
+        let lose = async |scene: &Scene| {
+            let loss = json!({ "kind": "lose-permission", "function": function, "action": permission });
+            scene.happen(loss).await.map(|_| ())
+        };
+        let finish = play(*scenario, scenario.options(), lose, nothing).await?;
+        let calls = finish.scene.bed.world.calls().await?;
+        let denied = |call: &testbed::Call| {
+            let error = call.error.as_deref().unwrap_or_default();
+            call.caller.as_deref() == Some(function) && is_denial(error)
+        };
+        if calls.iter().any(denied) {
+            ensure!(
+                tells(&finish, function),
+                "{scenario:?}: nothing tells of it\n{}",
+                finish.scene.story()
+            );
+            return Ok(());
+        }
+    }
+    bail!("{scenarios:?}: nothing was denied")
 }
 
 /// Whether the function says in a report or in its log that it was denied something.
@@ -115,7 +113,7 @@ async fn every_permission_of_every_role_is_needed() -> Result<()> {
             played.with_context(|| format!("{function} without {permission}"))
         }
     });
-    all_well("permissions taken away", several(AT_A_TIME, plays).await)
+    all_well("permissions taken away", several(plays).await)
 }
 
 /// Lambda polls a queue and writes logs under the role of the function, and AWS's own policies name what that takes.

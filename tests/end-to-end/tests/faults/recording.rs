@@ -70,7 +70,7 @@ impl Recording {
         });
         let mut scenarios = BTreeMap::new();
         let mut of_aws = None;
-        for played in several(4, plays).await {
+        for played in several(plays).await {
             let (scenario, finish) = played?;
             if of_aws.is_none() {
                 let world = &finish.scene.bed.world;
@@ -93,12 +93,13 @@ impl Recording {
         })
     }
 
-    /// Every use, with the first scenario that has it.
-    pub fn uses(&self) -> BTreeMap<Use, Scenario> {
-        let mut uses = BTreeMap::new();
+    /// Every use, with the scenarios that had it. The next time one of them may go without: what a function finds depends
+    /// on how far the others and AWS are.
+    pub fn uses(&self) -> BTreeMap<Use, Vec<Scenario>> {
+        let mut uses: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for scenario in Scenario::ALL {
             for of_scenario in self.scenarios[&scenario].calls.keys() {
-                uses.entry(of_scenario.clone()).or_insert(scenario);
+                uses.entry(of_scenario.clone()).or_default().push(scenario);
             }
         }
         uses
