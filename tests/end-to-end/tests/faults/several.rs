@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Worlds at a time, of all tests together: most of the time most of them wait for something, but one that has to wait for
 /// the machine finds its notice over sooner, since its time goes on.
-const AT_A_TIME: usize = 6;
+const AT_A_TIME: usize = 12;
 
 /// Leave for one world.
 pub async fn place() -> Result<SemaphorePermit<'static>> {
