@@ -9,7 +9,6 @@ use serde_json::Value;
 use spot_handoff::report::{Outcome, Report};
 use testbed::state::Task;
 use testbed::{Event, Options, Outcome as Ended, State};
-use tokio::sync::SemaphorePermit;
 
 use crate::EVERY_FUNCTION;
 use crate::scenarios::Scenario;
@@ -32,7 +31,6 @@ pub struct Finish {
     pub gone: Vec<String>,
     /// Whether Lambda gives invocations up sooner than the template has it.
     hurried: bool,
-    _place: SemaphorePermit<'static>,
 }
 
 /// Plays a scenario to its end. What goes wrong in it is ordered `before`, or happens `meanwhile`.
@@ -43,7 +41,7 @@ pub async fn play(
     meanwhile: impl AsyncFnOnce(&Scene) -> Result<()>,
 ) -> Result<Finish> {
     let hurried = options.timeout.is_some();
-    let place = place().await?;
+    let _place = place().await?;
     let scene = Scene::start(options).await?;
     scenario.prepare(&scene).await?;
     before(&scene).await?;
@@ -66,7 +64,6 @@ pub async fn play(
         told,
         gone,
         hurried,
-        _place: place,
     })
 }
 

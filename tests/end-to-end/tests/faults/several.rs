@@ -8,9 +8,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Worlds at a time, of all tests together: most of the time most of them wait for something, but one that has to wait for
 /// the machine finds its notice over sooner, since its time goes on.
-const AT_A_TIME: usize = 12;
+const AT_A_TIME: usize = 8;
 
-/// Leave for one world.
+/// Leave for one world to be played.
 pub async fn place() -> Result<SemaphorePermit<'static>> {
     static PLACES: Semaphore = Semaphore::const_new(AT_A_TIME);
     Ok(PLACES.acquire().await?)
