@@ -25,10 +25,13 @@ def answer(method, path, order, url):
             WORLD.changed.notify_all()
 
 
-def _events(event, url):
-    # First the cause and then the event: whoever reads the event finds the world so.
-    spot.follow(event)
-    return {"matched": put_on_bus(event)}
+def _events(order, url):
+    matched = []
+    for event in order if isinstance(order, list) else [order]:
+        # First the cause and then the event: whoever reads the event finds the world so.
+        spot.follow(event)
+        matched += put_on_bus(event)
+    return {"matched": matched}
 
 
 def _settings(order, url):

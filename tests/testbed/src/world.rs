@@ -209,6 +209,12 @@ impl World {
         Ok(answer.matched)
     }
 
+    /// Puts several events on the bus in the same moment: whoever takes messages from a queue finds all of them.
+    pub async fn put_events(&self, events: &[Value]) -> Result<()> {
+        let _: Value = self.control(Method::POST, "events", Some(&json!(events))).await?;
+        Ok(())
+    }
+
     /// The events that came by PutEvents so far.
     pub async fn events(&self) -> Result<Vec<Value>> {
         self.control(Method::GET, "events", None).await

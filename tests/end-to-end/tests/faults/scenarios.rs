@@ -131,24 +131,14 @@ impl Scenario {
                     Self::TwoOfABatch => "storm-1",
                     _ => "hooked",
                 };
-                let gone = vec![scene.first_of("inference")?, scene.first_of(other)?];
-                for instance in &gone {
-                    scene.put(&events::interruption(instance, scene.now())?).await?;
-                }
-                Ok(gone)
+                interrupt(scene, vec![scene.first_of("inference")?, scene.first_of(other)?]).await
             }
-            Self::ManyAtOnce => {
-                let gone = many(scene)?;
-                for instance in &gone {
-                    scene.put(&events::interruption(instance, scene.now())?).await?;
-                }
-                Ok(gone)
-            }
-            Self::TaggedOnly | Self::TriedAgain => interrupt(scene, scene.first_of("inference")?).await,
+            Self::ManyAtOnce => interrupt(scene, many(scene)?).await,
+            Self::TaggedOnly | Self::TriedAgain => interrupt(scene, vec![scene.first_of("inference")?]).await,
             Self::OfNobody => {
                 let by_hand = scene.before.target_group("by-hand");
                 let target = by_hand.and_then(|group| group.targets.first());
-                interrupt(scene, target.context("a target")?.id.clone()).await
+                interrupt(scene, vec![target.context("a target")?.id.clone()]).await
             }
             Self::ExchangeByLaunch => at_risk(scene, "inference").await,
             Self::ExchangeByRaise => at_risk(scene, "mixed").await,
@@ -190,9 +180,12 @@ fn many(scene: &Scene) -> Result<Vec<String>> {
     (0..MANY).map(|index| scene.nth_of("storm-1", index)).collect()
 }
 
-async fn interrupt(scene: &Scene, instance: String) -> Result<Vec<String>> {
-    scene.put(&events::interruption(&instance, scene.now())?).await?;
-    Ok(vec![instance])
+/// All of them in the same moment.
+async fn interrupt(scene: &Scene, instances: Vec<String>) -> Result<Vec<String>> {
+    let warn = |instance: &String| events::interruption(instance, scene.now());
+    let warnings = instances.iter().map(warn).collect::<Result<Vec<_>>>()?;
+    scene.bed.world.put_events(&warnings).await?;
+    Ok(instances)
 }
 
 async fn at_risk(scene: &Scene, group: &str) -> Result<Vec<String>> {
