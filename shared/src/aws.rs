@@ -168,17 +168,18 @@ impl Intercept for CallCounter {
 #[derive(Debug, Clone, Copy)]
 pub struct RetryBusyGroups;
 
+const BUSY: &[&str] = &[
+    "ResourceContention",
+    "ScalingActivityInProgress",
+    "IdempotentCallInProgress",
+];
+
 impl ClassifyRetry for RetryBusyGroups {
     fn name(&self) -> &'static str {
         "RetryBusyGroups"
     }
 
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        const BUSY: &[&str] = &[
-            "ResourceContention",
-            "ScalingActivityInProgress",
-            "IdempotentCallInProgress",
-        ];
         match context.response() {
             Some(response) if refused_with(response, BUSY) => RetryAction::transient_error(),
             _ => RetryAction::NoActionIndicated,
@@ -242,6 +243,21 @@ impl CallError {
     /// Whether the caller lacks the permission.
     pub fn is_denied(&self) -> bool {
         self.code().is_some_and(is_denial)
+    }
+
+    /// Whether AWS may answer otherwise in a moment: it was busy or had a fault of its own, or there was no answer.
+    pub fn is_passing(&self) -> bool {
+        let passing = |code: &str| {
+            let words = [
+                "Throttl",
+                "RequestLimit",
+                "Internal",
+                "Unavailable",
+                "ServiceFailure",
+            ];
+            BUSY.contains(&code) || words.iter().any(|word| code.contains(word))
+        };
+        self.code().is_none_or(passing)
     }
 
     /// AWS's message, where AWS answered.

@@ -31,6 +31,8 @@ pub struct Group {
     pub name: String,
     /// Desired capacity.
     pub desired: i32,
+    /// Minimum size.
+    pub min: i32,
     /// Maximum size.
     pub max: i32,
     /// ARNs of the target groups attached to it.
@@ -49,6 +51,8 @@ pub struct Group {
     pub has_launch_template: bool,
     /// Whether it mixes On-Demand and Spot Instances.
     pub mixes_purchase_options: bool,
+    /// Whether it takes its instances from a warm pool.
+    pub has_warm_pool: bool,
     /// Whether its instance types have weights, or it counts processors or memory, so that capacities are not numbers of
     /// instances.
     /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups-instance-weighting.html>
@@ -351,7 +355,7 @@ impl From<AutoScalingGroup> for Group {
         let target_groups = attached
             .into_iter()
             .chain(traffic_sources.into_iter().filter_map(|source| source.identifier))
-            .filter(|arn| arn.contains(":targetgroup/"))
+            .filter(|identifier| is_target_group(identifier))
             .collect();
         let member = |instance: aws_sdk_autoscaling::types::Instance| {
             Some(Member {
@@ -370,6 +374,7 @@ impl From<AutoScalingGroup> for Group {
         Self {
             name: group.auto_scaling_group_name.unwrap_or_default(),
             desired: group.desired_capacity.unwrap_or_default(),
+            min: group.min_size.unwrap_or_default(),
             max: group.max_size.unwrap_or_default(),
             target_groups,
             capacity_rebalance: group.capacity_rebalance.unwrap_or(false),
@@ -394,9 +399,17 @@ impl From<AutoScalingGroup> for Group {
                 .collect(),
             has_launch_template: group.launch_configuration_name.is_none(),
             mixes_purchase_options,
+            has_warm_pool: group.warm_pool_configuration.is_some(),
             is_weighted,
         }
     }
+}
+
+/// Whether a traffic source is a target group of Elastic Load Balancing: a Classic Load Balancer has a name, and a target
+/// group of VPC Lattice an ARN of another service.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_TrafficSourceIdentifier.html>
+fn is_target_group(identifier: &str) -> bool {
+    identifier.contains(":elasticloadbalancing:") && identifier.contains(":targetgroup/")
 }
 
 /// Why a group, or an instance in no group, is not ours to act on.
@@ -527,6 +540,25 @@ mod tests {
         assert_eq!(Lifecycle::of("Terminating:Wait"), Lifecycle::Terminating);
         assert_eq!(Lifecycle::of("Pending:Proceed"), Lifecycle::Pending);
         assert_eq!(Lifecycle::of("Warmed:Stopped"), Lifecycle::Other);
+    }
+
+    #[test]
+    fn only_target_groups_of_elastic_load_balancing_are_looked_into() {
+        let attached = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/1";
+        let source = "arn:aws-cn:elasticloadbalancing:cn-north-1:123456789012:targetgroup/b/2";
+        let others = [
+            "arn:aws:vpc-lattice:us-east-1:123456789012:targetgroup/tg-0123456789abcdef0",
+            "classic",
+        ];
+        let sources = [source].into_iter().chain(others).map(|identifier| {
+            let source = aws_sdk_autoscaling::types::TrafficSourceIdentifier::builder();
+            source.identifier(identifier).build()
+        });
+        let group = AutoScalingGroup::builder()
+            .target_group_arns(attached)
+            .set_traffic_sources(Some(sources.collect()))
+            .build();
+        assert!(Group::from(group).target_groups.iter().eq([source, attached]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Carrying the plans out, all that can at the same time.
 
+mod give_back;
 mod launch;
 mod leave;
 mod raise;
@@ -23,6 +24,8 @@ use crate::plan::{Action, Plan, Queue};
 pub struct Aws<'a> {
     /// Auto Scaling.
     pub autoscaling: &'a Client,
+    /// The same, which does not ask again while a group is busy.
+    pub impatient_autoscaling: &'a Client,
     /// SQS.
     pub sqs: &'a aws_sdk_sqs::Client,
     /// The queues.
@@ -55,19 +58,19 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[Notice], plans: &[Plan]) -> Resu
             .collect();
         let told = of_successes(notices, plans, &sent);
         let left = leave::all(aws, &told).await;
-        (sent, left)
+        let given_back = give_back::all(aws, &distinct).await;
+        (sent, left, given_back)
     };
-    let ((sent, left), launched, raised, lowered) = tokio::join!(
+    let ((sent, left, given_back), launched, raised) = tokio::join!(
         told_and_left,
         launch::all(aws, &distinct),
         raise::all(aws, &distinct),
-        raise::lower(aws, &distinct),
     );
     let mut results: Results<Action> = left
         .into_iter()
         .chain(launched)
         .chain(raised)
-        .chain(lowered)
+        .chain(given_back)
         .chain(sent)
         .collect();
     for (_, action) in &distinct {

@@ -17,6 +17,7 @@ use crate::{facts, plan};
 pub struct ReplaceCapacity {
     config: Config,
     autoscaling: aws_sdk_autoscaling::Client,
+    impatient_autoscaling: aws_sdk_autoscaling::Client,
     elb: aws_sdk_elasticloadbalancingv2::Client,
     sqs: aws_sdk_sqs::Client,
 }
@@ -27,9 +28,9 @@ impl Function for ReplaceCapacity {
     fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
         let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
-            .interceptor(counter.clone())
-            .retry_classifier(RetryBusyGroups)
-            .build();
+            .interceptor(counter.clone());
+        let impatient_autoscaling = autoscaling.clone().build();
+        let autoscaling = autoscaling.retry_classifier(RetryBusyGroups).build();
         let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
@@ -41,6 +42,7 @@ impl Function for ReplaceCapacity {
         Ok(Self {
             config: Config::read(env)?,
             autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
+            impatient_autoscaling: aws_sdk_autoscaling::Client::from_conf(impatient_autoscaling),
             elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
         })
@@ -55,6 +57,7 @@ impl Function for ReplaceCapacity {
         } else {
             let aws = Aws {
                 autoscaling: &self.autoscaling,
+                impatient_autoscaling: &self.impatient_autoscaling,
                 sqs: &self.sqs,
                 queues: &self.config.queues,
                 invocation,

@@ -14,11 +14,11 @@ use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, 
 use spot_handoff::plan as shared_plan;
 use spot_handoff::policies::RebalanceAction;
 
-pub use exchange::{raised, zones_from};
+pub use exchange::zones_from;
 
 use crate::config::Config;
 use crate::facts::Health;
-use crate::replacement_tag::{Attempt, exchange_of};
+use crate::replacement_tag::{Attempt, Surplus, exchange_of};
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
@@ -28,7 +28,7 @@ pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
 pub enum Action {
     /// Take an interrupted instance out of its group, so that the group launches its replacement now.
     Detach(Leaving),
-    /// The same by terminating it, for the sake of lifecycle hooks; or the end of a replacement that is of no use.
+    /// The same by terminating it, for the sake of lifecycle hooks.
     Terminate(Leaving),
     /// Terminate an instance whose replacement has been launched: the end of an exchange.
     Retire(Leaving),
@@ -67,17 +67,14 @@ pub enum Action {
         /// The follow-up when it is raised.
         then: FollowUp,
     },
-    /// Give a raise back that Auto Scaling could not fill.
-    LowerDesiredCapacity {
+    /// Give back what an exchange has raised that ends without its purpose.
+    GiveBack {
         /// The group.
         group: String,
-        /// The instance whose exchange raised it.
+        /// The instance that was to be replaced.
         instance: InstanceId,
-        /// The desired capacity as it is; it goes down by one for each instance.
-        from: i32,
-        /// Whether the instance has left the group. Then a repetition could not see that the raise is given back, and a
-        /// tag has to say so.
-        has_left: bool,
+        /// What is given back.
+        surplus: Surplus,
     },
     /// Remove the tag of an exchange.
     Untag {
@@ -133,11 +130,6 @@ impl shared_plan::Action for Action {
         };
         match self {
             Self::Detach(leaving) => ("detach-instance", leaving.group.clone(), replaced(leaving)),
-            Self::Terminate(leaving) if leaving.decrement => (
-                "give-capacity-back",
-                leaving.group.clone(),
-                format!("{} is not needed", leaving.instance),
-            ),
             Self::Terminate(leaving) => ("terminate-instance", leaving.group.clone(), replaced(leaving)),
             Self::Retire(leaving) => ("retire-instance", leaving.group.clone(), replaced(leaving)),
             Self::FinishLaunchAndLeave { leaving, attempt, .. } => (
@@ -168,11 +160,19 @@ impl shared_plan::Action for Action {
                 group.clone(),
                 format!("for {instance}, from {from}"),
             ),
-            Self::LowerDesiredCapacity {
+            Self::GiveBack {
+                group,
+                surplus: Surplus::Instance(replacement),
+                ..
+            } => (
+                "give-capacity-back",
+                group.clone(),
+                format!("{replacement} is not needed"),
+            ),
+            Self::GiveBack {
                 group,
                 instance,
-                from,
-                ..
+                surplus: Surplus::Capacity { from },
             } => (
                 "lower-desired-capacity",
                 group.clone(),
@@ -256,6 +256,8 @@ pub enum Skip {
     ReplacementNeverHealthy,
     /// The replacement came into service, but the work could not move to it.
     WorkCannotMove,
+    /// An earlier try has given the exchange up.
+    GivenUp,
     /// Auto Scaling's health check replaces a stopped instance.
     LeftToHealthCheck,
     /// The step or signal belongs to another function.
@@ -324,6 +326,7 @@ impl fmt::Display for Skip {
                 "its work cannot move to its replacement, it goes on serving and the replacement goes; look at the ECS \
                  agent of the replacement"
             ),
+            Self::GivenUp => write!(f, "its exchange was given up before, it goes on serving"),
             Self::LeftToHealthCheck => {
                 write!(f, "Auto Scaling's health check replaces an instance that stops")
             }
@@ -385,6 +388,15 @@ impl fmt::Display for Warning {
     }
 }
 
+/// What the notices of a batch that were planned before take for themselves.
+#[derive(Debug, Default)]
+pub struct InBatch {
+    /// The instances for which a replacement is launched, by group: MaxSize has to leave room for all.
+    launched: BTreeMap<String, BTreeSet<InstanceId>>,
+    /// The instances by whose end a raise is given back: one raise each.
+    given_back: BTreeSet<InstanceId>,
+}
+
 /// Plans for all notices of a batch, from the same facts.
 pub fn plans(
     notices: &[Notice],
@@ -398,13 +410,12 @@ pub fn plans(
         .filter(|notice| ends_in_two_minutes(notice))
         .map(|notice| &notice.instance)
         .collect();
-    // How many replacements the batch launches in each group, for which MaxSize has to leave room.
-    let mut launched: BTreeMap<String, BTreeSet<InstanceId>> = BTreeMap::new();
+    let mut in_batch = InBatch::default();
     let plan_of = |notice: &Notice| {
         if !ends_in_two_minutes(notice) && interrupted.contains(&notice.instance) {
             return Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile);
         }
-        plan(notice, groups, health, config, now, &mut launched)
+        plan(notice, groups, health, config, now, &mut in_batch)
     };
     notices.iter().map(plan_of).collect()
 }
@@ -420,7 +431,7 @@ fn plan(
     health: &Health,
     config: &Config,
     now: Timestamp,
-    launched: &mut BTreeMap<String, BTreeSet<InstanceId>>,
+    in_batch: &mut InBatch,
 ) -> Plan {
     let nothing = |skip| Plan::nothing(&notice.instance, skip);
     match &notice.signal {
@@ -439,7 +450,7 @@ fn plan(
         Signal::RebalanceRecommendation => match serving(notice, groups, config.scope, now) {
             Ok((group, _)) if group.capacity_rebalance => nothing(Skip::LeftToAutoScaling),
             Ok((group, _)) => {
-                let mut plan = exchange::begin(notice, group, Cause::Rebalance, now, launched);
+                let mut plan = exchange::begin(notice, group, Cause::Rebalance, now, in_batch);
                 let group = group.name.clone();
                 plan.warnings.push(Warning::CapacityRebalancingOff { group });
                 plan
@@ -447,16 +458,16 @@ fn plan(
             Err(plan) => *plan,
         },
         Signal::ScheduledRetirement { .. } => match serving(notice, groups, config.scope, now) {
-            Ok((group, _)) => exchange::begin(notice, group, Cause::Retirement, now, launched),
+            Ok((group, _)) => exchange::begin(notice, group, Cause::Retirement, now, in_batch),
             Err(plan) => *plan,
         },
         Signal::StateChange { .. } => nothing(Skip::LeftToHealthCheck),
         Signal::FollowUp(follow_up) => match &follow_up.step {
             Step::AwaitReplacement { group } => {
-                exchange::await_replacement(notice, follow_up, group, groups, health, now)
+                exchange::await_replacement(notice, follow_up, group, groups, health, now, in_batch)
             }
-            Step::Retire { group } => exchange::retire(notice, follow_up, group, groups, now),
-            Step::GiveUp { group } => exchange::give_up(notice, group, groups),
+            Step::Retire { group } => exchange::retire(notice, follow_up, group, groups, now, in_batch),
+            Step::GiveUp { group } => exchange::give_up(notice, group, groups, in_batch),
             Step::MoveWork { .. } | Step::StopTasks { .. } | Step::AwaitTasks { .. } => {
                 nothing(Skip::NotForThisFunction)
             }

@@ -7,14 +7,15 @@
 //! An exchange holds the desired capacity one higher than it was, and that one has to be given back once. Whoever takes
 //! the instance out of the group *with* decrement gives it back, and says so beforehand by a second tag: a warning that
 //! knew of the exchange, or the exchange itself. A step that finds the instance gone and no such tag gives it back:
-//! the warning came in the same moment and did not know, or somebody else took the instance away.
+//! the warning came in the same moment and did not know, or somebody else took the instance away. An exchange that gives
+//! back what it raised says in its own tag first what that is, so that a repetition sees whether it is done.
 //!
 //! A group can carry 50 tags. An exchange needs one of them, and two while its instance leaves.
 //! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html>
 
 use jiff::Timestamp;
 use spot_handoff::exchanges::{instance_of, tag_of};
-use spot_handoff::groups::Group;
+use spot_handoff::groups::{Group, Lifecycle};
 use spot_handoff::notice::InstanceId;
 
 const LEFT_KEY: &str = "spot-handoff:left:";
@@ -37,6 +38,20 @@ pub enum Exchange {
     /// The desired capacity has been raised by one, counted from this value.
     Raised {
         /// The desired capacity before.
+        from: i32,
+    },
+    /// It ends without its purpose, and this is being given back, or has been.
+    GivingBack(Surplus),
+}
+
+/// What an exchange has raised, and how it is given back. Whether it has been can be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Surplus {
+    /// This instance is terminated, and the desired capacity goes down with it.
+    Instance(InstanceId),
+    /// The desired capacity goes down by one from this value.
+    Capacity {
+        /// The value.
         from: i32,
     },
 }
@@ -70,6 +85,8 @@ impl Exchange {
             Self::Launched { replacement } => format!("launched {replacement}"),
             Self::Raising { from } => format!("raising {from}"),
             Self::Raised { from } => format!("raised {from}"),
+            Self::GivingBack(Surplus::Instance(replacement)) => format!("terminating {replacement}"),
+            Self::GivingBack(Surplus::Capacity { from }) => format!("lowering {from}"),
         }
     }
 
@@ -91,6 +108,10 @@ impl Exchange {
             ("raised", from) => Some(Self::Raised {
                 from: from.parse().ok()?,
             }),
+            ("terminating", id) => Some(Self::GivingBack(Surplus::Instance(id.parse().ok()?))),
+            ("lowering", from) => Some(Self::GivingBack(Surplus::Capacity {
+                from: from.parse().ok()?,
+            })),
             _ => None,
         }
     }
@@ -101,20 +122,61 @@ pub fn exchange_of(group: &Group, instance: &InstanceId) -> Option<Exchange> {
     Exchange::of_value(group.tags.get(&tag_of(instance))?)
 }
 
-/// The instances whose exchanges count on the desired capacity having been raised from this value, in the order of
-/// their ids. Where MaxSize leaves no room for all, the first ones have it.
-pub fn raised_from(group: &Group, from: i32) -> Vec<&str> {
-    let counts_on_it = |value: &str| matches!(Exchange::of_value(value), Some(Exchange::Raising { from: f } | Exchange::Raised { from: f }) if f == from);
-    // The tag of an instance that has left says nothing any more.
-    let is_member = |id: &&str| group.instances.iter().any(|member| member.id.as_str() == *id);
-    let tags = group.tags.iter().filter(|(_, value)| counts_on_it(value));
-    tags.filter_map(|(key, _)| instance_of(key))
-        .filter(is_member)
-        .collect()
+/// The raises of the desired capacity of a group that began at one value.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Raises<'a> {
+    /// How many of them are done and are in the desired capacity.
+    pub done: i32,
+    /// The instances of those that may not be in it yet, in the order of their ids. Where MaxSize leaves no room for all,
+    /// the first ones have it.
+    pub under_way: Vec<&'a str>,
+}
+
+impl<'a> Raises<'a> {
+    /// Those from this value.
+    ///
+    /// One that is done counts only as far as the desired capacity is higher than the value: else a raise of before has
+    /// been given back since, and the value, which was read later, is without it.
+    pub fn from(group: &'a Group, from: i32) -> Self {
+        let of = |wanted: &Exchange| -> Vec<&'a str> {
+            let is_it = |value: &str| Exchange::of_value(value).is_some_and(|exchange| exchange == *wanted);
+            // The tag of an instance that leaves says nothing any more.
+            let serves = |id: &&str| {
+                let mut members = group.instances.iter();
+                members.any(|member| member.id.as_str() == *id && member.lifecycle == Lifecycle::InService)
+            };
+            let tags = group.tags.iter().filter(|(_, value)| is_it(value));
+            tags.filter_map(|(key, _)| instance_of(key))
+                .filter(serves)
+                .collect()
+        };
+        let done = i32::try_from(of(&Exchange::Raised { from }).len()).unwrap_or(i32::MAX);
+        Self {
+            done: done.min(group.desired.saturating_sub(from)).max(0),
+            under_way: of(&Exchange::Raising { from }),
+        }
+    }
+
+    /// The desired capacity that they count on, as far as MaxSize allows.
+    pub fn wanted(group: &Group, from: i32) -> i32 {
+        let Raises { done, under_way } = Raises::from(group, from);
+        let under_way = i32::try_from(under_way.len()).unwrap_or(i32::MAX);
+        from.saturating_add(done).saturating_add(under_way).min(group.max)
+    }
+
+    /// Whether MaxSize has room for the raise of this instance.
+    pub fn has_room(group: &Group, from: i32, instance: &InstanceId) -> bool {
+        let Raises { done, under_way } = Raises::from(group, from);
+        let rank = under_way.iter().position(|id| *id == instance.as_str());
+        let before = i32::try_from(rank.unwrap_or(0)).unwrap_or(i32::MAX);
+        from.saturating_add(done).saturating_add(before) < group.max
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use spot_handoff::groups::Member;
+
     use super::*;
 
     #[test]
@@ -130,6 +192,8 @@ mod tests {
             },
             Exchange::Raising { from: 6 },
             Exchange::Raised { from: 6 },
+            Exchange::GivingBack(Surplus::Instance(id.clone())),
+            Exchange::GivingBack(Surplus::Capacity { from: 7 }),
         ] {
             let mut group = Group::default();
             group.tags.insert(tag_of(&id), exchange.to_value());
@@ -150,5 +214,88 @@ mod tests {
         ] {
             assert_eq!(Exchange::of_value(value), None, "{value}");
         }
+    }
+
+    /// A group with instances 0, 1, 2 … that have these tags.
+    fn tagged(desired: i32, tags: &[&str]) -> Group {
+        let mut group = Group {
+            desired,
+            max: 10,
+            ..Group::default()
+        };
+        for (number, tag) in tags.iter().enumerate() {
+            let id: InstanceId = format!("i-{number:017}").parse().expect("an id");
+            group.tags.insert(tag_of(&id), (*tag).to_owned());
+            group.instances.push(Member {
+                id,
+                zone: "us-east-1a".to_owned(),
+                lifecycle: Lifecycle::InService,
+            });
+        }
+        group
+    }
+
+    #[test]
+    fn raises_that_begin_at_the_same_value_are_counted_once_each() {
+        let table = [
+            ("alone", 5, 5, &["raising 5"][..], 6),
+            ("two at once", 5, 5, &["raising 5", "raising 5"], 7),
+            (
+                "the other is quicker, and knew of this one",
+                7,
+                5,
+                &["raising 5", "raised 5"],
+                7,
+            ),
+            (
+                "the other is quicker, and did not",
+                6,
+                5,
+                &["raising 5", "raised 5"],
+                7,
+            ),
+            (
+                "the other has written the capacity only",
+                6,
+                5,
+                &["raising 5", "raising 5"],
+                7,
+            ),
+            ("a later one", 6, 6, &["raised 5", "raising 6"], 7),
+            (
+                "one of before, and another given back since",
+                6,
+                6,
+                &["raised 6", "raising 6"],
+                7,
+            ),
+            ("one that gives back", 5, 5, &["lowering 5", "raising 5"], 6),
+        ];
+        for (what, desired, from, tags, wanted) in table {
+            assert_eq!(Raises::wanted(&tagged(desired, tags), from), wanted, "{what}");
+        }
+        let mut leaves = tagged(5, &["raised 5", "raising 5"]);
+        leaves.desired = 6;
+        leaves.instances[0].lifecycle = Lifecycle::Terminating;
+        assert_eq!(
+            Raises::wanted(&leaves, 5),
+            6,
+            "the raise of an instance that leaves"
+        );
+    }
+
+    #[test]
+    fn where_max_size_has_no_room_for_all_the_first_ones_have_it() {
+        let mut group = tagged(9, &["raising 9", "raising 9"]);
+        let room = |group: &Group| {
+            let members = group.instances.iter();
+            members
+                .map(|member| Raises::has_room(group, 9, &member.id))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(room(&group), [true, false]);
+        assert_eq!(Raises::wanted(&group, 9), 10);
+        group.max = 11;
+        assert_eq!(room(&group), [true, true]);
     }
 }

@@ -248,7 +248,8 @@ async fn in_best_zone(aws: Aws<'_>, order: &Order<'_>, zones: &[String], begun: 
 /// and the exchange would no longer know its replacement.
 ///
 /// # Errors
-/// Where it is not known whether it was launched.
+/// Where it is not known whether it was launched; also where AWS takes longer than it answers, and has to be asked again
+/// with the same token.
 pub async fn in_zone(
     aws: Aws<'_>,
     group: &str,
@@ -286,11 +287,13 @@ pub async fn in_zone(
         .map(refusal)
         .collect();
     refusals.dedup();
-    Ok(Err(if refusals.is_empty() {
-        "nothing was launched".to_owned()
-    } else {
-        refusals.join(", ")
-    }))
+    if refusals.is_empty() {
+        return Err(CallError::NoAnswer {
+            action: "LaunchInstances",
+            message: "neither an instance nor a reason why there is none: the launch takes longer".to_owned(),
+        });
+    }
+    Ok(Err(refusals.join(", ")))
 }
 
 /// Whether the group cannot be launched into in this way, whoever asks and however often: a warm pool, a mixture of

@@ -10,7 +10,7 @@ use spot_handoff::plan::Done;
 
 use super::{Asked, Aws, launch, tags};
 use crate::plan::{Action, Leaving};
-use crate::replacement_tag::{Attempt, left_with_decrement};
+use crate::replacement_tag::{Attempt, Exchange};
 
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DetachInstances.html>
 const DETACHED_PER_CALL: usize = 20;
@@ -28,16 +28,18 @@ pub fn is_one(action: &Action) -> bool {
 
 /// Carries out everything by which instances leave.
 pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
-    let knowing = |leaving: &Leaving, action: &Action| {
-        leaving.decrement && matches!(action, Action::Detach(_) | Action::Retire(_))
+    let knowing = |action: &Action| match action {
+        Action::Detach(leaving) | Action::Retire(leaving) => leaving.decrement,
+        _ => false,
     };
     let with_decrement: Vec<(&str, &InstanceId)> = distinct
         .iter()
         .filter_map(|(_, action)| match action {
-            Action::Detach(leaving) | Action::Retire(leaving) => knowing(leaving, action).then_some(leaving),
+            Action::Detach(leaving) | Action::Retire(leaving) if leaving.decrement => {
+                Some((leaving.group.as_str(), &leaving.instance))
+            }
             _ => None,
         })
-        .map(|leaving| (leaving.group.as_str(), &leaving.instance))
         .collect();
     // Where it cannot be said that the raise is given back, it is not: the exchange will do it.
     let unsaid = tags::write_left(aws, &with_decrement).await;
@@ -70,7 +72,7 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
                 .map(|((group, decrement, unsaid), ids)| detach(aws, group, decrement, unsaid, ids))
         ),
         together(others.map(|(action, leaving, launching, terminate)| {
-            let unsaid = knowing(leaving, action) && unsaid.contains_key(&leaving.instance);
+            let unsaid = knowing(action) && unsaid.contains_key(&leaving.instance);
             let leaving = Leaving {
                 decrement: leaving.decrement && !unsaid,
                 ..leaving.clone()
@@ -156,11 +158,10 @@ async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, launching: Option<&Attempt
         // Whether the launch went through before is not known. Asked with the same token it answers as it did then, or
         // launches now; where it cannot, the group launches the replacement when the instance has left.
         Some(attempt) => match launch::in_zone(aws, &leaving.group, &leaving.instance, attempt).await {
-            Ok(Ok(_)) => {
-                let said = tags::write_left(aws, &[(&leaving.group, &leaving.instance)]).await;
-                said.is_empty()
-            }
+            Ok(Ok(replacement)) => says_so(aws, leaving, replacement).await,
             Ok(Err(_)) => false,
+            // What AWS refuses now it will refuse again, and the two minutes pass.
+            Err(error) if !error.is_passing() => false,
             Err(error) => return Done::failed(aws.invocation.clock, error),
         },
     };
@@ -181,6 +182,22 @@ async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, launching: Option<&Attempt
     left(aws, answer)
 }
 
+/// Says that the instance leaves with decrement; whether it could be said. Where not, for a group with as many tags as it can
+/// have, the tag of the exchange says at least what is to be given back.
+async fn says_so(aws: Aws<'_>, leaving: &Leaving, replacement: InstanceId) -> bool {
+    let (group, instance) = (leaving.group.as_str(), &leaving.instance);
+    let unsaid = tags::write_left(aws, &[(group, instance)]).await;
+    if !unsaid.is_empty() {
+        let launched = Exchange::Launched { replacement };
+        if let Err(error) = tags::write_one(aws, group, instance, launched).await {
+            tracing::warn!(
+                "{group} may keep one instance more than it had, the replacement of {instance}: {error}"
+            );
+        }
+    }
+    unsaid.is_empty()
+}
+
 /// Looks once more before anything is launched for an instance: a copy of the warning may have been faster.
 async fn has_left_already(aws: Aws<'_>, leaving: &Leaving) -> bool {
     let now = groups::read(
@@ -191,16 +208,17 @@ async fn has_left_already(aws: Aws<'_>, leaving: &Leaving) -> bool {
     )
     .await;
     match now.of_instance(&leaving.instance) {
-        GroupOf::Some { group, member } => {
-            member.lifecycle != Lifecycle::InService || left_with_decrement(group, &leaving.instance)
-        }
+        GroupOf::Some { member, .. } => member.lifecycle != Lifecycle::InService,
         GroupOf::None => true,
         GroupOf::Unknown(_) => false,
     }
 }
 
 /// Terminates an instance of a group.
-async fn terminate_call(aws: Aws<'_>, instance: &InstanceId, decrement: bool) -> Result<(), CallError> {
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn terminate_call(aws: Aws<'_>, instance: &InstanceId, decrement: bool) -> Result<(), CallError> {
     let asking = aws
         .autoscaling
         .terminate_instance_in_auto_scaling_group()
@@ -214,7 +232,7 @@ async fn terminate_call(aws: Aws<'_>, instance: &InstanceId, decrement: bool) ->
 }
 
 /// Auto Scaling words this in two ways, for detaching and for terminating.
-fn is_at_min_size(error: &CallError) -> bool {
+pub fn is_at_min_size(error: &CallError) -> bool {
     let message = error.message().to_lowercase();
     is_validation_error(error)
         && ["min-size", "minsize", "min size"]
@@ -227,7 +245,7 @@ fn is_validation_error(error: &CallError) -> bool {
 }
 
 /// An instance that is not in the group any more has left before: a repeated event, or AWS was faster.
-fn left(aws: Aws<'_>, answer: Result<(), CallError>) -> Done {
+pub fn left(aws: Aws<'_>, answer: Result<(), CallError>) -> Done {
     let says_gone = |message: &str| {
         [
             "not part of Auto Scaling group",

@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spot_handoff::aws::CallError;
-use spot_handoff::groups::{self, GroupOf, Groups};
+use spot_handoff::groups::{self, GroupOf, Groups, Lifecycle};
 use spot_handoff::invocation::together;
 use spot_handoff::notice::{FollowUp, InstanceId, Notice};
 use spot_handoff::plan::Done;
 
 use super::{Asked, Aws, follow, tags};
-use crate::plan::{Action, raised};
-use crate::replacement_tag::{Exchange, raised_from};
+use crate::plan::Action;
+use crate::replacement_tag::{Exchange, Raises};
 
 /// One raise to make.
 struct Order<'a> {
@@ -114,16 +114,10 @@ async fn raise(aws: Aws<'_>, orders: &[Order<'_>]) -> Vec<Done> {
     .await
 }
 
-/// Whether MaxSize has room for this raise: those with the same beginning have it in the order of their ids.
+/// Whether MaxSize has room for this raise.
 fn has_room(read: &Groups, order: &Order<'_>) -> bool {
-    let Some(group) = read.by_name(order.group) else {
-        return true;
-    };
-    let rank = raised_from(group, order.from)
-        .iter()
-        .position(|id| *id == order.instance.as_str())
-        .unwrap_or(0);
-    order.from.saturating_add(i32::try_from(rank).unwrap_or(i32::MAX)) < group.max
+    let group = read.by_name(order.group);
+    group.is_none_or(|group| Raises::has_room(group, order.from, order.instance))
 }
 
 /// The desired capacity as it is now.
@@ -134,7 +128,7 @@ async fn raise_group(aws: Aws<'_>, read: &Groups, name: &str, from: i32) -> Resu
             None => Ok(from),
         };
     };
-    let wanted = raised(group, from);
+    let wanted = Raises::wanted(group, from);
     if group.desired < wanted {
         set(aws, name, wanted).await?;
         return Ok(wanted);
@@ -144,13 +138,17 @@ async fn raise_group(aws: Aws<'_>, read: &Groups, name: &str, from: i32) -> Resu
 
 /// Whether an interruption warning has taken the instance away in the same moment, or anything else.
 fn has_gone(read: &Groups, order: &Order<'_>) -> bool {
-    read.of_instance(order.instance) == GroupOf::None
+    match read.of_instance(order.instance) {
+        GroupOf::Some { member, .. } => member.lifecycle != Lifecycle::InService,
+        GroupOf::None => true,
+        GroupOf::Unknown(_) => false,
+    }
 }
 
 async fn conclude(aws: Aws<'_>, read: &Groups, order: &Order<'_>, capacity: i32) -> Done {
     let clock = aws.invocation.clock;
     if has_gone(read, order) {
-        // Nothing was raised for it: an instance that is no member does not count.
+        // Nothing was raised for it: an instance that does not serve does not count.
         return match tags::remove_one(aws, order.group, order.instance).await {
             Ok(()) => Done::already(clock, "it left its group in the same moment"),
             Err(error) => Done::failed(clock, error),
@@ -165,59 +163,16 @@ async fn conclude(aws: Aws<'_>, read: &Groups, order: &Order<'_>, capacity: i32)
     }
 }
 
-/// Gives raises back: one call for each group.
+/// Sets the desired capacity.
 ///
-/// For an instance that has left a tag says so first, which a repetition finds. Killed between the two, the group keeps one
-/// instance too many; the other way round it would lose one.
-pub async fn lower(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
-    let mut by_group: BTreeMap<(&str, i32), Vec<(&Action, &InstanceId)>> = BTreeMap::new();
-    let mut left = vec![];
-    for (_, action) in distinct {
-        if let Action::LowerDesiredCapacity {
-            group,
-            instance,
-            from,
-            has_left,
-        } = action
-        {
-            by_group
-                .entry((group, *from))
-                .or_default()
-                .push((action, instance));
-            left.extend(has_left.then_some((group.as_str(), instance)));
-        }
-    }
-    let unsaid = &tags::write_left(aws, &left).await;
-    let left = &left;
-    let calls = by_group.into_iter().map(|((group, from), actions)| async move {
-        let said = |(_, instance): &&(&Action, &InstanceId)| !unsaid.contains_key(*instance);
-        let count = i32::try_from(actions.iter().filter(said).count()).unwrap_or(i32::MAX);
-        let answer = if count == 0 {
-            Ok(())
-        } else {
-            set(aws, group, from.saturating_sub(count)).await
-        };
-        if answer.is_err() {
-            // Nothing was given back, so that the next try has to do it.
-            let of_group = left.iter().filter(|(of, _)| *of == group);
-            tags::remove_left(aws, &of_group.copied().collect::<Vec<_>>()).await;
-        }
-        let clock = aws.invocation.clock;
-        let done = |instance| match unsaid.get(instance) {
-            Some(error) => Done::failed(clock, error),
-            None => Done::of(clock, &answer),
-        };
-        let done = actions
-            .into_iter()
-            .map(|(action, instance)| (action.clone(), done(instance)));
-        done.collect::<Vec<_>>()
-    });
-    together(calls).await.into_iter().flatten().collect()
-}
-
-async fn set(aws: Aws<'_>, group: &str, capacity: i32) -> Result<(), CallError> {
+/// Not again and again where Auto Scaling is busy with a change of the group: then the number may be out of date, and the
+/// message comes back to read it anew.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn set(aws: Aws<'_>, group: &str, capacity: i32) -> Result<(), CallError> {
     let asking = aws
-        .autoscaling
+        .impatient_autoscaling
         .set_desired_capacity()
         .auto_scaling_group_name(group)
         .desired_capacity(capacity)

@@ -47,25 +47,10 @@ pub async fn write_left(aws: Aws<'_>, leaving: &[(&str, &InstanceId)]) -> Failed
 
 /// Removes both tags of exchanges, in the same way; one that is gone is no error.
 pub async fn remove(aws: Aws<'_>, exchanges: &[(&str, &InstanceId)]) -> Failed {
-    delete(aws, exchanges, |instance| {
-        vec![tag_of(instance), left_key(instance)]
-    })
-    .await
-}
-
-/// Removes the tags of instances that have not left with decrement after all, in the same way.
-pub async fn remove_left(aws: Aws<'_>, leaving: &[(&str, &InstanceId)]) -> Failed {
-    delete(aws, leaving, |instance| vec![left_key(instance)]).await
-}
-
-async fn delete(
-    aws: Aws<'_>,
-    exchanges: &[(&str, &InstanceId)],
-    keys: impl Fn(&InstanceId) -> Vec<String>,
-) -> Failed {
     let tags = exchanges.iter().map(|(group, instance)| {
-        let keys = keys(instance).into_iter();
-        (*group, *instance, keys.map(|key| tag(group, key, None)).collect())
+        let keys = [tag_of(instance), left_key(instance)];
+        let tags = keys.map(|key| tag(group, key, None));
+        (*group, *instance, tags.to_vec())
     });
     each_group(tags, |tags| {
         let asking = aws.autoscaling.delete_tags().set_tags(Some(tags)).send();

@@ -6,16 +6,14 @@
 //! Between the steps the state is in the delayed message and in a tag on the group. An interruption warning wins at any
 //! point: it removes the tag, and every step that finds no tag ends the exchange.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use jiff::{SignedDuration, Timestamp, Unit};
 use spot_handoff::exchanges::LIMIT;
 use spot_handoff::groups::{Group, Groups, Lifecycle, Member};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Step};
 
-use super::{Action, Leaving, Plan, Queue, Skip, Warning};
+use super::{Action, InBatch, Leaving, Plan, Queue, Skip, Warning};
 use crate::facts::{Health, NotReady};
-use crate::replacement_tag::{Attempt, Exchange, exchange_of, left_with_decrement, raised_from};
+use crate::replacement_tag::{Attempt, Exchange, Raises, Surplus, exchange_of, left_with_decrement};
 
 /// How often to look whether the replacement is in service.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
@@ -23,13 +21,7 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 const CLEAN_UP: SignedDuration = SignedDuration::from_secs(30);
 
 /// Launches the replacement, or resumes what an earlier message began.
-pub fn begin(
-    notice: &Notice,
-    group: &Group,
-    cause: Cause,
-    now: Timestamp,
-    launched: &mut BTreeMap<String, BTreeSet<InstanceId>>,
-) -> Plan {
+pub fn begin(notice: &Notice, group: &Group, cause: Cause, now: Timestamp, in_batch: &mut InBatch) -> Plan {
     let instance = &notice.instance;
     let then = FollowUp {
         cause,
@@ -62,31 +54,37 @@ pub fn begin(
         Some(Exchange::Launched { .. } | Exchange::Raised { .. }) => {
             plan.actions.push(send(Queue::Own, notice, notice.time, then))
         }
-        None if group.is_weighted => return Plan::nothing(instance, Skip::Weighted),
-        None => {
-            let in_batch = launched.entry(group.name.clone()).or_default();
-            in_batch.insert(instance.clone());
-            let more = i32::try_from(in_batch.len()).unwrap_or(i32::MAX);
+        None | Some(Exchange::GivingBack(_)) if group.is_weighted => {
+            return Plan::nothing(instance, Skip::Weighted);
+        }
+        None | Some(Exchange::GivingBack(_)) => {
+            let launched = in_batch.launched.entry(group.name.clone()).or_default();
+            launched.insert(instance.clone());
+            let more = i32::try_from(launched.len()).unwrap_or(i32::MAX);
             if group.desired.saturating_add(more) > group.max {
-                in_batch.remove(instance);
+                launched.remove(instance);
                 return Plan::nothing(instance, Skip::NoRoom { max: group.max });
             }
-            // LaunchInstances takes groups with a launch template that are wholly Spot or wholly On-Demand.
+            // LaunchInstances takes groups with a launch template that are wholly Spot or wholly On-Demand and have no warm
+            // pool. Raised, a group with a warm pool takes the replacement from there.
             // https://docs.aws.amazon.com/autoscaling/ec2/userguide/launch-instances-synchronously.html
-            plan.actions
-                .push(if group.has_launch_template && !group.mixes_purchase_options {
-                    launch(
-                        emptiest_zone(group, instance).map_or(vec![], |zone| zones_from(zone, &group.zones)),
-                        minute_of(notice.time),
-                        false,
-                        then,
-                    )
-                } else {
-                    raise(group.desired, then)
-                });
+            plan.actions.push(if takes_launches(group) {
+                launch(
+                    emptiest_zone(group, instance).map_or(vec![], |zone| zones_from(zone, &group.zones)),
+                    minute_of(notice.time),
+                    false,
+                    then,
+                )
+            } else {
+                raise(group.desired, then)
+            });
         }
     }
     plan
+}
+
+fn takes_launches(group: &Group) -> bool {
+    group.has_launch_template && !group.mixes_purchase_options && !group.has_warm_pool
 }
 
 fn minute_of(time: Timestamp) -> Timestamp {
@@ -135,6 +133,7 @@ fn under_way<'a>(
     notice: &Notice,
     name: &str,
     groups: &'a Groups,
+    in_batch: &mut InBatch,
 ) -> Result<(&'a Group, Exchange), Box<Plan>> {
     let instance = &notice.instance;
     let Some(group) = groups.by_name(name) else {
@@ -157,8 +156,13 @@ fn under_way<'a>(
         if left_with_decrement(group, instance) {
             plan.actions.push(untag(group, instance));
         } else {
-            give_back(&mut plan, group, instance, &exchange, Old::Gone);
+            give_back(&mut plan, group, instance, &exchange, Old::Gone, in_batch);
         }
+        return Err(Box::new(plan));
+    }
+    if let Exchange::GivingBack(_) = exchange {
+        let mut plan = Plan::nothing(instance, Skip::GivenUp);
+        give_back(&mut plan, group, instance, &exchange, Old::Serves, in_batch);
         return Err(Box::new(plan));
     }
     Ok((group, exchange))
@@ -182,9 +186,10 @@ pub fn await_replacement(
     groups: &Groups,
     health: &Health,
     now: Timestamp,
+    in_batch: &mut InBatch,
 ) -> Plan {
     let instance = &notice.instance;
-    let (group, exchange) = match under_way(notice, name, groups) {
+    let (group, exchange) = match under_way(notice, name, groups, in_batch) {
         Ok(under_way) => under_way,
         Err(plan) => return *plan,
     };
@@ -201,12 +206,12 @@ pub fn await_replacement(
     plan.warnings.extend(unread);
     let in_service = |member: &Member| member.lifecycle == Lifecycle::InService;
     let named = named_replacement(group, &exchange);
-    // Which of the others is the replacement is not known where none is named, and one that was there before may be
-    // unhealthy for reasons of its own.
+    // After a raise it is not known which of the others is the replacement, and one that was there before may be unhealthy
+    // for reasons of its own. A replacement that was known may be lost, and what came for it has to be healthy as well.
+    let was_named = matches!(exchange, Exchange::Launched { .. });
     let serves = |member: &Member| {
-        let is_named = named.is_some_and(|named| named.id == member.id);
         let mut why_not = health.why_not_ready(group, &member.id, instance);
-        in_service(member) && is_known && !why_not.any(|why| is_named || why == NotReady::Initial)
+        in_service(member) && is_known && !why_not.any(|why| was_named || why == NotReady::Initial)
     };
     if named.is_some_and(serves) || is_covered_without(group, instance, serves) {
         // drain-tasks knows whether the replacement can take the tasks, and has the targets deregistered then.
@@ -231,9 +236,9 @@ pub fn await_replacement(
                 Skip::ReplacementNeverCame
             },
         );
-        give_back(&mut plan, group, instance, &exchange, Old::Serves);
+        give_back(&mut plan, group, instance, &exchange, Old::Serves, in_batch);
     } else if let Exchange::Raising { from } = exchange
-        && group.desired < raised(group, from)
+        && group.desired < Raises::wanted(group, from)
     {
         // Somebody set the desired capacity in the same moment; the tags say that it has to be higher.
         plan.actions.push(Action::RaiseDesiredCapacity {
@@ -253,16 +258,26 @@ pub fn await_replacement(
 fn named_replacement<'a>(group: &'a Group, exchange: &Exchange) -> Option<&'a Member> {
     match exchange {
         Exchange::Launched { replacement } => group.instances.iter().find(|member| member.id == *replacement),
-        Exchange::Launching(_) | Exchange::Raising { .. } | Exchange::Raised { .. } => None,
+        Exchange::Launching(_)
+        | Exchange::Raising { .. }
+        | Exchange::Raised { .. }
+        | Exchange::GivingBack(_) => None,
     }
 }
 
 /// The work cannot move: the instance goes on serving, and the replacement gives its capacity back.
-pub fn give_up(notice: &Notice, name: &str, groups: &Groups) -> Plan {
-    match under_way(notice, name, groups) {
+pub fn give_up(notice: &Notice, name: &str, groups: &Groups, in_batch: &mut InBatch) -> Plan {
+    match under_way(notice, name, groups, in_batch) {
         Ok((group, exchange)) => {
             let mut plan = Plan::nothing(&notice.instance, Skip::WorkCannotMove);
-            give_back(&mut plan, group, &notice.instance, &exchange, Old::Serves);
+            give_back(
+                &mut plan,
+                group,
+                &notice.instance,
+                &exchange,
+                Old::Serves,
+                in_batch,
+            );
             plan
         }
         Err(plan) => *plan,
@@ -279,55 +294,64 @@ enum Old {
 }
 
 /// Ends an exchange without its purpose: what it raised is given back.
-fn give_back(plan: &mut Plan, group: &Group, instance: &InstanceId, exchange: &Exchange, old: Old) {
-    let stays = |member: &&Member| matches!(member.lifecycle, Lifecycle::Pending | Lifecycle::InService);
-    let is_unfilled =
-        group.instances.iter().filter(stays).count() < usize::try_from(group.desired).unwrap_or(0);
-    let lower = || Action::LowerDesiredCapacity {
-        group: group.name.clone(),
-        instance: instance.clone(),
-        from: group.desired,
-        has_left: old == Old::Gone,
-    };
-    // A raise does not tell which instance it launched; one that is not in service yet is the least loss.
-    let pending = || {
-        group
-            .instances
-            .iter()
-            .find(|member| member.lifecycle == Lifecycle::Pending)
-    };
-    let is_raised = match exchange {
-        Exchange::Raised { .. } => true,
-        Exchange::Raising { from } => group.desired > *from,
-        Exchange::Launched { .. } | Exchange::Launching(_) => false,
-    };
-    let surplus = named_replacement(group, exchange)
-        .filter(stays)
-        .or_else(|| if is_raised { pending() } else { None });
-    let has_raised = is_raised || matches!(exchange, Exchange::Launched { .. });
-    match surplus {
-        // The group is short without the instance, so the replacement is needed: with the desired capacity lowered,
-        // Auto Scaling launches no other and terminates nothing.
-        Some(_) if old == Old::Gone && is_unfilled && has_raised => plan.actions.push(lower()),
-        // A replacement that hangs in a launch hook, or is of no use: it goes, and the desired capacity with it.
-        Some(member) => plan.actions.push(Action::Terminate(Leaving {
+fn give_back(
+    plan: &mut Plan,
+    group: &Group,
+    instance: &InstanceId,
+    exchange: &Exchange,
+    old: Old,
+    in_batch: &mut InBatch,
+) {
+    if let Some(surplus) = surplus(group, exchange, old, in_batch) {
+        if let Surplus::Instance(id) = &surplus {
+            in_batch.given_back.insert(id.clone());
+        }
+        plan.actions.push(Action::GiveBack {
             group: group.name.clone(),
-            instance: member.id.clone(),
-            decrement: true,
-        })),
-        // Nothing came: with the desired capacity lowered, Auto Scaling stops trying and terminates nothing.
-        None if is_unfilled && has_raised => plan.actions.push(lower()),
-        // The raise was filled by whichever instance: Auto Scaling chooses which one goes.
-        None if is_raised => plan.actions.push(lower()),
-        None => {}
+            instance: instance.clone(),
+            surplus,
+        });
     }
     plan.actions.push(untag(group, instance));
 }
 
-/// The desired capacity that the exchanges count on which raised it from this value.
-pub fn raised(group: &Group, from: i32) -> i32 {
-    let raises = i32::try_from(raised_from(group, from).len()).unwrap_or(i32::MAX);
-    from.saturating_add(raises).min(group.max)
+/// What an exchange has raised and not given back yet.
+fn surplus(group: &Group, exchange: &Exchange, old: Old, in_batch: &InBatch) -> Option<Surplus> {
+    let stays = |member: &&Member| {
+        let is_there = matches!(member.lifecycle, Lifecycle::Pending | Lifecycle::InService);
+        is_there && !in_batch.given_back.contains(&member.id)
+    };
+    let mut there = group.instances.iter().filter(stays);
+    let lowered = Surplus::Capacity { from: group.desired };
+    let replacement = named_replacement(group, exchange).filter(stays);
+    let is_raised = match exchange {
+        Exchange::Launching(_) => return None,
+        Exchange::GivingBack(Surplus::Capacity { from }) => {
+            return (group.desired >= *from).then_some(lowered);
+        }
+        Exchange::GivingBack(Surplus::Instance(id)) => {
+            let is_there = there.any(|member| member.id == *id);
+            return is_there.then(|| Surplus::Instance(id.clone()));
+        }
+        Exchange::Raising { from } => group.desired > *from,
+        Exchange::Raised { .. } | Exchange::Launched { .. } => true,
+    };
+    if !is_raised {
+        return None;
+    }
+    let is_unfilled = there.clone().count() < usize::try_from(group.desired).unwrap_or(0);
+    if old == Old::Gone && is_unfilled {
+        // The group is short without the instance, so the replacement is needed: with the desired capacity lowered, Auto
+        // Scaling launches no other and terminates nothing.
+        return Some(lowered);
+    }
+    // A replacement that hangs in a launch hook, or is of no use: it goes, and the desired capacity with it. After a raise
+    // it is not known which one it is, and one that is not in service yet is the least loss.
+    let is_pending = |member: &&Member| member.lifecycle == Lifecycle::Pending;
+    let surplus = replacement.or_else(|| there.find(is_pending));
+    // Nothing came: with the desired capacity lowered, Auto Scaling stops trying. Or whichever instance came: Auto Scaling
+    // chooses which one goes.
+    Some(surplus.map_or(lowered, |member| Surplus::Instance(member.id.clone())))
 }
 
 /// Whether as many instances serve as before the exchange, without the instance.
@@ -340,9 +364,16 @@ fn is_covered_without(group: &Group, instance: &InstanceId, serves: impl Fn(&Mem
 }
 
 /// Terminates the instance whose work has moved, and gives back the capacity that its replacement took.
-pub fn retire(notice: &Notice, follow_up: &FollowUp, name: &str, groups: &Groups, now: Timestamp) -> Plan {
+pub fn retire(
+    notice: &Notice,
+    follow_up: &FollowUp,
+    name: &str,
+    groups: &Groups,
+    now: Timestamp,
+    in_batch: &mut InBatch,
+) -> Plan {
     let instance = &notice.instance;
-    let (group, exchange) = match under_way(notice, name, groups) {
+    let (group, exchange) = match under_way(notice, name, groups, in_batch) {
         Ok(under_way) => under_way,
         Err(plan) => return *plan,
     };

@@ -29,7 +29,7 @@ pub fn plan(notice: &Notice, group: &Group, member: &Member, config: &Config, no
     };
     let exchange = exchange_of(group, &member.id);
     plan.actions.push(match &exchange {
-        None => leave(leaving(false)),
+        None | Some(Exchange::GivingBack(_)) => leave(leaving(false)),
         Some(Exchange::Launched { .. } | Exchange::Raised { .. }) => leave(leaving(true)),
         Some(Exchange::Raising { from }) => leave(leaving(group.desired > *from)),
         Some(Exchange::Launching(attempt)) => Action::FinishLaunchAndLeave {

@@ -175,6 +175,22 @@ fn untag() -> Action {
     }
 }
 
+fn give_back(surplus: Surplus) -> Action {
+    Action::GiveBack {
+        group: "g".to_owned(),
+        instance: id(OLD),
+        surplus,
+    }
+}
+
+fn terminate(replacement: &str) -> Action {
+    give_back(Surplus::Instance(id(replacement)))
+}
+
+fn lower() -> Action {
+    give_back(Surplus::Capacity { from: 3 })
+}
+
 fn only_reason(plan: &Plan) -> &Skip {
     assert!(plan.actions.is_empty() && plan.problems.is_empty(), "{plan:?}");
     &plan.skipped[0].reason
@@ -390,6 +406,14 @@ fn groups_that_launch_instances_does_not_take_have_their_desired_capacity_raised
 }
 
 #[test]
+fn a_group_with_a_warm_pool_takes_the_replacement_from_there() {
+    let mut group = group();
+    group.has_warm_pool = true;
+    let plan = plan_of(recommendation(), group);
+    assert!(matches!(plan.actions[..], [Action::RaiseDesiredCapacity { .. }]));
+}
+
+#[test]
 fn max_size_leaves_room_or_the_instance_goes_on_serving() {
     let full = Group { max: 2, ..group() };
     assert_eq!(
@@ -502,17 +526,7 @@ fn an_exchange_ends_where_its_tag_is_gone_or_its_instance_left_and_gave_the_rais
 
 #[test]
 fn an_exchange_whose_instance_left_unknowing_gives_its_own_raise_back() {
-    let new = Leaving {
-        group: "g".to_owned(),
-        instance: id(NEW),
-        decrement: true,
-    };
-    let lower = Action::LowerDesiredCapacity {
-        group: "g".to_owned(),
-        instance: id(OLD),
-        from: 3,
-        has_left: true,
-    };
+    let lower = lower();
     let mut raised = marked();
     raised.desired = 3;
     let mut raising = tagged(Exchange::Raising { from: 2 });
@@ -527,7 +541,7 @@ fn an_exchange_whose_instance_left_unknowing_gives_its_own_raise_back() {
         (launched(Some(Lifecycle::Pending)), vec![lower.clone(), untag()]),
         (
             replaced_by_the_group(launched(Some(Lifecycle::InService))),
-            vec![Action::Terminate(new), untag()],
+            vec![terminate(NEW), untag()],
         ),
         (
             launched(Some(Lifecycle::Terminating)),
@@ -703,25 +717,9 @@ fn a_replacement_that_never_comes_gives_its_capacity_back() {
         &config(),
         late,
     );
-    let new = Leaving {
-        group: "g".to_owned(),
-        instance: id(NEW),
-        decrement: true,
-    };
-    assert_eq!(hangs.actions, [Action::Terminate(new), untag()]);
+    assert_eq!(hangs.actions, [terminate(NEW), untag()]);
     let nothing = plan_at(await_replacement(), launched(None), &config(), late);
-    assert_eq!(
-        nothing.actions,
-        [
-            Action::LowerDesiredCapacity {
-                group: "g".to_owned(),
-                instance: id(OLD),
-                from: 3,
-                has_left: false,
-            },
-            untag()
-        ]
-    );
+    assert_eq!(nothing.actions, [lower(), untag()]);
     assert_eq!(nothing.skipped[0].reason, Skip::ReplacementNeverCame);
 }
 
@@ -731,12 +729,7 @@ fn an_exchange_whose_work_cannot_move_ends_as_it_began() {
         group: "g".to_owned(),
     });
     let plan = plan_of(give_up, launched(Some(Lifecycle::InService)));
-    let new = Leaving {
-        group: "g".to_owned(),
-        instance: id(NEW),
-        decrement: true,
-    };
-    assert_eq!(plan.actions, [Action::Terminate(new), untag()]);
+    assert_eq!(plan.actions, [terminate(NEW), untag()]);
     assert_eq!(plan.skipped[0].reason, Skip::WorkCannotMove);
 }
 
@@ -832,3 +825,4 @@ fn signals_of_other_functions_ask_nothing() {
 
 mod any_facts;
 mod documented;
+mod giving_back;
