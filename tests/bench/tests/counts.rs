@@ -78,7 +78,7 @@ async fn a_thousand_in_one_batch_take_less_than_a_third_of_a_call_each() -> Resu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_warning_takes_at_most_three_round_trips_to_the_first_write() -> Result<()> {
-    for (function, figures) in in_one_batch(1, 100).await? {
+    for (function, figures) in in_one_batch(1, 500).await? {
         assert_eq!(figures.unfinished, 0, "{function}");
         assert!(
             (1..=3).contains(&figures.round_trips),

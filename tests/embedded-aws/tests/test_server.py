@@ -63,10 +63,10 @@ class Faults(WorldTest):
             self.assertEqual(self.group()["desired"], size)
 
     def test_hanging_outlasts_the_patience_of_a_client(self):
-        self.fault("hang", ms=2000, times=1)
+        self.fault("hang", ms=20_000, times=1)
         began = time.monotonic()
         self.failing(read_timeout=0.2)
-        self.assertLess(time.monotonic() - began, 1)
+        self.assertLess(time.monotonic() - began, 20)
 
     def test_an_action_nobody_has_fails_like_a_service(self):
         with self.assertRaises(ClientError) as raised:

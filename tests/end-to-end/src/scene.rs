@@ -1,6 +1,7 @@
 //! A world to act in: what it was like at the start, what happens, what became of it.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use spot_handoff::report::Report;
 use testbed::state::{Group, Instance, Task};
 use testbed::{Call, Options, State, Testbed};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Real time that anything here may take; far more than it does on a machine that is busy.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,6 +24,23 @@ pub fn quick() -> Options {
         .parameter("StandaloneTasks", "stop-now")
 }
 
+/// A pace at which also what lasts for seconds of the world is certainly seen.
+pub fn watched() -> Options {
+    quick().speed(5.0)
+}
+
+/// Worlds for each processor, of all tests together. Most of the time most of them wait for something, but a world that has
+/// to wait for the machine finds its notice over sooner, since its time goes on.
+const WORLDS_A_PROCESSOR: usize = 3;
+
+async fn place() -> Result<SemaphorePermit<'static>> {
+    static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Semaphore::new(processors * WORLDS_A_PROCESSOR)
+    });
+    Ok(PLACES.acquire().await?)
+}
+
 /// A world with the functions at work.
 pub struct Scene {
     /// The bed.
@@ -30,15 +49,22 @@ pub struct Scene {
     pub before: State,
     /// The stories of failures count from here.
     began: Timestamp,
+    _place: SemaphorePermit<'static>,
 }
 
 impl Scene {
-    /// Starts a world.
+    /// Starts a world, as soon as there is room for one more.
     pub async fn start(options: Options) -> Result<Self> {
+        let place = place().await?;
         let bed = Testbed::start(options).await?;
         let before = bed.world.state().await?;
         let began = bed.world.clock().now();
-        Ok(Self { bed, before, began })
+        Ok(Self {
+            bed,
+            before,
+            began,
+            _place: place,
+        })
     }
 
     /// The world's time.

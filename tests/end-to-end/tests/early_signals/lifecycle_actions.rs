@@ -9,7 +9,7 @@ use testbed::{Options, State};
 use end_to_end::dead_letters;
 use end_to_end::events;
 use end_to_end::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
-use end_to_end::scene::{Scene, acts, is_registered_as, quick, skips};
+use end_to_end::scene::{Scene, acts, is_registered_as, quick, skips, watched};
 
 const HOOK: &str = "spot-handoff-drain";
 
@@ -30,7 +30,7 @@ async fn over(scene: &Scene, instance: &str) -> Result<State> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_is_replaced_is_held_until_its_tasks_have_moved() -> Result<()> {
-    let scene = Scene::start(quick()).await?;
+    let scene = Scene::start(watched()).await?;
     let old = scene.first_of("hooked")?;
     scene
         .happen(json!({ "kind": "terminate-with-hook", "instance": old }))

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use end_to_end::events;
 use end_to_end::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
-use end_to_end::scene::{Scene, is_registered_as, quick, skips};
+use end_to_end::scene::{Scene, is_registered_as, quick, skips, watched};
 
 async fn drained_and_deregistered(state: &str) -> Result<Scene> {
     let scene = Scene::start(quick()).await?;
@@ -93,7 +93,12 @@ async fn an_instance_that_somebody_stops_is_as_it_was_when_it_starts_again() -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_of_no_group_that_is_terminated_is_drained() -> Result<()> {
-    let scene = Scene::start(quick()).await?;
+    // AWS would take it within a moment, and ECS would forget it.
+    let still = testbed::Options {
+        simulate: false,
+        ..quick()
+    };
+    let scene = Scene::start(still).await?;
     let [lone, _] = of_no_group(&scene)?;
     scene
         .put(&events::state_change(&lone, "shutting-down", scene.now())?)
@@ -121,7 +126,7 @@ async fn an_instance_that_starts_is_none_of_our_business() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_aws_retires_in_two_weeks_is_exchanged_now() -> Result<()> {
-    let scene = Scene::start(quick()).await?;
+    let scene = Scene::start(watched()).await?;
     let old = scene.first_of("inference")?;
     let starts = scene.now() + SignedDuration::from_hours(14 * 24);
     let event = events::retirement(&old, starts, scene.now())?;

@@ -8,7 +8,7 @@ use testbed::State;
 use end_to_end::dead_letters;
 use end_to_end::events;
 use end_to_end::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
-use end_to_end::scene::{Scene, acts, quick, serving, skips};
+use end_to_end::scene::{Scene, acts, quick, serving, skips, watched};
 
 /// Everything as at the start, but for the instance and its one replacement.
 fn exchanged(scene: &Scene, after: &State, group: &str, old: &str) -> Result<()> {
@@ -36,7 +36,7 @@ fn unchanged(scene: &Scene, after: &State, group: &str) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_old_instance_is_drained_when_its_replacement_is_in_the_cluster_and_then_terminated() -> Result<()>
 {
-    let scene = Scene::start(quick()).await?;
+    let scene = Scene::start(watched()).await?;
     let old = scene.first_of("inference")?;
     scene.put(&events::rebalance(&old, scene.now())?).await?;
 

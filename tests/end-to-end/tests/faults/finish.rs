@@ -12,7 +12,6 @@ use testbed::{Event, Options, Outcome as Ended, State};
 
 use crate::EVERY_FUNCTION;
 use crate::scenarios::Scenario;
-use crate::several::place;
 
 /// Nothing goes wrong.
 pub async fn nothing(_: &Scene) -> Result<()> {
@@ -41,7 +40,6 @@ pub async fn play(
     meanwhile: impl AsyncFnOnce(&Scene) -> Result<()>,
 ) -> Result<Finish> {
     let hurried = options.timeout.is_some();
-    let _place = place().await?;
     let scene = Scene::start(options).await?;
     scenario.prepare(&scene).await?;
     before(&scene).await?;

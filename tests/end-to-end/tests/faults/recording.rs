@@ -43,11 +43,14 @@ pub struct Recorded {
     pub calls: BTreeMap<Use, u32>,
 }
 
+/// By service and action.
+type ModelledErrors = BTreeMap<String, BTreeMap<String, Vec<ModelledError>>>;
+
 /// All scenarios in which nothing goes wrong.
 pub struct Recording {
     /// By scenario.
     pub scenarios: BTreeMap<Scenario, Recorded>,
-    modelled: BTreeMap<String, BTreeMap<String, Vec<ModelledError>>>,
+    modelled: ModelledErrors,
     /// What the deployed roles allow.
     pub permissions: testbed::Permissions,
 }
@@ -61,31 +64,18 @@ impl Recording {
     }
 
     async fn make() -> Result<Self> {
-        let plays = Scenario::ALL.map(|scenario| async move {
-            let finish = play(scenario, scenario.options(), nothing, nothing).await;
-            finish
-                .and_then(|finish| finish.sound().map(|()| finish))
-                .with_context(|| format!("{scenario:?} with nothing going wrong"))
-                .map(|finish| (scenario, finish))
-        });
-        let mut scenarios = BTreeMap::new();
-        let mut of_aws = None;
-        for played in several(plays).await {
-            let (scenario, finish) = played?;
-            if of_aws.is_none() {
-                let world = &finish.scene.bed.world;
-                of_aws = Some((world.modelled_errors().await?, world.permissions().await?));
+        let of_aws = OnceCell::new();
+        let plays = Scenario::ALL.map(|scenario| {
+            let record = record(scenario, &of_aws);
+            async move {
+                record
+                    .await
+                    .with_context(|| format!("{scenario:?} with nothing going wrong"))
             }
-            scenarios.insert(
-                scenario,
-                Recorded {
-                    shape: finish.shape(),
-                    struck: finish.scene.bed.world.faults_struck().await?,
-                    calls: uses(scenario, &finish).await?,
-                },
-            );
-        }
-        let (modelled, permissions) = of_aws.context("no scenario")?;
+        });
+        let recorded = several(plays).await.into_iter();
+        let scenarios = recorded.collect::<Result<BTreeMap<_, _>>>()?;
+        let (modelled, permissions) = of_aws.into_inner().context("no scenario")?;
         Ok(Self {
             scenarios,
             modelled,
@@ -114,7 +104,25 @@ impl Recording {
     }
 }
 
-/// The calls that the scenario has whenever it is played.
+/// Plays a scenario. What AWS itself is like is asked in the first one.
+async fn record(
+    scenario: Scenario,
+    of_aws: &OnceCell<(ModelledErrors, testbed::Permissions)>,
+) -> Result<(Scenario, Recorded)> {
+    let finish = play(scenario, scenario.options(), nothing, nothing).await?;
+    finish.sound()?;
+    let world = &finish.scene.bed.world;
+    let ask = async || anyhow::Ok((world.modelled_errors().await?, world.permissions().await?));
+    of_aws.get_or_try_init(ask).await?;
+    let recorded = Recorded {
+        shape: finish.shape(),
+        struck: world.faults_struck().await?,
+        calls: uses(scenario, &finish).await?,
+    };
+    Ok((scenario, recorded))
+}
+
+/// The calls that the scenario had.
 async fn uses(scenario: Scenario, finish: &Finish) -> Result<BTreeMap<Use, u32>> {
     let mut uses = BTreeMap::new();
     for call in finish.scene.bed.world.calls().await? {

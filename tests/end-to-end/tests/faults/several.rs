@@ -4,17 +4,7 @@ use std::fmt::Debug;
 
 use anyhow::{Result, ensure};
 use futures::StreamExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
-
-/// Worlds at a time, of all tests together: most of the time most of them wait for something, but one that has to wait for
-/// the machine finds its notice over sooner, since its time goes on.
-const AT_A_TIME: usize = 8;
-
-/// Leave for one world to be played.
-pub async fn place() -> Result<SemaphorePermit<'static>> {
-    static PLACES: Semaphore = Semaphore::const_new(AT_A_TIME);
-    Ok(PLACES.acquire().await?)
-}
+use futures::stream::FuturesUnordered;
 
 /// Which of all somebody wants to see played: those in whose description all words of `ONLY_FAULT` stand.
 pub fn only() -> Option<String> {
@@ -41,12 +31,11 @@ pub fn chosen<T: Debug>(all: impl FnOnce() -> Vec<T>, covering: impl FnOnce() ->
 /// So many that somebody who waits wants to know how far it is.
 const TAKES_LONG: usize = 100;
 
-/// Awaits all of them, several at a time, and answers with what came of each.
+/// Awaits all of them, as many at a time as there may be worlds, and answers with what came of each.
 pub async fn several<F: Future>(plays: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let plays: Vec<F> = plays.into_iter().collect();
-    let number = plays.len();
+    let mut playing: FuturesUnordered<F> = plays.into_iter().collect();
+    let number = playing.len();
     let mut played = vec![];
-    let mut playing = futures::stream::iter(plays).buffer_unordered(AT_A_TIME);
     while let Some(one) = playing.next().await {
         played.push(one);
         if number > TAKES_LONG && played.len() % TAKES_LONG == 0 {
