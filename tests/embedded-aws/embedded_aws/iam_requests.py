@@ -98,7 +98,11 @@ def _ecs(call):
     if call.action in ("DescribeContainerInstances", "UpdateContainerInstancesState"):
         yield from named("container-instance", parameters["containerInstances"])
     elif call.action == "ListTasks":
-        yield from named("container-instance", [parameters.get("containerInstance", "*")])
+        if "containerInstance" in parameters:
+            yield from named("container-instance", [parameters["containerInstance"]])
+        else:
+            # https://github.com/cdklabs/construct-hub/pull/1207
+            yield action, "*", {"ecs:cluster": [cluster]}
     elif call.action == "DescribeTasks":
         yield from named("task", parameters["tasks"])
     elif call.action == "StopTask":

@@ -56,8 +56,11 @@ class ResourcesAndConditions(unittest.TestCase):
         self.check(
             "ecs",
             "ListTasks",
-            {"cluster": "inference"},
-            ("ecs:ListTasks", f"{instance}/*", IN_CLUSTER),
+            {"cluster": "inference", "containerInstance": "a1"},
+            ("ecs:ListTasks", f"{instance}/a1", IN_CLUSTER),
+        )
+        self.check(
+            "ecs", "ListTasks", {"cluster": "inference"}, ("ecs:ListTasks", "*", IN_CLUSTER)
         )
         self.check(
             "ecs",

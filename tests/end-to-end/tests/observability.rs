@@ -45,7 +45,7 @@ fn alarms(template: &str) -> Vec<Vec<&str>> {
 }
 
 fn name<'a>(alarm: &[&'a str]) -> Option<&'a str> {
-    value_of(alarm, "AlarmName")?.strip_prefix("!Sub ${AWS::StackName}-")
+    value_of(alarm, "AlarmName")?.strip_prefix("!Sub ${NamePrefix}-")
 }
 
 /// The body of the dashboard as JSON, with something in the place of what CloudFormation fills in.
