@@ -65,8 +65,9 @@ impl Recording {
 
     async fn make() -> Result<Self> {
         let of_aws = OnceCell::new();
-        let plays = Scenario::ALL.map(|scenario| {
-            let record = record(scenario, &of_aws);
+        let plays = Scenario::ALL.into_iter().map(|scenario| {
+            // A whole world is too much for the stack, twelve of them at a time.
+            let record = Box::pin(record(scenario, &of_aws));
             async move {
                 record
                     .await
