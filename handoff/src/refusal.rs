@@ -8,7 +8,28 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use spot_handoff::aws::{chain, is_denial};
 
-/// `cannot WHAT: why`, and which permission to ask for where that is the reason.
+use crate::usage::UsageError;
+
+/// What to do about credentials that AWS does not take.
+pub const SIGN_IN: &str = "sign in again (`aws sso login` or `aws login`), or choose another profile with --profile; \
+                           `aws sts get-caller-identity` must work";
+
+/// Whether AWS does not take the credentials at all: they are expired, deleted or wrong.
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>
+pub fn is_of_credentials(code: &str) -> bool {
+    matches!(
+        code,
+        "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "UnrecognizedClientException"
+    )
+}
+
+/// `cannot WHAT: why`, and what to do about it: which permission to ask for, or a [`UsageError`] where the credentials
+/// are no good.
 pub fn cannot<E>(what: impl Display, permission: &str, error: &SdkError<E, HttpResponse>) -> anyhow::Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -19,6 +40,9 @@ where
             "cannot {what}: {code}: the credentials lack the permission {permission}; \
              `aws sts get-caller-identity` tells whose they are"
         ),
+        Some((code, message)) if is_of_credentials(code) => {
+            UsageError::new(format!("cannot {what}: {code}: {message}: {SIGN_IN}")).into()
+        }
         Some((code, message)) => anyhow!("cannot {what}: {code}: {message}"),
         None => anyhow!("cannot {what}: {}", chain(error)),
     }
@@ -53,6 +77,11 @@ mod tests {
             refused("AccessDenied"),
             "cannot look into the queue: AccessDenied: the credentials lack the permission sqs:ReceiveMessage; \
              `aws sts get-caller-identity` tells whose they are"
+        );
+        assert_eq!(
+            refused("ExpiredToken"),
+            "cannot look into the queue: ExpiredToken: the reason: sign in again (`aws sso login` or `aws login`), or \
+             choose another profile with --profile; `aws sts get-caller-identity` must work"
         );
         assert_eq!(
             refused("QueueDoesNotExist"),

@@ -101,7 +101,11 @@ impl Stack {
             }
         }
         Self::of(&ids)
-            .with_context(|| format!("the stack {name} is not one of spot-handoff, or not deployed"))
+            .with_context(|| {
+                format!(
+                    "the stack {name} is not one of spot-handoff, or not deployed; --stack and --region choose another"
+                )
+            })
     }
 
     fn of(ids: &BTreeMap<String, String>) -> Result<Self> {

@@ -174,6 +174,24 @@ async fn a_missing_permission_is_named_and_throttling_is_waited_out() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn expired_credentials_end_it_at_once() -> Result<()> {
+    let world = world().await?;
+    let expired = json!({ "kind": "error", "code": "ExpiredToken", "status": 403 });
+    world
+        .faults(&json!([{ "action": "DescribeStacks", "fault": expired }]))
+        .await?;
+    let output = doctor(&world, &[]).await?;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("AWS refused DescribeStacks: ExpiredToken"),
+        "{said}"
+    );
+    assert!(said.contains("sign in again (`aws sso login`"), "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_group_is_called_wrongly() -> Result<()> {
     let world = world().await?;
     let output = doctor(&world, &["--group", "nobody"]).await?;

@@ -36,5 +36,63 @@ fn parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
         .split_once('=')
         .ok_or("must look like StandaloneTasks=stop-now")?;
+    let known = parameters();
+    let Some((_, allowed)) = known.iter().find(|(known, _)| *known == name) else {
+        let known: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        return Err(format!("template.yaml has {}", known.join(", ")));
+    };
+    if !allowed.is_empty() && !allowed.contains(&value) {
+        return Err(format!("{name} is one of {}", allowed.join(", ")));
+    }
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// The template's parameters, each with its allowed values; none where any will do.
+fn parameters() -> Vec<(&'static str, Vec<&'static str>)> {
+    let lines = include_str!("../../../template.yaml").lines();
+    let section = lines.skip_while(|line| *line != "Parameters:").skip(1);
+    let section = section.take_while(|line| !line.is_empty());
+    let mut parameters: Vec<(&str, Vec<&str>)> = vec![];
+    for line in section {
+        let (key, value) = line.split_once(':').unwrap_or((line, ""));
+        match (key, parameters.last_mut()) {
+            ("    AllowedValues", Some((_, allowed))) => {
+                let values = value.trim().trim_matches(['[', ']']).split(", ");
+                *allowed = values.map(|value| value.trim_matches('"')).collect();
+            }
+            _ => {
+                let name = key.strip_prefix("  ").filter(|name| !name.starts_with(' '));
+                parameters.extend(name.map(|name| (name, vec![])));
+            }
+        }
+    }
+    parameters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_those_of_the_template() {
+        let names: Vec<&str> = parameters().into_iter().map(|(name, _)| name).collect();
+        assert!(names.starts_with(&["DryRun", "Scope", "Clusters"]), "{names:?}");
+        assert_eq!(names.last(), Some(&"AlarmEmail"));
+        for fine in [
+            "DryRun=true",
+            "Clusters=a,b",
+            "LogRetentionDays=3653",
+            "AlarmEmail=",
+        ] {
+            assert!(parameter(fine).is_ok(), "{fine}");
+        }
+        for (wrong, said) in [
+            ("DryRun", "must look like"),
+            ("Foo=1", "template.yaml has DryRun, Scope,"),
+            ("DryRun=yes", "DryRun is one of true, false"),
+        ] {
+            let error = parameter(wrong).expect_err(wrong);
+            assert!(error.contains(said), "{wrong}: {error}");
+        }
+    }
 }

@@ -152,7 +152,7 @@ async fn redrive(stack: &StackArguments, id: Option<&str>, anyway: bool, now: Ti
     for (letter, judgement) in &refused {
         anstream::println!("{} {}  left: {judgement}", style::warning("!"), letter.short_id());
     }
-    if !refused.is_empty() {
+    if !anyway && refused.iter().any(|(letter, _)| !letter.source.is_empty()) {
         anstream::println!("{}", style::dim("--anyway sends them back all the same"));
     }
     if sent.is_empty() && refused.is_empty() {

@@ -90,12 +90,14 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     // What is given wrongly is said before anything is read.
-    settings(&arguments.parameters)?;
+    settings(&arguments.parameters, Source::CommandLine)?;
     let config = account::sdk_config(&arguments.account).await?;
     let reader = Reader::new();
     let deployed = facts::parameters(&config, &reader, &arguments.stack).await;
+    reader.check_credentials()?;
     let parameters: Vec<_> = deployed.into_iter().chain(arguments.parameters.clone()).collect();
-    let facts = facts::read(&config, reader, settings(&parameters)?, arguments.group.clone()).await;
+    let settings = settings(&parameters, Source::Stack(&arguments.stack))?;
+    let facts = facts::read(&config, reader, settings, arguments.group.clone()).await;
     if let Some(group) = &arguments.group
         && facts.groups.is_empty()
         && facts.unread.is_empty()
@@ -112,8 +114,17 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::from(exit_status(&facts, &findings, arguments.fail_on)))
 }
 
+/// Where the values of parameters come from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// From `--parameter`.
+    CommandLine,
+    /// From the deployed stack of this name.
+    Stack(&'a str),
+}
+
 /// What a stack with these parameters does; of two values for one of them the last one counts.
-fn settings(parameters: &[(String, String)]) -> Result<Settings, UsageError> {
+fn settings(parameters: &[(String, String)], source: Source<'_>) -> Result<Settings, UsageError> {
     let given: BTreeMap<&str, &str> = parameters.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let variables: Vec<(&str, &str)> = PARAMETERS
         .iter()
@@ -121,7 +132,15 @@ fn settings(parameters: &[(String, String)]) -> Result<Settings, UsageError> {
         .collect();
     let env = Env::of(&variables);
     let wrong = |parameter: &'static str| {
-        move |error: ConfigError| UsageError::new(format!("--parameter {}", error.called(parameter)))
+        move |error: ConfigError| {
+            let wrong = error.called(parameter);
+            UsageError::new(match source {
+                Source::CommandLine => format!("--parameter {wrong}"),
+                Source::Stack(stack) => {
+                    format!("the stack {stack} has a wrong {wrong}; set it as in docs/runbook.md#only-report")
+                }
+            })
+        }
     };
     Ok(Settings {
         scope: env.scope().map_err(wrong("Scope"))?,

@@ -7,7 +7,7 @@ fn unread() -> Facts {
             of: "web".to_owned(),
             action: "DescribeLifecycleHooks",
             error: "AccessDenied".to_owned(),
-            denied: true,
+            cause: facts::Cause::Permission,
         }],
         ..Facts::default()
     }
@@ -64,13 +64,20 @@ fn parameters_are_those_of_the_template_and_checked_like_them() {
             .expect_err("refused")
             .contains("StandaloneTasks")
     );
-    let wrong = settings(&[("Scope".to_owned(), "some".to_owned())]).expect_err("refused");
+    let scope = [("Scope".to_owned(), "some".to_owned())];
+    let wrong = settings(&scope, Source::CommandLine).expect_err("refused");
     assert_eq!(
         wrong.to_string(),
         "--parameter Scope: expected `all` or `tagged`, found `some`"
     );
+    let wrong = settings(&scope, Source::Stack("spot-handoff")).expect_err("refused");
+    assert_eq!(
+        wrong.to_string(),
+        "the stack spot-handoff has a wrong Scope: expected `all` or `tagged`, found `some`; \
+         set it as in docs/runbook.md#only-report"
+    );
     let pair = |value: &str| ("DryRun".to_owned(), value.to_owned());
-    let given_last = settings(&[pair("true"), pair("false")]).expect("fine");
+    let given_last = settings(&[pair("true"), pair("false")], Source::CommandLine).expect("fine");
     assert!(!given_last.dry_run, "what is given counts, not what is deployed");
 }
 

@@ -88,7 +88,7 @@ pub async fn run(arguments: &Arguments, name: &str, sample: Sample) -> Result<bo
         output.text(&format!("{}\n", story.render()));
     }
     for line in &failures {
-        output.line(line, now);
+        output.failure(line, now);
     }
     if stories.is_empty() && failures.is_empty() {
         output.text("the functions have nothing to report: the event is not for them");

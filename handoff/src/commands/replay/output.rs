@@ -53,6 +53,14 @@ impl Output {
         }
     }
 
+    /// A function that failed as a whole, of which there is no report.
+    pub fn failure(&self, line: &Line, zero: Zero) {
+        match self.format {
+            Format::Text => self.line(line, zero),
+            Format::Json => anstream::println!("{}", json!({"function": line.who, "error": line.text})),
+        }
+    }
+
     /// Says that the silence is intended.
     pub fn waiting(&self, delayed: u64, clock: Clock, zero: Zero) {
         let at = since(zero, clock.now());

@@ -19,7 +19,7 @@ pub use clusters::{Cluster, ContainerInstance, Definition, Needs, Service, Task}
 pub use deployment::Deployment;
 pub use groups::{Group, Hook, Purchase, Types};
 pub use parameters::read as parameters;
-pub use reading::{Reader, Unread};
+pub use reading::{Cause, Reader, Unread};
 
 /// Everything the rules look at.
 #[derive(Debug, Clone, Default)]

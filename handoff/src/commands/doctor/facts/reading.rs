@@ -10,6 +10,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use spot_handoff::aws::{self, CallError};
 use tokio::time::Instant;
 
+use crate::refusal::{self, SIGN_IN};
+use crate::usage::UsageError;
+
 /// Long enough for the ten tries of a throttled call, see `account`.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -22,8 +25,19 @@ pub struct Unread {
     pub action: &'static str,
     /// What AWS answered, or what happened instead.
     pub error: String,
-    /// Whether a permission is missing.
-    pub denied: bool,
+    /// Whose fault it is.
+    pub cause: Cause,
+}
+
+/// Why something could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A permission is missing.
+    Permission,
+    /// AWS does not take the credentials, so that no other call will succeed either.
+    Credentials,
+    /// Something else.
+    Other,
 }
 
 /// Makes the calls of one examination.
@@ -62,6 +76,23 @@ impl Reader {
         }
     }
 
+    /// Says what to do where AWS does not take the credentials.
+    ///
+    /// # Errors
+    /// Where a call so far was refused for them.
+    pub fn check_credentials(&self) -> Result<(), UsageError> {
+        let Ok(unread) = self.unread.lock() else {
+            return Ok(());
+        };
+        match unread.iter().find(|one| one.cause == Cause::Credentials) {
+            Some(unread) => Err(UsageError::new(format!(
+                "AWS refused {}: {}: {SIGN_IN}",
+                unread.action, unread.error
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// What could not be read so far.
     pub fn unread(self) -> Vec<Unread> {
         self.unread.into_inner().unwrap_or_default()
@@ -75,11 +106,16 @@ impl Unread {
             CallError::NoAnswer { message, .. } => message.clone(),
             CallError::OutOfTime { .. } => format!("no answer within {} s", PATIENCE.as_secs()),
         };
+        let cause = match error {
+            CallError::Refused { code, .. } if refusal::is_of_credentials(code) => Cause::Credentials,
+            _ if error.is_denied() => Cause::Permission,
+            _ => Cause::Other,
+        };
         Self {
             of: of.to_owned(),
             action,
             error: text,
-            denied: error.is_denied(),
+            cause,
         }
     }
 }

@@ -6,7 +6,7 @@ mod text;
 
 use clap::ValueEnum;
 
-use super::facts::{Facts, Purchase, Unread};
+use super::facts::{Cause, Facts, Purchase, Unread};
 use super::rules::{Finding, Severity};
 
 pub use markdown::rules as rules_as_markdown;
@@ -108,7 +108,7 @@ impl Diagnosis<'_> {
         for unread in &self.facts.unread {
             match lines
                 .iter_mut()
-                .find(|(one, _)| one.action == unread.action && one.denied == unread.denied)
+                .find(|(one, _)| one.action == unread.action && one.cause == unread.cause)
             {
                 Some((_, times)) => *times += 1,
                 None => lines.push((unread, 1)),
@@ -136,7 +136,7 @@ fn about(unread: &Unread, times: usize) -> String {
         (of, 1) => format!(" of {of}"),
         (of, times) => format!(" of {of} and {} more", times - 1),
     };
-    let advice = if unread.denied {
+    let advice = if unread.cause == Cause::Permission {
         " (allow it, see docs/doctor.md)"
     } else {
         ""
