@@ -31,6 +31,18 @@ pub struct AccountArguments {
     pub region: Option<String>,
 }
 
+impl AccountArguments {
+    /// What has the AWS CLI use the same account; `None` where it does so by itself.
+    pub fn export(&self) -> Option<String> {
+        let given = [("AWS_PROFILE", &self.profile), ("AWS_REGION", &self.region)];
+        let given = given
+            .iter()
+            .filter_map(|(name, value)| Some(format!(" {name}={}", value.as_ref()?)));
+        let variables: String = given.collect();
+        (!variables.is_empty()).then(|| format!("export{variables}"))
+    }
+}
+
 /// The configuration for clients of a person's account.
 ///
 /// Region, credentials, profiles, IAM Identity Center, instance metadata and `AWS_ENDPOINT_URL` work as in the AWS CLI:

@@ -97,7 +97,14 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     reader.check_credentials()?;
     let parameters: Vec<_> = deployed.into_iter().chain(arguments.parameters.clone()).collect();
     let settings = settings(&parameters, Source::Stack(&arguments.stack))?;
-    let facts = facts::read(&config, reader, settings, arguments.group.clone()).await;
+    let facts = facts::read(
+        &config,
+        reader,
+        &arguments.stack,
+        settings,
+        arguments.group.clone(),
+    )
+    .await;
     if let Some(group) = &arguments.group
         && facts.groups.is_empty()
         && facts.unread.is_empty()
@@ -109,6 +116,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         facts: &facts,
         findings: &findings,
         region: config.region().map(AsRef::as_ref).unwrap_or_default(),
+        account: &arguments.account,
     };
     anstream::print!("{}", diagnosis.say(arguments.format));
     Ok(ExitCode::from(exit_status(&facts, &findings, arguments.fail_on)))

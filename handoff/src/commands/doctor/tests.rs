@@ -48,12 +48,41 @@ fn what_could_not_be_read_is_said_and_not_taken_for_well() {
         facts: &facts,
         findings: &[],
         region: "eu-west-1",
+        account: &AccountArguments::default(),
     };
     for format in [Format::Text, Format::Json, Format::Markdown] {
         let said = diagnosis.say(format);
         assert!(said.contains("DescribeLifecycleHooks"), "{said}");
         assert!(!said.contains("nothing would lose work"), "{said}");
     }
+}
+
+#[test]
+fn commands_for_another_account_say_how_to_get_there() {
+    let facts = Facts::default();
+    let findings = [finding(Severity::Critical)];
+    let notes = |profile: Option<&str>, region: Option<&str>, findings| {
+        let account = AccountArguments {
+            profile: profile.map(str::to_owned),
+            region: region.map(str::to_owned),
+        };
+        let diagnosis = Diagnosis {
+            facts: &facts,
+            findings,
+            region: "eu-west-1",
+            account: &account,
+        };
+        diagnosis.say(Format::Text)
+    };
+    let both = notes(Some("production"), Some("eu-west-1"), &findings[..]);
+    assert!(
+        both.contains("`export AWS_PROFILE=production AWS_REGION=eu-west-1` first"),
+        "{both}"
+    );
+    let one = notes(Some("production"), None, &findings[..]);
+    assert!(one.contains("`export AWS_PROFILE=production` first"), "{one}");
+    assert!(!notes(None, None, &findings[..]).contains("export"));
+    assert!(!notes(Some("production"), None, &[]).contains("export"));
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub use reading::{Cause, Reader, Unread};
 /// Everything the rules look at.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
+    /// What the stack is called, or will be.
+    pub stack: String,
     /// How spot-handoff is, or will be, deployed.
     pub settings: Settings,
     /// Whether its rules are there.
@@ -76,13 +78,20 @@ impl Default for Settings {
 }
 
 /// Reads an account, many calls side by side.
-pub async fn read(config: &SdkConfig, reader: Reader, settings: Settings, only: Option<String>) -> Facts {
+pub async fn read(
+    config: &SdkConfig,
+    reader: Reader,
+    stack: &str,
+    settings: Settings,
+    only: Option<String>,
+) -> Facts {
     let (groups, (clusters, definitions), deployment) = tokio::join!(
         groups::read(config, &reader, only.as_deref()),
         clusters::read(config, &reader, settings.clusters.as_deref()),
         deployment::read(config, &reader),
     );
     let mut facts = Facts {
+        stack: stack.to_owned(),
         settings,
         deployment,
         groups,

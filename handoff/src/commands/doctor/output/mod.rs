@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::facts::{Cause, Facts, Purchase, Unread};
 use super::rules::{Finding, Severity};
+use crate::account::AccountArguments;
 
 pub use markdown::rules as rules_as_markdown;
 
@@ -30,6 +31,8 @@ pub struct Diagnosis<'a> {
     pub findings: &'a [Finding],
     /// The region.
     pub region: &'a str,
+    /// Which account the caller has chosen.
+    pub account: &'a AccountArguments,
 }
 
 impl Diagnosis<'_> {
@@ -74,7 +77,7 @@ impl Diagnosis<'_> {
         )
     }
 
-    /// What the doctor cannot know, or did not look at.
+    /// Where the commands belong, and what the doctor cannot know or did not look at.
     fn notes(&self) -> Vec<String> {
         let named = |purchase| -> Vec<&str> {
             let groups = self
@@ -85,6 +88,11 @@ impl Diagnosis<'_> {
             groups.map(|group| group.name()).collect()
         };
         let mut notes = vec![];
+        if let Some(export) = self.account.export().filter(|_| !self.findings.is_empty()) {
+            notes.push(format!(
+                "these commands are for the account looked at: `{export}` first"
+            ));
+        }
         let on_demand = named(Purchase::OnDemand);
         if !on_demand.is_empty() {
             notes.push(format!(

@@ -38,8 +38,8 @@ pub const RULES: &[Rule] = &[
         severity: Severity::Warning,
         why: "with ReplacementStrategy=detach an interrupted instance leaves its group, so that what the hook waits for \
               does not happen",
-        fix: "if the hook's work matters in an interruption, deploy with ReplacementStrategy=terminate, after \
-              `sam build`, in a checkout of the deployed version",
+        fix: "if the hook's work matters in an interruption, set ReplacementStrategy=terminate as in \
+              docs/runbook.md#only-report",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-detach-attach-instances.html",
         check: hook_skipped,
     },
@@ -151,8 +151,7 @@ fn hook_skipped(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
             .collect();
         if !others.is_empty() {
             let what = format!("an interruption skips the hook {}", others.join(", "));
-            let fix = "in a checkout of the deployed version: \
-                       sam build && sam deploy --parameter-overrides ReplacementStrategy=terminate";
+            let fix = super::set_parameter("ReplacementStrategy=terminate");
             findings.push(rule.found(Resource::group(group), what, fix));
         }
     }

@@ -158,6 +158,11 @@ impl Finding {
     }
 }
 
+/// The fix that is another value of one parameter, with the template and the build as they are.
+fn set_parameter(setting: &str) -> String {
+    format!("set {setting} as in docs/runbook.md#only-report")
+}
+
 /// Every rule, in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     [

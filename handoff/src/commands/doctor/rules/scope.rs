@@ -5,6 +5,7 @@ use spot_handoff::groups::{IGNORE_TAG, MANAGED_TAG, OutOfScope};
 
 use super::{Finding, Kind, Resource, Rule, Severity};
 use crate::commands::doctor::facts::{Deployment, Facts};
+use crate::stack::DEFAULT_NAME;
 
 const EVENTS_PAGE: &str =
     "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html";
@@ -26,7 +27,7 @@ pub const RULES: &[Rule] = &[
         title: "The stack only reports",
         severity: Severity::Critical,
         why: "with DryRun=true the functions change nothing: targets are cut off and tasks are killed with their instance",
-        fix: "deploy with DryRun=false when the reports show what you want",
+        fix: "when the reports show what you want, set DryRun=false as in docs/runbook.md#only-report",
         page: EVENTS_PAGE,
         check: dry_run,
     },
@@ -61,26 +62,32 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn not_deployed(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let stack = &facts.stack;
+    // The other name is that of samconfig.toml.
+    let stack_name = match stack.as_str() {
+        DEFAULT_NAME => String::new(),
+        other => format!(" --stack-name {other}"),
+    };
     let (what, fix) = match facts.deployment {
         Deployment::Missing => (
             "no rule of spot-handoff takes interruption warnings in this region",
-            "sam build && sam deploy --parameter-overrides DryRun=true",
+            format!("sam build && sam deploy{stack_name} --parameter-overrides DryRun=true"),
         ),
         Deployment::Disabled => (
             "the rule for interruption warnings is disabled",
-            "aws events enable-rule --name <stack>-InterruptionWarning-…",
+            format!("aws events enable-rule --name {stack}-InterruptionWarning-…"),
         ),
         Deployment::Deployed | Deployment::Unknown => return vec![],
     };
-    vec![rule.found(Resource::new(Kind::Stack, "spot-handoff"), what, fix)]
+    vec![rule.found(Resource::new(Kind::Stack, stack), what, fix)]
 }
 
 fn dry_run(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     if !facts.settings.dry_run || facts.deployment != Deployment::Deployed {
         return vec![];
     }
-    let fix = "sam deploy --parameter-overrides DryRun=false, after `sam build`, in a checkout of the deployed version";
-    let stack = Resource::new(Kind::Stack, "spot-handoff");
+    let fix = super::set_parameter("DryRun=false");
+    let stack = Resource::new(Kind::Stack, &facts.stack);
     vec![rule.found(stack, "DryRun is true: the functions only report", fix)]
 }
 

@@ -50,7 +50,7 @@ pub const RULES: &[Rule] = &[
         title: "Standalone tasks under StandaloneTasks=leave",
         severity: Severity::Critical,
         why: "they are killed with the instance, without SIGTERM, and are not run again",
-        fix: "deploy with StandaloneTasks=stop-late, after `sam build`, in a checkout of the deployed version",
+        fix: "set StandaloneTasks=stop-late as in docs/runbook.md#only-report",
         page: STOP_PAGE,
         check: left_to_die,
     },
@@ -160,8 +160,7 @@ fn left_to_die(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
             "{} left to run until killed",
             crate::words::count(tasks.len() as u64, "task")
         );
-        let fix = "in a checkout of the deployed version: \
-                   sam build && sam deploy --parameter-overrides StandaloneTasks=stop-late";
+        let fix = super::set_parameter("StandaloneTasks=stop-late");
         rule.found(resource(facts, cluster, arn), what, fix)
     };
     by_definition(facts).into_iter().map(of).collect()
