@@ -38,7 +38,7 @@ def forget(caller, action):
     taken = 0
     for name, document in list(role.policies.items()):
         parsed = _parsed(document)
-        for statement in listed(parsed["Statement"]):
+        for statement in parsed["Statement"]:
             kept = [one for one in listed(statement["Action"]) if one != action]
             taken += len(listed(statement["Action"])) - len(kept)
             statement["Action"] = kept
@@ -85,11 +85,14 @@ def _role_of(caller):
 
 
 def _parsed(document):
-    return json.loads(document) if isinstance(document, str) else document
+    parsed = json.loads(document) if isinstance(document, str) else document
+    # CloudFormation leaves a statement out that is AWS::NoValue; moto puts None.
+    statements = [one for one in listed(parsed["Statement"]) if one is not None]
+    return {**parsed, "Statement": statements}
 
 
 def _statements(role):
     documents = list(role.policies.values())
     documents += [policy.document for policy in role.managed_policies.values()]
     for document in documents:
-        yield from listed(_parsed(document)["Statement"])
+        yield from _parsed(document)["Statement"]
