@@ -24,7 +24,7 @@ pub enum Command {
     Timeline(timeline::Arguments),
     /// Holds a game day: sends a signal through the real bus of a deployed stack, planned only unless for real
     Drill(drill::Arguments),
-    /// Shows what failed for good and why, and sends it back where that makes sense
+    /// Shows what failed for good and why; sends it back where that makes sense, or deletes it
     Dlq(dlq::Arguments),
     /// Runs an AWS on this machine, with a sample fleet and the deployed stack, to try the other commands on
     Sandbox(sandbox::Arguments),

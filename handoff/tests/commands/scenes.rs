@@ -268,6 +268,25 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
         "{status}: {printed}"
     );
 
+    let retirement = id("scheduled retirement")?;
+    for (wrong, said) in [("0000", "has a message 0000"), ("", "a value is required")] {
+        let (printed, status) = scene.run(&format!("dlq delete {wrong}")).await?;
+        ensure!(
+            status == 2 && printed.contains(said),
+            "{wrong} ended with {status}: {printed}"
+        );
+    }
+    let (printed, status) = scene.run(&format!("dlq delete {retirement}")).await?;
+    ensure!(
+        status == 1 && printed.contains("left: it is worth a redrive"),
+        "{status}: {printed}"
+    );
+    let (again, _) = scene.run("dlq list").await?;
+    ensure!(
+        again.contains("4 messages"),
+        "nothing is deleted or hidden: {again}"
+    );
+
     let (_, status) = scene.run("timeline --since 1h --html night.html").await?;
     ensure!(status == 1, "failures show in the exit status");
     if let Some((dom, _)) = browser::look(&scene.folder.join("night.html"), &scene.folder)? {
@@ -293,8 +312,14 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
             }))
         })
         .await?;
-    scene.run(&format!("dlq redrive {interruption} --anyway")).await?;
-    ensure!(scene.dead().await? < 3, "--anyway sends back what makes no sense");
+    let malformed = id("it would fail again")?;
+    scene.show(&format!("dlq delete {malformed}"), 0).await?;
+    ensure!(scene.dead().await? == 1, "it is deleted, and nothing else");
+    let (printed, status) = scene.run(&format!("dlq redrive {interruption} --anyway")).await?;
+    ensure!(
+        status == 0 && scene.dead().await? == 0,
+        "--anyway sends back what makes no sense: {printed}"
+    );
 
     Ok(())
 }

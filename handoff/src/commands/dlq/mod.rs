@@ -7,6 +7,7 @@ mod reason;
 mod show;
 
 use anyhow::Result;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -28,7 +29,8 @@ const SEARCHES_AT_ONCE: usize = 3;
 #[derive(Args)]
 #[command(after_help = "\
 Permissions: cloudformation:ListStackResources, sqs:ReceiveMessage and sqs:ChangeMessageVisibility on the dead-letter \
-queues, logs:FilterLogEvents; to redrive also sqs:DeleteMessage there, and sqs:SendMessage on the functions' queues.")]
+queues, logs:FilterLogEvents; to delete and to redrive also sqs:DeleteMessage there; to redrive sqs:SendMessage on the \
+functions' queues.")]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -62,6 +64,17 @@ enum Command {
         #[command(flatten)]
         stack: StackArguments,
     },
+    /// Deletes one message for good, so that the queue's alarm can ring again
+    Delete {
+        /// The message's id, or its beginning
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        id: String,
+        /// Also where it makes sense to redrive it
+        #[arg(long)]
+        anyway: bool,
+        #[command(flatten)]
+        stack: StackArguments,
+    },
 }
 
 /// A message in a dead-letter queue and all that is known of it.
@@ -80,6 +93,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         Command::Redrive {
             id, anyway, stack, ..
         } => redrive(&stack, id.as_deref(), anyway, now).await,
+        Command::Delete { id, anyway, stack } => delete(&stack, &id, anyway, now).await,
     }
 }
 
@@ -115,13 +129,7 @@ async fn redrive(stack: &StackArguments, id: Option<&str>, anyway: bool, now: Ti
     let queues = Queues::new(&config, &stack);
     let letters = queues.letters().await?;
     let chosen: Vec<&Letter> = match id {
-        Some(id) => match find(&letters, id) {
-            Ok(letter) => vec![letter],
-            Err(error) => {
-                queues.put_back(&letters).await?;
-                return Err(error.into());
-            }
-        },
+        Some(id) => vec![take(&queues, &letters, id).await?],
         None => letters.iter().collect(),
     };
     let (mut sent, mut refused) = (vec![], vec![]);
@@ -133,13 +141,7 @@ async fn redrive(stack: &StackArguments, id: Option<&str>, anyway: bool, now: Ti
             refused.push((letter, judgement));
         }
     }
-    let ids: Vec<&str> = sent.iter().map(|letter| letter.id.as_str()).collect();
-    let kept: Vec<Letter> = letters
-        .iter()
-        .filter(|letter| !ids.contains(&letter.id.as_str()))
-        .cloned()
-        .collect();
-    queues.put_back(&kept).await?;
+    put_back_others(&queues, &letters, &sent).await?;
     for letter in &sent {
         queues.redrive(letter).await?;
         anstream::println!(
@@ -165,6 +167,47 @@ async fn redrive(stack: &StackArguments, id: Option<&str>, anyway: bool, now: Ti
         );
     }
     Ok(refused.is_empty())
+}
+
+async fn delete(stack: &StackArguments, id: &str, anyway: bool, now: Timestamp) -> Result<bool> {
+    let (config, stack) = stack.find().await?;
+    let queues = Queues::new(&config, &stack);
+    let letters = queues.letters().await?;
+    let letter = take(&queues, &letters, id).await?;
+    let judgement = judge::judge(letter, now);
+    anstream::println!("{}", show::line(letter, &judgement, now));
+    if judgement.is_sensible() && !anyway {
+        queues.put_back(&letters).await?;
+        let id = letter.short_id();
+        anstream::println!("{} {id}  left: it is worth a redrive", style::warning("!"));
+        anstream::println!("{}", style::dim("--anyway deletes it all the same"));
+        return Ok(false);
+    }
+    put_back_others(&queues, &letters, &[letter]).await?;
+    queues.delete(letter).await?;
+    anstream::println!("{} {}  deleted", style::good("✓"), letter.short_id());
+    Ok(true)
+}
+
+/// The letter of this id; the queues are as they were where there is none.
+async fn take<'a>(queues: &Queues<'_>, letters: &'a [Letter], id: &str) -> Result<&'a Letter> {
+    match find(letters, id) {
+        Ok(letter) => Ok(letter),
+        Err(error) => {
+            queues.put_back(letters).await?;
+            Err(error.into())
+        }
+    }
+}
+
+async fn put_back_others(queues: &Queues<'_>, letters: &[Letter], taken: &[&Letter]) -> Result<()> {
+    let is_taken = |letter: &&Letter| taken.iter().any(|other| other.id == letter.id);
+    let others: Vec<Letter> = letters
+        .iter()
+        .filter(|letter| !is_taken(letter))
+        .cloned()
+        .collect();
+    queues.put_back(&others).await
 }
 
 async fn examine(

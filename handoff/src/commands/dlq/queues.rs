@@ -1,4 +1,4 @@
-//! The dead-letter queues: looking into them without taking anything out, and sending messages back.
+//! The dead-letter queues: looking into them without taking anything out, sending messages back and deleting them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -147,11 +147,20 @@ impl<'a> Queues<'a> {
         send.send()
             .await
             .map_err(|error| cannot(format!("send to {}", letter.source), "sqs:SendMessage", &error))?;
+        self.delete(letter).await.context("it is sent back")
+    }
+
+    /// Takes a message out of its dead-letter queue for good.
+    ///
+    /// # Errors
+    /// Where SQS refuses.
+    pub async fn delete(&self, letter: &Letter) -> Result<()> {
         let delete = self.client.delete_message().queue_url(&letter.queue);
-        let delete = delete.receipt_handle(&letter.receipt).send().await;
-        delete
+        let deleted = delete.receipt_handle(&letter.receipt).send().await;
+        let what = || format!("delete {} from {}", letter.id, letter.queue);
+        deleted
             .map(drop)
-            .context("it is sent back, but could not be deleted from the dead-letter queue")
+            .map_err(|error| cannot(what(), "sqs:DeleteMessage", &error))
     }
 }
 

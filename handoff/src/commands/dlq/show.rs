@@ -5,7 +5,8 @@ use spot_handoff::notice::Signal;
 use testbed::ANNOUNCER;
 
 use super::Case;
-use super::judge::span;
+use super::judge::{Judgement, span};
+use super::letter::Letter;
 use crate::style;
 use crate::words::count;
 
@@ -19,38 +20,41 @@ pub fn list(cases: &[Case], now: Timestamp) -> String {
         "id", "function", "age", "signal", "instance"
     ))];
     for case in cases {
-        let letter = &case.letter;
-        let (signal, instance) = subject(case, now);
-        let judgement = if case.judgement.is_sensible() {
-            style::good(&format!("yes: {}", case.judgement))
-        } else {
-            style::warning(&format!("no: {}", case.judgement))
-        };
         // Why a message cannot be read is why it would fail again.
-        let failed = match letter.read(now) {
+        let failed = match case.letter.read(now) {
             Ok(_) => format!(". Failed: {}", case.reason.why),
             Err(_) => String::new(),
         };
-        lines.push(format!(
-            "{}  {}  {:>7}  {signal:26}  {instance:19}  {judgement}{}",
-            style::strong(letter.short_id()),
-            style::function(&letter.function, &format!("{:18}", letter.function)),
-            span(now.duration_since(letter.sent)),
-            style::dim(&failed),
-        ));
+        lines.push(line(&case.letter, &case.judgement, now) + &style::dim(&failed));
     }
     let sensible = cases.iter().filter(|case| case.judgement.is_sensible()).count();
     lines.push(format!(
-        "\n{}, {sensible} worth a redrive: cargo handoff dlq show ID, cargo handoff dlq redrive ID or --all",
+        "\n{}, {sensible} worth a redrive: cargo handoff dlq show ID, redrive ID or --all, delete ID",
         count(cases.len() as u64, "message")
     ));
     lines.join("\n")
 }
 
+/// A message as a line: id, function, age, what it is about, whether to redrive it.
+pub fn line(letter: &Letter, judgement: &Judgement, now: Timestamp) -> String {
+    let (signal, instance) = subject(letter, now);
+    let redrive = if judgement.is_sensible() {
+        style::good(&format!("yes: {judgement}"))
+    } else {
+        style::warning(&format!("no: {judgement}"))
+    };
+    format!(
+        "{}  {}  {:>7}  {signal:26}  {instance:19}  {redrive}",
+        style::strong(letter.short_id()),
+        style::function(&letter.function, &format!("{:18}", letter.function)),
+        span(now.duration_since(letter.sent)),
+    )
+}
+
 /// Everything about one message.
 pub fn one(case: &Case, now: Timestamp) -> String {
     let letter = &case.letter;
-    let (signal, instance) = subject(case, now);
+    let (signal, instance) = subject(letter, now);
     let age = span(now.duration_since(letter.sent));
     let redrive = if case.judgement.is_sensible() { "yes" } else { "no" };
     let mut rows = vec![
@@ -91,8 +95,8 @@ pub fn one(case: &Case, now: Timestamp) -> String {
 }
 
 /// The signal and the instances.
-fn subject(case: &Case, now: Timestamp) -> (String, String) {
-    let Ok(notices) = case.letter.read(now) else {
+fn subject(letter: &Letter, now: Timestamp) -> (String, String) {
+    let Ok(notices) = letter.read(now) else {
         return ("-".to_owned(), "-".to_owned());
     };
     let Some(first) = notices.first() else {
