@@ -27,6 +27,14 @@ pub struct StackArguments {
 }
 
 impl StackArguments {
+    /// The option that has another command look at this stack; empty where it does so by itself.
+    pub fn option(&self) -> String {
+        match self.stack.as_str() {
+            DEFAULT_NAME => String::new(),
+            other => format!(" --stack {other}"),
+        }
+    }
+
     /// Looks the stack up; with the configuration for clients of its account.
     ///
     /// # Errors

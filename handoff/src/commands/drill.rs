@@ -13,7 +13,7 @@ use spot_handoff::config::{Env, Scope};
 use spot_handoff::groups::{self, Group, Lifecycle, Member};
 use spot_handoff::invocation::Invocation;
 use spot_handoff::notice::DRILL_SOURCE;
-use spot_handoff::report::Report;
+use spot_handoff::report::{ActionResult, Report};
 
 use super::signals::Signal;
 use crate::refusal::cannot;
@@ -39,7 +39,7 @@ https://docs.aws.amazon.com/fis/latest/userguide/fis-tutorial-spot-interruptions
 #[command(after_help = "\
 Examples:
   cargo handoff drill --group inference                 what would be done: nothing is changed
-  cargo handoff drill --group inference --for-real      it is done; AWS does not take the instance
+  cargo handoff drill --group inference --for-real      it is done; some signals end the instance, see docs/commands.md
   cargo handoff drill --group inference --signal rebalance-recommendation
 
 Permissions: cloudformation:ListStackResources, autoscaling:DescribeAutoScaling*, events:PutEvents, logs:FilterLogEvents.")]
@@ -111,6 +111,14 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     let story = Story::of(reports).into_iter().next();
     if let Some(story) = &story {
         anstream::println!("\n{}", story.render());
+        if has_later_steps(arguments.signal, story) {
+            anstream::println!(
+                "{} later steps follow: cargo handoff timeline --instance {}{}",
+                style::warning("!"),
+                instance.id,
+                arguments.stack.option()
+            );
+        }
     }
     if !missing.is_empty() {
         anstream::println!(
@@ -212,6 +220,16 @@ async fn follow(
         }
         tokio::time::sleep(clock.real_duration(LOOK_AGAIN)).await;
     }
+}
+
+/// Whether delayed messages go on with what the functions have begun.
+fn has_later_steps(signal: Signal, story: &Story) -> bool {
+    let mut actions = story.reports.iter().flat_map(|report| &report.actions);
+    actions.any(|action| match action.result {
+        ActionResult::Later => true,
+        ActionResult::Done => signal.begins_exchange(),
+        _ => false,
+    })
 }
 
 /// The functions that have not reported yet.

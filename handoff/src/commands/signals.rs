@@ -22,6 +22,11 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// Whether the instance is exchanged for another, which takes up to 15 minutes.
+    pub fn begins_exchange(self) -> bool {
+        matches!(self, Self::RebalanceRecommendation | Self::ScheduledRetirement)
+    }
+
     /// The signal of a detail-type.
     pub fn of(detail_type: &str) -> Option<Self> {
         let all = Self::value_variants().iter().copied();

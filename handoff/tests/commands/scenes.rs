@@ -159,6 +159,13 @@ async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
         );
     }
 
+    let begun = "drill --group mixed --signal rebalance-recommendation --for-real";
+    let (printed, status) = scene.run(begun).await?;
+    ensure!(
+        status == 0 && printed.contains("later steps follow: cargo handoff timeline --instance i-"),
+        "{status}: {printed}"
+    );
+
     for (wrong, said) in [
         ("drill --group nobody", "there is no Auto Scaling group nobody"),
         (

@@ -149,9 +149,8 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
 /// For how many seconds a sample leads to further messages.
 fn usual_watch(sample: &Sample) -> i64 {
     let exchange = |event: &Value| {
-        [Signal::RebalanceRecommendation, Signal::ScheduledRetirement]
-            .iter()
-            .any(|signal| event["detail-type"] == signal.detail_type())
+        let signal = event["detail-type"].as_str().and_then(Signal::of);
+        signal.is_some_and(Signal::begins_exchange)
     };
     match sample {
         Sample::Event(event) if exchange(event) => 1200,
