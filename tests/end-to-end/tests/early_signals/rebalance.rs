@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use serde_json::json;
-use spot_handoff::report::ActionResult;
+use spot_handoff::report::{ActionResult, Outcome};
 use testbed::State;
 
 use end_to_end::dead_letters;
 use end_to_end::events;
 use end_to_end::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
-use end_to_end::scene::{Scene, acts, quick, serving, skips, watched};
+use end_to_end::scene::{Scene, acts, exchange_tags, quick, serving, skips, watched};
 
 /// Everything as at the start, but for the instance and its one replacement.
 fn exchanged(scene: &Scene, after: &State, group: &str, old: &str) -> Result<()> {
@@ -216,6 +216,50 @@ async fn where_the_work_cannot_move_the_old_instance_serves_on_and_can_be_exchan
         (before.desired, serving(before).len())
     );
     nobody_runs_outside_a_group(&scene, &after)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_back_is_given_back_once_although_its_message_comes_again() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let old = scene.first_of("inference")?;
+    scene
+        .fault("DeleteTags", Some(2), json!({ "kind": "denied" }))
+        .await?;
+    exchanged_in_vain(&scene, &old, "agent", "its work cannot move").await?;
+    let given_back = scene.calls("TerminateInstanceInAutoScalingGroup").await?;
+    assert_eq!(given_back.len(), 1, "{}", scene.story());
+    assert!(
+        scene.calls("SetDesiredCapacity").await?.is_empty(),
+        "{}",
+        scene.story()
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warning_does_not_wait_for_a_launch_that_is_refused() -> Result<()> {
+    let scene = Scene::start(quick()).await?;
+    let old = scene.first_of("inference")?;
+    scene
+        .fault("LaunchInstances", None, json!({ "kind": "denied" }))
+        .await?;
+    scene.put(&events::rebalance(&old, scene.now())?).await?;
+    scene
+        .reported("the launch is refused", |report| {
+            report.function == "replace-capacity" && report.outcome == Outcome::Failed
+        })
+        .await?;
+    scene.put(&events::interruption(&old, scene.now())?).await?;
+    let left = scene
+        .reported("it leaves", |report| {
+            report.function == "replace-capacity" && report.signal == "interruption-warning"
+        })
+        .await?;
+    assert_eq!(left.outcome, Outcome::Done, "{}", scene.story());
+    let after = scene.settled().await?;
+    launched_for(&scene, &after, "inference", 1)?;
+    assert!(exchange_tags(&after).is_empty(), "{}", scene.story());
+    nothing_else_is_touched(&scene, &after, &[&old])
 }
 
 #[tokio::test(flavor = "multi_thread")]
