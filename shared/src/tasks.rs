@@ -53,38 +53,45 @@ pub async fn on(
         // The history of a whole cluster is long: stopped tasks stay listed for an hour.
         Looking::ForAllNotGone => BTreeSet::new(),
     };
+    // One after the other, in the order in which tasks move: of a task that is told to stop between two listings that are
+    // under way together, neither might tell.
     let statuses: &[DesiredStatus] = match looking {
         Looking::ForRunning => &[DesiredStatus::Running],
         Looking::ForAllNotGone => &[DesiredStatus::Running, DesiredStatus::Stopped],
     };
-    let mut asked: Vec<(&str, Option<&str>, &DesiredStatus)> = vec![];
+    let mut asked: Vec<(&str, Option<&str>)> = vec![];
     for (cluster, list) in &by_cluster {
-        for status in statuses {
-            if whole.contains(cluster) {
-                asked.push((cluster, None, status));
-            } else {
-                asked.extend(list.iter().map(|c| (*cluster, Some(c.arn.as_str()), status)));
-            }
+        if whole.contains(cluster) {
+            asked.push((cluster, None));
+        } else {
+            asked.extend(list.iter().map(|c| (*cluster, Some(c.arn.as_str()))));
         }
     }
-    let listed = together(
-        asked
-            .iter()
-            .map(|(cluster, on, status)| list(client, invocation, cluster, *on, status)),
-    )
-    .await;
     let mut tasks: TasksOn = container_instances
         .iter()
         .map(|c| (c.arn.clone(), Ok(vec![])))
         .collect();
-    let mut arns: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for ((cluster, on, _), listing) in asked.iter().zip(listed) {
-        match (listing, on) {
-            (Ok(found), _) => arns.entry(cluster).or_default().extend(found),
-            (Err(error), Some(on)) => fail(&mut tasks, [*on], &error),
-            (Err(error), None) => fail(&mut tasks, arns_of(&by_cluster, cluster), &error),
+    let mut arns: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for status in statuses {
+        let listed = together(
+            asked
+                .iter()
+                .map(|(cluster, on)| list(client, invocation, cluster, *on, status)),
+        )
+        .await;
+        for ((cluster, on), listing) in asked.iter().zip(listed) {
+            match (listing, on) {
+                (Ok(found), _) => arns.entry(cluster).or_default().extend(found),
+                (Err(error), Some(on)) => fail(&mut tasks, [*on], &error),
+                (Err(error), None) => fail(&mut tasks, arns_of(&by_cluster, cluster), &error),
+            }
         }
     }
+    // A task that moved in between is in both.
+    let arns: BTreeMap<&str, Vec<String>> = arns
+        .into_iter()
+        .map(|(cluster, arns)| (cluster, arns.into_iter().collect()))
+        .collect();
     let chunks: Vec<(&str, &[String])> = arns
         .iter()
         .flat_map(|(cluster, arns)| {
@@ -226,23 +233,4 @@ pub fn service_of(task: &Task) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn few_instances_are_asked_one_by_one_and_many_through_their_cluster() {
-        assert!(
-            asking_each_is_cheaper(11, 20, 10_000),
-            "eleven of a cluster of thousands"
-        );
-        assert!(!asking_each_is_cheaper(200, 400, 400), "a whole cluster");
-        assert!(!asking_each_is_cheaper(11, 0, 0), "an empty cluster");
-    }
-
-    #[test]
-    fn only_the_group_tells_a_service_task() {
-        let task = |group: &str| Task::builder().group(group).started_by("ecs-svc/1").build();
-        assert_eq!(service_of(&task("service:web")), Some("web"));
-        assert_eq!(service_of(&task("family:job")), None);
-    }
-}
+mod tests;

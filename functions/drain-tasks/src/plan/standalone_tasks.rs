@@ -113,8 +113,9 @@ pub fn plan_for_named(
             TaskState::Running => {
                 plan.tasks.push(task_line(task, "stop now"));
                 plan.actions.push(stops.stop(task));
-                if wants_rerun && !went_down {
-                    plan.actions.push(stops.look_again(task, deadline, now));
+                if wants_rerun {
+                    // The instance of a task that runs after the deadline is still there: the grace of the task begins now.
+                    plan.actions.push(stops.look_again(task, deadline.max(now), now));
                 }
             }
             TaskState::Ended => {

@@ -487,29 +487,51 @@ fn when_the_moment_comes_each_task_gets_what_it_needs() {
             .map(|action| shared_plan::Action::describe(action).0)
             .collect()
     };
-    let table: [(TaskState, Rerun, &[&str]); 8] = [
-        (TaskState::Running, Rerun::No, &["stop-task"]),
-        (TaskState::Running, Rerun::Yes, &["stop-task", "stop-tasks-later"]),
-        (TaskState::Stopping, Rerun::No, &[]),
-        (TaskState::Stopping, Rerun::Yes, &["stop-tasks-later"]),
-        (TaskState::Ended, Rerun::No, &[]),
-        (TaskState::Ended, Rerun::Yes, &[]),
-        (TaskState::CutShort, Rerun::No, &[]),
-        (TaskState::CutShort, Rerun::Yes, &["run-task-again"]),
+    // Seconds after the notice: at 150 the instance and the whole grace of the task are over.
+    let table: [(i64, TaskState, Rerun, &[&str]); 13] = [
+        (70, TaskState::Running, Rerun::No, &["stop-task"]),
+        (
+            70,
+            TaskState::Running,
+            Rerun::Yes,
+            &["stop-task", "stop-tasks-later"],
+        ),
+        (70, TaskState::Stopping, Rerun::No, &[]),
+        (70, TaskState::Stopping, Rerun::Yes, &["stop-tasks-later"]),
+        (70, TaskState::Ended, Rerun::No, &[]),
+        (70, TaskState::Ended, Rerun::Yes, &[]),
+        (70, TaskState::CutShort, Rerun::No, &[]),
+        (70, TaskState::CutShort, Rerun::Yes, &["run-task-again"]),
+        (149, TaskState::Stopping, Rerun::Yes, &["stop-tasks-later"]),
+        (150, TaskState::Stopping, Rerun::Yes, &["run-task-again"]),
+        (150, TaskState::Stopping, Rerun::No, &[]),
+        (150, TaskState::Running, Rerun::No, &["stop-task"]),
+        (
+            150,
+            TaskState::Running,
+            Rerun::Yes,
+            &["stop-task", "stop-tasks-later"],
+        ),
     ];
-    for (state, rerun, expected) in table {
+    for (seconds, state, rerun, expected) in table {
         assert_eq!(
-            names(&plan_at(&[with(state, rerun)], after(70))),
+            names(&plan_at(&[with(state, rerun)], after(seconds))),
             expected,
-            "{state:?} {rerun:?}"
+            "{state:?} {rerun:?} at {seconds} s"
         );
     }
+    let deadline_of_next_look = |seconds| {
+        let plan = plan_at(&[with(TaskState::Running, Rerun::Yes)], after(seconds));
+        plan.actions.iter().find_map(|action| match action {
+            Action::Send { follow_up, .. } => follow_up.deadline,
+            _ => None,
+        })
+    };
+    assert_eq!(deadline_of_next_look(70), Some(after(120)));
+    // It gets its whole grace before it is run again, also where it was stopped late.
+    assert_eq!(deadline_of_next_look(150), Some(after(150)));
     let saved = plan_at(&[with(TaskState::Ended, Rerun::Yes)], after(70));
     assert_eq!(saved.tasks[0].plan, SAVED_TASK);
-    assert_eq!(
-        names(&plan_at(&[with(TaskState::Stopping, Rerun::Yes)], after(150))),
-        ["run-task-again"]
-    );
     assert_eq!(plan_at(&[], after(70)).skipped[0].reason, Skip::TaskForgotten);
     let foreign = TaskFacts {
         container_instance: "ci/other".to_owned(),
