@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 
-from . import clock, fleet, server
+from . import clock, fleet, pace, server
 from .clock import Clock
 from .world import WORLD
 
@@ -115,11 +115,13 @@ class Control:
 def begin_world(order):
     """Makes the warm state of the parent into the world that was ordered."""
     known = {"parameters", "clock", "simulate", "storm", "enforce_iam"}
+    known |= {"pace", "seed", "variants", "numbers"}
     if set(order) - known:
         raise ValueError(f"a world is ordered by {sorted(known)}, not {sorted(set(order) - known)}")
     WORLD.clock = Clock.parse(order.get("clock"))
     clock.rule_moto(lambda: WORLD.clock.utcnow())
     WORLD.simulate = order.get("simulate", True)
+    pace.order(order)
     WORLD.settings["enforce_iam"] = order.get("enforce_iam", False)
     if order.get("parameters"):
         WORLD.stack = WORLD.stack.redeployed(order["parameters"])

@@ -1,6 +1,6 @@
 """The control interface of a world, under /_embedded: what a test sees and what it can order."""
 
-from . import backends, fleet, iam, modelled_errors, state
+from . import backends, fleet, iam, modelled_errors, pace, state
 from .happenings import happen
 from .services.events import put_on_bus
 from .simulation import spot
@@ -72,6 +72,7 @@ def _done(function):
 ROUTES = {
     ("GET", "/_embedded/stack"): lambda order, url: WORLD.stack.describe(url),
     ("GET", "/_embedded/state"): lambda order, url: state.snapshot(),
+    ("GET", "/_embedded/pace"): lambda order, url: pace.ordered(),
     ("GET", "/_embedded/fleet"): lambda order, url: fleet.exported(),
     ("GET", "/_embedded/calls"): lambda order, url: WORLD.calls.entries(),
     ("DELETE", "/_embedded/calls"): _done(lambda order: WORLD.calls.clear()),

@@ -35,6 +35,11 @@ class World:
             "state_change_events": False,
         }
         self.simulate = False
+        # How long AWS takes for things, and which of the variants it plays, see `pace`.
+        self.pace = "quick"
+        self.seed = 0
+        self.variants = {}
+        self.numbers = {}
         # While the fleet is built, launched instances are in service at once.
         self.seeding = False
         self.stack = None

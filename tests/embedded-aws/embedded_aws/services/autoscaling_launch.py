@@ -5,6 +5,7 @@ import re
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
 
+from .. import pace
 from ..errors import AwsError, validation_error
 from ..patching import replaces
 from ..simulation import capacity
@@ -95,7 +96,9 @@ def _launch(group, subnet, number, retry):
         if retry == "retry-with-group-configuration":
             # The group goes on trying by itself, in any of its zones.
             group.desired_capacity += number
-            WORLD.autonomous(30, lambda: capacity.settle(group))
+            WORLD.autonomous(
+                pace.seconds("failed-launch-to-next", group.name), lambda: capacity.settle(group)
+            )
         error = {
             "InstanceType": overrides[0]["InstanceType"] if overrides else group.instance_type,
             "ErrorCode": "InsufficientInstanceCapacity",

@@ -166,5 +166,5 @@ def create_service(self, *args, **kwargs):
     service = _moto_create_service(self, *args, **kwargs)
     if WORLD.seeding:
         containers.start_all(service)
-    containers.look_after(service, 1)
+    containers.look_after(service, "scheduler-looks")
     return service

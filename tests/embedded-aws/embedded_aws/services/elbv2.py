@@ -11,14 +11,11 @@ from moto.elbv2.exceptions import TargetGroupNotFoundError, TargetNotRunning
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup
 from moto.elbv2.responses import ELBV2Response
 
-from .. import backends
+from .. import backends, pace
 from ..errors import AwsError
 from ..paging import page
 from ..patching import replaces
 from ..world import WORLD
-
-# A newly registered target passes its first health checks in about this time.
-SECONDS_UNTIL_HEALTHY = 5
 
 
 @dataclass
@@ -109,7 +106,8 @@ def health(group, target):
             return "unused", "Target.InvalidState", f"Target is in the {state} state"
     if target.fails:
         return "unhealthy", "Target.FailedHealthChecks", "Health checks failed"
-    young = WORLD.agenda.now_ms() - target.registered_ms < SECONDS_UNTIL_HEALTHY * 1000
+    age_ms = WORLD.agenda.now_ms() - target.registered_ms
+    young = age_ms < pace.seconds("initial-target", target.id) * 1000
     if WORLD.simulate and young:
         return "initial", "Elb.RegistrationInProgress", "Target registration is in progress"
     return "healthy", None, None

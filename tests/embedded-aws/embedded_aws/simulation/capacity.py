@@ -6,18 +6,11 @@ import re
 
 from moto.autoscaling.models import ASG_NAME_TAG, InstanceState
 
-from .. import backends
+from .. import backends, pace
 from ..services import elbv2
 from ..services.events import aws_event, put_on_bus
 from ..world import WORLD
 from . import containers, hooks
-
-SECONDS_UNTIL_IN_SERVICE = 10
-SECONDS_UNTIL_IN_CLUSTER = 15
-# In AWS, detaching lasts until the targets have drained, minutes by default. This is shorter, and
-# still long enough for an event that comes twice to meet the instance in this state.
-SECONDS_TO_DETACH = 3
-SECONDS_UNTIL_A_LOSS_IS_NOTICED = 20
 
 # How an image begins that a launch template names by a parameter of Systems Manager.
 RESOLVED = "resolve:ssm:"
@@ -126,9 +119,15 @@ def launch(group, subnet):
         enter_service(state)
         join_cluster(state)
     else:
-        WORLD.autonomous(SECONDS_UNTIL_IN_SERVICE, lambda: enter_service(state))
-        WORLD.autonomous(SECONDS_UNTIL_IN_CLUSTER, lambda: join_cluster(state))
+        boot = seconds_until_in_service(state)
+        agent = pace.seconds("in-service-to-in-cluster", state.instance_id)
+        WORLD.autonomous(boot, lambda: enter_service(state))
+        WORLD.autonomous(boot + agent, lambda: join_cluster(state))
     return state
+
+
+def seconds_until_in_service(state):
+    return pace.seconds("launch-to-in-service", state.instance_id)
 
 
 def enter_service(state):
@@ -168,7 +167,8 @@ def detach(state):
     """Out of the group and its target groups, still running."""
     state.lifecycle_state = "Detaching"
     leave_target_groups(state)
-    WORLD.consequence(SECONDS_TO_DETACH, lambda: _forget(state))
+    # In the quick pace long enough for an event that comes twice to meet the instance in this state.
+    WORLD.consequence(pace.seconds("detaching", state.instance_id), lambda: _forget(state))
 
 
 def begin_termination(state):
@@ -181,7 +181,8 @@ def begin_termination(state):
             return
     state.lifecycle_state = "Terminating"
     leave_target_groups(state)
-    WORLD.consequence(1, lambda: finish_termination(state))
+    seconds = pace.seconds("termination", state.instance_id)
+    WORLD.consequence(seconds, lambda: finish_termination(state))
 
 
 def hold(state, hook, token=None):
@@ -204,7 +205,8 @@ def end_instance(instance_id):
         containers.host_gone(instance_id)
         if WORLD.settings["state_change_events"]:
             _announce(instance_id, "shutting-down")
-            WORLD.autonomous(30, lambda: _announce(instance_id, "terminated"))
+            seconds = pace.seconds("shutting-down-to-terminated", instance_id)
+            WORLD.autonomous(seconds, lambda: _announce(instance_id, "terminated"))
 
 
 def _announce(instance_id, state):
@@ -222,7 +224,7 @@ def lose(state):
             begin_termination(state)
             settle(state.auto_scaling_group)
 
-        WORLD.autonomous(SECONDS_UNTIL_A_LOSS_IS_NOTICED, notice)
+        WORLD.autonomous(pace.seconds("loss-to-noticed", state.instance_id), notice)
 
 
 def leave_target_groups(state):

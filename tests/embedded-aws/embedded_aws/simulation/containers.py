@@ -1,13 +1,9 @@
 """The ECS scheduler: instances joining and draining, services kept at their count."""
 
-from .. import backends
+from .. import backends, pace
 from ..services import elbv2
 from ..world import WORLD
 from . import tasks
-
-SECONDS_UNTIL_REPLACED = 3
-SECONDS_UNTIL_OLD_STOPPED = 5
-SECONDS_UNTIL_TRIED_AGAIN = 2
 
 
 def register_instance(cluster_name, instance_id):
@@ -21,7 +17,7 @@ def register_instance(cluster_name, instance_id):
     known[container_instance.id] = container_instance
     # An empty place may be what a service has been waiting for.
     for service in services_in(cluster_name):
-        look_after(service, 1)
+        look_after(service, "scheduler-looks")
     return container_instance
 
 
@@ -54,7 +50,7 @@ def placeable(cluster_name, definition):
 def drain(container_instance):
     container_instance.status = "DRAINING"
     for service in _services_on(container_instance):
-        look_after(service, SECONDS_UNTIL_REPLACED)
+        look_after(service, "drain-to-replacement")
 
 
 def _services_on(container_instance):
@@ -63,8 +59,9 @@ def _services_on(container_instance):
     return [service for service in dict.fromkeys(found) if service is not None]
 
 
-def look_after(service, seconds):
-    WORLD.autonomous(seconds, lambda: _reconcile(service))
+def look_after(service, after):
+    """After the time that `pace` knows by this name."""
+    WORLD.autonomous(pace.seconds(after, service.name), lambda: _reconcile(service))
 
 
 def _tasks_of(service):
@@ -79,9 +76,10 @@ def _on_draining(task):
 def _reconcile(service):
     """Starts what is missing beside the tasks that must leave, then lets those go."""
     if not _start_missing(service):
-        look_after(service, SECONDS_UNTIL_TRIED_AGAIN)
+        look_after(service, "scheduler-tries-again")
     if any(_on_draining(task) for task in _tasks_of(service)):
-        WORLD.autonomous(SECONDS_UNTIL_OLD_STOPPED, lambda: _retire(service))
+        seconds = pace.seconds("replacement-to-old-stopped", service.name)
+        WORLD.autonomous(seconds, lambda: _retire(service))
 
 
 def _start_missing(service):
@@ -152,5 +150,5 @@ def host_gone(instance_id):
             del instances[id_]
             ecs.clusters[cluster_name].registered_container_instances_count -= 1
             for service in services_in(cluster_name):
-                look_after(service, SECONDS_UNTIL_REPLACED)
+                look_after(service, "drain-to-replacement")
     elbv2.deregister_everywhere(instance_id)

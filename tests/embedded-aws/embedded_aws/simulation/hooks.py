@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .. import pace
 from ..services.events import aws_event, put_on_bus
 from ..world import WORLD
 
@@ -58,7 +59,8 @@ def extend(action):
 def end(action, result):
     action.result = result
     action.state.lifecycle_state = "Terminating:Proceed"
-    WORLD.consequence(1, action.then)
+    seconds = pace.seconds("hook-ended-to-terminated", action.state.instance_id)
+    WORLD.consequence(seconds, action.then)
 
 
 def active(group, hook, token, instance):

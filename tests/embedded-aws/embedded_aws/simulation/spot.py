@@ -2,15 +2,13 @@
 
 import datetime
 
-from .. import backends
+from .. import backends, pace
 from ..world import WORLD
 from . import capacity, hooks
 
-SECONDS_OF_NOTICE = 120
 INTERRUPTION = "EC2 Spot Instance Interruption Warning"
 REBALANCE = "EC2 Instance Rebalance Recommendation"
 STATE_CHANGE = "EC2 Instance State-change Notification"
-SECONDS_TO_SHUT_DOWN = 30
 
 
 def follow(event):
@@ -20,9 +18,13 @@ def follow(event):
     if kind == INTERRUPTION and detail.get("instance-action") == "terminate":
         _reclaim_at(instance_id, event.get("time"))
     elif kind == REBALANCE:
-        WORLD.autonomous(2, lambda: rebalance(instance_id))
+        WORLD.autonomous(
+            pace.seconds("rebalance-to-launch", instance_id), lambda: rebalance(instance_id)
+        )
     elif kind == STATE_CHANGE and detail.get("state") == "shutting-down":
-        WORLD.autonomous(SECONDS_TO_SHUT_DOWN, lambda: reclaim(instance_id))
+        WORLD.autonomous(
+            pace.seconds("shutting-down-to-terminated", instance_id), lambda: reclaim(instance_id)
+        )
     elif kind == hooks.DETAIL_TYPE:
         _wait_at_hook(detail)
 
@@ -34,7 +36,8 @@ def _reclaim_at(instance_id, time):
         noticed = datetime.datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1000
     except (AttributeError, ValueError):
         noticed = WORLD.clock.now_ms()
-    WORLD.agenda.at_ms(noticed + SECONDS_OF_NOTICE * 1000, lambda: reclaim(instance_id))
+    until = pace.seconds("notice-to-reclaim", instance_id)
+    WORLD.agenda.at_ms(noticed + until * 1000, lambda: reclaim(instance_id))
 
 
 def reclaim(instance_id):
@@ -58,7 +61,7 @@ def rebalance(instance_id):
         if new.lifecycle_state == "InService" and old.lifecycle_state == "InService":
             capacity.begin_termination(old)
 
-    WORLD.autonomous(capacity.SECONDS_UNTIL_IN_SERVICE + 1, retire)
+    WORLD.autonomous(capacity.seconds_until_in_service(new) + 1, retire)
 
 
 def _wait_at_hook(detail):

@@ -5,7 +5,7 @@ from moto.ecs.models import Task
 from moto.moto_api import state_manager
 from moto.moto_api._internal import mock_random
 
-from .. import backends
+from .. import backends, pace
 from ..services import elbv2
 from ..world import WORLD
 
@@ -17,8 +17,6 @@ state_manager.set_transition("ecs::task", {"progression": "manual", "times": NEV
 models.random_private_ip = lambda: None
 
 FIRST_DYNAMIC_PORT = 32768
-# How long a container that listens to SIGTERM takes to end.
-SECONDS_TO_STOP = 2
 
 
 def container_instance_of(task):
@@ -211,7 +209,7 @@ def _seconds_to_stop(task):
     """The agent sends SIGTERM, and SIGKILL after stopTimeout: nothing takes longer."""
     definition = definition_of(task)
     longest = max(int(c.get("stopTimeout") or 30) for c in definition.container_definitions)
-    return min(SECONDS_TO_STOP, longest)
+    return min(pace.seconds("task-ends", task.task_arn), longest)
 
 
 def finish_stop(task):
