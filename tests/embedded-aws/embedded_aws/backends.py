@@ -6,6 +6,7 @@ one AWS, and a fresh AWS is a fork of the process.
 
 from moto.autoscaling.models import autoscaling_backends
 from moto.cloudformation.models import cloudformation_backends
+from moto.dynamodb.models import dynamodb_backends
 from moto.ec2.models import ec2_backends
 from moto.ecs.models import ecs_backends
 from moto.elbv2.models import elbv2_backends
@@ -24,6 +25,10 @@ def autoscaling():
 
 def cloudformation():
     return cloudformation_backends[ACCOUNT][REGION]
+
+
+def dynamodb():
+    return dynamodb_backends[ACCOUNT][REGION]
 
 
 def ec2():

@@ -5,6 +5,7 @@ import time
 
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.request import Request
+from moto.dynamodb.responses import DynamoHandler
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elbv2.responses import ELBV2Response
 from moto.events.responses import EventsHandler
@@ -19,6 +20,7 @@ from .world import WORLD
 # which everything else takes.
 DIRECT = {
     "autoscaling": AutoScalingResponse,
+    "dynamodb": DynamoHandler,
     "ecs": EC2ContainerServiceResponse,
     "elasticloadbalancing": ELBV2Response,
     "events": EventsHandler,

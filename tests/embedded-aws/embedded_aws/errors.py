@@ -11,6 +11,7 @@ QUERY_SERVICES = {"autoscaling", "elasticloadbalancing", "ec2", "iam", "sts", "c
 THROTTLING = {
     "autoscaling": "Throttling",
     "elasticloadbalancing": "Throttling",
+    "dynamodb": "ThrottlingException",
     "ecs": "ThrottlingException",
     "sqs": "ThrottlingException",
     "events": "ThrottlingException",
@@ -57,7 +58,8 @@ def answer(service, code, message, status=400):
             "<RequestId>00000000-0000-4000-8000-000000000000</RequestId></ErrorResponse>"
         )
         return status, {"Content-Type": "text/xml"}, body.encode()
-    headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-ErrorType": code}
+    version = "1.0" if service == "dynamodb" else "1.1"
+    headers = {"Content-Type": f"application/x-amz-json-{version}", "x-amzn-ErrorType": code}
     if service == "sqs":
         headers["x-amzn-query-error"] = f"{code};{'Sender' if status < 500 else 'Receiver'}"
     return status, headers, json.dumps({"__type": code, "message": message}).encode()

@@ -28,6 +28,7 @@ def of(call):
     """[(action, resource, {condition key: values})], all of which have to be allowed."""
     by_service = {
         "autoscaling": _autoscaling,
+        "dynamodb": _dynamodb,
         "ecs": _ecs,
         "elasticloadbalancing": _elasticloadbalancing,
         "events": _events,
@@ -45,6 +46,38 @@ def _arn(service, resource, region=backends.REGION):
 
 def _anything(call):
     yield f"{call.service}:{call.action}", "*", {}
+
+
+# What the writes and reads of a transaction are, for IAM: there is no dynamodb:TransactWriteItems.
+_PARTS_OF_TRANSACTIONS = {
+    "ConditionCheck": "ConditionCheckItem",
+    "Delete": "DeleteItem",
+    "Get": "GetItem",
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+}
+_TABLES_UNNAMED = {"DescribeEndpoints", "DescribeLimits", "ListTables"}
+
+
+def _dynamodb(call):
+    parameters = call.parameters
+    if call.action in _TABLES_UNNAMED:
+        yield f"dynamodb:{call.action}", "*", {}
+    elif "TransactItems" in parameters:
+        for item in parameters["TransactItems"]:
+            for kind, part in item.items():
+                yield f"dynamodb:{_PARTS_OF_TRANSACTIONS[kind]}", _table(part["TableName"]), {}
+    elif "RequestItems" in parameters:
+        for name in parameters["RequestItems"]:
+            yield f"dynamodb:{call.action}", _table(name), {}
+    else:
+        named = _table(parameters.get("TableName") or parameters.get("ResourceArn", "*"))
+        index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
+        yield f"dynamodb:{call.action}", named + index, {}
+
+
+def _table(named):
+    return named if named.startswith("arn:") else _arn("dynamodb", f"table/{named}")
 
 
 def _events(call):

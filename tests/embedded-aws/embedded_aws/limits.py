@@ -12,15 +12,31 @@ class Bucket:
         self._now_ms = now_ms
         self._filled_at = now_ms()
 
-    def take(self):
+    def take(self, cost=1):
         now = self._now_ms()
         gained = (now - self._filled_at) * self._per_ms
         self._tokens = min(self._burst, self._tokens + gained)
         self._filled_at = now
-        if self._tokens < 1:
+        if self._tokens < cost:
             return False
-        self._tokens -= 1
+        self._tokens -= cost
         return True
+
+
+def cost(call):
+    """1, but for DynamoDB: it counts items, those of a transaction twice.
+
+    An item of up to 1 KB is one unit to write, one of up to 4 KB one unit to read:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
+    """
+    if call.service != "dynamodb":
+        return 1
+    parameters = call.parameters
+    if "TransactItems" in parameters:
+        return 2 * len(parameters["TransactItems"])
+    tables = parameters.get("RequestItems", {}).values()
+    batched = sum(len(t if isinstance(t, list) else t["Keys"]) for t in tables)
+    return max(1, batched)
 
 
 class Limits:
@@ -51,7 +67,7 @@ class Limits:
     def admit(self, call):
         with self._lock:
             drawn = [
-                bucket.take()
+                bucket.take(cost(call))
                 for service, actions, bucket in self._buckets
                 if service == call.service and (call.action in actions or "*" in actions)
             ]

@@ -5,6 +5,7 @@ from botocore.loaders import Loader
 # The services of the functions: the name in a signature, the name of the model.
 SERVICES = {
     "autoscaling": "autoscaling",
+    "dynamodb": "dynamodb",
     "ecs": "ecs",
     "elasticloadbalancing": "elbv2",
     "events": "events",

@@ -52,6 +52,7 @@ class Stack:
         if self._stack.status != "CREATE_COMPLETE":
             raise RuntimeError(f"the stack is {self._stack.status}")
         self._put_queue_policies()
+        self._finish_tables()
 
     def redeployed(self, parameters):
         """The same template with other parameters, in place of this one."""
@@ -82,6 +83,33 @@ class Stack:
             for url in resolved["Queues"]:
                 attributes = {"Policy": json.dumps(resolved["PolicyDocument"])}
                 backends.sqs().set_queue_attributes(url.split("/")[-1], attributes)
+
+    def _finish_tables(self):
+        # moto's CloudFormation makes the table, and leaves out what is set after it is there.
+        known = backends.dynamodb()
+        for _, properties, table in self._resources("AWS::DynamoDB::Table"):
+            resolved = clean_json(properties, self._stack.resource_map)
+            expiry = resolved.get("TimeToLiveSpecification")
+            if expiry:
+                enabled = str(expiry["Enabled"]).lower() == "true"
+                known.update_time_to_live(table.name, {**expiry, "Enabled": enabled})
+            recovery = resolved.get("PointInTimeRecoverySpecification")
+            if recovery:
+                enabled = str(recovery["PointInTimeRecoveryEnabled"]).lower() == "true"
+                wanted = {**recovery, "PointInTimeRecoveryEnabled": enabled}
+                known.update_continuous_backups(table.name, wanted)
+
+    def tables(self):
+        for logical_id, _, made in self._resources("AWS::DynamoDB::Table"):
+            # By name: a transaction that is taken back leaves another object in its place.
+            table = backends.dynamodb().get_table(made.name)
+            yield {
+                "logical_id": logical_id,
+                "name": table.name,
+                "arn": table.table_arn,
+                "key": [part["AttributeName"] for part in table.schema],
+                "expires_by": table.ttl.get("AttributeName"),
+            }
 
     def functions(self):
         for logical_id, written, function in self._resources("AWS::Lambda::Function"):
@@ -116,6 +144,7 @@ class Stack:
             "parameters": self.parameters,
             "functions": list(self.functions()),
             "queues": queues,
+            "tables": list(self.tables()),
             "event_source_mappings": list(self._mappings(by_arn)),
             "rules": list(self._rules()),
         }

@@ -1,7 +1,7 @@
 """A snapshot of everything a test or a replay looks at, as one plain dictionary."""
 
 from . import backends
-from .services import elbv2, sqs
+from .services import dynamodb, elbv2, sqs
 from .simulation import tasks
 from .world import WORLD
 
@@ -22,6 +22,7 @@ def snapshot():
         ],
         "clusters": [_cluster(c) for c in backends.ecs().clusters.values()],
         "queues": [_queue(q) for q in backends.sqs().queues.values()],
+        "tables": [_table(t) for t in backends.dynamodb().tables.values()],
         "lifecycle_actions": [_lifecycle_action(a) for a in WORLD.lifecycle_actions.values()],
     }
 
@@ -133,6 +134,10 @@ def _queue(queue):
         **sqs.counts(queue),
         "bodies": [message.body for message in queue._messages] if dead_letters else [],
     }
+
+
+def _table(table):
+    return {"name": table.name, "items": dynamodb.items_of(table)}
 
 
 def _lifecycle_action(action):

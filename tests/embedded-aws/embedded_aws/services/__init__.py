@@ -6,6 +6,7 @@ MODULES = (
     "autoscaling",
     "autoscaling_groups",
     "autoscaling_launch",
+    "dynamodb",
     "ec2",
     "ecs",
     "ecs_tasks",
