@@ -17,6 +17,8 @@ class Agenda:
         self._running_at = None
         self._order = itertools.count()
         self._heap = []
+        # Called after each action, at its date.
+        self.observer = None
 
     def now_ms(self):
         return self._now_ms() if self._running_at is None else self._running_at
@@ -27,6 +29,10 @@ class Agenda:
     def after(self, seconds, action):
         self.at_ms(self.now_ms() + seconds * 1000, action)
 
+    def next_ms(self):
+        """When the next action is due; None where there is none."""
+        return self._heap[0][0] if self._heap else None
+
     def catch_up(self):
         """Runs everything that is due; True if that was anything."""
         ran = False
@@ -34,6 +40,8 @@ class Agenda:
             self._running_at, _, action = heapq.heappop(self._heap)
             try:
                 action()
+                if self.observer is not None:
+                    self.observer()
             finally:
                 self._running_at = None
             ran = True

@@ -32,6 +32,18 @@ class Clock:
     def advance(self, seconds):
         self._ahead_ms += seconds * 1000
 
+    def settle(self):
+        """Takes what it was advanced by into its origin, so that its setting tells it all."""
+        if self._ahead_ms and self.speed != 1:
+            self.origin_ms = round(self.origin_ms - self._ahead_ms / (self.speed - 1))
+            self._ahead_ms = 0
+
+    def setting(self):
+        """What `parse` reads."""
+        if self._ahead_ms or self.speed == 1:
+            raise ValueError("only the setting of a fast clock can tell how far it has leapt")
+        return f"{self.origin_ms}x{self.speed:g}"
+
     def utcnow(self):
         """Naive UTC, which is how moto keeps time."""
         return datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=self.now_ms())

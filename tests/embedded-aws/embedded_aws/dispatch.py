@@ -32,6 +32,9 @@ NOT_SENT = {"status", "date", "server"}
 
 _everything_else = DomainDispatcherApplication(create_backend_app)
 
+# Calls that change nothing which the meter looks at.
+_READS = ("Describe", "List", "Get", "Receive", "DeleteMessage", "ChangeMessage", "Filter", "Query")
+
 # A reader of a queue is woken by every call; this is for messages that only time makes visible.
 LOOK_AGAIN_SECONDS = 0.02
 
@@ -45,7 +48,12 @@ def answer(call, url):
     with WORLD.changed:
         WORLD.agenda.catch_up()
         try:
-            return _moto(call, url)
+            answered = _moto(call, url)
+            if WORLD.meter is not None and not call.action.startswith(_READS):
+                WORLD.meter.look()
+            if call.action == "ReceiveMessage" and b"ReceiptHandle" in answered[2]:
+                WORLD.received_at = time.monotonic()
+            return answered
         finally:
             WORLD.changed.notify_all()
 

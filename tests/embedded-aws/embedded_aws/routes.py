@@ -1,6 +1,6 @@
 """The control interface of a world, under /_embedded: what a test sees and what it can order."""
 
-from . import backends, fleet, iam, modelled_errors, pace, state
+from . import backends, fleet, iam, leap, meter, modelled_errors, pace, state
 from .happenings import happen
 from .services.events import put_on_bus
 from .simulation import spot
@@ -90,4 +90,7 @@ ROUTES = {
     ("POST", "/_embedded/limits"): _done(lambda order: WORLD.limits.set(order)),
     ("POST", "/_embedded/settings"): _settings,
     ("POST", "/_embedded/happen"): lambda order, url: happen(order),
+    ("POST", "/_embedded/leap"): lambda order, url: leap.leap(order),
+    ("POST", "/_embedded/meter"): lambda order, url: meter.start(order),
+    ("GET", "/_embedded/meter"): lambda order, url: meter.result(),
 }

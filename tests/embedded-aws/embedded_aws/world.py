@@ -50,8 +50,14 @@ class World:
         # Every event that came by PutEvents.
         self.put_events = []
         self.lifecycle_actions = {}
+        # How many seconds after SIGTERM the tasks of a family have ended, where a scenario says.
+        self.endings = {}
         self.launch_tokens = {}
         self.run_task_tokens = {}
+        # What reckons lost work, where a scenario is played; see `meter`.
+        self.meter = None
+        # When messages were last handed out, in real seconds.
+        self.received_at = 0.0
         # The fleet's network, for those that build on it later.
         self.network = None
         self._made = collections.Counter()

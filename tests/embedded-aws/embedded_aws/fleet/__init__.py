@@ -29,7 +29,7 @@ def seed():
     # Never stopped: the process is this AWS from here on.
     mock_aws(config={"core": {"mock_credentials": True}}).start()
     WORLD.name_anew("fleet")
-    with _seeding():
+    with seeding():
         aws = Clients()
         WORLD.network = network.build(aws)
         groups.build(aws, WORLD.network)
@@ -38,7 +38,7 @@ def seed():
 
 def enlarge(sizes):
     """Adds the large fleet of a benchmark to a world, see `storm`."""
-    with _seeding():
+    with seeding():
         storm.build(Clients(), WORLD.network, **sizes)
 
 
@@ -48,7 +48,7 @@ def exported():
 
 
 @contextlib.contextmanager
-def _seeding():
+def seeding():
     """What is launched meanwhile is in service at once, and services have all their tasks."""
     WORLD.seeding = True
     try:

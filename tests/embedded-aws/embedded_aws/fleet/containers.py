@@ -64,12 +64,12 @@ def _named(instance, name):
 
 def _standalone(aws):
     score = container("score", accelerator="eia", stop_timeout=60)
-    _define(aws, "batch-score", score, ["eia2.large"])
-    _define(aws, "fine-tune", container("trainer", gpus=1, stop_timeout=90))
-    _define(aws, "compile", container("neuron", neuron=True, stop_timeout=45))
+    define(aws, "batch-score", score, ["eia2.large"])
+    define(aws, "fine-tune", container("trainer", gpus=1, stop_timeout=90))
+    define(aws, "compile", container("neuron", neuron=True, stop_timeout=45))
     upload = container("upload", stop_timeout=120)
     roles = {"taskRoleArn": _role("report"), "executionRoleArn": _role("ecs-tasks")}
-    _define(aws, "report", container("report"), more=[upload], **roles)
+    define(aws, "report", container("report"), more=[upload], **roles)
     group = backends.autoscaling().autoscaling_groups["inference"]
     first, second = (state.instance_id for state in group.instance_states[:2])
     _run("batch-score", first, started_by="nightly")
@@ -111,7 +111,7 @@ def _role(name):
     return f"arn:aws:iam::{backends.ACCOUNT}:role/{name}"
 
 
-def _define(aws, family, definition, accelerators=(), network_mode="bridge", more=(), **roles):
+def define(aws, family, definition, accelerators=(), network_mode="bridge", more=(), **roles):
     if network_mode == "awsvpc":
         for mapping in definition.get("portMappings", []):
             mapping["hostPort"] = mapping["containerPort"]
@@ -131,7 +131,7 @@ def service(
     aws, cluster, name, count, definition, accelerators=(), target_group=None, network=None
 ):
     mode = "awsvpc" if network else "bridge"
-    _define(aws, name, definition, accelerators, mode)
+    define(aws, name, definition, accelerators, mode)
     more = {"networkConfiguration": network} if network else {}
     if target_group:
         port = definition["portMappings"][0]["containerPort"]

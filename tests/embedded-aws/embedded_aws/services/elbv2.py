@@ -118,6 +118,20 @@ def members_of(group):
     return [(target, health(group, target)[0]) for target in _members(group).values()]
 
 
+def routing(arn):
+    """For each target of a group: whether new requests go to it, and whether it is one that serves.
+
+    Where no registered target is healthy, all of them get requests.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
+    """
+    group = _group(arn)
+    seen = members_of(group)
+    any_healthy = any(state == "healthy" for _, state in seen)
+    for target, state in seen:
+        routed = state == "healthy" if any_healthy else target.registered
+        yield target, routed, state in ("healthy", "draining")
+
+
 @replaces(FakeTargetGroup)
 def deregister_terminated_instances(self, instance_ids):
     for instance_id in instance_ids:

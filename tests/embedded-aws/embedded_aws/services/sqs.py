@@ -27,6 +27,17 @@ def has_visible_message(queue):
     return any(message.visible and not message.delayed for message in queue._messages)
 
 
+def next_visible_ms(queue):
+    """When the next message that is hidden or delayed can be received; None where there is none."""
+    hidden = [
+        # moto shows a message after its moment, not at it.
+        max(message.visible_at + 1, message.delayed_until)
+        for message in queue._messages
+        if message.delayed or not message.visible
+    ]
+    return min(hidden, default=None)
+
+
 def counts(queue):
     delayed = sum(message.delayed for message in queue._messages)
     in_flight = sum(not message.visible for message in queue._messages)

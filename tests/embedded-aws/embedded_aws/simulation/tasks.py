@@ -208,6 +208,8 @@ def begin_stop(task, code, reason):
 def _seconds_to_stop(task):
     """The agent sends SIGTERM, and SIGKILL after stopTimeout: nothing takes longer."""
     definition = definition_of(task)
+    if definition.family in WORLD.endings:
+        return WORLD.endings[definition.family]
     longest = max(int(c.get("stopTimeout") or 30) for c in definition.container_definitions)
     return min(pace.seconds("task-ends", task.task_arn), longest)
 

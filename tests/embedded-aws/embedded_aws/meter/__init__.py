@@ -1,0 +1,133 @@
+"""A meter of the work that is lost: it plays a scenario and reckons what became of the work.
+
+`scene` builds the fleet, `play` has things happen to it, `look` takes pictures of the world at
+every change, and `clients` and `work` reckon from picture to picture. `bound` tells the least
+that anybody could lose.
+"""
+
+from .. import pace
+from ..world import WORLD
+from . import play, scene
+from .clients import CAUSES, Clients
+from .look import Looker
+from .work import Work
+
+# How often the world is looked at besides: what only time changes, such as a health check.
+LOOK_SECONDS = 0.25
+LOOK_SECONDS_LARGE = 1.0
+LARGE = 60
+# With nothing changing for so long, once a minute is enough until something does.
+QUIET_AFTER = 400
+LOOK_SECONDS_QUIET = 60.0
+
+
+class Meter:
+    def __init__(self, scenario, contender):
+        self.contender = contender
+        scene.build(scenario)
+        lead = scenario.get("lead", 10)
+        self._zero_ms = WORLD.agenda.now_ms() + lead * 1000
+        self.end_ms = self._zero_ms + scenario["seconds"] * 1000
+        groups = scenario["groups"]
+        arns = WORLD.network.target_groups
+        self._looker = Looker(
+            [group["name"] for group in groups],
+            [group["name"] for group in groups if group.get("cluster")],
+            {name: arns[name] for name in scenario["clients"]},
+        )
+        self._clients = {name: Clients(s) for name, s in scenario["clients"].items()}
+        self._work = Work(
+            {
+                job["name"]: {
+                    "done": job["done"],
+                    "checkpoint": job.get("checkpoint"),
+                    "run_again": job.get("run_again", False),
+                }
+                for job in scenario.get("jobs", [])
+            },
+            {group["name"]: group["jobs_of"] for group in groups if "jobs_of" in group},
+            {group["name"]: group["instances"] for group in groups},
+            lambda instance: pace.draw("job-at-hand", instance),
+        )
+        size = sum(group["instances"] for group in groups)
+        self._every = LOOK_SECONDS if size <= LARGE else LOOK_SECONDS_LARGE
+        # [seconds, serving targets, running tasks, instances in service] of every change.
+        self._line = []
+        self._play = play.Play(scenario, contender, self._zero_ms)
+        self._began = self._now()
+        self._changed = self._began
+        self._picture = self._looker.look()
+        for name, clients in self._clients.items():
+            clients.begin(self._began, self._picture.targets[name])
+        self._work.begin(self._began, self._picture)
+        self._note()
+        self._tick()
+
+    def _now(self):
+        return (WORLD.agenda.now_ms() - self._zero_ms) / 1000
+
+    def _tick(self):
+        if WORLD.agenda.now_ms() >= self.end_ms:
+            return
+        quiet = self._now() - self._changed > QUIET_AFTER
+        WORLD.agenda.after(LOOK_SECONDS_QUIET if quiet else self._every, self._tick)
+
+    def look(self):
+        """To be called whenever the world may have changed."""
+        now = self._now()
+        if WORLD.agenda.now_ms() > self.end_ms:
+            return
+        before, after = self._picture, self._looker.look()
+        for name, clients in self._clients.items():
+            clients.pass_until(now, before.targets[name])
+        self._work.pass_until(now, before)
+        if before == after:
+            return
+        self._changed = now
+        for name, clients in self._clients.items():
+            clients.change(before.targets[name], after.targets[name])
+        self._work.change(before, after)
+        self._picture = after
+        self._note()
+
+    def _note(self):
+        row = self._picture.row()
+        if not self._line or self._line[-1][1:] != list(row):
+            self._line.append([round(self._now(), 2), *row])
+
+    def result(self):
+        failed = {
+            cause: round(sum(c.failed[cause] for c in self._clients.values()), 1)
+            for cause in CAUSES
+        }
+        return {
+            "contender": self.contender,
+            "pace": pace.ordered(),
+            "from": self._began,
+            "until": (self.end_ms - self._zero_ms) / 1000,
+            "now": round(self._now(), 1),
+            "warned": self._play.warned,
+            "requests": round(sum(c.sent for c in self._clients.values())),
+            "failed": failed,
+            "dark_seconds": round(sum(c.dark for c in self._clients.values()), 1),
+            "tasks_cut": self._work.tasks_cut,
+            "job_seconds_lost": round(self._work.job_seconds_lost, 1),
+            "task_seconds_short": round(self._work.task_seconds_short, 1),
+            "instance_seconds_twice": round(self._work.instance_seconds_twice, 1),
+            "line": self._line,
+        }
+
+
+def start(order):
+    if WORLD.meter is not None:
+        raise ValueError("a world has one meter")
+    WORLD.meter = Meter(order["scenario"], order.get("contender", "nobody"))
+    WORLD.agenda.observer = WORLD.meter.look
+    return {"zero_ms": WORLD.meter._zero_ms, "end_ms": WORLD.meter.end_ms}
+
+
+def result():
+    if WORLD.meter is None:
+        raise ValueError("no meter has been started")
+    WORLD.meter.look()
+    return WORLD.meter.result()

@@ -1,0 +1,102 @@
+"""Reads the picture of a scenario's fleet from the world."""
+
+from .. import backends
+from ..services import elbv2
+from ..simulation import tasks
+from .pictures import Instance, Picture, Target, Task
+
+PENDING = {"PROVISIONING", "PENDING", "ACTIVATING"}
+# ECS takes the target out in DEACTIVATING; SIGTERM comes with STOPPING.
+RUNNING = {"RUNNING", "DEACTIVATING"}
+
+
+class Looker:
+    def __init__(self, groups, clusters, target_groups):
+        """`groups` and `clusters` by name; `target_groups`: name to ARN."""
+        self._groups = groups
+        self._clusters = clusters
+        self._target_groups = target_groups
+        # Every instance that was ever in a group, since a detached one is still paid for.
+        self._instances = {}
+        # Tasks that were seen stopped: they stay so.
+        self._over = set()
+        # The targets of a task do not change.
+        self._targets_of = {}
+
+    def look(self):
+        lifecycles = self._lifecycles()
+        instances = {
+            id_: Instance(
+                group,
+                runs=instance.state in ("pending", "running"),
+                in_service=instance.state == "running" and lifecycles.get(id_) == "InService",
+            )
+            for id_, (group, instance) in self._instances.items()
+        }
+        seen, behind = self._tasks()
+        return Picture(
+            targets={
+                name: self._targets(arn, instances, behind)
+                for name, arn in self._target_groups.items()
+            },
+            tasks=seen,
+            services={
+                service.name: service.desired_count
+                for service in backends.ecs().services.values()
+                if service.cluster_name in self._clusters
+            },
+            instances=instances,
+        )
+
+    def _lifecycles(self):
+        lifecycles = {}
+        for name in self._groups:
+            for state in backends.autoscaling().autoscaling_groups[name].instance_states:
+                lifecycles[state.instance_id] = state.lifecycle_state
+                self._instances.setdefault(state.instance_id, (name, state.instance))
+        return lifecycles
+
+    def _tasks(self):
+        """The tasks, and which of them is behind which target."""
+        seen, behind = {}, {}
+        for cluster in self._clusters:
+            for arn, task in backends.ecs().tasks.get(cluster, {}).items():
+                if arn in self._over:
+                    continue
+                state = _state(task)
+                if state == "stopped":
+                    self._over.add(arn)
+                service = tasks.service_of(task)
+                of = service.name if service else tasks.definition_of(task).family
+                seen[arn] = Task(of, state, task.ec2_instance_id)
+                for target in self._targets_behind(arn, task):
+                    behind[target] = seen[arn]
+        return seen, behind
+
+    def _targets_behind(self, arn, task):
+        if arn not in self._targets_of:
+            self._targets_of[arn] = [
+                (group, target["Id"], target["Port"]) for group, target in tasks._targets(task)
+            ]
+        return self._targets_of[arn]
+
+    def _targets(self, arn, instances, behind):
+        found = {}
+        for target, routed, serves in elbv2.routing(arn):
+            task = behind.get((arn, target.id, target.port))
+            instance = instances.get(task.instance if task else target.id)
+            runs = instance is not None and instance.runs
+            found[f"{target.id}:{target.port}"] = Target(
+                routed=routed,
+                accepts=runs and serves and (task is None or task.state == "running"),
+                open=runs and (task is None or task.state != "stopped"),
+            )
+        return found
+
+
+def _state(task):
+    if task.last_status in PENDING:
+        return "pending"
+    if task.last_status in RUNNING:
+        return "running"
+    return "stopped" if task.last_status == "STOPPED" else "stopping"
