@@ -16,7 +16,7 @@ from ..errors import AwsError
 from ..patching import replaces
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
-MOST_WRITES = 25
+MOST_WRITES = 25  # belief: dynamodb-batches
 
 _moto_batch_write_item = DynamoHandler.batch_write_item
 

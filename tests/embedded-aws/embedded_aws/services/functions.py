@@ -14,7 +14,7 @@ from ..world import WORLD
 # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 # Longer than a function may take.
-_PATIENCE_SECONDS = 960
+_PATIENCE_SECONDS = 960  # belief: invocation-longest
 
 
 def is_invocation(call):

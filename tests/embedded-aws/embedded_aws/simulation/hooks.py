@@ -11,7 +11,7 @@ TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
 DETAIL_TYPE = "EC2 Instance-terminate Lifecycle Action"
 
 # AWS ends any wait after 48 hours, or 100 times the heartbeat timeout if that is shorter.
-LONGEST_WAIT_SECONDS = 48 * 3600
+LONGEST_WAIT_SECONDS = 48 * 3600  # belief: hook-limits
 
 
 @dataclass

@@ -10,13 +10,13 @@ from ..services import elbv2
 from ..world import WORLD
 
 # moto moves a task on each time it is described; here only the simulation does.
-NEVER = 10**9
+NEVER = 10**9  # not of AWS
 state_manager.set_transition("ecs::task", {"progression": "manual", "times": NEVER})
 
 # moto would give a task's network interface any address; without one it takes one of the subnet.
 models.random_private_ip = lambda: None
 
-FIRST_DYNAMIC_PORT = 32768
+FIRST_DYNAMIC_PORT = 32768  # belief: dynamic-ports
 
 
 def container_instance_of(task):
