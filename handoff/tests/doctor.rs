@@ -10,7 +10,7 @@ use aws_sdk_autoscaling::types::Tag;
 use aws_sdk_elasticloadbalancingv2::types::TargetGroupAttribute;
 use aws_types::region::Region;
 use serde_json::{Value, json};
-use testbed::{Clock, World, WorldOptions, documentation};
+use testbed::{Clock, Pace, World, WorldOptions, documentation};
 use tokio::process::Command;
 
 async fn world() -> Result<World> {
@@ -23,6 +23,9 @@ async fn world_with(parameters: BTreeMap<String, String>) -> Result<World> {
         parameters,
         clock: Clock::real(),
         simulate: false,
+        pace: Pace::Quick,
+        seed: 0,
+        variants: BTreeMap::new(),
         enforce_iam: false,
         storm: None,
     })

@@ -1,6 +1,6 @@
 //! What a world of the embedded AWS starts with, for the commands that start one.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use testbed::Options;
 
 #[derive(Args)]
@@ -9,15 +9,36 @@ pub struct WorldArguments {
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
     speed: f64,
 
+    /// How long AWS takes for what it does: `quick` shows the logic, `real` what users feel
+    #[arg(long, value_enum, default_value_t = Pace::Quick)]
+    pace: Pace,
+
+    /// With --pace real: another seed draws other boot times, other health checks, and so on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
     /// A parameter of template.yaml; may be given several times
     #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Pace {
+    Quick,
+    Real,
+}
+
 impl WorldArguments {
     /// The same for the test bed.
     pub fn options(&self) -> Options {
-        let mut options = Options::default().speed(self.speed);
+        let mut options = Options {
+            pace: match self.pace {
+                Pace::Quick => testbed::Pace::Quick,
+                Pace::Real => testbed::Pace::Real,
+            },
+            seed: self.seed,
+            ..Options::default().speed(self.speed)
+        };
         options.parameters.extend(self.parameters.clone());
         options
     }

@@ -66,6 +66,9 @@ impl Testbed {
             parameters: options.parameters.clone(),
             clock,
             simulate: options.simulate,
+            pace: options.pace,
+            seed: options.seed,
+            variants: options.variants.clone(),
             enforce_iam: options.stand_in.is_none(),
             storm: options.storm.clone(),
         };

@@ -51,7 +51,7 @@ pub use environment::{Environment, FunctionSpec};
 pub use functions::{ANNOUNCER, FUNCTIONS, build_for_deployment};
 pub use journal::{Entry, Event, Journal};
 pub use lambda::Lambda;
-pub use options::{FastOptions, MappingOptions, Options};
+pub use options::{FastOptions, MappingOptions, Options, Pace};
 pub use outcome::Outcome;
 pub use python::{environment as python_environment, interpreter};
 pub use stack::{Function, Mapping, Queue, Stack};

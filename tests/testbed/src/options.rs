@@ -4,10 +4,22 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::fast::{Fleet, Limits};
 use crate::stack::Mapping;
+
+/// How long AWS takes for what it does, see `pace.json` of the embedded AWS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pace {
+    /// A few seconds for everything: for tests of logic.
+    #[default]
+    Quick,
+    /// As users see it.
+    Real,
+}
 
 /// What a bed starts with.
 #[derive(Debug, Clone)]
@@ -18,6 +30,12 @@ pub struct Options {
     pub speed: f64,
     /// Whether AWS does by itself what it would: tasks start, instances boot, targets drain.
     pub simulate: bool,
+    /// How long AWS takes for that.
+    pub pace: Pace,
+    /// What the numbers and variants of the real pace are drawn by.
+    pub seed: u64,
+    /// Which variants of facts that are open AWS plays, rather than those drawn by the seed.
+    pub variants: BTreeMap<String, String>,
     /// How many invocations of a function may run at a time.
     pub concurrency: usize,
     /// How many pollers a queue has. None leaves the messages in the queues.
@@ -74,6 +92,9 @@ impl Default for Options {
             parameters: BTreeMap::new(),
             speed: 1.0,
             simulate: true,
+            pace: Pace::default(),
+            seed: 0,
+            variants: BTreeMap::new(),
             concurrency: 10,
             pollers: 1,
             announce: false,

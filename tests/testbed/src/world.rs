@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::fast::FastAws;
-use crate::options::FastOptions;
+use crate::options::{FastOptions, Pace};
 use crate::stack::Stack;
 use crate::state::State;
 use crate::supervisor::Supervisor;
@@ -28,6 +28,12 @@ pub struct WorldOptions {
     pub clock: Clock,
     /// Whether AWS does by itself what it would: tasks start, instances boot, targets drain.
     pub simulate: bool,
+    /// How long AWS takes for that.
+    pub pace: Pace,
+    /// What the numbers and variants of the real pace are drawn by.
+    pub seed: u64,
+    /// Which variants of facts that are open AWS plays, by their names in the embedded AWS's `pace.json`.
+    pub variants: BTreeMap<String, String>,
     /// Whether the functions are held to the roles that the template gives them.
     pub enforce_iam: bool,
     /// A large fleet besides the sample one, see the embedded AWS's README.
@@ -126,6 +132,9 @@ impl World {
             "parameters": options.parameters,
             "clock": options.clock.setting(),
             "simulate": options.simulate,
+            "pace": options.pace,
+            "seed": options.seed,
+            "variants": options.variants,
             "enforce_iam": options.enforce_iam,
             "storm": options.storm,
         });

@@ -57,7 +57,7 @@ pub struct Arguments {
     dry_run: bool,
 
     /// Invoke the functions of this deployed stack, rather than those of an AWS on this machine. They plan only
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["times", "watch", "speed", "parameters"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["times", "watch", "speed", "pace", "seed", "parameters"])]
     stack: Option<String>,
 
     /// With --stack: have the functions act; with DryRun=true they plan only all the same
