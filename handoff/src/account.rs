@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_types::region::Region;
 use clap::Args;
-use spot_handoff::aws::{chain, http_client};
+use spot_handoff::runtime::aws::{chain, http_client};
 
 use crate::usage::UsageError;
 

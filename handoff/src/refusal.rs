@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use spot_handoff::aws::{chain, is_denial};
+use spot_handoff::runtime::aws::{chain, is_denial};
 
 use crate::usage::UsageError;
 

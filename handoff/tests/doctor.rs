@@ -261,7 +261,7 @@ async fn make_sick(world: &World) -> Result<()> {
         .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(
             Credentials::new("owner", "x", None, None, "test"),
         ))
-        .http_client(spot_handoff::aws::http_client())
+        .http_client(spot_handoff::runtime::aws::http_client())
         .build();
     let autoscaling = aws_sdk_autoscaling::Client::new(&config);
     autoscaling

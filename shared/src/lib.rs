@@ -1,33 +1,18 @@
 //! What the functions share.
 //!
-//! The story of an invocation, and where its parts are: [`batch`] takes the payload apart, [`notice`] reads each
-//! message, [`groups`] and [`container_instances`] and [`tasks`] read facts of AWS, [`plan`] holds what a function
-//! decided, [`report`] is what it says, and [`lambda`] is the loop around it all.
+//! The story of an invocation, room by room: [`lambda`] takes the payload apart and answers it, [`notice`] reads each
+//! message, [`autoscaling`], [`ecs`] and [`elb`] read facts of AWS, [`state`] is the table of what has to survive between
+//! two looks, [`exchange`] says how an instance is replaced, [`report`] is what a function decided and what became of it.
+//! [`runtime`] is what all of them stand on.
 
-pub mod accelerators;
-pub mod aws;
-pub mod aws_batch;
-pub mod batch;
-pub mod clock;
-pub mod clusters;
-pub mod config;
-pub mod container_instances;
-pub mod exchanges;
-pub mod follow_ups;
-pub mod groups;
-pub mod invocation;
+pub mod autoscaling;
+pub mod ecs;
+pub mod exchange;
 pub mod lambda;
-pub mod log_patterns;
-pub mod metrics;
-pub mod names;
 pub mod notice;
-pub mod own_queue;
-pub mod plan;
-pub mod policies;
 pub mod report;
-pub mod restarts;
-pub mod standalone_tasks;
-pub mod tasks;
+pub mod runtime;
+pub mod state;
 
 /// The plan of a standalone task that ended by itself before its late stop: a job saved.
 pub const SAVED_TASK: &str = "ended by itself in time";

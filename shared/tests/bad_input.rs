@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use spot_handoff::batch::{Batch, QueueMessage};
+use spot_handoff::lambda::envelope::{Batch, QueueMessage};
 use spot_handoff::notice::{Home, Message};
 
 const PAGE: &str = include_str!("../../docs/bad-input.md");

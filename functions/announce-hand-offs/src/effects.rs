@@ -2,10 +2,10 @@
 
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
-use spot_handoff::aws::CallError;
-use spot_handoff::invocation::{Invocation, together};
 use spot_handoff::notice::FOLLOW_UP_SOURCE;
-use spot_handoff::plan::{Done, Results};
+use spot_handoff::report::plan::{Done, Results};
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::{Invocation, together};
 
 use crate::plan::{Action, DETAIL_TYPE, Message};
 

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 
 use aws_sdk_cloudwatchlogs::Client;
 use jiff::Timestamp;
-use spot_handoff::aws::CallError;
-use spot_handoff::invocation::{Invocation, together};
-use spot_handoff::log_patterns::Pattern;
 use spot_handoff::notice::Notice;
 use spot_handoff::report::Report;
+use spot_handoff::report::log_patterns::Pattern;
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::{Invocation, together};
 
 /// A filter pattern has at most 1,024 characters: so many ids of events fit.
 /// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>

@@ -2,13 +2,13 @@
 
 use aws_types::SdkConfig;
 use jiff::Timestamp;
-use spot_handoff::aws::CallCounter;
-use spot_handoff::config::{ConfigError, Env};
-use spot_handoff::invocation::Invocation;
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::Notice;
-use spot_handoff::plan::Results;
 use spot_handoff::report::Report;
+use spot_handoff::report::plan::Results;
+use spot_handoff::runtime::aws::CallCounter;
+use spot_handoff::runtime::config::{ConfigError, Env};
+use spot_handoff::runtime::invocation::Invocation;
 
 use crate::effects::Outlets;
 use crate::facts::{self, Reporter};

@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 
-use spot_handoff::config::Choice;
 use spot_handoff::notice::{Notice, Signal};
-use spot_handoff::plan as shared_plan;
+use spot_handoff::report::plan as shared_plan;
 use spot_handoff::report::{ActionResult, Report};
+use spot_handoff::runtime::config::Choice;
 
 use crate::facts::{Reporter, Reports, can_be_asked_for};
 use account::HandOff;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
-use spot_handoff::aws::CallError;
-use spot_handoff::invocation::{Invocation, at_most};
-use spot_handoff::plan::{Done, Results};
+use spot_handoff::report::plan::{Done, Results};
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::{Invocation, at_most};
 
 use crate::plan::{Action, Target};
 

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use aws_sdk_ecs::types::{LoadBalancer, Service, Task};
 use aws_sdk_elasticloadbalancingv2::Client as ElbClient;
 use aws_sdk_elasticloadbalancingv2::types::{TargetHealthDescription, TargetHealthStateEnum, TargetTypeEnum};
-use spot_handoff::aws::CallError;
-use spot_handoff::clusters::Sizes;
-use spot_handoff::container_instances::ContainerInstance;
-use spot_handoff::invocation::{Invocation, together};
-use spot_handoff::tasks::{self, Looking, TasksOn};
+use spot_handoff::ecs::clusters::Sizes;
+use spot_handoff::ecs::container_instances::ContainerInstance;
+use spot_handoff::ecs::tasks::{self, Looking, TasksOn};
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::{Invocation, together};
 
 use crate::plan::{Action, Endpoint, Health, Registered, Target, TaskEndpoints};
 

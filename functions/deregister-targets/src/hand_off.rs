@@ -1,15 +1,15 @@
 //! The story of one batch: facts, plan and effects, once for the groups' targets and once for the services' tasks.
 
 use aws_types::SdkConfig;
-use spot_handoff::aws::{self, CallCounter, RetryBusyGroups};
-use spot_handoff::config::{ConfigError, Env, Scope};
-use spot_handoff::container_instances::{self, ContainerInstances};
-use spot_handoff::groups::{self, Groups};
-use spot_handoff::invocation::Invocation;
+use spot_handoff::autoscaling::groups::{self, Groups};
+use spot_handoff::ecs::container_instances::{self, ContainerInstances};
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::{InstanceId, Notice};
-use spot_handoff::plan::Results;
 use spot_handoff::report::Report;
+use spot_handoff::report::plan::Results;
+use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
+use spot_handoff::runtime::config::{ConfigError, Env, Scope};
+use spot_handoff::runtime::invocation::Invocation;
 
 use crate::effects;
 use crate::facts::{self, DelayCache};

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use spot_handoff::aws::CallError;
-use spot_handoff::config::Scope;
-use spot_handoff::container_instances::ContainerInstances;
-use spot_handoff::groups::{GroupOf, OutOfScope};
+use spot_handoff::autoscaling::groups::{GroupOf, OutOfScope};
+use spot_handoff::autoscaling::restarts;
+use spot_handoff::ecs::container_instances::ContainerInstances;
+use spot_handoff::exchange;
 use spot_handoff::notice::{Cause, InstanceId, NOTICE, Notice, Signal};
-use spot_handoff::plan as shared_plan;
-use spot_handoff::{exchanges, restarts};
+use spot_handoff::report::plan as shared_plan;
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::config::Scope;
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
@@ -199,7 +200,7 @@ fn why_not(notice: &Notice, group: &GroupOf<'_>, scope: Scope) -> Option<Skip> {
     };
     match admitted {
         Err(why) => Some(Skip::OutOfScope(why)),
-        Ok(()) if exchanges::replacement_comes_first(notice, group) => Some(Skip::WaitsForReplacement),
+        Ok(()) if exchange::replacement_comes_first(notice, group) => Some(Skip::WaitsForReplacement),
         Ok(()) if restarts::may_start_again(&notice.signal, group) => Some(Skip::MayStartAgain),
         Ok(()) => None,
     }

@@ -6,12 +6,12 @@ mod run_again;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aws_sdk_ecs::types::{ContainerInstanceStatus, Task};
-use spot_handoff::aws::CallError;
-use spot_handoff::follow_ups::{self, Outgoing};
-use spot_handoff::invocation::{Invocation, together};
+use spot_handoff::lambda::outbox::{self, Outgoing};
 use spot_handoff::notice::{Cause, Notice, Signal, Step};
-use spot_handoff::plan::{Done, Results};
 use spot_handoff::report::ActionResult;
+use spot_handoff::report::plan::{Done, Results};
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::{Invocation, together};
 
 use crate::config::Config;
 use crate::plan::{Action, Plan, Queue};
@@ -258,7 +258,7 @@ async fn send(
             actions.push((*action, *to));
         }
     }
-    let results = follow_ups::send(&clients.sqs, invocation, &messages).await;
+    let results = outbox::send(&clients.sqs, invocation, &messages).await;
     let done = |to, result: Result<(), CallError>| match (to, result) {
         (_, Err(error)) => Done::failed(invocation.clock, error),
         (Queue::Own, Ok(())) => Done::later(invocation.clock),

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{Task, TaskDefinition, TaskStopCode};
 use jiff::SignedDuration;
-use spot_handoff::accelerators::{self, Accelerator};
-use spot_handoff::aws::CallError;
-use spot_handoff::clusters::Sizes;
-use spot_handoff::container_instances::ContainerInstance;
-use spot_handoff::invocation::{Invocation, together};
+use spot_handoff::ecs::accelerators::{self, Accelerator};
+use spot_handoff::ecs::clusters::Sizes;
+use spot_handoff::ecs::container_instances::ContainerInstance;
+use spot_handoff::ecs::standalone_tasks::{Rerun, rerun, stop_timeout};
+use spot_handoff::ecs::tasks::{self, Looking};
 use spot_handoff::notice::LifecycleAction;
-use spot_handoff::standalone_tasks::{Rerun, rerun, stop_timeout};
-use spot_handoff::tasks::{self, Looking};
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::{Invocation, together};
 
 /// How the reasons begin that this function gives ECS for stopping a task; by them it knows its own stops again.
 pub const STOP_REASON: &str = "spot-handoff: ";

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use aws_sdk_ecs::types::Task;
 use aws_types::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
-use spot_handoff::aws::{self, CallCounter, RetryBusyGroups};
-use spot_handoff::config::{ConfigError, Env};
-use spot_handoff::container_instances::{self, ContainerInstance, ContainerInstances};
-use spot_handoff::groups::{self, GroupOf, Groups};
-use spot_handoff::invocation::Invocation;
+use spot_handoff::autoscaling::groups::{self, GroupOf, Groups};
+use spot_handoff::ecs::container_instances::{self, ContainerInstance, ContainerInstances};
+use spot_handoff::ecs::tasks::Looking;
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step, Then};
-use spot_handoff::plan::Results;
 use spot_handoff::report::Report;
-use spot_handoff::tasks::Looking;
+use spot_handoff::report::plan::Results;
+use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
+use spot_handoff::runtime::config::{ConfigError, Env};
+use spot_handoff::runtime::invocation::Invocation;
 
 use crate::config::Config;
 use crate::effects::{self, Clients};
@@ -405,7 +405,7 @@ impl DrainTasks {
                 }
             }
         });
-        spot_handoff::invocation::together(calls).await
+        spot_handoff::runtime::invocation::together(calls).await
     }
 
     /// The tasks that stop messages name.
@@ -420,7 +420,7 @@ impl DrainTasks {
             };
             Some(facts::tasks_named(&self.clients.ecs, invocation, &self.definitions, cluster, tasks).await)
         });
-        spot_handoff::invocation::together(calls).await
+        spot_handoff::runtime::invocation::together(calls).await
     }
 
     async fn carry_out(
@@ -453,7 +453,7 @@ fn give_up(notice: &Notice, follow_up: &FollowUp, group: &str, now: Timestamp) -
 }
 
 /// Tasks read by name, and as ECS describes them.
-type NamedTasks = Result<(Vec<TaskFacts>, HashMap<String, Task>), spot_handoff::aws::CallError>;
+type NamedTasks = Result<(Vec<TaskFacts>, HashMap<String, Task>), spot_handoff::runtime::aws::CallError>;
 
 /// Which tasks of the instance the notice is about: those that run, or all that are not gone; `None` for none.
 fn looking_for(notice: &Notice) -> Option<Looking> {

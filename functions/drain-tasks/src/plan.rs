@@ -11,13 +11,15 @@ pub mod standalone_tasks;
 use std::fmt;
 
 use jiff::Timestamp;
-use spot_handoff::container_instances::{ContainerInstance, ContainerInstances, Status};
-use spot_handoff::groups::{GroupOf, OutOfScope};
+use spot_handoff::autoscaling::groups::{GroupOf, OutOfScope};
+use spot_handoff::autoscaling::restarts;
+use spot_handoff::ecs::aws_batch;
+use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
+use spot_handoff::ecs::standalone_tasks::{LONGEST_STOP_TIMEOUT, RERUN_TAG, SECURITY_GROUPS_TAG};
+use spot_handoff::exchange;
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step};
-use spot_handoff::plan as shared_plan;
 use spot_handoff::report::TaskLine;
-use spot_handoff::standalone_tasks::{LONGEST_STOP_TIMEOUT, RERUN_TAG, SECURITY_GROUPS_TAG};
-use spot_handoff::{aws_batch, exchanges, restarts};
+use spot_handoff::report::plan as shared_plan;
 
 use crate::config::Config;
 use crate::facts::TaskFacts;
@@ -350,7 +352,7 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
     };
     match admitted {
         Err(why) => nothing(Skip::OutOfScope(why)),
-        Ok(()) if exchanges::replacement_comes_first(notice, group) => nothing(Skip::WaitsForReplacement),
+        Ok(()) if exchange::replacement_comes_first(notice, group) => nothing(Skip::WaitsForReplacement),
         Ok(()) => Ok(()),
     }
 }

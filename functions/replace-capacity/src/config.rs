@@ -1,7 +1,7 @@
 //! The settings of this function.
 
-use spot_handoff::config::{ConfigError, Env, Scope};
-use spot_handoff::policies::{RebalanceAction, ReplacementStrategy};
+use spot_handoff::autoscaling::policies::{RebalanceAction, ReplacementStrategy};
+use spot_handoff::runtime::config::{ConfigError, Env, Scope};
 
 /// What the environment says.
 #[derive(Debug, Clone)]

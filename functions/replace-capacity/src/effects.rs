@@ -9,12 +9,12 @@ mod tags;
 use std::collections::{BTreeSet, HashSet};
 
 use aws_sdk_autoscaling::Client;
-use spot_handoff::aws::CallError;
-use spot_handoff::follow_ups::{self, Outgoing};
-use spot_handoff::invocation::Invocation;
+use spot_handoff::lambda::outbox::{self, Outgoing};
 use spot_handoff::notice::{FollowUp, InstanceId, Notice};
-use spot_handoff::plan::{Done, Results};
 use spot_handoff::report::ActionResult;
+use spot_handoff::report::plan::{Done, Results};
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::Invocation;
 
 use crate::config::Queues;
 use crate::plan::{Action, Plan, Queue};
@@ -172,7 +172,7 @@ async fn send(aws: Aws<'_>, distinct: &[Asked<'_>], to_queue: impl Fn(Queue) -> 
             messages.push(Outgoing::new(queue_url, notice, follow_up, *at, now));
         }
     }
-    let answers = follow_ups::send(aws.sqs, aws.invocation, &messages).await;
+    let answers = outbox::send(aws.sqs, aws.invocation, &messages).await;
     let done = |to, answer| match (to, answer) {
         (_, Err(error)) => Done::failed(aws.invocation.clock, error),
         (Queue::Own, Ok(())) => Done::later(aws.invocation.clock),
@@ -190,7 +190,7 @@ async fn follow(aws: Aws<'_>, notice: &Notice, follow_up: &FollowUp) -> Result<(
     let now = aws.invocation.clock.now();
     let at = now.saturating_add(launch::FIRST_LOOK).unwrap_or(now);
     let message = Outgoing::new(&aws.queues.own, notice, follow_up, at, now);
-    follow_ups::send(aws.sqs, aws.invocation, &[message])
+    outbox::send(aws.sqs, aws.invocation, &[message])
         .await
         .pop()
         .unwrap_or(Ok(()))

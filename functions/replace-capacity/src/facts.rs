@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::Client;
 use aws_sdk_elasticloadbalancingv2::types::{TargetHealthDescription, TargetHealthStateEnum as State};
-use spot_handoff::groups::{self, Group, Groups};
-use spot_handoff::invocation::{Invocation, together};
+use spot_handoff::autoscaling::groups::{self, Group, Groups};
 use spot_handoff::notice::{FollowUp, InstanceId, Notice, Signal, Step};
+use spot_handoff::runtime::invocation::{Invocation, together};
 
 use crate::replacement_tag::exchange_of;
 

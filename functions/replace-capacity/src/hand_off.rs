@@ -1,13 +1,13 @@
 //! The story of one batch: facts, plan, effects.
 
 use aws_types::SdkConfig;
-use spot_handoff::aws::{self, CallCounter, RetryBusyGroups};
-use spot_handoff::config::{ConfigError, Env};
-use spot_handoff::invocation::Invocation;
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::Notice;
-use spot_handoff::plan::Results;
 use spot_handoff::report::Report;
+use spot_handoff::report::plan::Results;
+use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
+use spot_handoff::runtime::config::{ConfigError, Env};
+use spot_handoff::runtime::invocation::Invocation;
 
 use crate::config::Config;
 use crate::effects::{self, Aws};

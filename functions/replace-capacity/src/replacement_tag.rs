@@ -14,8 +14,8 @@
 //! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html>
 
 use jiff::Timestamp;
-use spot_handoff::exchanges::{instance_of, tag_of};
-use spot_handoff::groups::{Group, Lifecycle};
+use spot_handoff::autoscaling::groups::{Group, Lifecycle};
+use spot_handoff::exchange::{instance_of, tag_of};
 use spot_handoff::notice::InstanceId;
 
 const LEFT_KEY: &str = "spot-handoff:left:";
@@ -175,7 +175,7 @@ impl<'a> Raises<'a> {
 
 #[cfg(test)]
 mod tests {
-    use spot_handoff::groups::Member;
+    use spot_handoff::autoscaling::groups::Member;
 
     use super::*;
 

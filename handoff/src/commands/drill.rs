@@ -8,12 +8,12 @@ use aws_config::SdkConfig;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
-use spot_handoff::clock::Clock;
-use spot_handoff::config::{Env, Scope};
-use spot_handoff::groups::{self, Group, Lifecycle, Member};
-use spot_handoff::invocation::Invocation;
+use spot_handoff::autoscaling::groups::{self, Group, Lifecycle, Member};
 use spot_handoff::notice::DRILL_SOURCE;
 use spot_handoff::report::{ActionResult, Report};
+use spot_handoff::runtime::clock::Clock;
+use spot_handoff::runtime::config::{Env, Scope};
+use spot_handoff::runtime::invocation::Invocation;
 
 use super::signals::Signal;
 use crate::refusal::cannot;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
-use spot_handoff::clock::Clock;
-use spot_handoff::config::Env;
+use spot_handoff::runtime::clock::Clock;
+use spot_handoff::runtime::config::Env;
 
 use crate::stack::StackArguments;
 use crate::timeline::html;

@@ -9,7 +9,7 @@ pub mod story;
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-pub use spot_handoff::names;
+pub use spot_handoff::report::names;
 use spot_handoff::report::{ActionLine, ActionResult, Outcome, Report, TaskLine};
 
 use crate::style;

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use spot_handoff::batch::Batch;
+use spot_handoff::lambda::envelope::Batch;
 use spot_handoff::notice::{Cause, FollowUp, Home, Message, Notice, NoticeError, Signal, Step, parse};
 
 /// A line of a log is not the place for a whole message.

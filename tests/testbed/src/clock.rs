@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use spot_handoff::clock;
+use spot_handoff::runtime::clock;
 
 /// A clock that can be handed on to the processes of a world.
 ///

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 
 use anyhow::{Context, Result, ensure};
-use spot_handoff::plan::{Action, Plan};
+use spot_handoff::report::plan::{Action, Plan};
 
 use crate::workspace::Workspace;
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use spot_handoff::names::Names;
 use spot_handoff::notice::{InstanceAction, Notice, Signal};
+use spot_handoff::report::names::Names;
 use spot_handoff::report::{ActionLine, ActionResult, Outcome as Reported, Report};
 
 use crate::facts::Reporter;

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
-use spot_handoff::aws::CallError;
 use spot_handoff::notice::{Drill, InstanceAction};
+use spot_handoff::runtime::aws::CallError;
 
 use super::*;
 

@@ -1,10 +1,10 @@
 //! Lifecycle actions: heartbeats and completions.
 
 use aws_sdk_autoscaling::Client;
-use spot_handoff::aws::CallError;
-use spot_handoff::invocation::{Invocation, together};
 use spot_handoff::notice::{LifecycleAction, Notice};
-use spot_handoff::plan::Done;
+use spot_handoff::report::plan::Done;
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::{Invocation, together};
 
 use crate::plan::Action;
 

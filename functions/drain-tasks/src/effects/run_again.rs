@@ -6,12 +6,12 @@ use aws_sdk_ecs::types::{
     AwsVpcConfiguration, CapacityProviderStrategyItem, NetworkConfiguration, Tag, Task,
 };
 use jiff::SignedDuration;
-use spot_handoff::aws::CallError;
-use spot_handoff::follow_ups::{self, Outgoing};
-use spot_handoff::invocation::{Invocation, together};
+use spot_handoff::ecs::standalone_tasks::SECURITY_GROUPS_TAG;
+use spot_handoff::lambda::outbox::{self, Outgoing};
 use spot_handoff::notice::{FollowUp, Notice, Signal, Step};
-use spot_handoff::plan::Done;
-use spot_handoff::standalone_tasks::SECURITY_GROUPS_TAG;
+use spot_handoff::report::plan::Done;
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::{Invocation, together};
 
 use super::Clients;
 use crate::config::Config;
@@ -201,7 +201,7 @@ async fn try_again(
     };
     let at = now.saturating_add(TRY_AGAIN).unwrap_or(now);
     let message = Outgoing::new(&config.own_queue_url, notice, &follow_up, at, now);
-    match follow_ups::send(&clients.sqs, invocation, &[message]).await.pop() {
+    match outbox::send(&clients.sqs, invocation, &[message]).await.pop() {
         Some(Err(error)) => Done::failed(invocation.clock, error),
         _ => Done {
             note: Some(format!("no room yet: {no_room}")),

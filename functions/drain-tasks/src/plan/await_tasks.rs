@@ -2,10 +2,10 @@
 //! terminates an instance that has been replaced.
 
 use jiff::{SignedDuration, Timestamp};
-use spot_handoff::aws_batch;
-use spot_handoff::container_instances::{ContainerInstance, ContainerInstances};
+use spot_handoff::autoscaling::policies::StandaloneTasks;
+use spot_handoff::ecs::aws_batch;
+use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances};
 use spot_handoff::notice::{FollowUp, Notice, Signal, Step, Then};
-use spot_handoff::policies::StandaloneTasks;
 
 use super::standalone_tasks::{latest_safe_stop, stop_now};
 use super::{Action, Plan, Queue, Skip, Warning, cause, task_line};

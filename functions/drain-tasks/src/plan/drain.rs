@@ -1,8 +1,8 @@
 //! Which container instances to drain.
 
 use jiff::Timestamp;
-use spot_handoff::container_instances::{ContainerInstance, ContainerInstances, Status};
-use spot_handoff::groups::GroupOf;
+use spot_handoff::autoscaling::groups::GroupOf;
+use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::notice::{FollowUp, InstanceId, Notice, Signal, Step};
 
 use super::{Action, Plan, Skip, left_alone, may_act};

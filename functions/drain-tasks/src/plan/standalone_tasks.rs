@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::SAVED_TASK;
-use spot_handoff::container_instances::ContainerInstance;
-use spot_handoff::follow_ups::LONGEST_DELAY;
+use spot_handoff::autoscaling::policies::StandaloneTasks;
+use spot_handoff::ecs::container_instances::ContainerInstance;
+use spot_handoff::ecs::standalone_tasks::{Rerun, stop_margin};
+use spot_handoff::lambda::outbox::LONGEST_DELAY;
 use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Signal, Step};
-use spot_handoff::policies::StandaloneTasks;
-use spot_handoff::standalone_tasks::{Rerun, stop_margin};
 
 use super::{Action, Plan, Queue, Skip, Warning, cause, short_id, task_line};
 use crate::facts::{STOP_REASON, TaskFacts, TaskState};

@@ -1,12 +1,12 @@
 use jiff::SignedDuration;
 use spot_handoff::SAVED_TASK;
-use spot_handoff::accelerators::Accelerator;
-use spot_handoff::config::Scope;
-use spot_handoff::container_instances::{ContainerInstance, ContainerInstances, Status};
-use spot_handoff::groups::{Group, Groups, Lifecycle, Member};
+use spot_handoff::autoscaling::groups::{Group, Groups, Lifecycle, Member};
+use spot_handoff::autoscaling::policies::{LifecycleHooks, StandaloneTasks};
+use spot_handoff::ecs::accelerators::Accelerator;
+use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
+use spot_handoff::ecs::standalone_tasks::Rerun;
 use spot_handoff::notice::{InstanceAction, InstanceState, NOTICE, Then};
-use spot_handoff::policies::{LifecycleHooks, StandaloneTasks};
-use spot_handoff::standalone_tasks::Rerun;
+use spot_handoff::runtime::config::Scope;
 
 use super::*;
 use crate::facts::TaskState;
@@ -428,7 +428,7 @@ fn settings_that_will_hurt_are_named() {
 #[test]
 fn a_task_whose_definition_is_unread_is_stopped_early_and_the_report_says_so() {
     let unread = TaskFacts {
-        stop_timeout: spot_handoff::standalone_tasks::stop_timeout(None),
+        stop_timeout: spot_handoff::ecs::standalone_tasks::stop_timeout(None),
         definition_unread: true,
         ..task("a")
     };

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spot_handoff::groups;
-use spot_handoff::invocation::together;
+use spot_handoff::autoscaling::groups;
 use spot_handoff::notice::InstanceId;
-use spot_handoff::plan::Done;
+use spot_handoff::report::plan::Done;
+use spot_handoff::runtime::invocation::together;
 
 use super::leave::{is_at_min_size, left, terminate_call};
 use super::{Asked, Aws, raise, tags};

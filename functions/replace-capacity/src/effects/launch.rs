@@ -10,11 +10,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
-use spot_handoff::aws::CallError;
-use spot_handoff::groups::{self, GroupOf, Groups, Lifecycle};
-use spot_handoff::invocation::together;
+use spot_handoff::autoscaling::groups::{self, GroupOf, Groups, Lifecycle};
 use spot_handoff::notice::{FollowUp, InstanceId, Notice};
-use spot_handoff::plan::Done;
+use spot_handoff::report::plan::Done;
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::together;
 use uuid::Uuid;
 
 use super::{Asked, Aws, follow, tags};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use spot_handoff::aws::CallError;
-use spot_handoff::groups::{self, GroupOf, Lifecycle};
-use spot_handoff::invocation::{at_most, together};
+use spot_handoff::autoscaling::groups::{self, GroupOf, Lifecycle};
 use spot_handoff::notice::InstanceId;
-use spot_handoff::plan::Done;
+use spot_handoff::report::plan::Done;
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::{at_most, together};
 
 use super::{Asked, Aws, launch, tags};
 use crate::plan::{Action, Leaving};

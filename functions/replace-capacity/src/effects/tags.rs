@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_autoscaling::types::Tag;
-use spot_handoff::aws::CallError;
-use spot_handoff::exchanges::tag_of;
-use spot_handoff::invocation::together;
+use spot_handoff::exchange::tag_of;
 use spot_handoff::notice::InstanceId;
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::together;
 
 use super::Aws;
 use crate::replacement_tag::{Exchange, left_key};

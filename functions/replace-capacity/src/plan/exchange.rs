@@ -7,8 +7,8 @@
 //! point: it removes the tag, and every step that finds no tag ends the exchange.
 
 use jiff::{SignedDuration, Timestamp, Unit};
-use spot_handoff::exchanges::LIMIT;
-use spot_handoff::groups::{Group, Groups, Lifecycle, Member};
+use spot_handoff::autoscaling::groups::{Group, Groups, Lifecycle, Member};
+use spot_handoff::exchange::LIMIT;
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Step};
 
 use super::{Action, InBatch, Leaving, Plan, Queue, Skip, Warning};
@@ -148,7 +148,7 @@ fn under_way<'a>(
     let Some(exchange) = exchange_of(group, instance) else {
         return Err(Box::new(Plan::nothing(instance, Skip::ExchangeOver)));
     };
-    let serves = |member: &&spot_handoff::groups::Member| {
+    let serves = |member: &&spot_handoff::autoscaling::groups::Member| {
         member.id == *instance && member.lifecycle == Lifecycle::InService
     };
     if !group.instances.iter().any(|member| serves(&member)) {

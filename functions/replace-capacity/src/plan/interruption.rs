@@ -2,10 +2,10 @@
 //! after a failed health check minutes later.
 
 use jiff::Timestamp;
-use spot_handoff::config::Scope;
-use spot_handoff::groups::{Group, Member};
+use spot_handoff::autoscaling::groups::{Group, Member};
+use spot_handoff::autoscaling::policies::ReplacementStrategy;
 use spot_handoff::notice::{Cause, FollowUp, Notice, Step};
-use spot_handoff::policies::ReplacementStrategy;
+use spot_handoff::runtime::config::Scope;
 
 use super::exchange::clean_up;
 use super::{Action, Leaving, Plan, Queue, Warning};

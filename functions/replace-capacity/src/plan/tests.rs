@@ -1,7 +1,7 @@
-use spot_handoff::exchanges::{self, tag_of};
-use spot_handoff::groups::IGNORE_TAG;
+use spot_handoff::autoscaling::groups::IGNORE_TAG;
+use spot_handoff::autoscaling::policies::ReplacementStrategy;
+use spot_handoff::exchange::{self, tag_of};
 use spot_handoff::notice::InstanceState;
-use spot_handoff::policies::ReplacementStrategy;
 
 use super::*;
 use crate::config::Queues;
@@ -318,9 +318,10 @@ fn with_scope_tagged_the_other_functions_are_told_since_they_may_look_too_late()
         ..config()
     };
     let mut managed = group();
-    managed
-        .tags
-        .insert(spot_handoff::groups::MANAGED_TAG.to_owned(), "true".to_owned());
+    managed.tags.insert(
+        spot_handoff::autoscaling::groups::MANAGED_TAG.to_owned(),
+        "true".to_owned(),
+    );
     let plan = plan_at(warning(), managed, &config, now());
     let asked: Vec<_> = plan
         .actions
@@ -802,7 +803,7 @@ fn the_old_instance_is_retired_only_while_the_group_is_covered_without_it() {
 
 /// The end of an exchange whose 15 minutes are over.
 fn retired_too_late(group: Group) -> Plan {
-    let over = now().saturating_add(exchanges::LIMIT).expect("a time");
+    let over = now().saturating_add(exchange::LIMIT).expect("a time");
     plan_at(retire(), group, &config(), over)
 }
 

@@ -11,8 +11,8 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use futures::StreamExt;
 use jiff::Timestamp;
-use spot_handoff::clock::Clock;
-use spot_handoff::config::Env;
+use spot_handoff::runtime::clock::Clock;
+use spot_handoff::runtime::config::Env;
 
 use crate::stack::StackArguments;
 use crate::style;

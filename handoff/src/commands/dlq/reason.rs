@@ -3,7 +3,7 @@
 use anyhow::Result;
 use aws_sdk_cloudwatchlogs::Client;
 use jiff::{SignedDuration, Timestamp};
-use spot_handoff::log_patterns::Pattern;
+use spot_handoff::report::log_patterns::Pattern;
 use spot_handoff::report::{ActionResult, Outcome, Report};
 use testbed::{Entry, Event};
 

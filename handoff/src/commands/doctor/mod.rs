@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use spot_handoff::config::{ConfigError, Env};
-use spot_handoff::policies::LifecycleHooks;
+use spot_handoff::autoscaling::policies::LifecycleHooks;
+use spot_handoff::runtime::config::{ConfigError, Env};
 
 use crate::account::{self, AccountArguments};
 use crate::stack::DEFAULT_NAME;

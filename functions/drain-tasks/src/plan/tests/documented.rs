@@ -1,6 +1,6 @@
 //! What docs/how-it-decides.md says about this function.
 
-use spot_handoff::groups::{Group, IGNORE_TAG};
+use spot_handoff::autoscaling::groups::{Group, IGNORE_TAG};
 use testbed::documentation;
 
 use super::*;

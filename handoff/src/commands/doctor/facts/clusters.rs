@@ -9,10 +9,10 @@ use aws_sdk_ecs::types::{
     ManagedTerminationProtection, Resource, SchedulingStrategy, Service as SdkService, Task as SdkTask,
     TaskDefinition, TaskField,
 };
-use spot_handoff::accelerators::{self, Accelerator};
-use spot_handoff::invocation::together;
-use spot_handoff::standalone_tasks::{Rerun, rerun};
-use spot_handoff::tasks::service_of;
+use spot_handoff::ecs::accelerators::{self, Accelerator};
+use spot_handoff::ecs::standalone_tasks::{Rerun, rerun};
+use spot_handoff::ecs::tasks::service_of;
+use spot_handoff::runtime::invocation::together;
 
 use super::reading::Reader;
 

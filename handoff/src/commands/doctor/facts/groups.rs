@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchConfiguration, LifecycleHook};
-use spot_handoff::invocation::together;
+use spot_handoff::runtime::invocation::together;
 
 use super::reading::Reader;
 
@@ -17,7 +17,7 @@ const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 #[derive(Debug, Clone, Default)]
 pub struct Group {
     /// What the functions know of it, too.
-    pub core: spot_handoff::groups::Group,
+    pub core: spot_handoff::autoscaling::groups::Group,
     /// How its instances are bought.
     pub purchase: Purchase,
     /// The instance types it may launch.

@@ -10,8 +10,10 @@ mod target_groups;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
-use spot_handoff::config::Scope;
-use spot_handoff::policies::{LifecycleHooks, RebalanceAction, ReplacementStrategy, StandaloneTasks};
+use spot_handoff::autoscaling::policies::{
+    LifecycleHooks, RebalanceAction, ReplacementStrategy, StandaloneTasks,
+};
+use spot_handoff::runtime::config::Scope;
 
 #[cfg(test)]
 pub use clusters::Provider;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use spot_handoff::aws::{self, CallError};
+use spot_handoff::runtime::aws::{self, CallError};
 use tokio::time::Instant;
 
 use crate::refusal::{self, SIGN_IN};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
 use aws_sdk_elasticloadbalancingv2::Client;
-use spot_handoff::invocation::together;
+use spot_handoff::runtime::invocation::together;
 
 use super::reading::Reader;
 

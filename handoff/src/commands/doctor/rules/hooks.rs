@@ -1,6 +1,6 @@
 //! Who waits when Auto Scaling terminates an instance: scale-in, zone rebalancing, Capacity Rebalancing.
 
-use spot_handoff::policies::ReplacementStrategy;
+use spot_handoff::autoscaling::policies::ReplacementStrategy;
 
 use super::services::time_to_stop;
 use super::{Finding, Resource, Rule, Severity};

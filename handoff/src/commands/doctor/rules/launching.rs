@@ -1,6 +1,6 @@
 //! Whether a group can launch the replacement.
 
-use spot_handoff::policies::RebalanceAction;
+use spot_handoff::autoscaling::policies::RebalanceAction;
 
 use super::{Finding, Resource, Rule, Severity};
 use crate::commands::doctor::facts::{Facts, Group, Purchase};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use spot_handoff::accelerators::Accelerator;
+use spot_handoff::ecs::accelerators::Accelerator;
 
 use super::{Finding, Resource, Rule, Severity};
 use crate::commands::doctor::facts::{Cluster, ContainerInstance, Definition, Facts, Needs, Task};

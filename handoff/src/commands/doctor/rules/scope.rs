@@ -1,7 +1,7 @@
 //! Whether anybody hands the work over at all.
 
-use spot_handoff::exchanges;
-use spot_handoff::groups::{IGNORE_TAG, MANAGED_TAG, OutOfScope};
+use spot_handoff::autoscaling::groups::{IGNORE_TAG, MANAGED_TAG, OutOfScope};
+use spot_handoff::exchange;
 
 use super::{Finding, Kind, Resource, Rule, Severity};
 use crate::commands::doctor::facts::{Deployment, Facts};
@@ -129,7 +129,7 @@ fn exchange_left_over(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     let mut findings = vec![];
     for group in &facts.groups {
         for key in group.core.tags.keys() {
-            let Some(instance) = exchanges::instance_of(key) else {
+            let Some(instance) = exchange::instance_of(key) else {
                 continue;
             };
             if group

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use spot_handoff::policies::StandaloneTasks;
-use spot_handoff::standalone_tasks::{RERUN_TAG, Rerun, SECURITY_GROUPS_TAG, stop_margin};
+use spot_handoff::autoscaling::policies::StandaloneTasks;
+use spot_handoff::ecs::standalone_tasks::{RERUN_TAG, Rerun, SECURITY_GROUPS_TAG, stop_margin};
 
 use super::targets::NOTICE;
 use super::{Finding, Kind, Resource, Rule, Severity};

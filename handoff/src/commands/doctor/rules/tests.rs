@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use spot_handoff::accelerators::Accelerator;
-use spot_handoff::config::Scope;
-use spot_handoff::groups::{Lifecycle, Member};
-use spot_handoff::policies::{RebalanceAction, ReplacementStrategy, StandaloneTasks};
-use spot_handoff::standalone_tasks::Rerun;
+use spot_handoff::autoscaling::groups::{Lifecycle, Member};
+use spot_handoff::autoscaling::policies::{RebalanceAction, ReplacementStrategy, StandaloneTasks};
+use spot_handoff::ecs::accelerators::Accelerator;
+use spot_handoff::ecs::standalone_tasks::Rerun;
+use spot_handoff::runtime::config::Scope;
 
 use super::*;
 use crate::commands::doctor::facts::{
@@ -30,7 +30,7 @@ fn member(id: &str) -> Member {
 /// A Spot group with nothing wrong.
 fn group() -> Group {
     Group {
-        core: spot_handoff::groups::Group {
+        core: spot_handoff::autoscaling::groups::Group {
             name: "web".to_owned(),
             desired: 2,
             max: 4,

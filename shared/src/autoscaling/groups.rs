@@ -6,11 +6,11 @@ use std::fmt;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::AutoScalingGroup;
 
-use crate::aws::CallError;
-use crate::aws_batch;
-use crate::config::Scope;
-use crate::invocation::{Invocation, together};
+use crate::ecs::aws_batch;
 use crate::notice::InstanceId;
+use crate::runtime::aws::CallError;
+use crate::runtime::config::Scope;
+use crate::runtime::invocation::{Invocation, together};
 
 /// DescribeAutoScalingInstances takes 50 ids and leaves out the ones it does not know.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingInstances.html>

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config::{ConfigError, Env};
+use crate::runtime::config::{ConfigError, Env};
 
 /// A clock that is the real one, or runs faster from a given moment on.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::ContainerInstance as SdkContainerInstance;
 
-use crate::aws::CallError;
-use crate::clusters::{self, Size, Sizes};
-use crate::invocation::{Invocation, together};
+use crate::ecs::clusters::{self, Size, Sizes};
 use crate::notice::InstanceId;
+use crate::runtime::aws::CallError;
+use crate::runtime::invocation::{Invocation, together};
 
 /// Ids in one filter expression. The API gives the filter no length; one list answer holds 100.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListContainerInstances.html>

@@ -3,6 +3,11 @@
 //! The line is JSON so that CloudWatch Logs Insights can query it, and carries a `message` that reads as a sentence.
 //! `cargo handoff` reads the same lines back to draw its timelines.
 
+pub mod log_patterns;
+pub mod metrics;
+pub mod names;
+pub mod plan;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

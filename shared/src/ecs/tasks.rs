@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
 
-use crate::aws::CallError;
-use crate::clusters::{self, Sizes};
-use crate::container_instances::ContainerInstance;
-use crate::invocation::{Invocation, together};
+use crate::ecs::clusters::{self, Sizes};
+use crate::ecs::container_instances::ContainerInstance;
+use crate::runtime::aws::CallError;
+use crate::runtime::invocation::{Invocation, together};
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>
 const DESCRIBED_PER_CALL: usize = 100;

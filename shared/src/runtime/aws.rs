@@ -30,8 +30,8 @@ use aws_types::region::Region;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
-use crate::config::{ConfigError, Env};
+use crate::runtime::clock::Clock;
+use crate::runtime::config::{ConfigError, Env};
 
 /// Connecting takes milliseconds inside a region; a second without an answer means another try is better.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

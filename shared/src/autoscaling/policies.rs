@@ -1,6 +1,6 @@
 //! What a person can choose when deploying, where more than one program has to know.
 
-use crate::config::Choice;
+use crate::runtime::config::Choice;
 
 /// What becomes of standalone tasks, which draining leaves alone and the end of the instance kills unwarned.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html>

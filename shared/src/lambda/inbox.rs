@@ -18,10 +18,10 @@ use aws_types::SdkConfig;
 use jiff::SignedDuration;
 use tokio::time::{Instant, sleep};
 
-use crate::aws::{self, CallCounter, CallError};
-use crate::batch::{Batch, Origin, QueueMessage};
-use crate::config::Env;
-use crate::invocation::at_most;
+use crate::lambda::envelope::{Batch, Origin, QueueMessage};
+use crate::runtime::aws::{self, CallCounter, CallError};
+use crate::runtime::config::Env;
+use crate::runtime::invocation::at_most;
 
 /// The most messages of one call.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html>

@@ -1,6 +1,6 @@
 //! Instances that stop, and may be started again under the same id: nothing that is done to them would be undone.
 
-use crate::groups::{Group, GroupOf, Lifecycle, Member};
+use crate::autoscaling::groups::{Group, GroupOf, Lifecycle, Member};
 use crate::notice::{InstanceState, Signal};
 
 /// Without these processes a group does not replace a member that stops.
@@ -31,9 +31,9 @@ fn is_replaced(group: &Group, member: &Member) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::CallError;
-    use crate::groups::Groups;
+    use crate::autoscaling::groups::Groups;
     use crate::notice::InstanceId;
+    use crate::runtime::aws::CallError;
 
     fn state(state: InstanceState) -> Signal {
         Signal::StateChange { state }

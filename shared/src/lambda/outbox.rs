@@ -6,9 +6,9 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::aws::CallError;
-use crate::invocation::{Invocation, together};
 use crate::notice::{FollowUp, Notice};
+use crate::runtime::aws::CallError;
+use crate::runtime::invocation::{Invocation, together};
 
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 const MESSAGES_PER_CALL: usize = 10;

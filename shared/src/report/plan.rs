@@ -9,10 +9,10 @@ use std::hash::Hash;
 
 use jiff::Timestamp;
 
-use crate::clock::Clock;
-use crate::invocation::Invocation;
 use crate::notice::Notice;
 use crate::report::{ActionLine, ActionResult, Outcome, REPORT_MARKER, Report, SkippedLine, TaskLine};
+use crate::runtime::clock::Clock;
+use crate::runtime::invocation::Invocation;
 
 /// An action of a plan: comparable, so that two notices that ask for the same cause it once.
 pub trait Action: Clone + Eq + Hash {

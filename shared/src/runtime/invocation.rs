@@ -10,8 +10,8 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::aws::{self, CallError};
-use crate::clock::Clock;
+use crate::runtime::aws::{self, CallError};
+use crate::runtime::clock::Clock;
 
 /// How many calls of one kind are under way at once. Enough to hide the latency of a region, few enough to stay within
 /// the burst of AWS's token buckets.

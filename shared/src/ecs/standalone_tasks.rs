@@ -3,8 +3,8 @@
 use aws_sdk_ecs::types::{Task, TaskDefinition};
 use jiff::SignedDuration;
 
-use crate::accelerators::Accelerator;
-use crate::tasks;
+use crate::ecs::accelerators::Accelerator;
+use crate::ecs::tasks;
 
 /// A standalone task with this tag is run again elsewhere after it had to be stopped.
 pub const RERUN_TAG: &str = "spot-handoff:rerun";

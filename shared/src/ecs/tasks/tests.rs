@@ -10,9 +10,9 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::clock::Clock;
-use crate::container_instances::Status;
+use crate::ecs::container_instances::Status;
 use crate::notice::InstanceId;
+use crate::runtime::clock::Clock;
 
 const ON: &str = "arn:aws:ecs:us-east-1:123456789012:container-instance/c/1";
 const TASK: &str = "arn:aws:ecs:us-east-1:123456789012:task/c/1";

@@ -4,7 +4,7 @@
 //! strategies tell by the reason of a stopped task (`Host EC2*`) whether a job is tried again.
 //! <https://docs.aws.amazon.com/batch/latest/userguide/managed_compute_environments.html>
 
-use crate::names::is_generated;
+use crate::report::names::is_generated;
 
 /// The names that the managed policy of Batch's service-linked role lets it manage begin so.
 /// <https://docs.aws.amazon.com/aws-managed-policy/latest/reference/BatchServiceRolePolicy.html>

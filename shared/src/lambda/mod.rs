@@ -1,5 +1,9 @@
 //! The loop around a function: read the batch, hand the instances off, report, answer.
 
+pub mod envelope;
+pub mod inbox;
+pub mod outbox;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,16 +15,16 @@ use serde_json::{Value, json};
 use thiserror::Error as ThisError;
 use tokio::time::Instant;
 
-use crate::aws::{self, CallCounter};
-use crate::batch::Batch;
-use crate::clock::Clock;
-use crate::config::{ConfigError, Env};
-use crate::invocation::{Invocation, Times};
-use crate::metrics;
+use crate::lambda::envelope::Batch;
+use crate::lambda::inbox::OwnQueue;
 use crate::notice::{Home, Message, Notice};
-use crate::own_queue::OwnQueue;
-use crate::plan::{Action, Plan, Results};
+use crate::report::metrics;
+use crate::report::plan::{Action, Plan, Results};
 use crate::report::{Outcome, Report};
+use crate::runtime::aws::{self, CallCounter};
+use crate::runtime::clock::Clock;
+use crate::runtime::config::{ConfigError, Env};
+use crate::runtime::invocation::{Invocation, Times};
 
 /// Notices that AWS's request rates do not make wait.
 const FEW_MESSAGES: usize = 100;
@@ -293,7 +297,7 @@ fn init_tracing(level: tracing::Level) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Done;
+    use crate::report::plan::Done;
 
     /// Says of each notice whether it was to be planned only.
     struct Recorder;

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 
-use crate::groups::{Group, GroupOf, Lifecycle, Member};
+use crate::autoscaling::groups::{Group, GroupOf, Lifecycle, Member};
 use crate::notice::{InstanceId, Notice, Signal};
 
 /// How long an exchange may take, from its first launch on. Also the deadline by which standalone tasks on the old
@@ -50,7 +50,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::groups::Groups;
+    use crate::autoscaling::groups::Groups;
 
     fn time(text: &str) -> Timestamp {
         text.parse().expect("a time")

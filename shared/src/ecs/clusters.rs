@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::operation::describe_clusters::DescribeClustersOutput;
 
-use crate::aws::CallError;
-use crate::invocation::{Invocation, together};
+use crate::runtime::aws::CallError;
+use crate::runtime::invocation::{Invocation, together};
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeClusters.html>
 const DESCRIBED_PER_CALL: usize = 100;

@@ -1,0 +1,5 @@
+//! What Auto Scaling tells: groups, whether they are ours to act on, and the policy in their tags.
+
+pub mod groups;
+pub mod policies;
+pub mod restarts;

@@ -1,0 +1,8 @@
+//! What ECS tells: clusters, container instances, tasks, how long tasks take to end, accelerators.
+
+pub mod accelerators;
+pub mod aws_batch;
+pub mod clusters;
+pub mod container_instances;
+pub mod standalone_tasks;
+pub mod tasks;

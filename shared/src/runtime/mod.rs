@@ -1,0 +1,6 @@
+//! What every function stands on: AWS clients, the clock, the configuration, the time of an invocation.
+
+pub mod aws;
+pub mod clock;
+pub mod config;
+pub mod invocation;
