@@ -46,10 +46,15 @@ class Clock:
 
     def utcnow(self):
         """Naive UTC, which is how moto keeps time."""
-        return datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=self.now_ms())
+        return utc(self.now_ms())
 
     def real_seconds(self, world_seconds):
         return world_seconds / self.speed
+
+
+def utc(ms):
+    """Naive UTC of milliseconds since 1970."""
+    return datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=ms)
 
 
 def rule_moto(utcnow):

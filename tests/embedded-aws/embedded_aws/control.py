@@ -119,9 +119,11 @@ def begin_world(order):
     if set(order) - known:
         raise ValueError(f"a world is ordered by {sorted(known)}, not {sorted(set(order) - known)}")
     WORLD.clock = Clock.parse(order.get("clock"))
-    clock.rule_moto(lambda: WORLD.clock.utcnow())
+    clock.rule_moto(WORLD.utcnow)
     WORLD.simulate = order.get("simulate", True)
     pace.order(order)
+    # EC2 announces every change of state. In the quick pace only where a test is about that.
+    WORLD.settings["state_change_events"] = pace.is_real()
     WORLD.settings["enforce_iam"] = order.get("enforce_iam", False)
     if order.get("parameters"):
         WORLD.stack = WORLD.stack.redeployed(order["parameters"])

@@ -1,7 +1,7 @@
 """What a test can have happen: things AWS, or a task, does by itself."""
 
-from . import backends, iam
-from .simulation import capacity, containers, hooks, spot, tasks
+from . import backends, happenings_capacity, iam
+from .simulation import capacity, containers, hooks, launching, leaving, spot, tasks
 from .world import WORLD
 
 
@@ -32,22 +32,22 @@ def _scale_in(order):
         group = backends.autoscaling().autoscaling_groups[order.get("group", "hooked")]
         state = capacity.counted(group)[0]
     state.auto_scaling_group.desired_capacity -= 1
-    capacity.begin_termination(state)
+    leaving.begin_termination(state)
     return {"instance": state.instance_id}
 
 
 def _terminate_with_hook(order):
     """Auto Scaling replaces the instance, as an instance refresh or AZ rebalancing would."""
     state = _member(order)
-    capacity.begin_termination(state)
+    leaving.begin_termination(state)
     capacity.settle(state.auto_scaling_group)
 
 
 def _enter_service(order):
     """A launched instance gets ready, in a world that does not simulate."""
     state = _member(order)
-    capacity.enter_service(state)
-    capacity.join_cluster(state)
+    launching.enter_service(state)
+    launching.join_cluster(state)
 
 
 def _task_stops(order):
@@ -123,4 +123,5 @@ KINDS = {
     "new-instances-fail": _new_instances_fail,
     "suspend": _suspend,
     "pass-time": _pass_time,
+    **happenings_capacity.KINDS,
 }

@@ -7,7 +7,7 @@ carry, and which other actions they depend on.
 from urllib.parse import parse_qs
 
 from . import backends
-from .simulation import capacity
+from .simulation import capacity, launching
 
 # Actions that know a resource; any other is asked for on `*`.
 _GROUP_ACTIONS = {
@@ -183,6 +183,13 @@ def _autoscaling(call):
             yield from _launch(group)
 
 
+def groups_of(call):
+    """The groups that an action of Auto Scaling changes."""
+    if call.action not in _GROUP_ACTIONS:
+        return []
+    return _groups(parse_qs(call.body.decode()))
+
+
 def _groups(parameters):
     """The groups a call is about. One that does not exist is refused by Auto Scaling itself."""
     names = set(parameters.get("AutoScalingGroupName", []))
@@ -217,8 +224,8 @@ def _launch(group):
     data = template.latest_version().data
     if data.get("ImageId"):
         image = data["ImageId"]
-        if image.startswith(capacity.RESOLVED):
-            yield "ssm:GetParameters", _parameter(image.removeprefix(capacity.RESOLVED)), {}
+        if image.startswith(launching.RESOLVED):
+            yield "ssm:GetParameters", _parameter(image.removeprefix(launching.RESOLVED)), {}
             image = "*"
         # Images are of the region, not of the account.
         yield "ec2:RunInstances", f"arn:aws:ec2:{backends.REGION}::image/{image}", from_template

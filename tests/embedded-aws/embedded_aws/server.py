@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from . import dispatch, errors, iam, routes
 from .call import Call
+from .services import contention
 from .world import WORLD
 
 TICK_SECONDS = 0.1
@@ -129,6 +130,9 @@ class Handler(BaseHTTPRequestHandler):
         denied = iam.denial(call) if WORLD.settings["enforce_iam"] else None
         if denied:
             return denied
+        busy = contention.refusal(call)
+        if busy:
+            return busy
         found = self._carry_out(call, no_capacity=kind == "no-capacity")
         if kind == "lost-answer":
             self._drop(kind, reset=True)

@@ -7,7 +7,7 @@ from moto.moto_api._internal import mock_random
 
 from .agenda import Agenda
 from .calls import CallLog
-from .clock import Clock
+from .clock import Clock, utc
 from .faults import Faults
 from .limits import Limits
 
@@ -50,6 +50,12 @@ class World:
         # Every event that came by PutEvents.
         self.put_events = []
         self.lifecycle_actions = {}
+        # Scaling activities, in the order of their beginning.
+        self.activities = []
+        # Spot pools without capacity, and until when; see `market`.
+        self.empty_pools = []
+        # Groups that are being changed, and until when; see `contention`.
+        self.under_way = {}
         # How many seconds after SIGTERM the tasks of a family have ended, where a scenario says.
         self.endings = {}
         self.launch_tokens = {}
@@ -61,6 +67,10 @@ class World:
         # The fleet's network, for those that build on it later.
         self.network = None
         self._made = collections.Counter()
+
+    def utcnow(self):
+        """The time of the world; within what AWS does by itself, the time it was due at."""
+        return utc(self.agenda.now_ms())
 
     def consequence(self, seconds, action):
         """The rest of what a call asked for. A still world has it done at once."""

@@ -1,6 +1,5 @@
 """Auto Scaling: membership and capacity as AWS keeps them, its limits, its lifecycle actions."""
 
-from moto.autoscaling.models import Activity
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
@@ -8,8 +7,7 @@ from .. import backends
 from ..errors import too_long, validation_error
 from ..paging import page
 from ..patching import replaces
-from ..simulation import capacity, hooks
-from ..world import WORLD
+from ..simulation import activities, capacity, hooks, leaving
 
 BAD_TOKEN = ("InvalidNextToken", "The token is not valid")
 
@@ -68,6 +66,16 @@ def describe_traffic_sources(self):
 
 
 @replaces(AutoScalingResponse)
+def describe_scaling_activities(self):
+    name = self._get_param("AutoScalingGroupName")
+    found = activities.of([name] if name else [], self._get_param("ActivityIds", []))
+    shown, token = page(
+        found, self._get_param("NextToken"), self._get_int_param("MaxRecords"), 100, BAD_TOKEN
+    )
+    return ActionResult({"Activities": shown, "NextToken": token})
+
+
+@replaces(AutoScalingResponse)
 def set_desired_capacity(self):
     group = group_named(self._get_param("AutoScalingGroupName"))
     wanted = self._get_int_param("DesiredCapacity")
@@ -88,16 +96,6 @@ def _shrink(group, number, refusal):
     if group.desired_capacity - number < group.min_size:
         raise validation_error(refusal)
     group.desired_capacity -= number
-
-
-def _activity(group, description, instance_id):
-    return Activity(
-        description=f"{description} EC2 instance: {instance_id}",
-        cause=f"At {WORLD.clock.utcnow():%Y-%m-%dT%H:%M:%SZ} instance {instance_id} was "
-        "taken out of service in response to a user request.",
-        auto_scaling_group=group,
-        activity_id=WORLD.uuid("activity"),
-    )
 
 
 @replaces(AutoScalingResponse)
@@ -127,9 +125,9 @@ def detach_instances(self):
             f"{len(ids)} instance, please update the AutoScalingGroup sizes appropriately.",
         )
     for id_ in ids:
-        capacity.detach(states[id_])
+        leaving.detach(states[id_])
     capacity.settle(group)
-    return ActionResult({"Activities": [_activity(group, "Detaching", id_) for id_ in ids]})
+    return ActionResult({"Activities": [states[id_].activity for id_ in ids]})
 
 
 @replaces(AutoScalingResponse)
@@ -144,20 +142,20 @@ def terminate_instance_in_auto_scaling_group(self):
             )
         states.append(state)
     group = states[0].auto_scaling_group
-    leaving = [s for s in states if not s.lifecycle_state.startswith("Terminating")]
-    if leaving and self._get_bool_param("ShouldDecrementDesiredCapacity", False):
+    staying = [s for s in states if not s.lifecycle_state.startswith("Terminating")]
+    if staying and self._get_bool_param("ShouldDecrementDesiredCapacity", False):
         _shrink(
             group,
-            len(leaving),
+            len(staying),
             f"Currently, desiredSize equals minSize ({group.min_size}). Terminating instance "
             "without replacement will violate group's min size constraint. Either set "
             "shouldDecrementDesiredCapacity flag to false or lower group's min size.",
         )
-    for state in leaving:
-        capacity.begin_termination(state)
+    for state in staying:
+        leaving.begin_termination(state, activities.asked_for(state))
     capacity.settle(group)
-    activities = [_activity(group, "Terminating", state.instance_id) for state in states]
-    return ActionResult({"Activities": activities} if several else {"Activity": activities[0]})
+    begun = [state.activity for state in states]
+    return ActionResult({"Activities": begun} if several else {"Activity": begun[0]})
 
 
 @replaces(AutoScalingResponse)

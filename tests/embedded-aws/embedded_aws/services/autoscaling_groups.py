@@ -1,9 +1,13 @@
 """Auto Scaling groups: who launches, registers and replaces instances is `capacity`, not moto."""
 
-from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
+import copy
 
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
+from moto.autoscaling.responses import AutoScalingResponse
+
+from .. import backends
 from ..patching import replaces
-from ..simulation import capacity, spot
+from ..simulation import capacity, health, leaving, mixture, spot
 
 
 @replaces(FakeAutoScalingGroup)
@@ -22,3 +26,59 @@ def update_attached_target_groups(self, group_name):
 def notify_terminate_instances(self, instance_ids):
     for instance_id in instance_ids:
         spot.reclaim(instance_id)
+
+
+@replaces(AutoScalingBackend)
+def set_instance_health(self, instance_id, health_status):
+    state = capacity.state_of(instance_id)
+    state.health_status = health_status
+    if health_status == "Unhealthy":
+        leaving.replace_soon(state, "a user health-check")
+
+
+_moto_create = AutoScalingResponse.create_auto_scaling_group
+_moto_update = AutoScalingResponse.update_auto_scaling_group
+
+
+@replaces(AutoScalingResponse)
+def create_auto_scaling_group(self):
+    answer = _moto_create(self)
+    health.watch(_meant(self))
+    return answer
+
+
+@replaces(AutoScalingResponse)
+def update_auto_scaling_group(self):
+    answer = _moto_update(self)
+    group = _meant(self)
+    rebalance = self._get_bool_param("CapacityRebalance", None)
+    if rebalance is not None:
+        group.capacity_rebalance = rebalance
+    health.watch(group)
+    if self._get_param("MixedInstancesPolicy"):
+        mixture.changed(group)
+    return answer
+
+
+_moto_change = FakeAutoScalingGroup.update
+
+
+@replaces(FakeAutoScalingGroup)
+def update(self, **given):
+    """What an update does not name stays; moto forgets a policy that is not named.
+
+    A policy without a launch template keeps the one it has. Whether parts of a distribution that
+    are not named stay too, nobody says: here they do not.
+    """
+    before, policy = self.mixed_instances_policy, given["mixed_instances_policy"]
+    launches_otherwise = given["launch_template"] or given["launch_config_name"]
+    if before and (policy is None or "LaunchTemplate" not in policy) and not launches_otherwise:
+        template = copy.deepcopy(before["LaunchTemplate"])
+        template["LaunchTemplateSpecification"].pop("LaunchTemplateName", None)
+        given["mixed_instances_policy"] = {**(policy or before), "LaunchTemplate": template}
+    _moto_change(self, **given)
+
+
+def _meant(response):
+    groups = backends.autoscaling().autoscaling_groups
+    return groups.get(response._get_param("AutoScalingGroupName"))

@@ -5,10 +5,9 @@ import re
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
 
-from .. import pace
 from ..errors import AwsError, validation_error
 from ..patching import replaces
-from ..simulation import capacity
+from ..simulation import capacity, launching, market
 from ..world import WORLD
 from .autoscaling import group_named
 
@@ -51,7 +50,7 @@ def _check(group, number):
         raise validation_error(
             "LaunchInstances requires an Auto Scaling group with a launch template."
         )
-    if 0 < capacity.on_demand_percentage(group) < 100:
+    if 0 < market.on_demand_percentage(group) < 100:
         raise validation_error(
             "LaunchInstances does not support a mixed instances policy that combines On-Demand "
             "and Spot Instances."
@@ -83,22 +82,25 @@ def _subnet(group, zones, subnet_ids):
     )
 
 
+def _is_empty(group, subnet):
+    zone = subnet.availability_zone
+    return all(market.is_empty(type_, zone) for type_ in market.types_of(group))
+
+
 def _launch(group, subnet, number, retry):
-    spot = capacity.on_demand_percentage(group) == 0
+    spot = market.on_demand_percentage(group) == 0
     place = {
         "MarketType": "Spot" if spot else "OnDemand",
         "SubnetId": subnet.id,
         "AvailabilityZone": subnet.availability_zone,
         "AvailabilityZoneId": subnet._availability_zone.zone_id,
     }
-    if WORLD.no_capacity:
-        overrides = capacity.overrides_of(group)
+    if WORLD.no_capacity or (spot and _is_empty(group, subnet)):
+        overrides = market.overrides_of(group)
         if retry == "retry-with-group-configuration":
             # The group goes on trying by itself, in any of its zones.
             group.desired_capacity += number
-            WORLD.autonomous(
-                pace.seconds("failed-launch-to-next", group.name), lambda: capacity.settle(group)
-            )
+            WORLD.autonomous(launching.seconds_to_next_try(group), lambda: capacity.settle(group))
         error = {
             "InstanceType": overrides[0]["InstanceType"] if overrides else group.instance_type,
             "ErrorCode": "InsufficientInstanceCapacity",
@@ -107,7 +109,7 @@ def _launch(group, subnet, number, retry):
         }
         return {"Instances": [], "Errors": [{**place, **error}]}
     group.desired_capacity += number
-    launched = [capacity.launch(group, subnet) for _ in range(number)]
+    launched = [launching.launch(group, subnet) for _ in range(number)]
     by_type = {}
     for state in launched:
         by_type.setdefault(state.instance_type, []).append(state.instance_id)

@@ -82,6 +82,24 @@ def deregister(arn, targets):
             known.deregistered_ms = WORLD.agenda.now_ms()
 
 
+def is_registered(arn, instance_id):
+    """Whether the instance itself is registered, on the port of the group."""
+    group = backends.elbv2().target_groups.get(arn)
+    target = _members(group).get((instance_id, group.port)) if group else None
+    return target is not None and target.registered
+
+
+def state_of(arn, instance_id):
+    """The health of the instance's own target."""
+    group = _group(arn)
+    return health(group, _members(group).get((instance_id, group.port)))[0]
+
+
+def delay_of(arn):
+    """How many seconds a target of the group drains."""
+    return float(_group(arn).attributes.get("deregistration_delay.timeout_seconds", 300))
+
+
 def deregister_everywhere(target_id):
     for arn, group in backends.elbv2().target_groups.items():
         held = [{"Id": t.id, "Port": t.port} for t in _members(group).values() if t.id == target_id]

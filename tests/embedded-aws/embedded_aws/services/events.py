@@ -8,7 +8,7 @@ import json
 from moto.core.utils import iso_8601_datetime_without_milliseconds
 from moto.events.models import EventsBackend
 
-from .. import backends
+from .. import backends, pace
 from ..patching import replaces
 from ..world import WORLD
 
@@ -21,10 +21,19 @@ def put_on_bus(event, bus="default"):
     for rule in backends.events().event_buses[bus].rules.values():
         if rule.state != "ENABLED" or not rule.event_pattern.matches_event(event):
             continue
-        matched.append(rule.name)
+        matched.append(rule)
+    if WORLD.simulate and pace.variant("event-delivery", event.get("id", "")) == "late":
+        late = pace.seconds("event-late", event.get("id", ""))
+        WORLD.agenda.after(late, lambda: _deliver_all(matched, event))
+    else:
+        _deliver_all(matched, event)
+    return [rule.name for rule in matched]
+
+
+def _deliver_all(rules, event):
+    for rule in rules:
         for target in rule.targets:
             _deliver(rule, target, event)
-    return matched
 
 
 def _deliver(rule, target, event):
@@ -99,7 +108,7 @@ def aws_event(source, detail_type, resources, detail):
         "detail-type": detail_type,
         "source": source,
         "account": backends.ACCOUNT,
-        "time": iso_8601_datetime_without_milliseconds(WORLD.clock.utcnow()),
+        "time": iso_8601_datetime_without_milliseconds(WORLD.utcnow()),
         "region": backends.REGION,
         "resources": resources,
         "detail": detail,

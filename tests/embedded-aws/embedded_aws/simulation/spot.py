@@ -4,7 +4,7 @@ import datetime
 
 from .. import backends, pace
 from ..world import WORLD
-from . import capacity, hooks
+from . import capacity, hooks, hosts, leaving, rebalancing
 
 INTERRUPTION = "EC2 Spot Instance Interruption Warning"
 REBALANCE = "EC2 Instance Rebalance Recommendation"
@@ -17,9 +17,14 @@ def follow(event):
     instance_id = detail.get("instance-id")
     if kind == INTERRUPTION and detail.get("instance-action") == "terminate":
         _reclaim_at(instance_id, event.get("time"))
+        WORLD.autonomous(
+            pace.seconds("notice-to-launch", instance_id),
+            lambda: rebalancing.interrupted(instance_id),
+        )
     elif kind == REBALANCE:
         WORLD.autonomous(
-            pace.seconds("rebalance-to-launch", instance_id), lambda: rebalance(instance_id)
+            pace.seconds("rebalance-to-launch", instance_id),
+            lambda: rebalancing.recommended(instance_id),
         )
     elif kind == STATE_CHANGE and detail.get("state") == "shutting-down":
         WORLD.autonomous(
@@ -36,32 +41,27 @@ def _reclaim_at(instance_id, time):
         noticed = datetime.datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1000
     except (AttributeError, ValueError):
         noticed = WORLD.clock.now_ms()
-    until = pace.seconds("notice-to-reclaim", instance_id)
-    WORLD.agenda.at_ms(noticed + until * 1000, lambda: reclaim(instance_id))
+    until = _seconds_of_notice(instance_id)
+    if until is not None:
+        WORLD.agenda.at_ms(noticed + until * 1000, lambda: reclaim(instance_id))
+
+
+def _seconds_of_notice(instance_id):
+    """Notices are best effort: EC2 may take the instance earlier, later, or not at all."""
+    seconds = pace.seconds("notice-to-reclaim", instance_id)
+    kept = pace.variant("interruption", instance_id)
+    if kept == "early":
+        return seconds - pace.seconds("reclaimed-early", instance_id)
+    if kept == "late":
+        return seconds + pace.seconds("reclaimed-late", instance_id)
+    return None if kept == "never" else seconds
 
 
 def reclaim(instance_id):
     state = capacity.state_of(instance_id)
-    capacity.end_instance(instance_id)
+    hosts.end(instance_id)
     if state is not None:
-        capacity.lose(state)
-
-
-def rebalance(instance_id):
-    """A group with Capacity Rebalancing launches first and terminates the instance after."""
-    old = capacity.state_of(instance_id)
-    if old is None or old.lifecycle_state != "InService":
-        return
-    group = old.auto_scaling_group
-    if not group.capacity_rebalance or capacity.suspended(group, "Launch"):
-        return
-    new = capacity.launch(group, capacity.emptiest_subnet(group))
-
-    def retire():
-        if new.lifecycle_state == "InService" and old.lifecycle_state == "InService":
-            capacity.begin_termination(old)
-
-    WORLD.autonomous(capacity.seconds_until_in_service(new) + 1, retire)
+        leaving.lose(state)
 
 
 def _wait_at_hook(detail):
@@ -73,4 +73,4 @@ def _wait_at_hook(detail):
     named = (detail.get("AutoScalingGroupName"), detail.get("LifecycleHookName"))
     for hook in backends.autoscaling().describe_lifecycle_hooks(group.name):
         if (group.name, hook.name) == named:
-            capacity.hold(state, hook, detail.get("LifecycleActionToken"))
+            leaving.hold(state, hook, detail.get("LifecycleActionToken"))

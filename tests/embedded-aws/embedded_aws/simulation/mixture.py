@@ -1,0 +1,59 @@
+"""A group whose mixture of Spot and On-Demand was changed: replaced gradually, new before old.
+
+https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html
+"""
+
+from .. import backends, pace
+from ..world import WORLD
+from . import capacity, choosing, launching, leaving, market
+
+
+def changed(group):
+    """Somebody gave the group another policy."""
+    group.policy_changed = True
+    if not getattr(group, "mixes_anew", False):
+        group.mixes_anew = True
+        _later(group, "mixture-to-next")
+
+
+def _later(group, number):
+    WORLD.autonomous(pace.seconds(number, group.name), lambda: _step(group))
+
+
+def _step(group):
+    """A tenth of the group at a time, or one."""
+    group.mixes_anew = False
+    if backends.autoscaling().autoscaling_groups.get(group.name) is not group:
+        return
+    there = capacity.counted(group)
+    wanted = market.on_demand_wanted(group)
+    has = sum(not market.is_spot(state) for state in there)
+    if has == wanted and len(there) == group.desired_capacity:
+        return
+    group.mixes_anew = True
+    # First the group has to have as many as it wants, whatever they are.
+    pending = any(state.lifecycle_state == "Pending" for state in there)
+    if pending or len(there) != group.desired_capacity or capacity.suspended(group, "Launch"):
+        _later(group, "mixture-to-next")
+        return
+    spot_goes = has < wanted
+    most = max(1, (group.desired_capacity or 0) // 10)
+    surplus = [s for s in there if market.is_spot(s) == spot_goes]
+    for old in choosing.to_terminate(group, surplus, min(abs(wanted - has), most)):
+        new = launching.launch_one(group, there, spot=not spot_goes)
+        if new is None:
+            group.failed_launches = getattr(group, "failed_launches", 0) + 1
+            WORLD.autonomous(launching.seconds_to_next_try(group), lambda: _step(group))
+            return
+        old.replaced_by = new
+        _retire_later(old, new)
+    _later(group, "mixture-to-next")
+
+
+def _retire_later(old, new):
+    def retire():
+        if old.lifecycle_state == "InService" and new.lifecycle_state == "InService":
+            leaving.begin_termination(old)
+
+    seconds = launching.seconds_until_in_service(new)
+    WORLD.autonomous(seconds + pace.seconds("in-service-to-checked", new.instance_id), retire)

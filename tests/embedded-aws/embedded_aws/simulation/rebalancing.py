@@ -1,0 +1,78 @@
+"""Capacity Rebalancing: a replacement first, and then the instance at risk is terminated.
+
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-rebalancing.html
+"""
+
+from .. import pace
+from ..world import WORLD
+from . import capacity, health, launching, leaving
+
+
+def recommended(instance_id):
+    """The instance is at an elevated risk: its group launches another, if it rebalances."""
+    old = _at_risk(instance_id)
+    if old is not None:
+        _replace(old)
+
+
+def interrupted(instance_id):
+    """The notice has come: the hook is called and a replacement is tried at once."""
+    old = _at_risk(instance_id)
+    if old is None or pace.variant("rebalance-on-notice", instance_id) == "no":
+        return
+    group = old.auto_scaling_group
+    new = getattr(old, "replaced_by", None)
+    if new is not None and capacity.alive(new):
+        leaving.begin_termination(old)
+        return
+    leaving.begin_termination(old)
+    capacity.settle(group)
+
+
+def _at_risk(instance_id):
+    old = capacity.state_of(instance_id)
+    if old is None or old.lifecycle_state != "InService":
+        return None
+    group = old.auto_scaling_group
+    return old if group.capacity_rebalance and not capacity.suspended(group, "Launch") else None
+
+
+def _replace(old):
+    """Launches beside the old one, and goes on trying for as long as that is there."""
+    group = old.auto_scaling_group
+    new = getattr(old, "replaced_by", None)
+    if old.lifecycle_state != "InService" or (new is not None and capacity.alive(new)):
+        return
+    new = None
+    if _has_room(group):
+        others = [state for state in capacity.counted(group) if state is not old]
+        new = launching.launch_one(group, others)
+    if new is None:
+        group.failed_launches = getattr(group, "failed_launches", 0) + 1
+        WORLD.autonomous(launching.seconds_to_next_try(group), lambda: _replace(old))
+        return
+    group.failed_launches = 0
+    old.replaced_by = new
+    WORLD.autonomous(
+        launching.seconds_until_in_service(new)
+        + pace.seconds("in-service-to-checked", new.instance_id),
+        lambda: _retire(old, new),
+    )
+
+
+def _has_room(group):
+    """Beyond the maximum size it goes by a tenth, or by one."""
+    there = [s for s in group.instance_states if s.lifecycle_state in ("Pending", "InService")]
+    return len(there) < group.max_size + max(1, group.max_size // 10)
+
+
+def _retire(old, new):
+    if old.lifecycle_state != "InService":
+        return
+    if not capacity.alive(new):
+        _replace(old)
+    elif new.lifecycle_state == "InService" and health.passes(new):
+        leaving.begin_termination(old)
+    else:
+        again = pace.seconds("health-check-interval", new.instance_id)
+        WORLD.autonomous(again, lambda: _retire(old, new))
