@@ -124,6 +124,7 @@ def begin_world(order):
     pace.order(order)
     # EC2 announces every change of state. In the quick pace only where a test is about that.
     WORLD.settings["state_change_events"] = pace.is_real()
+    WORLD.began_ms = WORLD.clock.now_ms()
     WORLD.settings["enforce_iam"] = order.get("enforce_iam", False)
     if order.get("parameters"):
         WORLD.stack = WORLD.stack.redeployed(order["parameters"])

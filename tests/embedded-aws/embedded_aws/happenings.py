@@ -1,7 +1,7 @@
 """What a test can have happen: things AWS, or a task, does by itself."""
 
 from . import backends, happenings_capacity, iam
-from .simulation import capacity, containers, hooks, launching, leaving, spot, tasks
+from .simulation import applications, capacity, containers, hooks, launching, leaving, spot, tasks
 from .world import WORLD
 
 
@@ -98,6 +98,13 @@ def _new_instances_fail(order):
     backends.autoscaling().autoscaling_groups[order["group"]].failing = order["what"]
 
 
+def _target_fails(order):
+    """What runs on the instance, or at the address, no longer answers requests and checks."""
+    now = WORLD.agenda.now_ms()
+    applications.starts(order["instance"], order.get("port"), 0, order["instance"])
+    applications.refuses(order["instance"], order.get("port"), now)
+
+
 def _lose_permission(order):
     """Somebody takes an action out of the role of a function."""
     iam.forget(order["function"], order["action"])
@@ -122,6 +129,7 @@ KINDS = {
     "lose-permission": _lose_permission,
     "new-instances-fail": _new_instances_fail,
     "suspend": _suspend,
+    "target-fails": _target_fails,
     "pass-time": _pass_time,
     **happenings_capacity.KINDS,
 }

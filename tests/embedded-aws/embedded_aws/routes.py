@@ -3,7 +3,7 @@
 from . import backends, fleet, iam, leap, meter, modelled_errors, pace, state
 from .happenings import happen
 from .services.events import put_on_bus
-from .simulation import spot
+from .simulation import spot, targets
 from .world import WORLD
 
 
@@ -61,6 +61,31 @@ def _notifications():
     ]
 
 
+def _routing():
+    """Where load balancers send requests just now, and what becomes of those that are under way."""
+    return [
+        {
+            "arn": group.arn,
+            "name": group.name,
+            "balancer": "network" if targets.is_network(group) else "application",
+            "targets": [
+                {
+                    "id": route.target.id,
+                    "port": route.target.port,
+                    "state": targets.health(group, route.target)[0],
+                    "new": route.new,
+                    "new_until_ms": route.new_until_ms,
+                    "answers": route.answers,
+                    "open": route.open,
+                    "cut_ms": route.cut_ms,
+                }
+                for route in targets.routes(group)
+            ],
+        }
+        for group in backends.elbv2().target_groups.values()
+    ]
+
+
 def _done(function):
     def route(order, url):
         function(order)
@@ -73,6 +98,7 @@ ROUTES = {
     ("GET", "/_embedded/stack"): lambda order, url: WORLD.stack.describe(url),
     ("GET", "/_embedded/state"): lambda order, url: state.snapshot(),
     ("GET", "/_embedded/pace"): lambda order, url: pace.ordered(),
+    ("GET", "/_embedded/routing"): lambda order, url: _routing(),
     ("GET", "/_embedded/fleet"): lambda order, url: fleet.exported(),
     ("GET", "/_embedded/calls"): lambda order, url: WORLD.calls.entries(),
     ("DELETE", "/_embedded/calls"): _done(lambda order: WORLD.calls.clear()),

@@ -40,6 +40,10 @@ class World:
         self.seed = 0
         self.variants = {}
         self.numbers = {}
+        # When this world was begun, by its clock.
+        self.began_ms = 0
+        # What answers behind (id, port), see `applications`.
+        self.applications = {}
         # While the fleet is built, launched instances are in service at once.
         self.seeding = False
         self.stack = None

@@ -3,7 +3,7 @@
 from .. import backends, pace
 from ..services import elbv2
 from ..world import WORLD
-from . import tasks
+from . import applications, tasks
 
 
 def register_instance(cluster_name, instance_id):
@@ -151,4 +151,5 @@ def host_gone(instance_id):
             ecs.clusters[cluster_name].registered_container_instances_count -= 1
             for service in services_in(cluster_name):
                 look_after(service, "drain-to-replacement")
+    applications.host_gone(instance_id, WORLD.agenda.now_ms())
     elbv2.deregister_everywhere(instance_id)

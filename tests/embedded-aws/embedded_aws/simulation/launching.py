@@ -9,7 +9,7 @@ from moto.autoscaling.models import ASG_NAME_TAG, InstanceState
 from .. import backends, pace
 from ..services import elbv2
 from ..world import WORLD
-from . import activities, capacity, containers, hosts, market
+from . import activities, applications, capacity, containers, hosts, market
 
 # How an image begins that a launch template names by a parameter of Systems Manager.
 RESOLVED = "resolve:ssm:"
@@ -128,6 +128,10 @@ def enter_service(state):
     group = state.auto_scaling_group
     state.lifecycle_state = "InService"
     state.in_service_ms = WORLD.agenda.now_ms()
+    if not WORLD.seeding:
+        up = pace.seconds("in-service-to-answering", state.instance_id)
+        up_ms = state.in_service_ms + up * 1000
+        applications.starts(state.instance_id, None, up_ms, state.instance_id)
     for arn in group.target_group_arns:
         elbv2.register(arn, [{"Id": state.instance_id}], fails=failing(group) == "targets")
     if not WORLD.seeding:
