@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 
-from . import clock, fleet, pace, server
+from . import clock, fleet, limits, pace, server
 from .clock import Clock
 from .world import WORLD
 
@@ -125,6 +125,8 @@ def begin_world(order):
     # EC2 announces every change of state. In the quick pace only where a test is about that.
     WORLD.settings["state_change_events"] = pace.is_real()
     WORLD.began_ms = WORLD.clock.now_ms()
+    if pace.is_real():
+        WORLD.limits.always(limits.documented("logs:FilterLogEvents"))
     WORLD.settings["enforce_iam"] = order.get("enforce_iam", False)
     if order.get("parameters"):
         WORLD.stack = WORLD.stack.redeployed(order["parameters"])

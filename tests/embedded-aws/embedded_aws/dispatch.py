@@ -13,6 +13,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.sqs.responses import SQSResponse
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from . import staleness
 from .services import functions, sqs
 from .world import WORLD
 
@@ -48,7 +49,8 @@ def answer(call, url):
     with WORLD.changed:
         WORLD.agenda.catch_up()
         try:
-            answered = _moto(call, url)
+            with staleness.around(call):
+                answered = _moto(call, url)
             if WORLD.meter is not None and not call.action.startswith(_READS):
                 WORLD.meter.look()
             if call.action == "ReceiveMessage" and b"ReceiptHandle" in answered[2]:

@@ -1,7 +1,9 @@
 """Latency, and AWS's request rates as token buckets."""
 
+import json
 import random
 import threading
+from pathlib import Path
 
 
 class Bucket:
@@ -39,6 +41,12 @@ def cost(call):
     return max(1, batched)
 
 
+def documented(key):
+    """A bucket of `request-rates.json`."""
+    path = Path(__file__).parent.parent / "request-rates.json"
+    return {key: json.loads(path.read_text())["buckets"][key]}
+
+
 class Limits:
     """Several actions can draw on one bucket, as they do in AWS.
 
@@ -49,12 +57,18 @@ class Limits:
     def __init__(self, now_ms):
         self._now_ms = now_ms
         self._lock = threading.Lock()
+        self._always = {}
+        self.set({})
+
+    def always(self, buckets):
+        """Buckets that are there whatever is set."""
+        self._always = buckets
         self.set({})
 
     def set(self, limits):
         self._latency_ms = limits.get("latency_ms")
         self._buckets = []
-        for key, size in limits.get("buckets", {}).items():
+        for key, size in {**self._always, **limits.get("buckets", {})}.items():
             service, _, actions = key.partition(":")
             bucket = Bucket(size["burst"], size["per_second"], self._now_ms)
             self._buckets.append((service, set(actions.split(",")), bucket))

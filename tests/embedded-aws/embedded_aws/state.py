@@ -1,7 +1,7 @@
 """A snapshot of everything a test or a replay looks at, as one plain dictionary."""
 
 from . import backends
-from .services import dynamodb, elbv2, sqs
+from .services import dynamodb, elbv2, sns, sqs
 from .simulation import tasks
 from .world import WORLD
 
@@ -23,6 +23,7 @@ def snapshot():
         "clusters": [_cluster(c) for c in backends.ecs().clusters.values()],
         "queues": [_queue(q) for q in backends.sqs().queues.values()],
         "tables": [_table(t) for t in backends.dynamodb().tables.values()],
+        "subscriptions": [_subscription(s) for s in backends.sns().subscriptions.values()],
         "lifecycle_actions": [_lifecycle_action(a) for a in WORLD.lifecycle_actions.values()],
     }
 
@@ -138,6 +139,15 @@ def _queue(queue):
 
 def _table(table):
     return {"name": table.name, "items": dynamodb.items_of(table)}
+
+
+def _subscription(subscription):
+    return {
+        "topic": subscription.topic.arn,
+        "protocol": subscription.protocol,
+        "endpoint": subscription.endpoint,
+        "suspended": sns.is_suspended(subscription),
+    }
 
 
 def _lifecycle_action(action):

@@ -33,6 +33,9 @@ class World:
             # EC2 announces every instance it terminates. Off unless a test is about that: it
             # would have the functions look again at every instance that is gone.
             "state_change_events": False,
+            # For how many seconds after a change reads answer as if it had not been; None is as
+            # the world's pace has it. See `staleness`.
+            "stale_reads": None,
         }
         self.simulate = False
         # How long AWS takes for things, and which of the variants it plays, see `pace`.
@@ -60,6 +63,10 @@ class World:
         self.empty_pools = []
         # Groups that are being changed, and until when; see `contention`.
         self.under_way = {}
+        # States that stale reads find, by service: (until, state); and what they are drawn by.
+        self.before = {}
+        self.changes = 0
+        self.stale_chances = 0
         # How many seconds after SIGTERM the tasks of a family have ended, where a scenario says.
         self.endings = {}
         self.launch_tokens = {}

@@ -14,6 +14,7 @@ MODULES = (
     "events",
     "functions",
     "logs",
+    "sns",
     "speed",
     "sqs",
 )

@@ -13,7 +13,9 @@ from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
 from moto.logs import models
 from moto.logs.exceptions import InvalidParameterException
 
+from .. import pace
 from ..patching import replaces
+from ..world import WORLD
 
 # `$.field = "value"`, the value without quotes or stars in it.
 _SELECTOR = r'\$\.([A-Za-z_]\w*)\s*=\s*"([^"*]*)"'
@@ -87,6 +89,19 @@ def _unsupported(pattern):
 models.EventMessageFilter = EventMessageFilter
 
 _moto_filter = models.LogGroup.filter_log_events
+_moto_search = models.LogStream.filter_log_events
+
+
+@replaces(models.LogStream)
+def filter_log_events(self, *arguments):
+    """A line is found when it is indexed, some time after it was taken in."""
+    now = WORLD.clock.now_ms()
+    indexed = {
+        str(event.event_id)
+        for event in self.events
+        if event.ingestion_time + 1000 * pace.seconds("line-to-searchable", event.event_id) <= now
+    }
+    return [found for found in _moto_search(self, *arguments) if found["eventId"] in indexed]
 
 
 @replaces(models.LogGroup)

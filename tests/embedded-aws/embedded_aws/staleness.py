@@ -1,0 +1,149 @@
+"""Reads that answer as if the last change had not been: AWS's APIs are eventually consistent.
+
+For a while after each change a read may be given the state from before it. How long that is the
+world's pace says, and whether one read of that time is stale is drawn; the setting `stale_reads`
+has all reads be stale for so many seconds. Reads that ask to be consistent are.
+
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html
+https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.ReadConsistency.html
+"""
+
+import contextlib
+import copy
+
+from . import backends, pace
+from .world import WORLD
+
+READS = {
+    "autoscaling": {
+        "DescribeAutoScalingGroups",
+        "DescribeAutoScalingInstances",
+        "DescribeTags",
+    },
+    "dynamodb": {"BatchGetItem", "GetItem", "Query", "Scan"},
+    "ecs": {
+        "DescribeContainerInstances",
+        "DescribeServices",
+        "DescribeTasks",
+        "ListContainerInstances",
+        "ListTagsForResource",
+        "ListTasks",
+    },
+}
+_NO_CHANGE = ("Describe", "List", "Get", "BatchGet", "Query", "Scan", "TransactGet")
+
+
+def around(call):
+    """What a call is to be carried out in: a stale read finds an older state."""
+    if call.service not in READS or not _possible():
+        return contextlib.nullcontext()
+    if not call.action.startswith(_NO_CHANGE):
+        _remember(call.service)
+        return contextlib.nullcontext()
+    if call.action not in READS[call.service] or _is_consistent(call):
+        return contextlib.nullcontext()
+    before = _state_for(call.service)
+    return contextlib.nullcontext() if before is None else _swapped(before)
+
+
+def _possible():
+    ordered = WORLD.settings["stale_reads"]
+    return WORLD.simulate and (pace.is_real() or ordered or "stale-reads" in WORLD.numbers)
+
+
+def _is_consistent(call):
+    if call.service != "dynamodb":
+        return False
+    parameters = call.parameters
+    tables = parameters.get("RequestItems", {}).values()
+    return parameters.get("ConsistentRead") or any(t.get("ConsistentRead") for t in tables)
+
+
+def _remember(service):
+    """The state of a service as it is before a change."""
+    WORLD.changes += 1
+    seconds = WORLD.settings["stale_reads"]
+    if seconds is None:
+        seconds = pace.seconds("stale-reads", f"{service} {WORLD.changes}")
+    now = WORLD.clock.now_ms()
+    kept = [(until, state) for until, state in WORLD.before.get(service, []) if until > now]
+    if seconds:
+        kept.append((now + seconds * 1000, _FROZEN[service]()))
+    WORLD.before[service] = kept
+
+
+def _state_for(service):
+    """An older state for this read, or None."""
+    now = WORLD.clock.now_ms()
+    states = [state for until, state in WORLD.before.get(service, []) if until > now]
+    if not states:
+        return None
+    WORLD.stale_chances += 1
+    if WORLD.settings["stale_reads"] is None and pace.draw("stale", WORLD.stale_chances) < 0.5:
+        return None
+    return states[-1]
+
+
+@contextlib.contextmanager
+def _swapped(state):
+    """moto's backend holds the older state while it answers."""
+    backend, attributes = state
+    present = {name: getattr(backend, name) for name in attributes}
+    for name, value in attributes.items():
+        setattr(backend, name, value)
+    try:
+        yield
+    finally:
+        for name, value in present.items():
+            setattr(backend, name, value)
+
+
+def _groups():
+    groups = {}
+    for name, group in backends.autoscaling().autoscaling_groups.items():
+        groups[name] = _copied(group)
+        groups[name].instance_states = [_copied(state) for state in group.instance_states]
+    return backends.autoscaling(), {"autoscaling_groups": groups}
+
+
+def _containers():
+    ecs = backends.ecs()
+    two_deep = {
+        name: {
+            cluster: {id_: _copied(one) for id_, one in known.items()}
+            for cluster, known in getattr(ecs, name).items()
+        }
+        for name in ("tasks", "container_instances")
+    }
+    services = {name: _copied(service) for name, service in ecs.services.items()}
+    return ecs, {**two_deep, "services": services}
+
+
+def _tables():
+    dynamodb = backends.dynamodb()
+    tables = {}
+    for name, table in dynamodb.tables.items():
+        tables[name] = copy.copy(table)
+        tables[name].items = copy.deepcopy(table.items)
+    return dynamodb, {"tables": tables}
+
+
+_FROZEN = {"autoscaling": _groups, "dynamodb": _tables, "ecs": _containers}
+
+
+def _copied(one):
+    """A copy that later changes of the object do not reach."""
+    copied = copy.copy(one)
+    for name, value in vars(one).items():
+        if isinstance(value, (dict, list)):
+            vars(copied)[name] = _plain(value)
+    return copied
+
+
+def _plain(value):
+    if type(value) is dict:
+        return {name: _plain(inner) for name, inner in value.items()}
+    if type(value) is list:
+        return [_plain(inner) for inner in value]
+    return value
