@@ -13,6 +13,7 @@ import contextlib
 import copy
 
 from . import backends, pace
+from .simulation import targets
 from .world import WORLD
 
 READS = {
@@ -30,6 +31,7 @@ READS = {
         "ListTagsForResource",
         "ListTasks",
     },
+    "elasticloadbalancing": {"DescribeTargetHealth"},
 }
 _NO_CHANGE = ("Describe", "List", "Get", "BatchGet", "Query", "Scan", "TransactGet")
 
@@ -87,16 +89,15 @@ def _state_for(service):
 
 @contextlib.contextmanager
 def _swapped(state):
-    """moto's backend holds the older state while it answers."""
-    backend, attributes = state
-    present = {name: getattr(backend, name) for name in attributes}
-    for name, value in attributes.items():
-        setattr(backend, name, value)
+    """moto holds the older state while it answers: [(object, attribute, value)]."""
+    present = [(owner, name, getattr(owner, name)) for owner, name, _ in state]
     try:
+        for owner, name, value in state:
+            setattr(owner, name, value)
         yield
     finally:
-        for name, value in present.items():
-            setattr(backend, name, value)
+        for owner, name, value in present:
+            setattr(owner, name, value)
 
 
 def _groups():
@@ -104,32 +105,47 @@ def _groups():
     for name, group in backends.autoscaling().autoscaling_groups.items():
         groups[name] = _copied(group)
         groups[name].instance_states = [_copied(state) for state in group.instance_states]
-    return backends.autoscaling(), {"autoscaling_groups": groups}
+    return [(backends.autoscaling(), "autoscaling_groups", groups)]
 
 
 def _containers():
     ecs = backends.ecs()
-    two_deep = {
-        name: {
-            cluster: {id_: _copied(one) for id_, one in known.items()}
-            for cluster, known in getattr(ecs, name).items()
-        }
+    two_deep = [
+        (
+            ecs,
+            name,
+            {
+                cluster: {id_: _copied(one) for id_, one in known.items()}
+                for cluster, known in getattr(ecs, name).items()
+            },
+        )
         for name in ("tasks", "container_instances")
-    }
+    ]
     services = {name: _copied(service) for name, service in ecs.services.items()}
-    return ecs, {**two_deep, "services": services}
+    return [*two_deep, (ecs, "services", services)]
 
 
 def _tables():
-    dynamodb = backends.dynamodb()
     tables = {}
-    for name, table in dynamodb.tables.items():
+    for name, table in backends.dynamodb().tables.items():
         tables[name] = copy.copy(table)
         tables[name].items = copy.deepcopy(table.items)
-    return dynamodb, {"tables": tables}
+    return [(backends.dynamodb(), "tables", tables)]
 
 
-_FROZEN = {"autoscaling": _groups, "dynamodb": _tables, "ecs": _containers}
+def _targets():
+    return [
+        (group, "members", {key: copy.deepcopy(one) for key, one in targets.members(group).items()})
+        for group in backends.elbv2().target_groups.values()
+    ]
+
+
+_FROZEN = {
+    "autoscaling": _groups,
+    "dynamodb": _tables,
+    "ecs": _containers,
+    "elasticloadbalancing": _targets,
+}
 
 
 def _copied(one):

@@ -61,6 +61,16 @@ class Ordered(MovingWorldTest):
         self.pass_time(6)
         self.assertEqual(read(), ("DRAINING", "STOPPED"))
 
+    def test_target_health_is_read_as_it_was(self):
+        arn, target = self.target_group_arn("web"), {"Id": self.first("web")}
+        self.elbv2.deregister_targets(TargetGroupArn=arn, Targets=[target])
+        read = lambda: self.elbv2.describe_target_health(TargetGroupArn=arn, Targets=[target])[
+            "TargetHealthDescriptions"
+        ][0]["TargetHealth"]["State"]
+        self.assertEqual(read(), "healthy")
+        self.pass_time(6)
+        self.assertEqual(read(), "draining")
+
     def test_an_item_is_read_as_it_was_unless_the_read_is_to_be_consistent(self):
         dynamodb = self.client("dynamodb")
         key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
