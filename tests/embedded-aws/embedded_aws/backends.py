@@ -5,6 +5,7 @@ one AWS, and a fresh AWS is a fork of the process.
 """
 
 from moto.autoscaling.models import autoscaling_backends
+from moto.awslambda.models import lambda_backends
 from moto.cloudformation.models import cloudformation_backends
 from moto.dynamodb.models import dynamodb_backends
 from moto.ec2.models import ec2_backends
@@ -50,6 +51,10 @@ def events():
 def iam():
     # IAM is global: moto files it under the partition, not under a region.
     return iam_backends[ACCOUNT]["aws"]
+
+
+def lambda_():
+    return lambda_backends[ACCOUNT][REGION]
 
 
 def sns():

@@ -16,6 +16,7 @@ import threading
 
 from . import clock, fleet, limits, pace, server
 from .clock import Clock
+from .simulation import scheduler
 from .world import WORLD
 
 
@@ -127,6 +128,8 @@ def begin_world(order):
     WORLD.began_ms = WORLD.clock.now_ms()
     if pace.is_real():
         WORLD.limits.always(limits.documented("logs:FilterLogEvents"))
+        if WORLD.simulate:
+            scheduler.watch()
     WORLD.settings["enforce_iam"] = order.get("enforce_iam", False)
     if order.get("parameters"):
         WORLD.stack = WORLD.stack.redeployed(order["parameters"])

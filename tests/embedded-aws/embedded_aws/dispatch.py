@@ -42,8 +42,8 @@ LOOK_AGAIN_SECONDS = 0.02
 
 def answer(call, url):
     """(status, headers, body), under the lock that guards all of moto."""
-    if call.service == "sqs" and call.action == "ReceiveMessage":
-        _wait_for_message(call)
+    if call.service == "sqs" and call.action == "ReceiveMessage" and not _wait_for_message(call):
+        return 200, {"Content-Type": "application/x-amz-json-1.0"}, b"{}"
     if functions.is_invocation(call):
         return functions.invoke(call)
     with WORLD.changed:
@@ -61,19 +61,28 @@ def answer(call, url):
 
 
 def _wait_for_message(call):
-    """Long polling, with the lock given up while there is nothing to receive."""
+    """Long polling, with the lock given up while there is nothing to receive.
+
+    False for a poller of Lambda whose mapping is Disabled: Lambda would not poll.
+    """
     parameters = call.parameters
     queue = sqs.queue_of(parameters.get("QueueUrl", ""))
     if queue is None:
-        return
+        return True
+    polls = call.caller.endswith(sqs.POLLER)
     seconds = parameters.get("WaitTimeSeconds", queue.receive_message_wait_time_seconds)
     until = time.monotonic() + WORLD.clock.real_seconds(int(seconds or 0))
     with WORLD.changed:
-        while not sqs.has_visible_message(queue) and time.monotonic() < until:
+        while time.monotonic() < until:
+            switched_off = polls and sqs.is_switched_off(queue)
+            if sqs.has_visible_message(queue) and not switched_off:
+                break
             WORLD.changed.wait(LOOK_AGAIN_SECONDS)
             WORLD.agenda.catch_up()
+        switched_off = polls and sqs.is_switched_off(queue)
     # moto is not to wait again: it would, holding the lock.
     call.body = json.dumps({**parameters, "WaitTimeSeconds": 0}).encode()
+    return not switched_off
 
 
 def _moto(call, url):

@@ -1,7 +1,19 @@
 """What a test can have happen: things AWS, or a task, does by itself."""
 
 from . import backends, happenings_capacity, iam
-from .simulation import applications, capacity, containers, hooks, launching, leaving, spot, tasks
+from .simulation import (
+    agent,
+    applications,
+    capacity,
+    containers,
+    hooks,
+    launching,
+    leaving,
+    scheduler,
+    spot,
+    stopping,
+    tasks,
+)
 from .world import WORLD
 
 
@@ -55,8 +67,7 @@ def _task_stops(order):
     for cluster in backends.ecs().tasks.values():
         task = cluster.get(order["task"])
         if task is not None:
-            tasks.begin_stop(task, "EssentialContainerExited", "Essential container in task exited")
-            tasks.finish_stop(task)
+            stopping.end_by_itself(task)
 
 
 def _service_moves(order):
@@ -64,7 +75,7 @@ def _service_moves(order):
     for cluster in backends.ecs().container_instances.values():
         for instance in cluster.values():
             if instance.ec2_instance_id == order["instance"]:
-                containers.move_services_off(instance)
+                scheduler.move_services_off(instance)
 
 
 def _run_batch_job(order):
@@ -98,6 +109,14 @@ def _new_instances_fail(order):
     backends.autoscaling().autoscaling_groups[order["group"]].failing = order["what"]
 
 
+def _configure_agent(order):
+    """Somebody configures the ECS agent of one instance, or of all: `{"ECS_CONTAINER_STOP_TIMEOUT": "90s"}`."""
+    for name, value in order["settings"].items():
+        if name == agent.STOP_TIMEOUT:
+            agent.duration(value)
+    agent.configure(order.get("instance"), order["settings"])
+
+
 def _target_fails(order):
     """What runs on the instance, or at the address, no longer answers requests and checks."""
     now = WORLD.agenda.now_ms()
@@ -129,6 +148,7 @@ KINDS = {
     "lose-permission": _lose_permission,
     "new-instances-fail": _new_instances_fail,
     "suspend": _suspend,
+    "configure-agent": _configure_agent,
     "target-fails": _target_fails,
     "pass-time": _pass_time,
     **happenings_capacity.KINDS,

@@ -3,7 +3,7 @@
 from . import backends, fleet, iam, leap, meter, modelled_errors, pace, state
 from .happenings import happen
 from .services.events import put_on_bus
-from .simulation import spot, targets
+from .simulation import spot, targets, tasks
 from .world import WORLD
 
 
@@ -86,6 +86,23 @@ def _routing():
     ]
 
 
+def _tasks():
+    """Every task that there ever was, and when what happened to it."""
+    return [
+        {
+            "arn": task.task_arn,
+            "family": tasks.definition_of(task).family,
+            "group": task.group,
+            "instance": task.ec2_instance_id,
+            "stop_code": getattr(task, "stop_code", None),
+            "end": task.life.end,
+            **vars(task.life),
+        }
+        for cluster in backends.ecs().tasks.values()
+        for task in cluster.values()
+    ]
+
+
 def _done(function):
     def route(order, url):
         function(order)
@@ -99,6 +116,7 @@ ROUTES = {
     ("GET", "/_embedded/state"): lambda order, url: state.snapshot(),
     ("GET", "/_embedded/pace"): lambda order, url: pace.ordered(),
     ("GET", "/_embedded/routing"): lambda order, url: _routing(),
+    ("GET", "/_embedded/tasks"): lambda order, url: _tasks(),
     ("GET", "/_embedded/fleet"): lambda order, url: fleet.exported(),
     ("GET", "/_embedded/calls"): lambda order, url: WORLD.calls.entries(),
     ("DELETE", "/_embedded/calls"): _done(lambda order: WORLD.calls.clear()),

@@ -71,6 +71,10 @@ class World:
         self.endings = {}
         self.launch_tokens = {}
         self.run_task_tokens = {}
+        # What agents of ECS were configured with since they were launched, see `agent`.
+        self.agents = {}
+        # The instances that EC2 has told that it is going to take them.
+        self.warned = set()
         # What reckons lost work, where a scenario is played; see `meter`.
         self.meter = None
         # When messages were last handed out, in real seconds.

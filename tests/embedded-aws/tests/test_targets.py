@@ -46,7 +46,8 @@ class Balanced(WorldTest):
     protocol, numbers = "HTTP", {"alb-first-check": 3, "alb-deregistered-to-no-new": 4}
 
     def order(self):
-        return {"pace": "real", "numbers": self.numbers, "variants": self.variants}
+        numbers = {"stale-reads": 0, **self.numbers}
+        return {"pace": "real", "numbers": numbers, "variants": self.variants}
 
     variants = {}
 

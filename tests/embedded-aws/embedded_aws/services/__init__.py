@@ -9,6 +9,8 @@ MODULES = (
     "dynamodb",
     "ec2",
     "ecs",
+    "ecs_protection",
+    "ecs_services",
     "ecs_tasks",
     "elbv2",
     "events",

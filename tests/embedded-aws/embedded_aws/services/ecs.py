@@ -1,12 +1,11 @@
-"""ECS clusters, container instances, services: filters, pages, limits, DRAINING."""
+"""ECS clusters and container instances: filters, pages, limits, DRAINING."""
 
 import json
 import re
 
 from moto.core.responses import ActionResult
 from moto.ecs.exceptions import ClusterNotFoundException, InvalidParameterException
-from moto.ecs.models import EC2ContainerServiceBackend
-from moto.ecs.responses import DESCRIBE_SERVICES_TAGS, EC2ContainerServiceResponse
+from moto.ecs.responses import EC2ContainerServiceResponse
 
 from .. import backends
 from ..errors import AwsError
@@ -132,39 +131,3 @@ def register_container_instance(self):
     document = json.loads(self._get_param("instanceIdentityDocument"))
     instance = containers.register_instance(cluster_of(self).name, document["instanceId"])
     return ActionResult({"containerInstance": instance})
-
-
-@replaces(EC2ContainerServiceResponse)
-def list_services(self):
-    cluster = cluster_of(self)
-    arns = self.ecs_backend.list_services(
-        cluster.name, self._get_param("schedulingStrategy"), self._get_param("launchType")
-    )
-    shown, token = paged(self, arns)
-    return ActionResult({"serviceArns": shown, "nextToken": token})
-
-
-@replaces(EC2ContainerServiceResponse)
-def describe_services(self):
-    cluster = cluster_of(self)
-    named = some(self._get_param("services", []), "Services")
-    services, failures = self.ecs_backend.describe_services(
-        cluster.name, at_most(named, 10, "Services")
-    )
-    if "TAGS" in self._get_param("include", []):
-        self._include_in_response(DESCRIBE_SERVICES_TAGS)
-    else:
-        self._exclude_from_response(DESCRIBE_SERVICES_TAGS)
-    return ActionResult({"services": services, "failures": failures})
-
-
-_moto_create_service = EC2ContainerServiceBackend.create_service
-
-
-@replaces(EC2ContainerServiceBackend)
-def create_service(self, *args, **kwargs):
-    service = _moto_create_service(self, *args, **kwargs)
-    if WORLD.seeding:
-        containers.start_all(service)
-    containers.look_after(service, "scheduler-looks")
-    return service

@@ -6,10 +6,10 @@ from moto.core.responses import ActionResult
 from moto.ecs.exceptions import InvalidParameterException
 from moto.ecs.responses import DESCRIBE_TASKS_TAGS, EC2ContainerServiceResponse
 
-from .. import backends
+from .. import backends, pace
 from ..errors import AwsError
 from ..patching import replaces
-from ..simulation import containers, tasks
+from ..simulation import room, run_task_tokens, stopping, tasks
 from ..world import WORLD
 from .ecs import at_most, cluster_of, paged, some
 
@@ -38,7 +38,7 @@ def list_tasks(self):
     return ActionResult({"taskArns": shown, "nextToken": token})
 
 
-def _task(cluster, name):
+def task_named(cluster, name):
     known = backends.ecs().tasks.get(cluster.name, {})
     if name in known:
         return known[name]
@@ -49,7 +49,7 @@ def _task(cluster, name):
 def describe_tasks(self):
     cluster = cluster_of(self)
     names = at_most(some(self._get_param("tasks", []), "Tasks"), 100, "Tasks")
-    found = {name: _task(cluster, name) for name in names}
+    found = {name: task_named(cluster, name) for name in names}
     failures = [{"arn": name, "reason": "MISSING"} for name, task in found.items() if task is None]
     if "TAGS" in self._get_param("include", []):
         self._include_in_response(DESCRIBE_TASKS_TAGS)
@@ -62,11 +62,49 @@ def describe_tasks(self):
 @replaces(EC2ContainerServiceResponse)
 def stop_task(self):
     cluster = cluster_of(self)
-    task = _task(cluster, self._get_param("task"))
+    task = task_named(cluster, self._get_param("task"))
     if task is None:
         raise InvalidParameterException("The referenced task was not found.")
-    tasks.begin_stop(task, "UserInitiated", self._get_param("reason") or "Task stopped by user")
+    if pace.is_real():
+        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
+        task.tags = []
+    reason = self._get_param("reason") or "Task stopped by user"
+    stopping.begin(task, stopping.USER, reason)
     return ActionResult({"task": task})
+
+
+@replaces(EC2ContainerServiceResponse)
+def start_task(self):
+    """On the instances that are named, as far as they have room."""
+    cluster = cluster_of(self)
+    ecs = backends.ecs()
+    definition = ecs.describe_task_definition(self._get_param("taskDefinition"))
+    named = at_most(
+        some(self._get_param("containerInstances", []), "Container Instances"),
+        10,
+        "Container Instances",
+    )
+    known = ecs.container_instances.get(cluster.name, {})
+    started, failures = [], []
+    for name in named:
+        instance = known.get(name.split("/")[-1])
+        lacks = "MISSING" if instance is None else room.lacking(instance, definition)
+        if lacks:
+            failures.append({"arn": name, "reason": lacks})
+            continue
+        started.append(
+            tasks.start(
+                cluster,
+                definition,
+                instance,
+                self._get_param("group") or f"family:{definition.family}",
+                started_by=self._get_param("startedBy") or "",
+                overrides=self._get_param("overrides"),
+                tags=_tags(self, cluster, definition),
+                network=self._get_param("networkConfiguration"),
+            )
+        )
+    return ActionResult({"tasks": started, "failures": failures})
 
 
 @replaces(EC2ContainerServiceResponse)
@@ -75,17 +113,16 @@ def run_task(self):
     params = dict(self._get_params())
     token = params.pop("clientToken", None)
     asked = json.dumps(params, sort_keys=True, default=str)
-    if token in WORLD.run_task_tokens:
-        before, result = WORLD.run_task_tokens[token]
-        if before != asked:
+    before = run_task_tokens.known(cluster.name, token)
+    if before is not None:
+        if before.asked != asked:
             raise AwsError(
                 "ConflictException",
                 "The clientToken is already in use with a different RunTask request.",
             )
-        return ActionResult(result)
+        return ActionResult(before.result)
     result = _run(self, cluster)
-    if token is not None and result["tasks"]:
-        WORLD.run_task_tokens[token] = (asked, result)
+    run_task_tokens.keep(cluster.name, token, asked, result)
     return ActionResult(result)
 
 
@@ -97,10 +134,13 @@ def _run(response, cluster):
     _check(response, cluster, definition, launch_type, providers)
     started, failures = [], []
     for _ in range(response._get_int_param("count") or 1):
-        places = [] if WORLD.no_capacity else containers.placeable(cluster.name, definition)
+        places = [] if WORLD.no_capacity else room.placeable(cluster.name, definition)
         if not places:
             failures += [
-                {"arn": instance.container_instance_arn, "reason": "RESOURCE:MEMORY"}
+                {
+                    "arn": instance.container_instance_arn,
+                    "reason": room.lacking(instance, definition) or "RESOURCE:MEMORY",
+                }
                 for instance in ecs.container_instances[cluster.name].values()
                 if instance.status == "ACTIVE"
             ]

@@ -8,6 +8,7 @@ from .. import pace
 from ..errors import AwsError, validation_error
 from ..paging import page
 from ..patching import replaces
+from ..simulation import scheduler
 from ..simulation.targets import (
     delay_of,
     deregister,
@@ -62,6 +63,7 @@ def register_targets(self, target_group_arn, instances):
 def deregister_targets(self, target_group_arn, instances):
     _refuse_many(instances)
     deregister(target_group_arn, instances)
+    scheduler.deregistered_by_somebody_else(target_group_arn, instances)
 
 
 @replaces(ELBV2Response)

@@ -27,6 +27,16 @@ def has_visible_message(queue):
     return any(message.visible and not message.delayed for message in queue._messages)
 
 
+# How the pollers of an event source mapping sign: with the name of their function, and this.
+POLLER = ".poller"
+
+
+def is_switched_off(queue):
+    """Whether there are event source mappings of this queue, and all of them are Disabled."""
+    mappings = backends.lambda_().list_event_source_mappings(queue.queue_arn, None)
+    return bool(mappings) and not any(mapping.enabled for mapping in mappings)
+
+
 def next_visible_ms(queue):
     """When the next message that is hidden or delayed can be received; None where there is none."""
     hidden = [

@@ -1,15 +1,12 @@
 """Instances on their way into a group: launched, in service, in their cluster."""
 
-import base64
-import contextlib
-import re
-
 from moto.autoscaling.models import ASG_NAME_TAG, InstanceState
 
 from .. import backends, pace
 from ..services import elbv2
 from ..world import WORLD
 from . import activities, applications, capacity, containers, hosts, market
+from .user_data import cluster_in
 
 # How an image begins that a launch template names by a parameter of Systems Manager.
 RESOLVED = "resolve:ssm:"
@@ -150,14 +147,3 @@ def join_cluster(state):
 def failing(group):
     """What does not work on the instances that the group launches."""
     return getattr(group, "failing", None)
-
-
-def cluster_in(user_data):
-    if not user_data:
-        return None
-    text = str(user_data)
-    # moto keeps the user data of a launch configuration decoded.
-    with contextlib.suppress(ValueError):
-        text = base64.b64decode(text, validate=True).decode()
-    found = re.search(r"ECS_CLUSTER=(\S+)", text)
-    return found.group(1) if found else None

@@ -4,7 +4,7 @@ import datetime
 
 from .. import backends, pace
 from ..world import WORLD
-from . import capacity, hooks, hosts, leaving, rebalancing
+from . import capacity, containers, hooks, hosts, leaving, rebalancing
 
 INTERRUPTION = "EC2 Spot Instance Interruption Warning"
 REBALANCE = "EC2 Instance Rebalance Recommendation"
@@ -17,6 +17,7 @@ def follow(event):
     instance_id = detail.get("instance-id")
     if kind == INTERRUPTION and detail.get("instance-action") == "terminate":
         _reclaim_at(instance_id, event.get("time"))
+        containers.warned(instance_id)
         WORLD.autonomous(
             pace.seconds("notice-to-launch", instance_id),
             lambda: rebalancing.interrupted(instance_id),

@@ -1,5 +1,7 @@
 """Tasks of ECS, with what moto leaves out of them: all containers, ports, accelerators."""
 
+from dataclasses import dataclass
+
 from moto.ecs import models
 from moto.ecs.models import Task
 from moto.moto_api import state_manager
@@ -8,6 +10,7 @@ from moto.moto_api._internal import mock_random
 from .. import backends, pace
 from ..services import elbv2
 from ..world import WORLD
+from . import applications, room, targets
 
 # moto moves a task on each time it is described; here only the simulation does.
 NEVER = 10**9  # not of AWS
@@ -35,14 +38,34 @@ def definition_of(task):
     return backends.ecs().describe_task_definition(task.task_definition_arn)
 
 
-def needs_of(definition):
-    """What the task takes from its instance.
+@dataclass
+class Life:
+    """When what happened to a task, in milliseconds; None where it has not."""
 
-    No host ports: moto would take a dynamic one for port 0, and would have two tasks with
-    network interfaces of their own quarrel over a port.
-    """
-    needs = backends.ecs()._calculate_task_resource_requirements(definition)
-    return {**needs, "PORTS": []}
+    placed_ms: float
+    running_ms: float | None = None
+    # ECS took its targets out, or somebody else had.
+    targets_out_ms: float | None = None
+    # Its first container got SIGTERM.
+    terminated_ms: float | None = None
+    ended_ms: float | None = None
+    # Somebody told it to stop, or its instance went.
+    stopping_ms: float | None = None
+    # A container was killed at the end of its grace.
+    killed: bool = False
+    # Its instance went while it ran, or while it used its grace.
+    cut: bool = False
+
+    @property
+    def end(self):
+        """How it ended: `done`, `stopped` in order, `killed` after its grace, `cut` off."""
+        if self.ended_ms is None:
+            return None
+        if self.cut:
+            return "cut"
+        if self.killed:
+            return "killed"
+        return "done" if self.terminated_ms is None else "stopped"
 
 
 def start(
@@ -59,7 +82,7 @@ def start(
 ):
     ecs = backends.ecs()
     instance = backends.ec2().get_instance(container_instance.ec2_instance_id)
-    needs = needs_of(definition)
+    needs = room.needs_of(definition)
     WORLD.name_anew("task")
     task = Task(
         cluster,
@@ -82,15 +105,70 @@ def start(
     # moto sets these only on some paths; AWS answers with all of them.
     task.ec2_instance_id = instance.id
     task.availability_zone = instance.availability_zone
-    task.created_at = task.started_at = WORLD.clock.utcnow()
+    task.created_at = WORLD.utcnow()
+    task.life = Life(WORLD.agenda.now_ms())
     task.network_configuration = network
     task.inference_accelerators = _inference_accelerators(definition, overrides)
     task.containers = _containers(task, definition, container_instance)
     ecs.tasks.setdefault(cluster.name, {})[task.task_arn] = task
-    ecs.update_container_instance_resources(container_instance, needs)
-    _register_targets(task)
+    room.take(container_instance, definition)
+    if WORLD.seeding or not (WORLD.simulate and pace.is_real()):
+        _images(container_instance).update((c["image"], 0) for c in task.containers)
+        become_running(task)
+    else:
+        _become(task, "PROVISIONING" if definition.network_mode == "awsvpc" else "PENDING")
+        seconds = _seconds_to_start(task, definition)
+        WORLD.agenda.after(seconds, lambda: become_running(task))
     count(task.cluster_name)
     return task
+
+
+def _become(task, status):
+    task.last_status = status
+    for container in task.containers:
+        container["lastStatus"] = status
+
+
+def _seconds_to_start(task, definition):
+    """The network interface, the pull of the images, and the start."""
+    seconds = pace.seconds("pull-to-running", task.task_arn)
+    if definition.network_mode == "awsvpc":
+        seconds += pace.seconds("network-interface", task.task_arn)
+    return seconds + sum(
+        _seconds_to_pull(container_instance_of(task), container.get("image"))
+        for container in definition.container_definitions
+    )
+
+
+def _seconds_to_pull(container_instance, image):
+    """Only the first task on an instance pulls an image; those that come meanwhile wait for it."""
+    subject = f"{container_instance.ec2_instance_id} {image}"
+    now = WORLD.agenda.now_ms()
+    pulled = _images(container_instance)
+    if image not in pulled:
+        pulled[image] = now + pace.seconds("image-pull", subject) * 1000
+        return (pulled[image] - now) / 1000
+    return max(0, pulled[image] - now) / 1000 + pace.seconds("image-again", subject)
+
+
+def _images(container_instance):
+    """When each image was, or will have been, pulled to the instance."""
+    return container_instance.__dict__.setdefault("images", {})
+
+
+def become_running(task):
+    """Its containers run, and ECS registers its targets."""
+    if task.desired_status == "STOPPED" or container_instance_of(task) is None:
+        return
+    now = WORLD.agenda.now_ms()
+    task.life.running_ms = now
+    task.started_at = WORLD.utcnow()
+    _become(task, "RUNNING")
+    up_ms = 0 if WORLD.seeding else now + pace.seconds("running-to-answering", task.task_arn) * 1000
+    for _, id_, port in endpoints(task):
+        applications.starts(id_, port, up_ms, task.ec2_instance_id)
+    register_targets(task)
+    count(task.cluster_name)
 
 
 def _in_zone_of(instance, network):
@@ -139,7 +217,7 @@ def _containers(task, definition, container_instance):
                 "taskArn": task.task_arn,
                 "name": wanted["name"],
                 "image": wanted.get("image"),
-                "lastStatus": "RUNNING",
+                "lastStatus": "PENDING",
                 "networkBindings": bindings,
                 "networkInterfaces": [{"privateIpv4Address": address}] if address else [],
                 "healthStatus": "UNKNOWN",
@@ -175,7 +253,7 @@ def _targets(task):
                 {"Id": address_of(task), "Port": balancer["containerPort"]},
             )
             continue
-        instance = container_instance_of(task).ec2_instance_id
+        instance = task.ec2_instance_id
         for container in task.containers:
             for binding in container["networkBindings"]:
                 port = binding["containerPort"]
@@ -186,47 +264,48 @@ def _targets(task):
                     yield balancer["targetGroupArn"], {"Id": instance, "Port": binding["hostPort"]}
 
 
-def _register_targets(task):
+def register_targets(task):
+    """For a task that runs; ECS also does so again where somebody else took its targets out."""
     for arn, target in _targets(task):
         elbv2.register(arn, [target])
 
 
-def begin_stop(task, code, reason):
-    """Stopping: out of its target groups at once, gone when its containers have ended."""
-    if task.desired_status == "STOPPED":
-        return
-    task.desired_status = "STOPPED"
-    task.last_status = "DEACTIVATING"
-    task.stop_code = code
-    task.stopped_reason = reason
-    task.stopping_at = WORLD.clock.utcnow()
+def deregister_targets(task):
     for arn, target in _targets(task):
         elbv2.deregister(arn, [target])
-    WORLD.consequence(_seconds_to_stop(task), lambda: finish_stop(task))
+    task.life.targets_out_ms = WORLD.agenda.now_ms()
 
 
-def _seconds_to_stop(task):
-    """The agent sends SIGTERM, and SIGKILL after stopTimeout: nothing takes longer."""
+def is_registered(task):
+    """Whether one of its targets is registered with its load balancer."""
+    for arn, target in _targets(task):
+        group = targets.group_of(arn)
+        known = targets.members(group).get(targets.key_of(group, target))
+        if known is not None and known.registered:
+            return True
+    return False
+
+
+def endpoints(task):
+    """(container, address, port) of everything that the task's containers listen on."""
+    address = address_of(task)
     definition = definition_of(task)
-    if definition.family in WORLD.endings:
-        return WORLD.endings[definition.family]
-    longest = max(int(c.get("stopTimeout") or 30) for c in definition.container_definitions)
-    return min(pace.seconds("task-ends", task.task_arn), longest)
-
-
-def finish_stop(task):
-    if task.last_status == "STOPPED":
-        return
-    task.last_status = "STOPPED"
-    task.stopped_at = WORLD.clock.utcnow()
     for container in task.containers:
-        container["lastStatus"] = "STOPPED"
-    container_instance = container_instance_of(task)
-    if container_instance is not None:
-        backends.ecs().update_container_instance_resources(
-            container_instance, task.resource_requirements, removing=True
-        )
-    count(task.cluster_name)
+        for binding in container["networkBindings"]:
+            yield container["name"], task.ec2_instance_id, binding["hostPort"]
+    for container in definition.container_definitions if address else []:
+        for mapping in container.get("portMappings", []):
+            yield container["name"], address, mapping["containerPort"]
+
+
+def on(container_instance):
+    """Tasks on the instance that have not ended."""
+    return [
+        task
+        for task in backends.ecs().tasks.get(container_instance.cluster_name, {}).values()
+        if task.container_instance_arn == container_instance.container_instance_arn
+        and task.last_status != "STOPPED"
+    ]
 
 
 def running(cluster_name):
@@ -244,8 +323,13 @@ def count(cluster_name):
         return  # once is enough, when the fleet stands
     ecs = backends.ecs()
     tasks = running(cluster_name)
-    ecs.clusters[cluster_name].running_tasks_count = len(tasks)
+    running_now = sum(task.last_status == "RUNNING" for task in tasks)
+    ecs.clusters[cluster_name].running_tasks_count = running_now
+    ecs.clusters[cluster_name].pending_tasks_count = len(tasks) - running_now
     for service in ecs.services.values():
         if service.cluster_name == cluster_name:
-            service.running_count = sum(task.group == f"service:{service.name}" for task in tasks)
-            service.pending_count = max(0, service.desired_count - service.running_count)
+            mine = [task for task in tasks if task.group == f"service:{service.name}"]
+            service.running_count = sum(task.last_status == "RUNNING" for task in mine)
+            service.pending_count = len(mine) - service.running_count
+            if not pace.is_real():
+                service.pending_count = max(0, service.desired_count - service.running_count)
