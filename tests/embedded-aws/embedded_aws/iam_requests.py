@@ -17,9 +17,15 @@ _GROUP_ACTIONS = {
     "DeleteTags",
     "DetachInstances",
     "LaunchInstances",
+    "PutLifecycleHook",
     "RecordLifecycleActionHeartbeat",
+    "ResumeProcesses",
     "SetDesiredCapacity",
+    "SetInstanceHealth",
+    "SetInstanceProtection",
+    "SuspendProcesses",
     "TerminateInstanceInAutoScalingGroup",
+    "UpdateAutoScalingGroup",
 }
 _CLUSTER_ACTIONS = {"ListContainerInstances", "DescribeClusters"}
 
@@ -181,6 +187,8 @@ def _autoscaling(call):
         yield action, group.arn, context
         if call.action == "LaunchInstances":
             yield from _launch(group)
+        if call.action == "UpdateAutoScalingGroup" and _names_template(parameters):
+            yield from _runs(group)
 
 
 def groups_of(call):
@@ -188,6 +196,14 @@ def groups_of(call):
     if call.action not in _GROUP_ACTIONS:
         return []
     return _groups(parse_qs(call.body.decode()))
+
+
+def _names_template(parameters):
+    """Whoever gives a group a launch template has to be allowed to launch from it.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html
+    """
+    return any("LaunchTemplateId" in key or "LaunchTemplateName" in key for key in parameters)
 
 
 def _groups(parameters):
@@ -216,8 +232,17 @@ def _launch(group):
         return
     yield "ec2:CreateFleet", _arn("ec2", "fleet/*"), {}
     launch_template = _arn("ec2", f"launch-template/{template.id}")
-    from_template = {"ec2:LaunchTemplate": [launch_template]}
     yield "ec2:CreateFleet", launch_template, {}
+    yield from _runs(group)
+
+
+def _runs(group):
+    """RunInstances from the group's launch template."""
+    template = group.ec2_launch_template
+    if template is None:
+        return
+    launch_template = _arn("ec2", f"launch-template/{template.id}")
+    from_template = {"ec2:LaunchTemplate": [launch_template]}
     yield "ec2:RunInstances", launch_template, from_template
     for resource in ("instance", "network-interface", "security-group", "subnet", "volume"):
         yield "ec2:RunInstances", _arn("ec2", f"{resource}/*"), from_template

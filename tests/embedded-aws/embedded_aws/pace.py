@@ -56,7 +56,7 @@ def variant(name, subject=""):
 def draw(name, subject=""):
     """At least 0 and less than 1."""
     digest = hashlib.sha256(f"{WORLD.seed}/{name}/{subject}".encode()).digest()
-    return int.from_bytes(digest[:6]) / 2**48
+    return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def ordered():

@@ -11,6 +11,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.Read
 
 import contextlib
 import copy
+from urllib.parse import parse_qsl
 
 from . import backends, pace
 from .simulation import targets
@@ -41,7 +42,7 @@ def around(call):
     if call.service not in READS or not _possible():
         return contextlib.nullcontext()
     if not call.action.startswith(_NO_CHANGE):
-        _remember(call.service)
+        _remember(call)
         return contextlib.nullcontext()
     if call.action not in READS[call.service] or _is_consistent(call):
         return contextlib.nullcontext()
@@ -62,8 +63,9 @@ def _is_consistent(call):
     return parameters.get("ConsistentRead") or any(t.get("ConsistentRead") for t in tables)
 
 
-def _remember(service):
+def _remember(call):
     """The state of a service as it is before a change."""
+    service = call.service
     WORLD.changes += 1
     seconds = WORLD.settings["stale_reads"]
     if seconds is None:
@@ -71,7 +73,7 @@ def _remember(service):
     now = WORLD.clock.now_ms()
     kept = [(until, state) for until, state in WORLD.before.get(service, []) if until > now]
     if seconds:
-        kept.append((now + seconds * 1000, _FROZEN[service]()))
+        kept.append((now + seconds * 1000, _FROZEN[service](_named(call), call.action)))
     WORLD.before[service] = kept
 
 
@@ -100,44 +102,87 @@ def _swapped(state):
             setattr(owner, name, value)
 
 
-def _groups():
-    groups = {}
-    for name, group in backends.autoscaling().autoscaling_groups.items():
-        groups[name] = _copied(group)
-        groups[name].instance_states = [_copied(state) for state in group.instance_states]
+# What a change does not name is not copied: the older state shares it with the present one.
+
+
+def _groups(named, action):
+    groups = dict(backends.autoscaling().autoscaling_groups)
+    for name, group in groups.items():
+        if name in named or any(state.instance_id in named for state in group.instance_states):
+            groups[name] = _copied(group)
+            groups[name].instance_states = [_copied(state) for state in group.instance_states]
     return [(backends.autoscaling(), "autoscaling_groups", groups)]
 
 
-def _containers():
+def _containers(named, action):
     ecs = backends.ecs()
+
+    def older(known):
+        return {
+            id_: _copied(one) if id_.rsplit("/", 1)[-1] in named else one
+            for id_, one in known.items()
+        }
+
     two_deep = [
-        (
-            ecs,
-            name,
-            {
-                cluster: {id_: _copied(one) for id_, one in known.items()}
-                for cluster, known in getattr(ecs, name).items()
-            },
-        )
+        (ecs, name, {cluster: older(known) for cluster, known in getattr(ecs, name).items()})
         for name in ("tasks", "container_instances")
     ]
-    services = {name: _copied(service) for name, service in ecs.services.items()}
+    services = {
+        id_: _copied(service) if service.name in named else service
+        for id_, service in ecs.services.items()
+    }
     return [*two_deep, (ecs, "services", services)]
 
 
-def _tables():
-    tables = {}
-    for name, table in backends.dynamodb().tables.items():
-        tables[name] = copy.copy(table)
-        tables[name].items = copy.deepcopy(table.items)
+def _tables(named, action):
+    tables = dict(backends.dynamodb().tables)
+    for name, table in tables.items():
+        if name in named:
+            tables[name] = copy.copy(table)
+            tables[name].items = _items(table, is_replaced=action in _REPLACES)
     return [(backends.dynamodb(), "tables", tables)]
 
 
-def _targets():
+_REPLACES = {"BatchWriteItem", "DeleteItem", "PutItem"}
+
+
+def _items(table, is_replaced):
+    if not is_replaced:
+        # An update changes an item where it is.
+        return copy.deepcopy(table.items)
+    items = copy.copy(table.items)
+    if table.has_range_key:
+        items.update((partition, dict(known)) for partition, known in table.items.items())
+    return items
+
+
+def _targets(named, action):
     return [
         (group, "members", {key: copy.deepcopy(one) for key, one in targets.members(group).items()})
         for group in backends.elbv2().target_groups.values()
+        if group.arn.rsplit("/", 1)[-1] in named
     ]
+
+
+def _named(call):
+    """All the texts of a call's parameters; of ARNs and paths their last part."""
+    if call.body.startswith(b"{"):
+        texts = _texts(call.parameters)
+    else:
+        texts = (value for _, value in parse_qsl(call.body.decode()))
+    return {text.rsplit("/", 1)[-1] for text in texts}
+
+
+def _texts(value):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
 _FROZEN = {

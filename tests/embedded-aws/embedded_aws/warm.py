@@ -1,5 +1,7 @@
 """Calls made once before the first world, so that no world pays for their first time."""
 
+import json
+
 from . import backends, dispatch
 from .call import Call
 
@@ -13,14 +15,42 @@ CALLS = [
     ("elasticloadbalancing", QUERY, "", "Action=DescribeTargetGroups&Version=2015-12-01"),
     ("ecs", JSON, "AmazonEC2ContainerServiceV20141113.ListTasks", '{"cluster": "inference"}'),
     ("sqs", JSON, "AmazonSQS.ListQueues", "{}"),
-    # moto reads expressions by parsers that take long to load.
-    ("dynamodb", JSON_1_0, "DynamoDB_20120810.ListTables", "{}"),
     ("events", JSON, "AWSEvents.ListRules", "{}"),
 ]
 
 
+# moto makes what it reads expressions and writes answers with when they are first needed.
+KEY = {"of": {"S": "warm"}, "what": {"S": "warm"}}
+NAMES = {"ExpressionAttributeNames": {"#of": "of"}}
+VALUES = {"ExpressionAttributeValues": {":of": {"S": "warm"}}}
+TABLE_CALLS = [
+    (
+        "CreateTable",
+        {
+            "AttributeDefinitions": [{"AttributeName": n, "AttributeType": "S"} for n in KEY],
+            "KeySchema": [
+                {"AttributeName": "of", "KeyType": "HASH"},
+                {"AttributeName": "what", "KeyType": "RANGE"},
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+        },
+    ),
+    ("PutItem", {"Item": KEY, "ConditionExpression": "attribute_not_exists(#of)", **NAMES}),
+    ("Query", {"KeyConditionExpression": "#of = :of", **NAMES, **VALUES}),
+    ("GetItem", {"Key": KEY, "ConsistentRead": True}),
+    ("DeleteTable", {}),
+]
+
+
+def calls():
+    yield from CALLS
+    for action, parameters in TABLE_CALLS:
+        body = json.dumps({"TableName": "warm", **parameters})
+        yield "dynamodb", JSON_1_0, f"DynamoDB_20120810.{action}", body
+
+
 def up():
-    for service, content_type, target, body in CALLS:
+    for service, content_type, target, body in calls():
         scope = f"Credential=warm/20260101/{backends.REGION}/{service}/aws4_request"
         headers = {"Authorization": f"AWS4-HMAC-SHA256 {scope}", "Content-Type": content_type}
         if target:

@@ -161,6 +161,11 @@ class MovingWorldTest(WorldTest):
         self.happen("pass-time", seconds=seconds)
 
 
+def still_clock():
+    """A clock that moves only as the test has it: a second of the world takes long minutes."""
+    return f"{int(time.time() * 1000)}x0.001"
+
+
 def named(items, name):
     return next(item for item in items if item["name"] == name)
 

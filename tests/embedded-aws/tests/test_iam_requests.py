@@ -191,6 +191,19 @@ class AutoScaling(unittest.TestCase):
             [("autoscaling:CreateOrUpdateTags", "arn:group", context)],
         )
 
+    def test_an_update_asks_for_launches_only_where_it_names_a_launch_template(self):
+        self.launched({})
+        update = {
+            "AutoScalingGroupName": "inference",
+            "MixedInstancesPolicy.InstancesDistribution.OnDemandBaseCapacity": "1",
+        }
+        alone = ("autoscaling:UpdateAutoScalingGroup", "arn:group", self.tagged)
+        self.assertEqual(self.asked("UpdateAutoScalingGroup", update), [alone])
+        template = "MixedInstancesPolicy.LaunchTemplate.LaunchTemplateSpecification"
+        update[f"{template}.LaunchTemplateName"] = "web"
+        actions = {action for action, _, _ in self.asked("UpdateAutoScalingGroup", update)}
+        self.assertEqual(actions, {"autoscaling:UpdateAutoScalingGroup", "ec2:RunInstances"})
+
     def launched(self, data):
         version = SimpleNamespace(data=data)
         self.group.ec2_launch_template = SimpleNamespace(

@@ -3,7 +3,7 @@
 import json
 import time
 
-from .aws import MovingWorldTest, warning
+from .aws import MovingWorldTest, still_clock, warning
 
 
 class RealPace(MovingWorldTest):
@@ -13,6 +13,7 @@ class RealPace(MovingWorldTest):
 
     def order(self):
         return {
+            "clock": still_clock(),
             "pace": "real",
             "seed": self.seed,
             "variants": {**RealPace.variants, **self.variants},

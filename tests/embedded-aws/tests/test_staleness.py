@@ -1,11 +1,14 @@
 """Reads that answer as if the last change had not been."""
 
-from .aws import MovingWorldTest, WorldTest
+from .aws import MovingWorldTest, WorldTest, still_clock
 
 TABLE = "spot-handoff-memory"
 
 
 class Ordered(MovingWorldTest):
+    def order(self):
+        return {"clock": still_clock()}
+
     def setUp(self):
         super().setUp()
         self.post("settings", {"stale_reads": 5})
@@ -89,7 +92,7 @@ class Ordered(MovingWorldTest):
 
 class Drawn(MovingWorldTest):
     def order(self):
-        return {"pace": "real", "numbers": {"stale-reads": 4}}
+        return {"clock": still_clock(), "pace": "real", "numbers": {"stale-reads": 4}}
 
     def test_at_the_real_pace_a_read_may_be_stale_or_not(self):
         self.autoscaling.set_desired_capacity(AutoScalingGroupName="web", DesiredCapacity=4)
@@ -109,6 +112,9 @@ class Quick(MovingWorldTest):
 
 
 class Mail(WorldTest):
+    def order(self):
+        return {"clock": still_clock()}
+
     def setUp(self):
         super().setUp()
         self.sns = self.client("sns")
@@ -136,7 +142,7 @@ class Mail(WorldTest):
 
 class Logs(MovingWorldTest):
     def order(self):
-        return {"pace": "real"}
+        return {"clock": still_clock(), "pace": "real"}
 
     def setUp(self):
         super().setUp()
