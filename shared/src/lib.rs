@@ -7,6 +7,7 @@
 
 pub mod autoscaling;
 pub mod ecs;
+pub mod elb;
 pub mod exchange;
 pub mod lambda;
 pub mod notice;

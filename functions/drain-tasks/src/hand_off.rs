@@ -351,6 +351,7 @@ impl DrainTasks {
             (Step::AwaitTasks { then, .. }, _) => self.wait(notice, then, limit, found, not_gone, now),
             (
                 Step::StopTasks { .. }
+                | Step::Look { .. }
                 | Step::AwaitReplacement { .. }
                 | Step::Retire { .. }
                 | Step::GiveUp { .. },
@@ -467,6 +468,7 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
             (Step::MoveWork { .. } | Step::AwaitTasks { .. }, _) => Some(Looking::ForAllNotGone),
             (
                 Step::StopTasks { .. }
+                | Step::Look { .. }
                 | Step::AwaitReplacement { .. }
                 | Step::Retire { .. }
                 | Step::GiveUp { .. },

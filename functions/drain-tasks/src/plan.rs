@@ -133,6 +133,7 @@ impl shared_plan::Action for Action {
                     Step::AwaitTasks { .. } => {
                         ("await-tasks", instance.to_string(), format!("look again at {at}"))
                     }
+                    Step::Look { .. } => ("look", instance.to_string(), format!("look again at {at}")),
                     Step::MoveWork { .. } => (
                         "await-registration",
                         instance.to_string(),
@@ -328,7 +329,8 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
     match &notice.signal {
         Signal::RebalanceRecommendation => return nothing(Skip::WaitsForReplacement),
         Signal::FollowUp(FollowUp {
-            step: Step::AwaitReplacement { .. } | Step::Retire { .. } | Step::GiveUp { .. },
+            step:
+                Step::AwaitReplacement { .. } | Step::Retire { .. } | Step::GiveUp { .. } | Step::Look { .. },
             ..
         }) => {
             return nothing(Skip::NotForThisFunction);

@@ -1,5 +1,7 @@
 //! What a person can choose when deploying, where more than one program has to know.
 
+use std::str::FromStr;
+
 use crate::runtime::config::Choice;
 
 /// What becomes of standalone tasks, which draining leaves alone and the end of the instance kills unwarned.
@@ -34,6 +36,37 @@ pub enum ReplacementStrategy {
 impl Choice for ReplacementStrategy {
     const CHOICES: &'static [(&'static str, Self)] =
         &[("detach", Self::Detach), ("terminate", Self::Terminate)];
+}
+
+/// How much of what serves in a target group has to stay, in percent, before a target under notice may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeepHealthy(u8);
+
+impl KeepHealthy {
+    /// The tag of a group by which it has a share of its own.
+    pub const TAG: &'static str = "spot-handoff:keep-healthy";
+    /// What a value looks like.
+    pub const EXPECTED: &'static str = "a whole number from 0 to 100";
+
+    /// This share of `all`, rounded up.
+    pub fn of(self, all: usize) -> usize {
+        all.saturating_mul(usize::from(self.0)).div_ceil(100)
+    }
+}
+
+impl Default for KeepHealthy {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl FromStr for KeepHealthy {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let percent = text.trim().parse().ok().filter(|percent| *percent <= 100);
+        percent.map(Self).ok_or(Self::EXPECTED)
+    }
 }
 
 /// What a rebalance recommendation is answered with.

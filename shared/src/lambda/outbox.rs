@@ -12,6 +12,8 @@ use crate::runtime::invocation::{Invocation, together};
 
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 const MESSAGES_PER_CALL: usize = 10;
+/// Some 300 bytes each, so that ten such messages fit into the 256 KiB of one call.
+pub const NOTICES_PER_MESSAGE: usize = 50;
 /// The longest delay of a message: 15 minutes.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html>
 pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
@@ -42,6 +44,24 @@ impl Outgoing {
             delay: delay_until(at, now),
         }
     }
+}
+
+/// Follow-ups to many notices that go to the same queue at the same time, in as few messages as may be.
+pub fn together_at(
+    queue_url: &str,
+    follow_ups: &[(&Notice, &FollowUp)],
+    at: Timestamp,
+    now: Timestamp,
+) -> Vec<Outgoing> {
+    follow_ups
+        .chunks(NOTICES_PER_MESSAGE)
+        .filter_map(FollowUp::many_to_body)
+        .map(|body| Outgoing {
+            queue_url: queue_url.to_owned(),
+            body,
+            delay: delay_until(at, now),
+        })
+        .collect()
 }
 
 /// Whole seconds until `at`, rounded down: early by less than a second is safe, late is not.

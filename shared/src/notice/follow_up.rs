@@ -4,11 +4,12 @@
 //! EventBridge event, keeps the id and the time of the notice it belongs to, and carries all the state there is.
 
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use super::{InstanceId, LifecycleAction, Notice, NoticeError, Signal, detail};
+use super::{Drill, InstanceId, LifecycleAction, Notice, NoticeError, Signal, check_event_id, detail};
 
 pub const DETAIL_TYPE: &str = "Spot Handoff Follow-up";
 /// The source of follow-ups. No rule matches it: they go straight to the queues.
@@ -71,6 +72,12 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         silent_since: Option<Timestamp>,
     },
+    /// Each function to itself: look whether anything came back, came late, or may go by now.
+    Look {
+        /// The Auto Scaling group that the instance was in: it may have left it since.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
     /// replace-capacity to itself: see whether the replacement is in service.
     AwaitReplacement {
         /// The Auto Scaling group.
@@ -101,10 +108,32 @@ pub enum Then {
     },
 }
 
+/// A follow-up to one notice, which the event itself names.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "an object")]
 struct Detail {
     instance_id: InstanceId,
+    #[serde(flatten)]
+    follow_up: FollowUp,
+}
+
+/// Follow-ups to many notices in one message: a look at a storm is not a thousand messages.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "an object")]
+struct Many {
+    notices: Vec<One>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "an object")]
+struct One {
+    event_id: String,
+    time: Timestamp,
+    instance_id: InstanceId,
+    #[serde(default)]
+    drill: bool,
+    #[serde(default)]
+    for_real: bool,
     #[serde(flatten)]
     follow_up: FollowUp,
 }
@@ -117,24 +146,74 @@ pub fn parse(value: &RawValue) -> Result<(Vec<InstanceId>, Signal), NoticeError>
     Ok((vec![instance_id], Signal::FollowUp(follow_up)))
 }
 
+/// The notices of a message about many; `None` where it is about one.
+pub fn parse_many(value: &RawValue, now: Timestamp) -> Result<Option<Vec<Notice>>, NoticeError> {
+    #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
+    struct Kind {
+        #[serde(default)]
+        notices: Option<IgnoredAny>,
+    }
+    let kind: Kind = detail(value)?;
+    if kind.notices.is_none() {
+        return Ok(None);
+    }
+    let Many { notices } = detail(value)?;
+    let notice = |(index, one): (usize, One)| {
+        check_event_id(&format!("detail.notices[{index}].event-id"), &one.event_id)?;
+        Ok(Notice {
+            event_id: one.event_id,
+            instance: one.instance_id,
+            time: one.time.min(now),
+            signal: Signal::FollowUp(one.follow_up),
+            drill: one.drill.then_some(Drill {
+                for_real: one.for_real,
+            }),
+        })
+    };
+    let notices: Result<Vec<Notice>, NoticeError> = notices.into_iter().enumerate().map(notice).collect();
+    notices.map(Some)
+}
+
 impl FollowUp {
     /// The message body: the follow-up to `notice` as an EventBridge event.
     pub fn to_body(&self, notice: &Notice) -> String {
+        event(notice, self.to_detail(notice))
+    }
+
+    /// The body of one message with follow-ups to many notices; it is as one event about the first of them.
+    pub fn many_to_body(follow_ups: &[(&Notice, &Self)]) -> Option<String> {
+        let (first, _) = follow_ups.first()?;
+        let one = |(notice, follow_up): &(&Notice, &Self)| {
+            let mut detail = follow_up.to_detail(notice);
+            detail["event-id"] = json!(notice.event_id);
+            detail["time"] = json!(notice.time);
+            detail
+        };
+        let notices: Vec<Value> = follow_ups.iter().map(one).collect();
+        Some(event(first, json!({ "notices": notices })))
+    }
+
+    fn to_detail(&self, notice: &Notice) -> Value {
         let mut detail = json!(self);
         detail["instance-id"] = json!(notice.instance);
         if let Some(drill) = notice.drill {
             detail["drill"] = json!(true);
             detail["for-real"] = json!(drill.for_real);
         }
-        json!({
-            "version": "0",
-            "id": notice.event_id,
-            "detail-type": DETAIL_TYPE,
-            "source": SOURCE,
-            "time": notice.time,
-            "resources": [],
-            "detail": detail,
-        })
-        .to_string()
+        detail
     }
+}
+
+fn event(notice: &Notice, detail: Value) -> String {
+    json!({
+        "version": "0",
+        "id": notice.event_id,
+        "detail-type": DETAIL_TYPE,
+        "source": SOURCE,
+        "time": notice.time,
+        "resources": [],
+        "detail": detail,
+    })
+    .to_string()
 }

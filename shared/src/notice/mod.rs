@@ -226,6 +226,10 @@ pub fn parse_at(text: &str, home: &Home, now: Timestamp) -> Result<Message, Noti
     expect_object("the event", text)?;
     let mut json = serde_json::Deserializer::from_str(text);
     let event: Event = at_path("", serde_path_to_error::deserialize(&mut json))?;
+    let is_follow_up = event.source == follow_up::SOURCE && event.detail_type == follow_up::DETAIL_TYPE;
+    if is_follow_up && let Some(notices) = follow_up::parse_many(&event.detail, now)? {
+        return Ok(Message::Notices(notices));
+    }
     let Some((instances, signal)) = signal(&event)? else {
         return Ok(Message::NotOurs {
             what: cut(format!("{} `{}`", event.source, event.detail_type)),
@@ -237,10 +241,7 @@ pub fn parse_at(text: &str, home: &Home, now: Timestamp) -> Result<Message, Noti
         });
     }
     let event_id = event.id.ok_or_else(|| NoticeError::field("id", "missing"))?;
-    if event_id.is_empty() || event_id.chars().count() > LONGEST_EVENT_ID {
-        let problem = format!("expected 1 to {LONGEST_EVENT_ID} characters");
-        return Err(NoticeError::field("id", problem));
-    }
+    check_event_id("id", &event_id)?;
     let time = event.time.ok_or_else(|| NoticeError::field("time", "missing"))?;
     let time = Timestamp::from_millisecond(time.timestamp_millis())
         .map_err(|error| NoticeError::field("time", error.to_string()))?
@@ -254,6 +255,14 @@ pub fn parse_at(text: &str, home: &Home, now: Timestamp) -> Result<Message, Noti
         drill,
     };
     Ok(Message::Notices(instances.into_iter().map(notice).collect()))
+}
+
+fn check_event_id(field: &str, id: &str) -> Result<(), NoticeError> {
+    if id.is_empty() || id.chars().count() > LONGEST_EVENT_ID {
+        let problem = format!("expected 1 to {LONGEST_EVENT_ID} characters");
+        return Err(NoticeError::field(field, problem));
+    }
+    Ok(())
 }
 
 /// Finds the file that answers to the event's source and detail-type.

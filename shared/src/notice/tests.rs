@@ -220,6 +220,10 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
             then: Then::Retire { group: "g".into() },
             silent_since: Some(notice.time),
         },
+        Step::Look { group: None },
+        Step::Look {
+            group: Some("g".into()),
+        },
         Step::AwaitReplacement { group: "g".into() },
         Step::Retire { group: "g".into() },
         Step::GiveUp { group: "g".into() },
@@ -235,6 +239,51 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
             (back.event_id, back.time, back.instance),
             (notice.event_id.clone(), notice.time, notice.instance.clone())
         );
+    }
+}
+
+#[test]
+fn one_message_looks_at_many_notices_and_each_keeps_its_own() {
+    let detail = |digit: u8| {
+        let id = format!("i-1234567890abcdef{digit}");
+        serde_json::json!({"instance-id": id, "instance-action": "terminate"})
+    };
+    let mut notices: Vec<Notice> = (0..3).map(|digit| one(&warning(detail(digit)))).collect();
+    notices[1].event_id = "another".into();
+    notices[2].drill = Some(Drill { for_real: true });
+    notices[2].time = "2026-11-24T03:59:00Z".parse().expect("a time");
+    let look = |notice: &Notice| FollowUp {
+        cause: Cause::Interruption,
+        deadline: notice.deadline(),
+        step: Step::Look { group: None },
+    };
+    let looks: Vec<FollowUp> = notices.iter().map(look).collect();
+    let pairs: Vec<(&Notice, &FollowUp)> = notices.iter().zip(&looks).collect();
+    let body = FollowUp::many_to_body(&pairs).expect("a body");
+    let Ok(Message::Notices(back)) = parse(&body, now()) else {
+        panic!("not notices")
+    };
+    let expected: Vec<Notice> = notices
+        .iter()
+        .zip(&looks)
+        .map(|(notice, look)| Notice {
+            signal: Signal::FollowUp(look.clone()),
+            ..notice.clone()
+        })
+        .collect();
+    assert_eq!(back, expected);
+    assert_eq!(FollowUp::many_to_body(&[]), None);
+    for (wrong, field) in [
+        (("another", ""), "field `detail.notices[1].event-id`"),
+        (
+            ("i-1234567890abcdef2", "vol-1"),
+            "field `detail.notices[2].instance-id`",
+        ),
+        (("look", "jump"), "field `detail.notices[0]"),
+    ] {
+        let text = body.replace(wrong.0, wrong.1);
+        let error = parse(&text, now()).expect_err(field).to_string();
+        assert!(error.starts_with(field), "{error}");
     }
 }
 

@@ -101,8 +101,13 @@ impl Invocation {
 
     /// The same invocation for a call that the hand-off can do without: it is not to take the time of those that it needs.
     pub fn briefly(&self) -> Self {
+        self.for_at_most(BRIEFLY)
+    }
+
+    /// The same invocation for calls that are waited for no longer than this.
+    pub fn for_at_most(&self, time: Duration) -> Self {
         Self {
-            stop_at: self.stop_at.min(Instant::now() + BRIEFLY),
+            stop_at: self.stop_at.min(Instant::now() + time),
             ..*self
         }
     }

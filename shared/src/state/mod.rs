@@ -10,5 +10,6 @@
 //! Each kind of item has a file of its own beside this one.
 
 mod table;
+pub mod under_notice;
 
 pub use table::{Expected, Item, Key, Table, Versioned, Written};

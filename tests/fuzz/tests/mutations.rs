@@ -16,6 +16,7 @@ fn seeds() -> Vec<String> {
         include_str!("../../../events/scheduled-retirement.json"),
         include_str!("../seeds/follow-up-stop-tasks.json"),
         include_str!("../seeds/follow-up-await-tasks.json"),
+        include_str!("../seeds/follow-up-looks.json"),
         include_str!("../../../events/malformed.json"),
         include_str!("../../../events/unknown.json"),
         include_str!("../../../events/sqs-batch-mixed.json"),

@@ -1,0 +1,242 @@
+//! Which targets may leave their target group now, and which are held until a successor serves or the last safe moment.
+//!
+//! A pure function. deregister-targets and replace-capacity call it with what they see, and the same facts give the same
+//! answer to both.
+//!
+//! An instance under notice dooms its targets. A doomed target never counts as one that stays, whoever named it. The
+//! targets that stay have to carry the load: [`Seen::keep_healthy`] percent of those that served before the first notice,
+//! one at least. As many doomed ones as are missing there are held. The others leave now.
+//!
+//! Two invocations do not count on each other. A target group's doomed targets are written down one batch after the
+//! other, and each batch has read those before it ([`Doomed::order`]). The youngest are held first, so that a batch holds
+//! its own, and never counts on an older batch to hold what that one may have let go before it could know.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::autoscaling::policies::KeepHealthy;
+use crate::elb::health::{Registered, State, Target};
+
+/// The last healthy target takes no new requests for so long before its end: requests that are under way can end, and the
+/// load balancer has heard of it. Every second more would be one without a target.
+pub const LAST_LEAVES_BEFORE: SignedDuration = SignedDuration::from_secs(10);
+
+/// What others take at the most to let requests end: half of an interruption's notice. The default deregistration delay,
+/// 300 s, does not fit into the notice and tells nothing about the requests.
+pub const LONGEST_DRAINING: SignedDuration = SignedDuration::from_secs(60);
+
+/// The load balancer that sends requests to a target group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Balancer {
+    /// An Application Load Balancer; also where it is not known, since most is held for it.
+    Application,
+    /// A Network Load Balancer. It sends new connections to a deregistered target for about two minutes, which is all the
+    /// time there is. So a target leaves at once, unless nothing else is there.
+    Network,
+    /// A Gateway Load Balancer. Its flows stick to their target until they end.
+    Gateway,
+}
+
+/// A target, or all targets of an instance, on what is about to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doomed {
+    /// Instance id or IP address.
+    pub id: String,
+    /// The port; all ports of the id where there is none.
+    pub port: Option<i32>,
+    /// When what is behind it ends: the deadline of the instance, or the moment at which its task is stopped. `None` where
+    /// nobody knows a moment, as in an exchange.
+    pub serves_until: Option<Timestamp>,
+    /// Its place in the order in which the batches wrote down what they know: greater is younger. All the same where there
+    /// is one batch only.
+    pub order: u64,
+}
+
+impl Doomed {
+    fn is(&self, target: &Target) -> bool {
+        self.id == target.id && (self.port.is_none() || self.port == target.port)
+    }
+}
+
+/// What is known of one target group when it is decided.
+#[derive(Debug, Clone)]
+pub struct Seen<'a> {
+    /// Who sends the requests.
+    pub balancer: Balancer,
+    /// The share that has to stay.
+    pub keep_healthy: KeepHealthy,
+    /// The deregistration delay of the target group; `None` where it is not known.
+    pub deregistration_delay: Option<SignedDuration>,
+    /// What is registered.
+    pub registered: &'a [Registered],
+    /// What is doomed, by this batch or another.
+    pub doomed: &'a [Doomed],
+    /// How many served when the first of the notices came, where somebody wrote it down; else 0.
+    pub served_before: usize,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What becomes of a doomed target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It can be deregistered.
+    LeavesNow,
+    /// It stays until a successor serves.
+    Held(Held),
+}
+
+/// Why a target is held, and for how long at the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Held {
+    /// Its last safe moment, at which it leaves all the same. `None` where no moment is known.
+    pub until: Option<Timestamp>,
+    /// How many targets serve that are not doomed.
+    pub staying: usize,
+    /// How many have to.
+    pub needed: usize,
+}
+
+impl Verdict {
+    /// What is held, where it is.
+    pub fn held(self) -> Option<Held> {
+        match self {
+            Self::LeavesNow => None,
+            Self::Held(held) => Some(held),
+        }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { staying, needed, .. } = self;
+        match staying {
+            0 => write!(f, "no other target serves")?,
+            _ => write!(
+                f,
+                "{staying} of the {needed} targets that have to serve would stay"
+            )?,
+        }
+        match self.until {
+            Some(until) => write!(
+                f,
+                "; held until a successor serves, at the latest until {until:.0}"
+            ),
+            None => write!(f, "; held until a successor serves"),
+        }
+    }
+}
+
+/// Decides about every doomed target that is registered and not draining.
+pub fn decide(seen: &Seen<'_>) -> BTreeMap<Target, Verdict> {
+    let doom = |registered: &&Registered| Doom::of(&registered.target, seen.doomed);
+    let serves = serving(seen.registered);
+    let of_all = seen.registered.iter().filter(|one| serves(one.state));
+    let (going, staying): (Vec<_>, Vec<_>) = of_all.partition(|one| doom(one).is_some());
+    let (going, staying) = (going.len(), staying.len());
+    let needed = needed(seen, going + staying);
+
+    let mut doomed: Vec<(&Registered, Doom)> = seen
+        .registered
+        .iter()
+        .filter(|one| one.state != State::Draining)
+        .filter_map(|one| Some((one, doom(&one)?)))
+        .collect();
+    doomed.sort_by_key(|(one, doom)| {
+        (
+            Reverse(doom.order),
+            doom.lives_longest_first(),
+            one.target.clone(),
+        )
+    });
+    let mut held = 0;
+    let mut verdict = |one: &Registered, doom: &Doom| {
+        if !serves(one.state) {
+            return Verdict::LeavesNow;
+        }
+        let is_last = staying == 0 && held == 0;
+        let until = doom.serves_until.map(|end| last_moment(seen, end, is_last));
+        let has_come = until.is_some_and(|until| until <= seen.now);
+        if has_come || staying + held >= needed {
+            return Verdict::LeavesNow;
+        }
+        held += 1;
+        Verdict::Held(Held {
+            until,
+            staying,
+            needed,
+        })
+    };
+    doomed
+        .iter()
+        .map(|(one, doom)| (one.target.clone(), verdict(one, doom)))
+        .collect()
+}
+
+/// In which states requests reach a target. Where none of a group is healthy, they are sent to all of it.
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
+fn serving(registered: &[Registered]) -> impl Fn(State) -> bool + use<> {
+    let healthy = |state| matches!(state, State::Healthy | State::Unavailable);
+    let any_healthy = registered.iter().any(|one| healthy(one.state));
+    move |state| match state {
+        State::Healthy | State::Unavailable => true,
+        State::Unhealthy | State::Initial => !any_healthy,
+        State::Draining | State::Unused => false,
+    }
+}
+
+/// How many have to stay, of so many that serve.
+fn needed(seen: &Seen<'_>, serving: usize) -> usize {
+    match seen.balancer {
+        Balancer::Application => {
+            let share = seen.keep_healthy.of(serving.max(seen.served_before));
+            share.max(1)
+        }
+        Balancer::Network | Balancer::Gateway => 1,
+    }
+}
+
+/// The last moment at which a target can leave in order, when what is behind it ends at `end`.
+fn last_moment(seen: &Seen<'_>, end: Timestamp, is_last: bool) -> Timestamp {
+    let delay = seen.deregistration_delay.unwrap_or(LONGEST_DRAINING);
+    let before = if is_last {
+        LAST_LEAVES_BEFORE
+    } else {
+        delay.clamp(LAST_LEAVES_BEFORE, LONGEST_DRAINING)
+    };
+    end.saturating_sub(before).unwrap_or(end)
+}
+
+/// What is known of the end of one target: the earliest of all that was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Doom {
+    serves_until: Option<Timestamp>,
+    order: u64,
+}
+
+impl Doom {
+    fn of(target: &Target, doomed: &[Doomed]) -> Option<Self> {
+        let about = doomed.iter().filter(|doomed| doomed.is(target));
+        about
+            .map(|doomed| Self {
+                serves_until: doomed.serves_until,
+                order: doomed.order,
+            })
+            .reduce(|one, other| Self {
+                serves_until: [one.serves_until, other.serves_until].into_iter().flatten().min(),
+                order: one.order.min(other.order),
+            })
+    }
+
+    fn lives_longest_first(&self) -> (bool, Reverse<Option<Timestamp>>) {
+        (self.serves_until.is_some(), Reverse(self.serves_until))
+    }
+}
+
+#[cfg(test)]
+mod tests;

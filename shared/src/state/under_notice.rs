@@ -1,0 +1,236 @@
+//! Who is under notice in a target group: one item for each target group, written before anything is taken away.
+//!
+//! A batch reads the item, adds its doomed targets and writes it back under the version it has read. Of two batches at
+//! the same time one is written second, and has read the first: that gives every batch its place in an order, and no
+//! target counts as staying for a batch that came after its notice. The first of the two does not know of the second. What
+//! follows from that is in [`crate::elb::holding`].
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Expected, Item, Key, Table, Versioned, Written};
+use crate::elb::holding::Doomed;
+use crate::runtime::aws::CallError;
+use crate::runtime::invocation::{Invocation, together};
+
+/// How long an end is remembered after its moment, and one that has no moment after it was written down.
+const KEPT_AFTER_END: SignedDuration = SignedDuration::from_mins(5);
+const KEPT_WITHOUT_END: SignedDuration = SignedDuration::from_hours(1);
+
+/// For how long a count of serving targets is one of before the notices: as long as a notice and its hand-off take.
+const COUNTED_FOR: SignedDuration = SignedDuration::from_mins(3);
+
+/// Taking a target away waits so long for the table, and then does without.
+pub const WAITS_FOR_TABLE: Duration = Duration::from_secs(1);
+
+/// What is under notice in one target group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct UnderNotice {
+    /// ARN of the target group.
+    pub target_group: String,
+    /// The batches, the oldest first.
+    batches: Vec<Batch>,
+}
+
+/// What one batch wrote down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Batch {
+    order: u64,
+    noted_at: Timestamp,
+    /// How many targets served then.
+    serving: usize,
+    /// Ends, and whose: many instances share one.
+    ends: Vec<End>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct End {
+    serves_until: Option<Timestamp>,
+    targets: Vec<(String, Option<i32>)>,
+}
+
+impl Item for UnderNotice {
+    fn key(&self) -> Key {
+        Self::key_of(&self.target_group)
+    }
+
+    fn expires(&self) -> Timestamp {
+        let ends = self.batches.iter().map(Batch::over_at);
+        ends.max().unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+impl Batch {
+    fn over_at(&self) -> Timestamp {
+        let of_end = |end: &End| match end.serves_until {
+            Some(end) => end.saturating_add(KEPT_AFTER_END).unwrap_or(end),
+            None => {
+                let noted_at = self.noted_at;
+                noted_at.saturating_add(KEPT_WITHOUT_END).unwrap_or(noted_at)
+            }
+        };
+        self.ends.iter().map(of_end).max().unwrap_or(self.noted_at)
+    }
+
+    fn doomed(&self) -> impl Iterator<Item = Doomed> {
+        self.ends.iter().flat_map(|end| {
+            end.targets.iter().map(|(id, port)| Doomed {
+                id: id.clone(),
+                port: *port,
+                serves_until: end.serves_until,
+                order: self.order,
+            })
+        })
+    }
+}
+
+impl UnderNotice {
+    /// Nothing is.
+    pub fn nothing(target_group: &str) -> Self {
+        Self {
+            target_group: target_group.to_owned(),
+            batches: vec![],
+        }
+    }
+
+    /// Where the item of a target group stands.
+    pub fn key_of(target_group: &str) -> Key {
+        Key::new(target_group, "under-notice")
+    }
+
+    /// All that is doomed in the target group, as [`crate::elb::holding::decide`] takes it.
+    pub fn doomed(&self) -> Vec<Doomed> {
+        self.batches.iter().flat_map(Batch::doomed).collect()
+    }
+
+    /// How many served before the notices of the last minutes. What served earlier is no measure: the group may have been
+    /// made smaller since.
+    pub fn served_before(&self, now: Timestamp) -> usize {
+        let is_recent = |batch: &&Batch| now.duration_since(batch.noted_at) < COUNTED_FOR;
+        let counts = self.batches.iter().filter(is_recent).map(|batch| batch.serving);
+        counts.max().unwrap_or(0)
+    }
+
+    /// Adds what a batch knows, of which `serving` targets serve now. Whether that is news: what is known keeps its place.
+    pub fn add(&mut self, doomed: &[Doomed], serving: usize, now: Timestamp) -> bool {
+        let known = self.doomed();
+        let is_news = |new: &&Doomed| {
+            !known.iter().any(|known| {
+                let (is_it, same) = ((known.id == new.id), (known.port == new.port));
+                is_it && same && known.serves_until == new.serves_until
+            })
+        };
+        let news: Vec<&Doomed> = doomed.iter().filter(is_news).collect();
+        if news.is_empty() {
+            return false;
+        }
+        self.batches.retain(|batch| batch.over_at() > now);
+        let mut batch = Batch {
+            order: self.batches.last().map_or(0, |youngest| youngest.order) + 1,
+            noted_at: now,
+            serving,
+            ends: vec![],
+        };
+        for new in news {
+            let target = (new.id.clone(), new.port);
+            let same_end = batch
+                .ends
+                .iter_mut()
+                .find(|end| end.serves_until == new.serves_until);
+            match same_end {
+                Some(end) if end.targets.contains(&target) => {}
+                Some(end) => end.targets.push(target),
+                None => batch.ends.push(End {
+                    serves_until: new.serves_until,
+                    targets: vec![target],
+                }),
+            }
+        }
+        self.batches.push(batch);
+        true
+    }
+}
+
+/// What a batch knows about one target group.
+#[derive(Debug, Clone)]
+pub struct News {
+    /// ARN of the target group.
+    pub target_group: String,
+    /// What is doomed in it.
+    pub doomed: Vec<Doomed>,
+    /// How many targets serve.
+    pub serving: usize,
+}
+
+/// Reads what is under notice in these target groups; what nobody has written down is left out.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn read(
+    table: &Table,
+    invocation: &Invocation,
+    target_groups: impl IntoIterator<Item = &String>,
+) -> Result<Vec<Versioned<UnderNotice>>, CallError> {
+    let keys: Vec<Key> = target_groups
+        .into_iter()
+        .map(|arn| UnderNotice::key_of(arn))
+        .collect();
+    table
+        .get_all(&invocation.for_at_most(WAITS_FOR_TABLE), &keys)
+        .await
+}
+
+/// Writes down what a batch knows; answers with all that is under notice in each of the target groups, in their order.
+///
+/// One write for a target group, and none where there is no news.
+///
+/// # Errors
+/// See [`CallError`], for each target group by itself: nothing is known of it then.
+pub async fn note(
+    table: &Table,
+    invocation: &Invocation,
+    news: &[News],
+) -> Vec<Result<UnderNotice, CallError>> {
+    let invocation = invocation.for_at_most(WAITS_FOR_TABLE);
+    let known = read(table, &invocation, news.iter().map(|news| &news.target_group)).await;
+    let known = match known {
+        Ok(known) => known,
+        Err(error) => return news.iter().map(|_| Err(error.clone())).collect(),
+    };
+    together(news.iter().map(|news| {
+        let known = known
+            .iter()
+            .find(|known| known.item.target_group == news.target_group);
+        note_one(table, &invocation, news, known.cloned())
+    }))
+    .await
+}
+
+async fn note_one(
+    table: &Table,
+    invocation: &Invocation,
+    news: &News,
+    mut known: Option<Versioned<UnderNotice>>,
+) -> Result<UnderNotice, CallError> {
+    loop {
+        let (mut item, expected) = match known {
+            Some(known) => (known.item, Expected::Version(known.version)),
+            None => (UnderNotice::nothing(&news.target_group), Expected::Nothing),
+        };
+        if !item.add(&news.doomed, news.serving, invocation.clock.now()) {
+            return Ok(item);
+        }
+        if let Written::Yes(_) = table.write(invocation, &item, expected).await? {
+            return Ok(item);
+        }
+        known = table.get(invocation, &item.key()).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests;
