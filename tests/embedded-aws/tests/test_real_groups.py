@@ -123,6 +123,16 @@ class DetachedAfterDrained(RealPace):
         self.pass_time(8)
         self.assertEqual(sorted(self.lifecycles("web").values()), ["InService"] * 2 + ["Pending"])
 
+    def test_a_group_that_shrinks_meanwhile_leaves_it_detaching(self):
+        self.set_delay("web", 40)
+        instance = self.first("web")
+        self.detach(instance, group="web")
+        self.happen("set-desired", group="web", desired=1, min=0)
+        states = sorted(self.lifecycles("web").values())
+        self.assertEqual(states, ["Detaching", "Terminating", "Terminating"])
+        self.pass_time(121)
+        self.assertEqual(list(self.lifecycles("web").values()), ["Pending"])
+
 
 class Terminations(RealPace):
     def test_targets_drain_before_the_hook_is_called(self):
@@ -439,6 +449,19 @@ class InterruptedNever(Interrupted):
         instance = self.warned()
         self.pass_time(1200)
         self.assertTrue(self.running(instance))
+
+
+class EventsTwice(RealPace):
+    variants = {"event-delivery": "twice"}
+
+    def test_an_event_can_come_a_second_time(self):
+        url = self.queue("notices")["url"]
+        self.warn(self.first())
+        (first,) = self.sqs.receive_message(QueueUrl=url)["Messages"]
+        self.pass_time(11)
+        found = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+        self.assertEqual([m["Body"] for m in found], [first["Body"]])
+        self.assertNotEqual(found[0]["MessageId"], first["MessageId"])
 
 
 class LateEvents(RealPace):

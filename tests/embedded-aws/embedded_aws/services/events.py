@@ -22,10 +22,11 @@ def put_on_bus(event, bus="default"):
         if rule.state != "ENABLED" or not rule.event_pattern.matches_event(event):
             continue
         matched.append(rule)
-    if WORLD.simulate and pace.variant("event-delivery", event.get("id", "")) == "late":
+    how = pace.variant("event-delivery", event.get("id", "")) if WORLD.simulate else "at-once"
+    if how in ("late", "twice"):
         late = pace.seconds("event-late", event.get("id", ""))
         WORLD.agenda.after(late, lambda: _deliver_all(matched, event))
-    else:
+    if how != "late":
         _deliver_all(matched, event)
     return [rule.name for rule in matched]
 

@@ -12,6 +12,7 @@ HOUR_MS = 3600 * 1000  # not of AWS
 
 def to_terminate(group, there, number):
     """Those that go. An instance that is protected from scale-in stays, whatever else is said."""
+    there = [state for state in there if state.lifecycle_state != "Detaching"]
     leaving = []
     for _ in range(number):
         staying = [state for state in there if state not in leaving]
