@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use spot_handoff::autoscaling::groups::{GroupOf, OutOfScope};
+use spot_handoff::autoscaling::groups::GroupOf;
 use spot_handoff::autoscaling::restarts;
+use spot_handoff::autoscaling::scope::OutOfScope;
 use spot_handoff::ecs::container_instances::ContainerInstances;
 use spot_handoff::exchange;
 use spot_handoff::notice::{Cause, InstanceId, NOTICE, Notice, Signal};

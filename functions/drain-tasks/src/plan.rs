@@ -11,8 +11,9 @@ pub mod standalone_tasks;
 use std::fmt;
 
 use jiff::Timestamp;
-use spot_handoff::autoscaling::groups::{GroupOf, OutOfScope};
+use spot_handoff::autoscaling::groups::GroupOf;
 use spot_handoff::autoscaling::restarts;
+use spot_handoff::autoscaling::scope::OutOfScope;
 use spot_handoff::ecs::aws_batch;
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::ecs::standalone_tasks::{LONGEST_STOP_TIMEOUT, RERUN_TAG, SECURITY_GROUPS_TAG};

@@ -8,8 +8,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use spot_handoff::REPLACED_BEFORE;
-use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups, Lifecycle, Member, OutOfScope};
+use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups, Lifecycle, Member};
 use spot_handoff::autoscaling::policies::RebalanceAction;
+use spot_handoff::autoscaling::scope::OutOfScope;
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
 use spot_handoff::runtime::config::Scope;

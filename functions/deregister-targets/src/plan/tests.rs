@@ -1,4 +1,5 @@
-use spot_handoff::autoscaling::groups::{Group, Groups, IGNORE_TAG, Lifecycle, Member};
+use spot_handoff::autoscaling::groups::{Group, Groups, Lifecycle, Member};
+use spot_handoff::autoscaling::scope::IGNORE_TAG;
 use spot_handoff::ecs::container_instances::{ContainerInstance, Status};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, LifecycleAction, Step};
 

@@ -1,5 +1,5 @@
-use spot_handoff::autoscaling::groups::IGNORE_TAG;
 use spot_handoff::autoscaling::policies::ReplacementStrategy;
+use spot_handoff::autoscaling::scope::IGNORE_TAG;
 use spot_handoff::exchange::{self, tag_of};
 use spot_handoff::notice::InstanceState;
 
@@ -319,7 +319,7 @@ fn with_scope_tagged_the_other_functions_are_told_since_they_may_look_too_late()
     };
     let mut managed = group();
     managed.tags.insert(
-        spot_handoff::autoscaling::groups::MANAGED_TAG.to_owned(),
+        spot_handoff::autoscaling::scope::MANAGED_TAG.to_owned(),
         "true".to_owned(),
     );
     let plan = plan_at(warning(), managed, &config, now());

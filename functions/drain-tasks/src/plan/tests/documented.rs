@@ -1,6 +1,7 @@
 //! What docs/how-it-decides.md says about this function.
 
-use spot_handoff::autoscaling::groups::{Group, IGNORE_TAG};
+use spot_handoff::autoscaling::groups::Group;
+use spot_handoff::autoscaling::scope::IGNORE_TAG;
 use testbed::documentation;
 
 use super::*;

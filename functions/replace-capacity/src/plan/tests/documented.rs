@@ -46,7 +46,7 @@ const LIMIT: &str = "2026-11-24T04:15:00Z";
 fn interruptions() -> Vec<Row> {
     let as_is = |lifecycle| with(|group| group.instances[0].lifecycle = lifecycle);
     let managed = with(|group| {
-        let tag = spot_handoff::autoscaling::groups::MANAGED_TAG;
+        let tag = spot_handoff::autoscaling::scope::MANAGED_TAG;
         group.tags.insert(tag.to_owned(), "true".to_owned());
     });
     let scope_tagged = Config {

@@ -1,6 +1,6 @@
 //! Whether anybody hands the work over at all.
 
-use spot_handoff::autoscaling::groups::{IGNORE_TAG, MANAGED_TAG, OutOfScope};
+use spot_handoff::autoscaling::scope::{IGNORE_TAG, MANAGED_TAG, OutOfScope};
 use spot_handoff::exchange;
 
 use super::{Finding, Kind, Resource, Rule, Severity};
@@ -97,7 +97,9 @@ fn opted_out(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
         let name = group.name();
         let fix = match &reason {
             // Nothing to be changed there.
-            OutOfScope::OfAwsBatch { .. } => return None,
+            OutOfScope::OfAwsBatch { .. }
+            | OutOfScope::OfKubernetes { .. }
+            | OutOfScope::Operated { .. } => return None,
             OutOfScope::Ignored { .. } => delete_tag(name, IGNORE_TAG),
             OutOfScope::NotTagged { .. } | OutOfScope::InNoGroup => format!(
                 "aws autoscaling create-or-update-tags --tags ResourceId={name},ResourceType=auto-scaling-group,\

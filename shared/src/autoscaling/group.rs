@@ -1,0 +1,240 @@
+//! An Auto Scaling group and its instances: what the plans need to know of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use aws_sdk_autoscaling::types::AutoScalingGroup;
+
+use crate::notice::InstanceId;
+
+/// What the plans need to know of an Auto Scaling group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Desired capacity.
+    pub desired: i32,
+    /// Minimum size.
+    pub min: i32,
+    /// Maximum size.
+    pub max: i32,
+    /// ARNs of the target groups attached to it.
+    pub target_groups: BTreeSet<String>,
+    /// Whether Capacity Rebalancing is on.
+    pub capacity_rebalance: bool,
+    /// Names of suspended processes, for example `Launch`.
+    pub suspended: BTreeSet<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Its Availability Zones.
+    pub zones: Vec<String>,
+    /// Its instances.
+    pub instances: Vec<Member>,
+    /// Whether it launches from a launch template, and not from a launch configuration.
+    pub has_launch_template: bool,
+    /// Whether it mixes On-Demand and Spot Instances.
+    pub mixes_purchase_options: bool,
+    /// Whether it takes its instances from a warm pool.
+    pub has_warm_pool: bool,
+    /// Whether its instance types have weights, or it counts processors or memory, so that capacities are not numbers of
+    /// instances.
+    /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups-instance-weighting.html>
+    pub is_weighted: bool,
+    /// The service principal that manages it, where one does: nobody else may change it.
+    /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_Operator.html>
+    pub operator: Option<String>,
+}
+
+/// An instance of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its Availability Zone.
+    pub zone: String,
+    /// Where it is in its lifecycle.
+    pub lifecycle: Lifecycle,
+}
+
+/// Where an instance is in its lifecycle.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// Launching, or waiting for a launch hook.
+    Pending,
+    /// In service.
+    InService,
+    /// Entering or in standby.
+    Standby,
+    /// On its way to be terminated, or already terminated.
+    Terminating,
+    /// On its way out of the group.
+    Detaching,
+    /// Anything else, for example in a warm pool.
+    Other,
+}
+
+impl Lifecycle {
+    /// Reads a lifecycle state; one that a hook holds counts as the state it belongs to.
+    pub(super) fn of(state: &str) -> Self {
+        match state.split(':').next().unwrap_or_default() {
+            "InService" => Self::InService,
+            "Pending" => Self::Pending,
+            "EnteringStandby" | "Standby" => Self::Standby,
+            "Terminating" | "Terminated" => Self::Terminating,
+            "Detaching" | "Detached" => Self::Detaching,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl fmt::Display for Lifecycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "Pending",
+            Self::InService => "InService",
+            Self::Standby => "Standby",
+            Self::Terminating => "Terminating",
+            Self::Detaching => "Detaching",
+            Self::Other => "not in service",
+        })
+    }
+}
+
+impl From<AutoScalingGroup> for Group {
+    fn from(group: AutoScalingGroup) -> Self {
+        let distribution = group
+            .mixed_instances_policy
+            .as_ref()
+            .and_then(|policy| policy.instances_distribution.clone());
+        // <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html>: the base is 0 and
+        // the percentage above it 100 unless set.
+        let mixes_purchase_options = distribution.is_some_and(|distribution| {
+            let base = distribution.on_demand_base_capacity.unwrap_or(0);
+            let percentage = distribution
+                .on_demand_percentage_above_base_capacity
+                .unwrap_or(100);
+            percentage < 100 && (base > 0 || percentage > 0)
+        });
+        let overrides = group
+            .mixed_instances_policy
+            .as_ref()
+            .and_then(|policy| policy.launch_template.as_ref())
+            .map_or(&[][..], |template| template.overrides());
+        let has_weights = overrides
+            .iter()
+            .any(|one| one.weighted_capacity().is_some_and(|weight| weight != "1"));
+        let unit = group.desired_capacity_type.as_deref().unwrap_or("units");
+        let is_weighted = has_weights || unit != "units";
+        let attached = group.target_group_arns.clone().unwrap_or_default();
+        let traffic_sources = group.traffic_sources.clone().unwrap_or_default();
+        let target_groups = attached
+            .into_iter()
+            .chain(traffic_sources.into_iter().filter_map(|source| source.identifier))
+            .filter(|identifier| is_target_group(identifier))
+            .collect();
+        let member = |instance: aws_sdk_autoscaling::types::Instance| {
+            Some(Member {
+                id: instance.instance_id?.parse().ok()?,
+                zone: instance.availability_zone.unwrap_or_default(),
+                lifecycle: Lifecycle::of(
+                    instance
+                        .lifecycle_state
+                        .as_ref()
+                        .map_or("", |state| state.as_str()),
+                ),
+            })
+        };
+        let tag =
+            |tag: aws_sdk_autoscaling::types::TagDescription| Some((tag.key?, tag.value.unwrap_or_default()));
+        Self {
+            name: group.auto_scaling_group_name.unwrap_or_default(),
+            desired: group.desired_capacity.unwrap_or_default(),
+            min: group.min_size.unwrap_or_default(),
+            max: group.max_size.unwrap_or_default(),
+            target_groups,
+            capacity_rebalance: group.capacity_rebalance.unwrap_or(false),
+            suspended: group
+                .suspended_processes
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|p| p.process_name)
+                .collect(),
+            tags: group
+                .tags
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(tag)
+                .collect(),
+            zones: group.availability_zones.unwrap_or_default(),
+            instances: group
+                .instances
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(member)
+                .collect(),
+            has_launch_template: group.launch_configuration_name.is_none(),
+            mixes_purchase_options,
+            has_warm_pool: group.warm_pool_configuration.is_some(),
+            is_weighted,
+            operator: group.operator.and_then(|operator| operator.principal),
+        }
+    }
+}
+
+/// Whether a traffic source is a target group of Elastic Load Balancing: a Classic Load Balancer has a name, and a target
+/// group of VPC Lattice an ARN of another service.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_TrafficSourceIdentifier.html>
+fn is_target_group(identifier: &str) -> bool {
+    identifier.contains(":elasticloadbalancing:") && identifier.contains(":targetgroup/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifecycle_states_with_a_hook_count_as_the_state_they_belong_to() {
+        assert_eq!(Lifecycle::of("Terminating:Wait"), Lifecycle::Terminating);
+        assert_eq!(Lifecycle::of("Pending:Proceed"), Lifecycle::Pending);
+        assert_eq!(Lifecycle::of("Warmed:Stopped"), Lifecycle::Other);
+    }
+
+    #[test]
+    fn only_target_groups_of_elastic_load_balancing_are_looked_into() {
+        let attached = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/1";
+        let source = "arn:aws-cn:elasticloadbalancing:cn-north-1:123456789012:targetgroup/b/2";
+        let others = [
+            "arn:aws:vpc-lattice:us-east-1:123456789012:targetgroup/tg-0123456789abcdef0",
+            "classic",
+        ];
+        let sources = [source].into_iter().chain(others).map(|identifier| {
+            let source = aws_sdk_autoscaling::types::TrafficSourceIdentifier::builder();
+            source.identifier(identifier).build()
+        });
+        let group = AutoScalingGroup::builder()
+            .target_group_arns(attached)
+            .set_traffic_sources(Some(sources.collect()))
+            .build();
+        assert!(Group::from(group).target_groups.iter().eq([source, attached]));
+    }
+
+    #[test]
+    fn only_a_true_mixture_counts_as_mixing_purchase_options() {
+        let mixes = |base: Option<i32>, percentage: Option<i32>| {
+            let distribution = aws_sdk_autoscaling::types::InstancesDistribution::builder()
+                .set_on_demand_base_capacity(base)
+                .set_on_demand_percentage_above_base_capacity(percentage)
+                .build();
+            let policy = aws_sdk_autoscaling::types::MixedInstancesPolicy::builder()
+                .instances_distribution(distribution)
+                .build();
+            Group::from(AutoScalingGroup::builder().mixed_instances_policy(policy).build())
+                .mixes_purchase_options
+        };
+        assert!(!mixes(None, None), "all On-Demand by default");
+        assert!(!mixes(Some(0), Some(0)), "all Spot");
+        assert!(mixes(Some(1), Some(0)));
+        assert!(mixes(Some(0), Some(50)));
+    }
+}
