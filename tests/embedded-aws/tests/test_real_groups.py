@@ -280,6 +280,46 @@ class Mixture(RealPace):
         self.assertEqual(self.markets(), (3, 0))
 
 
+class Zones(RealPace):
+    def zones(self):
+        there = [i for i in self.group("web")["instances"] if i["lifecycle"] == "InService"]
+        return sorted(i["zone"][-1] for i in there)
+
+    def unbalance(self, seconds):
+        """The instance of one zone goes, and its zone has no capacity for so long."""
+        self.set_delay("web", 5)
+        zone = self.group("web")["instances"][0]["zone"]
+        self.happen("no-spot-capacity", pools=[f"*/{zone}"], seconds=seconds)
+        self.detach(self.first("web"), group="web")
+        self.pass_time(121)
+        self.assertEqual(len(set(self.zones())), 2)
+
+    def test_zones_are_balanced_again_new_before_old(self):
+        self.unbalance(121)
+        least = 3
+        for _ in range(60):
+            self.pass_time(10)
+            least = min(least, len(self.zones()))
+        self.assertEqual((self.zones(), least), (["a", "b", "c"], 3))
+        causes = " ".join(activity["Cause"] for activity in self.activities("web"))
+        self.assertIn("An instance was launched to aid in balancing the group's zones.", causes)
+        self.assertIn("resulting in more than desired number of instances", causes)
+
+    def test_launches_fail_in_a_group_that_lacks_nothing(self):
+        self.unbalance(3600)
+        self.pass_time(900)
+        self.assertEqual(len(self.zones()), 3)
+        failed = [a for a in self.activities("web") if a["StatusCode"] == "Failed"]
+        self.assertGreater(len(failed), 2)
+        self.assertIn("to aid in balancing", failed[0]["Cause"])
+
+    def test_a_group_with_that_suspended_stays_as_it_is(self):
+        self.happen("suspend", group="web", processes=["AZRebalance"])
+        self.unbalance(121)
+        self.pass_time(900)
+        self.assertEqual(len(set(self.zones())), 2)
+
+
 class CapacityRebalancing(RealPace):
     def recommend(self, instance):
         event = warning(instance)

@@ -22,12 +22,12 @@ NO_SPOT = {
 HELD = ("Pending", "InService", "Standby")
 
 
-def launching(state):
+def launching(state, cause=None):
     instance = state.instance_id
     return _begin(
         state.auto_scaling_group,
         f"Launching a new EC2 instance: {instance}",
-        _difference(state.auto_scaling_group, "increasing", but=state),
+        cause or _difference(state.auto_scaling_group, "increasing", but=state),
         state.availability_zone,
         state.instance.subnet_id,
         "PreInService",
@@ -42,12 +42,12 @@ def launched(state):
         )
 
 
-def launch_failed(group, subnet):
+def launch_failed(group, subnet, cause=None):
     """No pool had capacity: an activity that failed, and an event that says so."""
     activity = _begin(
         group,
         "",
-        _difference(group, "increasing"),
+        cause or _difference(group, "increasing"),
         subnet.availability_zone,
         subnet.id,
         "Failed",
@@ -57,6 +57,25 @@ def launch_failed(group, subnet):
     activity["Description"] = f"Launching a new EC2 instance.  Status Reason: {message}"
     _end(activity, "Failed")
     _announce("EC2 Instance Launch Unsuccessful", activity, "", "EC2", "AutoScalingGroup")
+
+
+def balancing(loads):
+    """Why an instance is launched in the zone that has the fewest."""
+    at = f"{WORLD.utcnow():%Y-%m-%dT%H:%M:%SZ}"
+    names, numbers = " ".join(sorted(loads)), " ".join(str(loads[zone]) for zone in sorted(loads))
+    return (
+        f"At {at} availability zones {names} had {numbers} instances respectively. An instance "
+        "was launched to aid in balancing the group's zones."
+    )
+
+
+def balanced(zone):
+    """Why another one is terminated then."""
+    at = f"{WORLD.utcnow():%Y-%m-%dT%H:%M:%SZ}"
+    return (
+        f"At {at} instances were launched to balance instances in zones {zone} with other zones "
+        "resulting in more than desired number of instances in the group."
+    )
 
 
 def terminating(state, cause=None):

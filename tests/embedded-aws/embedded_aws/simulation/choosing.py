@@ -10,13 +10,14 @@ from . import market
 HOUR_MS = 3600 * 1000  # not of AWS
 
 
-def to_terminate(group, there, number):
-    """Those that go. An instance that is protected from scale-in stays, whatever else is said."""
+def to_terminate(group, there, number, among=None):
+    """Those that go, of all that are there or `among` some of them. An instance that is protected from scale-in stays, whatever else is said."""
     there = [state for state in there if state.lifecycle_state != "Detaching"]
     leaving = []
     for _ in range(number):
         staying = [state for state in there if state not in leaving]
         free = [state for state in staying if not state.protected_from_scale_in]
+        free = [state for state in free if among is None or state in among]
         if not free:
             break
         # The quick pace takes the oldest.

@@ -5,7 +5,7 @@ from moto.autoscaling.models import ASG_NAME_TAG, InstanceState
 from .. import backends, pace
 from ..services import elbv2
 from ..world import WORLD
-from . import activities, applications, capacity, containers, hosts, market
+from . import activities, applications, capacity, containers, hosts, market, zones
 from .user_data import cluster_in
 
 # How an image begins that a launch template names by a parameter of Systems Manager.
@@ -25,18 +25,25 @@ def attempt(group, number):
     return launched
 
 
-def launch_one(group, there, spot=None):
-    """A new instance where the group has the fewest; None, and a failed activity, if no pool has one."""
+def launch_one(group, there, spot=None, near=None, only=None, cause=None):
+    """A new instance where the group has the fewest; None, and a failed activity, if no pool has one.
+
+    In the zone `near` if it has capacity, or in the zone `only`.
+    """
     spot = market.next_is_spot(group, there) if spot is None else spot
-    subnets = sorted(
-        capacity.subnets_of(group),
-        key=lambda s: (capacity.load_of(group, s.availability_zone), s.availability_zone),
-    )
+
+    def order(subnet):
+        zone = subnet.availability_zone
+        return zone != near, capacity.load_of(group, zone), zone
+
+    subnets = sorted(capacity.subnets_of(group), key=order)
+    if only is not None:
+        subnets = [subnet for subnet in subnets if subnet.availability_zone == only]
     for subnet in subnets:
         for type_ in market.types_of(group):
             if not spot or not market.is_empty(type_, subnet.availability_zone):
-                return launch(group, subnet, type_, spot)
-    activities.launch_failed(group, subnets[0])
+                return launch(group, subnet, type_, spot, cause)
+    activities.launch_failed(group, subnets[0], cause)
     return None
 
 
@@ -63,7 +70,7 @@ def seconds_to_next_try(group):
     return min(first * 2 ** min(10, failed // 2), pace.seconds("failed-launch-to-next-at-most"))
 
 
-def launch(group, subnet, type_=None, spot=None):
+def launch(group, subnet, type_=None, spot=None, cause=None):
     """A new instance, Pending; in service and in its cluster a little later."""
     type_ = type_ or market.types_of(group)[0]
     spot = market.next_is_spot(group, capacity.counted(group)) if spot is None else spot
@@ -100,12 +107,13 @@ def launch(group, subnet, type_=None, spot=None):
         enter_service(state)
         join_cluster(state)
     else:
-        state.activity = activities.launching(state)
+        state.activity = activities.launching(state, cause)
         hosts.announce(state.instance_id, "pending")
         boot = seconds_until_in_service(state)
         agent = pace.seconds("in-service-to-in-cluster", state.instance_id)
         WORLD.autonomous(boot, lambda: enter_service(state))
         WORLD.autonomous(boot + agent, lambda: join_cluster(state))
+        zones.look_later(group)
     return state
 
 

@@ -5,7 +5,7 @@ from moto.autoscaling.models import ASG_NAME_TAG
 from .. import backends, pace
 from ..services import elbv2
 from ..world import WORLD
-from . import activities, capacity, hooks, hosts
+from . import activities, capacity, hooks, hosts, zones
 
 
 def detach(state):
@@ -105,3 +105,4 @@ def forget(state):
     group = state.auto_scaling_group
     group.instance_states = [s for s in group.instance_states if s is not state]
     backends.ec2().delete_tags([state.instance_id], {ASG_NAME_TAG: group.name})
+    zones.look_later(group)

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistributi
 
 from .. import backends, pace
 from ..world import WORLD
-from . import capacity, choosing, launching, leaving, market
+from . import capacity, choosing, launching, market, replacing
 
 
 def changed(group):
@@ -39,21 +39,12 @@ def _step(group):
     spot_goes = has < wanted
     most = max(1, (group.desired_capacity or 0) // 10)
     surplus = [s for s in there if market.is_spot(s) == spot_goes]
-    for old in choosing.to_terminate(group, surplus, min(abs(wanted - has), most)):
-        new = launching.launch_one(group, there, spot=not spot_goes)
+    for old in choosing.to_terminate(group, there, min(abs(wanted - has), most), among=surplus):
+        new = launching.launch_one(group, there, not spot_goes, near=old.availability_zone)
         if new is None:
             group.failed_launches = getattr(group, "failed_launches", 0) + 1
             WORLD.autonomous(launching.seconds_to_next_try(group), lambda: _step(group))
             return
         old.replaced_by = new
-        _retire_later(old, new)
+        replacing.retire_later(old, new)
     _later(group, "mixture-to-next")
-
-
-def _retire_later(old, new):
-    def retire():
-        if old.lifecycle_state == "InService" and new.lifecycle_state == "InService":
-            leaving.begin_termination(old)
-
-    seconds = launching.seconds_until_in_service(new)
-    WORLD.autonomous(seconds + pace.seconds("in-service-to-checked", new.instance_id), retire)

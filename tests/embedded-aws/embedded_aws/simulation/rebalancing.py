@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-capacity-
 
 from .. import pace
 from ..world import WORLD
-from . import capacity, health, launching, leaving
+from . import capacity, launching, leaving, replacing
 
 
 def recommended(instance_id):
@@ -44,7 +44,7 @@ def _replace(old):
     if old.lifecycle_state != "InService" or (new is not None and capacity.alive(new)):
         return
     new = None
-    if _has_room(group):
+    if replacing.has_room(group):
         others = [state for state in capacity.counted(group) if state is not old]
         new = launching.launch_one(group, others)
     if new is None:
@@ -53,26 +53,4 @@ def _replace(old):
         return
     group.failed_launches = 0
     old.replaced_by = new
-    WORLD.autonomous(
-        launching.seconds_until_in_service(new)
-        + pace.seconds("in-service-to-checked", new.instance_id),
-        lambda: _retire(old, new),
-    )
-
-
-def _has_room(group):
-    """Beyond the maximum size it goes by a tenth, or by one."""
-    there = [s for s in group.instance_states if s.lifecycle_state in ("Pending", "InService")]
-    return len(there) < group.max_size + max(1, group.max_size // 10)
-
-
-def _retire(old, new):
-    if old.lifecycle_state != "InService":
-        return
-    if not capacity.alive(new):
-        _replace(old)
-    elif new.lifecycle_state == "InService" and health.passes(new):
-        leaving.begin_termination(old)
-    else:
-        again = pace.seconds("health-check-interval", new.instance_id)
-        WORLD.autonomous(again, lambda: _retire(old, new))
+    replacing.retire_later(old, new, failed=lambda: _replace(old))

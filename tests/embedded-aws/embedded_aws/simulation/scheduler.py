@@ -209,7 +209,9 @@ def stop_pending(container_instance):
 def move_services_off(container_instance):
     """All at once, for a world that does not simulate."""
     for service in services_on(container_instance):
-        for _ in range(plan(service.desired_count, *_percents(service), members_of(service)).starts):
+        for _ in range(
+            plan(service.desired_count, *_percents(service), members_of(service)).starts
+        ):
             start_for(service)
         wanted = plan(service.desired_count, *_percents(service), members_of(service))
         for task in wanted.stops:
