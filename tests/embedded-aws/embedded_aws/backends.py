@@ -4,6 +4,8 @@ moto keeps its state in process globals. So does this package (see `world`): one
 one AWS, and a fresh AWS is a fork of the process.
 """
 
+import functools
+
 from moto.autoscaling.models import autoscaling_backends
 from moto.awslambda.models import lambda_backends
 from moto.cloudformation.models import cloudformation_backends
@@ -20,46 +22,57 @@ ACCOUNT = "123456789012"
 REGION = "us-east-1"
 
 
+@functools.cache
 def autoscaling():
     return autoscaling_backends[ACCOUNT][REGION]
 
 
+@functools.cache
 def cloudformation():
     return cloudformation_backends[ACCOUNT][REGION]
 
 
+@functools.cache
 def dynamodb():
     return dynamodb_backends[ACCOUNT][REGION]
 
 
+@functools.cache
 def ec2():
     return ec2_backends[ACCOUNT][REGION]
 
 
+@functools.cache
 def ecs():
     return ecs_backends[ACCOUNT][REGION]
 
 
+@functools.cache
 def elbv2():
     return elbv2_backends[ACCOUNT][REGION]
 
 
+@functools.cache
 def events():
     return events_backends[ACCOUNT][REGION]
 
 
+@functools.cache
 def iam():
     # IAM is global: moto files it under the partition, not under a region.
     return iam_backends[ACCOUNT]["aws"]
 
 
+@functools.cache
 def lambda_():
     return lambda_backends[ACCOUNT][REGION]
 
 
+@functools.cache
 def sns():
     return sns_backends[ACCOUNT][REGION]
 
 
+@functools.cache
 def sqs():
     return sqs_backends[ACCOUNT][REGION]

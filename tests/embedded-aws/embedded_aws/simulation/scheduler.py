@@ -43,9 +43,10 @@ def look_after(service, after):
 
 
 def watch():
-    """In the real pace the scheduler looks at every service every few seconds, asked or not."""
+    """In the real pace the scheduler sees by itself that a task fails the checks of its load balancer."""
     for service in backends.ecs().services.values():
-        look_after(service, "scheduler-looks")
+        if service.load_balancers and any(member.unhealthy for member in members_of(service)):
+            look_after(service, "scheduler-looks")
     WORLD.agenda.after(pace.seconds("scheduler-watches"), watch)
 
 
