@@ -32,6 +32,9 @@ use crate::world::{World, WorldOptions};
 /// How often a bed is asked whether it is idle.
 const LOOK_AGAIN: Duration = Duration::from_millis(40);
 
+/// How long what was woken by a leap has before the next one.
+const LEAP_AGAIN: Duration = Duration::from_millis(5);
+
 /// AWS on this machine, with the functions at work. Dropping it ends everything it started.
 pub struct Testbed {
     // What calls the world goes first, so that nobody calls one that is gone.
@@ -270,6 +273,26 @@ impl Testbed {
             before = enough.then_some(position);
             sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// Lets time pass until then, in milliseconds since the Unix epoch by the world's clock: at its pace while functions
+    /// are at work, at once where nobody is but AWS. The processes of the functions begin anew after each leap.
+    pub async fn play_until(&self, until_ms: f64) -> Result<()> {
+        let queues = self.functions.iter().map(|function| self.queue(function));
+        let queues: Vec<&str> = queues
+            .map(|queue| queue.map(|queue| queue.url.as_str()))
+            .collect::<Result<_>>()?;
+        let clock = self.world.clock();
+        while (clock.now().as_millisecond() as f64) < until_ms {
+            if let Some(_paused) = self.lambda.pause() {
+                self.world.leap(until_ms, &queues).await?;
+                if let Some(setting) = clock.setting() {
+                    self.lambda.renew(Clock::VARIABLE, &setting);
+                }
+            }
+            sleep(LEAP_AGAIN).await;
+        }
+        Ok(())
     }
 
     /// What is left to do.

@@ -1,5 +1,6 @@
 //! The clock of a world, which may run faster than real time.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,12 +11,17 @@ use spot_handoff::runtime::clock;
 /// Everything in a world reads the same clock: the embedded AWS, the functions (by the
 /// variable [`Clock::VARIABLE`]) and this crate. Only work itself takes real time: a function
 /// that needs 300 ms uses up 6 s of a world that runs twenty times as fast.
-#[derive(Debug, Clone, Copy, PartialEq)]
+///
+/// A fast clock can leap. All copies of it do, but a process that was told its setting before goes on as it was told.
+#[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    shown: clock::Clock,
-    origin: Timestamp,
+    /// Where it agrees with real time, in milliseconds since the Unix epoch: the earlier, the further it is ahead.
+    origin: &'static AtomicI64,
     speed: f64,
 }
+
+/// The origin of real time, which nobody moves.
+static REAL: AtomicI64 = AtomicI64::new(0);
 
 impl Clock {
     /// The environment variable that tells a process of a world the time.
@@ -24,8 +30,7 @@ impl Clock {
     /// Real time.
     pub fn real() -> Self {
         Self {
-            shown: clock::Clock::real(),
-            origin: Timestamp::UNIX_EPOCH,
+            origin: &REAL,
             speed: 1.0,
         }
     }
@@ -36,21 +41,37 @@ impl Clock {
     }
 
     fn fast_from(origin: Timestamp, speed: f64) -> Self {
-        Self {
-            shown: clock::Clock::fast(origin, speed),
-            origin,
-            speed,
+        // A few bytes for each world, for as long as the program runs.
+        let origin = Box::leak(Box::new(AtomicI64::new(origin.as_millisecond())));
+        Self { origin, speed }
+    }
+
+    fn shown(&self) -> clock::Clock {
+        if !self.is_fast() {
+            return clock::Clock::real();
         }
+        let origin = Timestamp::from_millisecond(self.origin.load(Ordering::SeqCst));
+        clock::Clock::fast(origin.unwrap_or(Timestamp::UNIX_EPOCH), self.speed)
     }
 
     /// The time in the world.
     pub fn now(&self) -> Timestamp {
-        self.shown.now()
+        self.shown().now()
+    }
+
+    /// Goes on as a setting says that has the same speed.
+    pub(crate) fn leap(&self, setting: &str) {
+        let origin = setting.split_once('x').map(|(origin, _)| origin.parse());
+        if let Some(Ok(origin)) = origin
+            && self.is_fast()
+        {
+            self.origin.store(origin, Ordering::SeqCst);
+        }
     }
 
     /// How long a span of the world lasts for us.
     pub fn real_span(&self, span: Duration) -> Duration {
-        self.shown.real_duration(span)
+        self.shown().real_duration(span)
     }
 
     /// Whether the clock runs faster than real time.
@@ -66,7 +87,7 @@ impl Clock {
     /// The value of [`Clock::VARIABLE`]; `None` where real time needs no telling.
     pub fn setting(&self) -> Option<String> {
         self.is_fast()
-            .then(|| format!("{}x{}", self.origin.as_millisecond(), self.speed))
+            .then(|| format!("{}x{}", self.origin.load(Ordering::SeqCst), self.speed))
     }
 }
 
@@ -85,5 +106,18 @@ mod tests {
         let clock = Clock::fast_from(origin, 20.0);
         assert_eq!(clock.setting().as_deref(), Some("1795492800000x20"));
         assert_eq!(clock.real_span(Duration::from_secs(120)), Duration::from_secs(6));
+    }
+
+    #[test]
+    fn every_copy_leaps() {
+        let clock = Clock::fast(5.0);
+        let (copy, before) = (clock, clock.now());
+        let origin = clock.origin.load(Ordering::SeqCst);
+        // An origin that is a minute earlier is a minute less of real time, and five of the world.
+        clock.leap(&format!("{}x5", origin - 60_000));
+        let ahead = copy.now().duration_since(before).as_secs_f64();
+        assert!((240.0..250.0).contains(&ahead), "{ahead}");
+        Clock::real().leap("0x5");
+        assert!(Timestamp::now().duration_since(Clock::real().now()).as_secs_f64().abs() < 1.0);
     }
 }

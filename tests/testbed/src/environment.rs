@@ -41,6 +41,15 @@ pub struct FunctionSpec {
     pub concurrency: usize,
 }
 
+impl FunctionSpec {
+    /// The same with more variables, or other values of them.
+    pub(crate) fn with(&self, variables: BTreeMap<String, String>) -> Self {
+        let mut with = self.clone();
+        with.environment.extend(variables);
+        with
+    }
+}
+
 /// One process of a function. Dropping it kills the process.
 pub struct Environment {
     api: RuntimeApi,

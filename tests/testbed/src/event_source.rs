@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use crate::batch::{self, Verdict};
 use crate::clock::Clock;
 use crate::journal::{Event, Journal};
-use crate::lambda::Lambda;
+use crate::lambda::{InHand, Lambda};
 use crate::stack::{Mapping, Queue};
 
 /// The most messages SQS hands out, or takes back, in one call.
@@ -58,6 +58,7 @@ pub(crate) struct EventSource {
 struct Batch {
     messages: Vec<Message>,
     received: Instant,
+    _in_hand: InHand,
 }
 
 impl EventSource {
@@ -119,7 +120,11 @@ impl EventSource {
     async fn gather(&self) -> Result<Batch, String> {
         let messages = self.receive(self.mapping.batch_size, LONG_POLL_SECONDS).await?;
         let received = Instant::now();
-        let mut batch = Batch { messages, received };
+        let mut batch = Batch {
+            messages,
+            received,
+            _in_hand: InHand::one_more(&self.lambda),
+        };
         if batch.messages.is_empty() {
             return Ok(batch);
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, RwLock, RwLockWriteGuard, Semaphore};
 use uuid::Uuid;
 
 use crate::environment::{Environment, FunctionSpec};
@@ -19,6 +19,12 @@ pub struct Lambda {
     pools: BTreeMap<String, Pool>,
     journal: Arc<Journal>,
     running: AtomicUsize,
+    /// Batches that were taken from a queue and are not settled.
+    in_hand: AtomicUsize,
+    /// Held by whoever changes something that no invocation may see change.
+    gate: RwLock<()>,
+    /// What processes are started with beside the environment of their function.
+    variables: Mutex<BTreeMap<String, String>>,
 }
 
 /// An invocation takes an environment that is idle, or starts one that is cold.
@@ -45,6 +51,23 @@ impl Lambda {
             pools: pools.collect(),
             journal,
             running: AtomicUsize::new(0),
+            in_hand: AtomicUsize::new(0),
+            gate: RwLock::new(()),
+            variables: Mutex::default(),
+        }
+    }
+
+    /// While what this answers is held, no invocation runs; `None` where one does now, or is about to.
+    pub(crate) fn pause(&self) -> Option<RwLockWriteGuard<'_, ()>> {
+        let paused = self.gate.try_write().ok()?;
+        (self.in_hand.load(Ordering::SeqCst) == 0).then_some(paused)
+    }
+
+    /// Starts processes with this variable from now on, and ends those that wait for work.
+    pub(crate) fn renew(&self, variable: &str, value: &str) {
+        locked(&self.variables).insert(variable.to_owned(), value.to_owned());
+        for pool in self.pools.values() {
+            locked(&pool.idle).clear();
         }
     }
 
@@ -56,7 +79,9 @@ impl Lambda {
             .with_context(|| format!("there is no function {function}"))?;
         let _running = Running::one_more(&self.running);
         let _slot = pool.slots.acquire().await?;
-        Ok(pool.invoke(payload, &self.journal).await)
+        let _open = self.gate.read().await;
+        let variables = locked(&self.variables).clone();
+        Ok(pool.invoke(payload, &self.journal, variables).await)
     }
 
     /// What a function is run with.
@@ -95,7 +120,12 @@ impl Lambda {
 }
 
 impl Pool {
-    async fn invoke(&self, payload: String, journal: &Arc<Journal>) -> Outcome {
+    async fn invoke(
+        &self,
+        payload: String,
+        journal: &Arc<Journal>,
+        variables: BTreeMap<String, String>,
+    ) -> Outcome {
         let name = &self.function.name;
         let request_id = Uuid::new_v4().to_string();
         // The most recently used one, as Lambda does, so that surplus ones stay idle.
@@ -109,7 +139,7 @@ impl Pool {
         let started = Instant::now();
         let environment = match warm {
             Some(environment) => Ok(environment),
-            None => Environment::start(&self.function, journal).await,
+            None => Environment::start(&self.function.with(variables), journal).await,
         };
         let outcome = match environment {
             Ok(mut environment) => {
@@ -130,6 +160,22 @@ impl Pool {
         };
         journal.add(name, ended);
         outcome
+    }
+}
+
+/// A batch that was taken from a queue, until it is settled or dropped.
+pub(crate) struct InHand(Arc<Lambda>);
+
+impl InHand {
+    pub(crate) fn one_more(lambda: &Arc<Lambda>) -> Self {
+        lambda.in_hand.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(lambda))
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.in_hand.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

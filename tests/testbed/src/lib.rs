@@ -57,7 +57,7 @@ pub use python::{environment as python_environment, interpreter};
 pub use stack::{Function, Mapping, Queue, Stack};
 pub use state::State;
 pub use workspace::Workspace;
-pub use world::{Call, ModelledError, Notification, Permissions, World, WorldOptions};
+pub use world::{Call, Measured, ModelledError, Notification, Permissions, World, WorldOptions};
 
 /// Locks a mutex whose data stays sound even if a holder panicked.
 fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -78,6 +78,15 @@ pub struct ModelledError {
     pub status: u16,
 }
 
+/// When a scenario is about something.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct Measured {
+    /// The moment of the first warning, in milliseconds since the Unix epoch by the world's clock.
+    pub zero_ms: f64,
+    /// The end of the scenario.
+    pub end_ms: f64,
+}
+
 /// What the roles of a stack allow, as `service:Action`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Permissions {
@@ -310,6 +319,26 @@ impl World {
     /// Lets AWS do something of its own accord: reclaim an instance, end a task.
     pub async fn happen(&self, what: &Value) -> Result<Value> {
         self.control(Method::POST, "happen", Some(what)).await
+    }
+
+    /// Begins to measure what becomes of the work in a scenario, with what acts on it inside of the world.
+    pub async fn start_meter(&self, scenario: &Value, contender: &str) -> Result<Measured> {
+        let order = json!({ "scenario": scenario, "contender": contender });
+        self.control(Method::POST, "meter", Some(&order)).await
+    }
+
+    /// What was measured so far.
+    pub async fn meter(&self) -> Result<Value> {
+        self.control(Method::GET, "meter", None).await
+    }
+
+    /// Has time leap to the moment in which one of these queues has a message, or to `until_ms`.
+    pub async fn leap(&self, until_ms: f64, queues: &[&str]) -> Result<()> {
+        let order = json!({ "until_ms": until_ms, "queues": queues });
+        let told: Value = self.control(Method::POST, "leap", Some(&order)).await?;
+        let setting = told["setting"].as_str().context("no setting of the clock")?;
+        self.clock.leap(setting);
+        Ok(())
     }
 
     async fn control<T: DeserializeOwned>(
