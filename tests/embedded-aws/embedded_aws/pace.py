@@ -36,6 +36,12 @@ def number(name, subject=""):
 seconds = number
 
 
+def lowest(name):
+    """The least that may be drawn."""
+    value = WORLD.numbers.get(name, NUMBERS[name][WORLD.pace])
+    return value[0] if isinstance(value, list) else value
+
+
 def variant(name, subject=""):
     """Which of the variants of a fact this world plays, for this subject."""
     known = VARIANTS[name]

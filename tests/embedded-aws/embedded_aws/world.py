@@ -67,7 +67,8 @@ class World:
         self.before = {}
         self.changes = 0
         self.stale_chances = 0
-        # How many seconds after SIGTERM the tasks of a family have ended, where a scenario says.
+        # How many seconds after SIGTERM the tasks of a family end by themselves, where that is
+        # not the usual time.
         self.endings = {}
         self.launch_tokens = {}
         self.run_task_tokens = {}
@@ -107,6 +108,10 @@ class World:
         """
         self._made[kind] += 1
         mock_random.seed(f"{kind} {self._made[kind]}")
+
+    def made(self, kind):
+        """How many of this kind were named so far."""
+        return self._made[kind]
 
     def uuid(self, kind):
         self.name_anew(kind)

@@ -2,6 +2,7 @@
 
 import unittest
 
+from embedded_aws.meter import announced, bound
 from embedded_aws.meter.clients import Clients
 from embedded_aws.meter.pictures import Instance, Picture, Target, Task
 from embedded_aws.meter.work import Work
@@ -203,3 +204,89 @@ class Instances(unittest.TestCase):
             workers={"g": 100},
         )
         self.assertEqual(seen.job_seconds_lost, 70)
+
+
+class Announced(unittest.TestCase):
+    def test_what_is_said_is_held_against_what_was(self):
+        told = {"a": "handed-off", "b": "handed-off", "c": "failed", "d": "failed"}
+        warned = ["a", "b", "c", "d", "e"]
+        # b went wrong and was told as well, c the other way round, of e nothing was told.
+        self.assertEqual(announced.misreported(warned, {"b", "d"}, told), 3)
+
+    def test_the_last_word_counts(self):
+        def said(outcome):
+            detail = {"instance-id": "a", "outcome": outcome}
+            return {"detail-type": announced.DETAIL_TYPE, "detail": detail}
+
+        events = [said("failed"), said("handed-off"), {"detail-type": "x", "detail": {}}]
+        self.assertEqual(announced.told_last(events), {"a": "handed-off"})
+
+    def test_wrong_is_a_cut_task_a_dark_target_group_and_a_group_that_stays_short(self):
+        before = Picture(
+            targets={"dark": {"i-1:80": SERVES}, "light": {"i-2:80": SERVES}},
+            instances={"i-1": Instance("g"), "i-2": Instance("g"), "i-3": Instance("h")},
+        )
+
+        def wrong(after, cut_on=()):
+            wanted = {"g": 2, "h": 1}
+            return announced.went_wrong(before, after, wanted, {"dark"}, cut_on)
+
+        self.assertEqual(wrong(before), {"i-1"})
+        self.assertEqual(wrong(before, [(9, "i-2")]), {"i-1", "i-2"})
+        short = Picture(instances={"i-1": Instance("g"), "i-4": Instance("g")})
+        self.assertEqual(wrong(short), {"i-1", "i-3"})
+
+
+class Bound(unittest.TestCase):
+    NOTICE = bound.Doomed(notice=0, gone=120)
+
+    def balanced(self, staying, leaving=(NOTICE,), successor=90, delay=60, **more):
+        streams, lingers = more.get("streams", ((10, 5),)), more.get("lingers", 4)
+        return bound.Balanced(
+            staying,
+            tuple(bound.Leaving(doomed, lingers) for doomed in leaving),
+            successor,
+            delay,
+            streams,
+        )
+
+    def test_where_others_stay_nothing_need_be_lost(self):
+        self.assertEqual(bound.requests(self.balanced(staying=2)), (0, 0, 0, 0))
+
+    def test_the_last_target_may_stay_until_its_successor_serves(self):
+        self.assertEqual(bound.requests(self.balanced(staying=0, successor=90)), (0, 0, 0, 0))
+
+    def test_a_successor_that_comes_too_late_leaves_the_dark_between(self):
+        # Thirty seconds without a target of ten requests each, and five seconds of them cut.
+        self.assertEqual(bound.requests(self.balanced(staying=0, successor=150)), (30, 300, 0, 50))
+
+    def test_one_of_two_that_are_taken_at_different_times_stays_for_the_other(self):
+        both = (self.NOTICE, bound.Doomed(notice=20, gone=140))
+        self.assertEqual(bound.requests(self.balanced(staying=0, leaving=both)), (0, 0, 0, 0))
+
+    def test_connections_longer_than_the_notice_are_cut(self):
+        # One of four: of its 150 connections those that began in the last 480 s before the
+        # notice, and in the second for which it still got new ones, are left after 120 s.
+        of_four = self.balanced(staying=3, delay=None, streams=((1, 600),), lingers=1)
+        self.assertEqual(bound.requests(of_four), (0, 0, 0, 120.25))
+
+    def test_requests_longer_than_the_delay_are_cut_by_it(self):
+        of_two = self.balanced(staying=1, delay=20, streams=((2, 30),), lingers=0)
+        self.assertEqual(bound.requests(of_two), (0, 0, 0, 10))
+
+    def test_a_network_load_balancer_may_go_on_for_longer_than_there_is(self):
+        of_two = self.balanced(staying=1, delay=None, streams=((2, 0),), lingers=130)
+        self.assertEqual(bound.requests(of_two), (0, 0, 10, 0))
+
+    def test_jobs(self):
+        self.assertEqual(bound.job(3600, 60, self.NOTICE), (0, 0))
+        self.assertEqual(bound.job(3600, 150, self.NOTICE, began=-10), (1, 3730))
+        self.assertEqual(bound.job(3600, None, self.NOTICE), (1, 3720))
+        # Half of 300 s are done: 150 s are too many for the notice, and 270 s are lost.
+        self.assertEqual(bound.at_hand(300, 0.5, self.NOTICE), 270)
+        self.assertEqual(bound.at_hand(300, 0.7, self.NOTICE), 0)
+
+    def test_what_a_just_in_time_successor_costs(self):
+        self.assertEqual(bound.paid_twice(90, self.NOTICE), 90)
+        self.assertEqual(bound.paid_twice(150, self.NOTICE), 120)
+        self.assertEqual(bound.missing(150, self.NOTICE), 30)

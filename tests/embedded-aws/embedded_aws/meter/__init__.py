@@ -7,24 +7,22 @@ that anybody could lose.
 
 from .. import pace
 from ..world import WORLD
-from . import play, scene
+from . import announced, play, scene
 from .clients import CAUSES, Clients
 from .look import Looker
+from .numbers import Numbers
 from .work import Work
 
-# How often the world is looked at besides: what only time changes, such as a health check.
-LOOK_SECONDS = 0.25
-LOOK_SECONDS_LARGE = 1.0
-LARGE = 60
-# With nothing changing for so long, once a minute is enough until something does.
-QUIET_AFTER = 400
-LOOK_SECONDS_QUIET = 60.0
+# Whatever else there is to see, the world is looked at so often.
+LOOK_SECONDS = 60.0
 
 
 class Meter:
     def __init__(self, scenario, contender):
         self.contender = contender
         scene.build(scenario)
+        # Building takes a while, in which the world has gone on.
+        WORLD.agenda.catch_up()
         lead = scenario.get("lead", 10)
         self._zero_ms = WORLD.agenda.now_ms() + lead * 1000
         self.end_ms = self._zero_ms + scenario["seconds"] * 1000
@@ -49,19 +47,23 @@ class Meter:
             {group["name"]: group["instances"] for group in groups},
             lambda instance: pace.draw("job-at-hand", instance),
         )
-        size = sum(group["instances"] for group in groups)
-        self._every = LOOK_SECONDS if size <= LARGE else LOOK_SECONDS_LARGE
         # [seconds, serving targets, running tasks, instances in service] of every change.
         self._line = []
         self._play = play.Play(scenario, contender, self._zero_ms)
         self._began = self._now()
-        self._changed = self._began
-        self._picture = self._looker.look()
+        self._looks_at = 0.0
+        self._picture = self._first = self._looker.look()
         for name, clients in self._clients.items():
             clients.begin(self._began, self._picture.targets[name])
         self._work.begin(self._began, self._picture)
+        numbers = Numbers(
+            scenario, self._picture, self._play.at_first, self._zero_ms, self._began
+        )
+        self._bound = numbers.bound()
         self._note()
         self._tick()
+        # The last look is at the very end.
+        WORLD.agenda.at_ms(self.end_ms, lambda: None)
 
     def _now(self):
         return (WORLD.agenda.now_ms() - self._zero_ms) / 1000
@@ -69,8 +71,7 @@ class Meter:
     def _tick(self):
         if WORLD.agenda.now_ms() >= self.end_ms:
             return
-        quiet = self._now() - self._changed > QUIET_AFTER
-        WORLD.agenda.after(LOOK_SECONDS_QUIET if quiet else self._every, self._tick)
+        WORLD.agenda.after(LOOK_SECONDS, self._tick)
 
     def look(self):
         """To be called whenever the world may have changed."""
@@ -78,22 +79,42 @@ class Meter:
         if WORLD.agenda.now_ms() > self.end_ms:
             return
         before, after = self._picture, self._looker.look()
+        self._look_again()
         for name, clients in self._clients.items():
             clients.pass_until(now, before.targets[name])
         self._work.pass_until(now, before)
         if before == after:
             return
-        self._changed = now
         for name, clients in self._clients.items():
             clients.change(before.targets[name], after.targets[name])
         self._work.change(before, after)
         self._picture = after
         self._note()
 
+    def _look_again(self):
+        """At the next moment in which something changes by nothing but time: the agenda looks then."""
+        due, now = self._looker.next_ms, WORLD.agenda.now_ms()
+        if due is not None and not now < self._looks_at <= due:
+            self._looks_at = due
+            WORLD.agenda.at_ms(due, lambda: None)
+
     def _note(self):
         row = self._picture.row()
         if not self._line or self._line[-1][1:] != list(row):
             self._line.append([round(self._now(), 2), *row])
+
+    def _misreported(self):
+        """None where nobody announces anything."""
+        if self.contender != "spot-handoff":
+            return None
+        dark = {name for name, clients in self._clients.items() if clients.dark > 0}
+        return announced.misreported(
+            [instance for _, instance in self._play.warned],
+            announced.went_wrong(
+                self._first, self._picture, self._work.wanted, dark, self._work.cut_on
+            ),
+            announced.told_last(WORLD.put_events),
+        )
 
     def result(self):
         failed = {
@@ -114,6 +135,8 @@ class Meter:
             "job_seconds_lost": round(self._work.job_seconds_lost, 1),
             "task_seconds_short": round(self._work.task_seconds_short, 1),
             "instance_seconds_twice": round(self._work.instance_seconds_twice, 1),
+            "misreported": self._misreported(),
+            "bound": self._bound,
             "line": self._line,
         }
 

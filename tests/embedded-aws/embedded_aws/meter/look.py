@@ -1,8 +1,9 @@
 """Reads the picture of a scenario's fleet from the world."""
 
 from .. import backends
-from ..services import elbv2
-from ..simulation import tasks
+from ..simulation import targets, tasks
+from ..simulation.health_checks import HEALTHY
+from ..world import WORLD
 from .pictures import Instance, Picture, Target, Task
 
 PENDING = {"PROVISIONING", "PENDING", "ACTIVATING"}
@@ -22,8 +23,11 @@ class Looker:
         self._over = set()
         # The targets of a task do not change.
         self._targets_of = {}
+        # When the picture may next change by nothing but time, by the last look.
+        self.next_ms = None
 
     def look(self):
+        self.next_ms = None
         lifecycles = self._lifecycles()
         instances = {
             id_: Instance(
@@ -82,16 +86,31 @@ class Looker:
 
     def _targets(self, arn, instances, behind):
         found = {}
-        for target, routed, serves in elbv2.routing(arn):
-            task = behind.get((arn, target.id, target.port))
-            instance = instances.get(task.instance if task else target.id)
+        for route in targets.routes(targets.group_of(arn)):
+            self._look_again(route)
+            key = route.target.id, route.target.port
+            task = behind.get((arn, *key))
+            instance = instances.get(task.instance if task else route.target.id)
             runs = instance is not None and instance.runs
-            found[f"{target.id}:{target.port}"] = Target(
-                routed=routed,
-                accepts=runs and serves and (task is None or task.state == "running"),
-                open=runs and (task is None or task.state != "stopped"),
+            found[f"{key[0]}:{key[1]}"] = Target(
+                routed=route.new,
+                accepts=runs and route.answers and (task is None or task.state == "running"),
+                open=runs and route.open and (task is None or task.state != "stopped"),
             )
         return found
+
+
+    def _look_again(self, route):
+        now = WORLD.agenda.now_ms()
+        moments = [route.new_until_ms, route.cut_ms]
+        checks = route.target.checks
+        if route.target.registered and checks and not (checks.state == HEALTHY and route.answers):
+            # A second, for what follows from a failed check some time after it.
+            moments += [checks.next_ms, now + 1000]
+        moments = [moment for moment in moments if moment is not None and moment > now]
+        if self.next_ms is not None:
+            moments.append(self.next_ms)
+        self.next_ms = min(moments, default=None)
 
 
 def _state(task):

@@ -9,8 +9,9 @@ import importlib.util
 from pathlib import Path
 
 from .. import backends
-from ..services.events import aws_event, put_on_bus
-from ..simulation import containers, spot
+from ..services import events
+from ..services.events import aws_event
+from ..simulation import agent, spot
 from ..world import WORLD
 from . import scene
 
@@ -23,9 +24,6 @@ CONTENDERS = (
 )
 WITH_AGENT_DRAINING = ("ecs-draining", "capacity-rebalancing")
 
-# The agent asks the instance metadata every second.
-# https://github.com/aws/amazon-ecs-agent/blob/master/agent/app/agent_unix.go
-AGENT_LOOKS_EVERY = 1
 # A function in Python that is started for the event: docs/benchmark.md has the storm of one.
 SAMPLE_TAKES = 1.0
 BASELINE = Path(__file__).parents[3] / "bench" / "baseline"
@@ -39,6 +37,8 @@ class Play:
         # What was warned of, and when: (seconds, instance).
         self.warned = []
         self._at_first = {g["name"]: scene.members(g["name"]) for g in scenario["groups"]}
+        if contender in WITH_AGENT_DRAINING:
+            agent.configure(None, {agent.SPOT_DRAINING: "true"})
         if contender == "capacity-rebalancing":
             for name in self._at_first:
                 backends.autoscaling().autoscaling_groups[name].capacity_rebalance = True
@@ -54,24 +54,26 @@ class Play:
 
     def _meant(self, event):
         """The instances of an event that still run."""
-        first = self._at_first[event["group"]]
-        if event.get("newest"):
-            named = scene.members(event["group"])[-1:]
-        elif "zone" in event:
-            named = [id_ for id_ in first if _instance(id_).availability_zone == event["zone"]]
-        elif "count" in event:
-            named = first[: event["count"]]
-        else:
-            named = [first[number] for number in event["nth"]]
+        newest = event.get("newest")
+        named = scene.members(event["group"])[-1:] if newest else self.at_first(event)
         return [id_ for id_ in named if _instance(id_).state == "running"]
+
+    def at_first(self, event):
+        """The instances that an event was meant for when the scenario began."""
+        first = self._at_first[event["group"]]
+        if "zone" in event:
+            return [id_ for id_ in first if _instance(id_).availability_zone == event["zone"]]
+        if "spot" in event:
+            return [id_ for id_ in first if _instance(id_).lifecycle == "spot"][: event["spot"]]
+        if "count" in event:
+            return first[: event["count"]]
+        return [first[number] for number in event["nth"]]
 
     def warn(self, event):
         for id_ in self._meant(event):
             self.warned.append(((WORLD.agenda.now_ms() - self._zero_ms) / 1000, id_))
             detail = {"instance-id": id_, "instance-action": "terminate"}
             self._tell(aws_event("aws.ec2", spot.INTERRUPTION, [_arn(id_)], detail))
-            if self._contender in WITH_AGENT_DRAINING:
-                _agent_sees(id_)
 
     def recommend(self, event):
         for id_ in self._meant(event):
@@ -80,9 +82,10 @@ class Play:
 
     def _tell(self, event):
         spot.follow(event)
-        put_on_bus(event)
+        events.put_on_bus(event)
         if self._contender == "python-sample" and event["detail-type"] == spot.INTERRUPTION:
-            WORLD.autonomous(SAMPLE_TAKES, lambda: _sample(event))
+            late = events.seconds_late(event) + SAMPLE_TAKES
+            WORLD.autonomous(late, lambda: _sample(event))
 
     def happen(self, event):
         # Imported here: what can happen is more than this package.
@@ -100,23 +103,6 @@ def _instance(id_):
 
 def _arn(id_):
     return f"arn:aws:ec2:{backends.REGION}:{backends.ACCOUNT}:instance/{id_}"
-
-
-def _agent_sees(id_):
-    """ECS_ENABLE_SPOT_INSTANCE_DRAINING: DRAINING as soon as there is an agent that sees it."""
-
-    def look():
-        if _instance(id_).state != "running":
-            return
-        for cluster in backends.ecs().container_instances.values():
-            for instance in cluster.values():
-                if instance.ec2_instance_id == id_:
-                    if instance.status == "ACTIVE":
-                        containers.drain(instance)
-                    return
-        WORLD.autonomous(AGENT_LOOKS_EVERY, look)
-
-    WORLD.autonomous(AGENT_LOOKS_EVERY, look)
 
 
 _handlers = []

@@ -12,6 +12,8 @@ from ..fleet import groups
 from ..simulation import tasks
 from ..world import WORLD
 
+# Alike, with four processors and 16 GiB: a task fits on each or on none.
+TYPES = ["m5.xlarge", "m5a.xlarge", "m6i.xlarge"]
 HEALTH_CHECK_SECONDS = 10
 HEALTHY_AFTER = 2
 DEREGISTRATION_DELAY = 60
@@ -41,8 +43,12 @@ def _group(aws, order):
     if cluster:
         aws.ecs.create_cluster(clusterName=cluster)
     groups.launch_template(aws, WORLD.network, name, cluster=cluster)
+    policy = groups.policy(name, {})
+    policy["LaunchTemplate"]["Overrides"] = [
+        {"InstanceType": type_} for type_ in order.get("types", TYPES)
+    ]
     on_demand = order.get("on_demand", {"base": 0, "percent": 0})
-    distribution = {
+    policy["InstancesDistribution"] |= {
         "OnDemandBaseCapacity": on_demand["base"],
         "OnDemandPercentageAboveBaseCapacity": on_demand["percent"],
     }
@@ -56,7 +62,7 @@ def _group(aws, order):
         TargetGroupARNs=balancers,
         HealthCheckType="EC2",
         CapacityRebalance=order.get("capacity_rebalance", False),
-        MixedInstancesPolicy=groups.policy(name, distribution),
+        MixedInstancesPolicy=policy,
     )
     if order.get("hook"):
         aws.autoscaling.put_lifecycle_hook(
@@ -129,6 +135,8 @@ def _service(aws, order):
 def _job(aws, order):
     ecs, cluster = backends.ecs(), order["group"]
     definitions.define(aws, order["name"], _container(order))
+    if "checkpoint" in order:
+        WORLD.endings[order["name"]] = order["checkpoint"]
     instance = members(cluster)[order["on"]]
     known = ecs.container_instances[cluster].values()
     tags = [{"key": "spot-handoff:rerun", "value": "true"}] if order.get("run_again") else []

@@ -22,13 +22,22 @@ def put_on_bus(event, bus="default"):
         if rule.state != "ENABLED" or not rule.event_pattern.matches_event(event):
             continue
         matched.append(rule)
-    how = pace.variant("event-delivery", event.get("id", "")) if WORLD.simulate else "at-once"
+    how = _delivery(event)
     if how in ("late", "twice"):
         late = pace.seconds("event-late", event.get("id", ""))
         WORLD.agenda.after(late, lambda: _deliver_all(matched, event))
     if how != "late":
         _deliver_all(matched, event)
     return [rule.name for rule in matched]
+
+
+def _delivery(event):
+    return pace.variant("event-delivery", event.get("id", "")) if WORLD.simulate else "at-once"
+
+
+def seconds_late(event):
+    """How much later than at once it is delivered for the first time."""
+    return pace.seconds("event-late", event.get("id", "")) if _delivery(event) == "late" else 0
 
 
 def _deliver_all(rules, event):

@@ -42,12 +42,12 @@ def _reclaim_at(instance_id, time):
         noticed = datetime.datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1000
     except (AttributeError, ValueError):
         noticed = WORLD.clock.now_ms()
-    until = _seconds_of_notice(instance_id)
+    until = seconds_of_notice(instance_id)
     if until is not None:
         WORLD.agenda.at_ms(noticed + until * 1000, lambda: reclaim(instance_id))
 
 
-def _seconds_of_notice(instance_id):
+def seconds_of_notice(instance_id):
     """Notices are best effort: EC2 may take the instance earlier, later, or not at all."""
     seconds = pace.seconds("notice-to-reclaim", instance_id)
     kept = pace.variant("interruption", instance_id)

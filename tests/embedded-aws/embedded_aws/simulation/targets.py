@@ -77,12 +77,12 @@ def members(group):
             continue
         if now >= target.deregistered_ms + seconds_until_unused(group, target) * 1000:
             del group.members[key]
-            if pace.is_real() and _keeps_connections(group):
+            if pace.is_real() and keeps_connections(group):
                 group.lingering.append(target)
     return group.members
 
 
-def _keeps_connections(group):
+def keeps_connections(group):
     """A Network Load Balancer leaves connections open after the delay, unless told otherwise.
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html
@@ -281,7 +281,7 @@ def routes(group):
 
 
 def _cut_ms(group, target):
-    if target.registered or (pace.is_real() and _keeps_connections(group)):
+    if target.registered or (pace.is_real() and keeps_connections(group)):
         return None
     return target.deregistered_ms + seconds_until_unused(group, target) * 1000
 
