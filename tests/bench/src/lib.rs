@@ -2,11 +2,12 @@
 //! the template to the real function binaries, on an AWS that answers as slowly and refuses as soon as the real one.
 //!
 //! [`fleet`] is what is hit, [`run`] is one storm, [`figures`] is what the AWS saw of it, [`table`] shows that.
-//! [`cold_start`] looks at the start of a single process instead.
+//! [`cold_start`] looks at the start of a single process instead, [`mod@kept_work`] at what is left of the work.
 
 pub mod baseline;
 pub mod cold_start;
 pub mod figures;
+pub mod kept_work;
 pub mod fleet;
 pub mod machine;
 mod processor;

@@ -1,0 +1,137 @@
+//! Plays a scenario with one contender in one world.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use testbed::{Clock, Options, Pace, Testbed, Workspace, World, WorldOptions};
+use tokio::time::timeout;
+
+use super::contender::Contender;
+use super::outcome::{Outcome, Told};
+use super::scenario::Scenario;
+
+/// Real time that a run may take. A run of minutes takes seconds; what takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// The facts that nobody knows of AWS, as the first seeds play them: each of the possibilities in one of the three. The
+/// names are those of the embedded AWS's `pace.json`.
+const VARIANTS: [[(&str, &str); 3]; 3] = [
+    [
+        ("replacement-launches", "before-drain"),
+        ("re-registration", "no"),
+        ("interruption", "on-time"),
+    ],
+    [
+        ("replacement-launches", "after-drain"),
+        ("re-registration", "yes"),
+        ("interruption", "early"),
+    ],
+    [
+        ("replacement-launches", "before-drain"),
+        ("re-registration", "yes"),
+        ("interruption", "late"),
+    ],
+];
+
+/// How a seed plays what is open; what is not named here, and everything of later seeds, is drawn by it.
+pub fn variants(seed: u64) -> BTreeMap<String, String> {
+    let index = usize::try_from(seed).ok().and_then(|seed| seed.checked_sub(1));
+    let fixed = index.and_then(|index| VARIANTS.get(index)).into_iter().flatten();
+    fixed
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// Plays it.
+///
+/// # Errors
+/// Where the world cannot be started or its functions not be built, or the run hangs.
+pub async fn run(scenario: &Scenario, contender: Contender, seed: u64) -> Result<Outcome> {
+    let began = Instant::now();
+    let playing = async {
+        match contender {
+            Contender::SpotHandoff => with_functions(scenario, seed).await,
+            // The bound is reckoned in any world that has the same numbers.
+            Contender::LowerBound => by_itself(scenario, Contender::Nobody, seed).await,
+            other => by_itself(scenario, other, seed).await,
+        }
+    };
+    let told = timeout(PATIENCE, playing).await.context("it hangs")?;
+    let told = told.with_context(|| format!("{}, {contender}, seed {seed}", scenario.name))?;
+    let mut told = Told::deserialize(&told).with_context(|| format!("the meter told {told}"))?;
+    if contender == Contender::LowerBound {
+        told.losses = told.bound.clone().context("the meter told no bound")?;
+    }
+    Ok(Outcome {
+        scenario: scenario.name.clone(),
+        contender,
+        seed,
+        told,
+        took: began.elapsed().as_secs_f64(),
+    })
+}
+
+/// Nobody but the world itself acts: it is over in a leap.
+async fn by_itself(scenario: &Scenario, contender: Contender, seed: u64) -> Result<serde_json::Value> {
+    let world = World::start(WorldOptions {
+        parameters: BTreeMap::new(),
+        clock: Clock::fast(scenario.speed),
+        simulate: true,
+        pace: Pace::Real,
+        seed,
+        variants: variants(seed),
+        enforce_iam: false,
+        storm: None,
+    })
+    .await?;
+    let measured = world.start_meter(&scenario.order, contender.name()).await?;
+    world.leap(measured.end_ms, &[]).await?;
+    world.meter().await
+}
+
+async fn with_functions(scenario: &Scenario, seed: u64) -> Result<serde_json::Value> {
+    let bed = Testbed::start(Options {
+        speed: scenario.speed,
+        pace: Pace::Real,
+        seed,
+        variants: variants(seed),
+        announce: true,
+        profile: profile()?,
+        ..Options::default()
+    })
+    .await?;
+    let measured = bed
+        .world
+        .start_meter(&scenario.order, Contender::SpotHandoff.name())
+        .await?;
+    bed.play_until(measured.end_ms).await?;
+    bed.world.meter().await
+}
+
+/// What `cargo bench` builds lies in the directory of the release profile, and is of the profile bench.
+fn profile() -> Result<Option<&'static str>> {
+    let workspace = Workspace::locate()?;
+    Ok((workspace.profile() == "release").then_some("bench"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_seeds_play_every_possibility() {
+        let played: Vec<_> = (1..=3).flat_map(variants).collect();
+        for (name, value) in [
+            ("replacement-launches", "after-drain"),
+            ("re-registration", "no"),
+            ("re-registration", "yes"),
+            ("interruption", "early"),
+            ("interruption", "late"),
+        ] {
+            assert!(played.contains(&(name.to_owned(), value.to_owned())), "{name} {value}");
+        }
+        assert!(variants(0).is_empty() && variants(4).is_empty());
+    }
+}
