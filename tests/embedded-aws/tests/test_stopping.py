@@ -137,7 +137,7 @@ class Cut(EcsWorld):
         task = self.start("report", instance)["tasks"][0]["taskArn"]
         self.assertEqual(self.status(task), "PENDING")
         self.happen("reclaim", instance=instance)
-        self.assertEqual((self.status(task), self.life(task)["end"]), ("STOPPED", "done"))
+        self.assertEqual((self.status(task), self.life(task)["end"]), ("STOPPED", "unstarted"))
 
     def test_one_that_ends_by_itself_is_done(self):
         (task,) = self.of("family:report")

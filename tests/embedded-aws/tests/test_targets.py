@@ -112,8 +112,25 @@ class ApplicationTargets(Balanced):
         self.pass_time(4)
         self.assertEqual(self.new(), sorted(self.ids))
 
-    def test_without_targets_nothing_gets_requests(self):
-        self.assertEqual(self.routes(), {})
+    def test_without_registered_targets_nothing_gets_requests(self):
+        self.register(*self.ids)
+        self.pass_time(4)
+        self.deregister(*self.ids)
+        self.pass_time(5)
+        self.assertEqual(set(self.states().values()), {"draining"})
+        self.assertEqual(self.new(), [])
+
+    def test_where_all_targets_fail_their_checks_all_are_tried(self):
+        first, second = self.ids
+        self.register(first, second)
+        self.pass_time(4)
+        self.happen("target-fails", instance=first)
+        self.pass_time(25)
+        self.assertEqual((self.states()[first], self.new()), ("unhealthy", [second]))
+        self.happen("target-fails", instance=second)
+        self.pass_time(25)
+        self.assertEqual(set(self.states().values()), {"unhealthy"})
+        self.assertEqual(self.new(), sorted(self.ids))
 
     def test_a_deregistered_target_gets_requests_for_some_seconds_and_is_cut_off_in_the_end(self):
         first, second = self.ids

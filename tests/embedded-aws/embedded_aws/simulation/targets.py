@@ -146,7 +146,11 @@ def state_of(arn, instance_id):
 
 def delay_of(arn):
     """How many seconds a target of the group drains."""
-    return float(group_of(arn).attributes.get("deregistration_delay.timeout_seconds", 300))
+    group = group_of(arn)
+    delay = float(group.attributes.get("deregistration_delay.timeout_seconds", 300))
+    if pace.is_real() and is_network(group):
+        return max(delay, pace.seconds("nlb-deregistered-to-no-new", group.name))
+    return delay
 
 
 def health(group, target):

@@ -10,7 +10,7 @@ from moto.moto_api._internal import mock_random
 from .. import backends, pace
 from ..services import elbv2
 from ..world import WORLD
-from . import applications, room, targets
+from . import applications, room
 
 # moto moves a task on each time it is described; here only the simulation does.
 NEVER = 10**9  # not of AWS
@@ -58,9 +58,11 @@ class Life:
 
     @property
     def end(self):
-        """How it ended: `done`, `stopped` in order, `killed` after its grace, `cut` off."""
+        """How it ended: `done`, `stopped` in order, `killed` after its grace, `cut` off, `unstarted`."""
         if self.ended_ms is None:
             return None
+        if self.running_ms is None:
+            return "unstarted"
         if self.cut:
             return "cut"
         if self.killed:
@@ -274,16 +276,6 @@ def deregister_targets(task):
     for arn, target in _targets(task):
         elbv2.deregister(arn, [target])
     task.life.targets_out_ms = WORLD.agenda.now_ms()
-
-
-def is_registered(task):
-    """Whether one of its targets is registered with its load balancer."""
-    for arn, target in _targets(task):
-        group = targets.group_of(arn)
-        known = targets.members(group).get(targets.key_of(group, target))
-        if known is not None and known.registered:
-            return True
-    return False
 
 
 def endpoints(task):
