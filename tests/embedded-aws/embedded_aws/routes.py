@@ -3,7 +3,7 @@
 from . import backends, fleet, iam, leap, meter, modelled_errors, pace, state
 from .happenings import happen
 from .services.events import put_on_bus
-from .simulation import spot, targets, tasks
+from .simulation import routing, spot, targets, tasks
 from .world import WORLD
 
 
@@ -79,7 +79,7 @@ def _routing():
                     "open": route.open,
                     "cut_ms": route.cut_ms,
                 }
-                for route in targets.routes(group)
+                for route in routing.routes(group)
             ],
         }
         for group in backends.elbv2().target_groups.values()

@@ -9,6 +9,7 @@ from ..errors import AwsError, validation_error
 from ..paging import page
 from ..patching import replaces
 from ..simulation import scheduler
+from ..simulation.routing import routing
 from ..simulation.targets import (
     delay_of,
     deregister,
@@ -20,7 +21,6 @@ from ..simulation.targets import (
     members,
     members_of,
     register,
-    routing,
     state_of,
 )
 

@@ -1,7 +1,5 @@
 """Tasks of ECS, with what moto leaves out of them: all containers, ports, accelerators."""
 
-from dataclasses import dataclass
-
 from moto.ecs import models
 from moto.ecs.models import Task
 from moto.moto_api import state_manager
@@ -11,6 +9,7 @@ from .. import backends, pace
 from ..services import elbv2
 from ..world import WORLD
 from . import applications, room
+from .life import Life
 
 # moto moves a task on each time it is described; here only the simulation does.
 NEVER = 10**9  # not of AWS
@@ -36,38 +35,6 @@ def service_of(task):
 
 def definition_of(task):
     return backends.ecs().describe_task_definition(task.task_definition_arn)
-
-
-@dataclass
-class Life:
-    """When what happened to a task, in milliseconds; None where it has not."""
-
-    placed_ms: float
-    running_ms: float | None = None
-    # ECS took its targets out, or somebody else had.
-    targets_out_ms: float | None = None
-    # Its first container got SIGTERM.
-    terminated_ms: float | None = None
-    ended_ms: float | None = None
-    # Somebody told it to stop, or its instance went.
-    stopping_ms: float | None = None
-    # A container was killed at the end of its grace.
-    killed: bool = False
-    # Its instance went while it ran, or while it used its grace.
-    cut: bool = False
-
-    @property
-    def end(self):
-        """How it ended: `done`, `stopped` in order, `killed` after its grace, `cut` off, `unstarted`."""
-        if self.ended_ms is None:
-            return None
-        if self.running_ms is None:
-            return "unstarted"
-        if self.cut:
-            return "cut"
-        if self.killed:
-            return "killed"
-        return "done" if self.terminated_ms is None else "stopped"
 
 
 def start(
