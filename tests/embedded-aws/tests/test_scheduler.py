@@ -69,6 +69,11 @@ class Starting(EcsWorld):
         self.assertEqual(self.status(first), "PENDING")
         self.pass_time(20)
         self.assertEqual((self.status(first), self.status(again)), ("PENDING", "PENDING"))
+        place = self.container_instance(self.first())["arn"]
+        (described,) = self.ecs.describe_container_instances(
+            cluster="inference", containerInstances=[place]
+        )["containerInstances"]
+        self.assertEqual((described["runningTasksCount"], described["pendingTasksCount"]), (8, 2))
         self.pass_time(4)
         self.assertEqual((self.status(first), self.status(again)), ("RUNNING", "RUNNING"))
         late = self.start("new", self.first())["tasks"][0]["taskArn"]

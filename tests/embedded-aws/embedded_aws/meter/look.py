@@ -1,7 +1,7 @@
 """Reads the picture of a scenario's fleet from the world."""
 
 from .. import backends
-from ..simulation import targets, tasks
+from ..simulation import routing, targets, tasks
 from ..simulation.health_checks import HEALTHY
 from ..world import WORLD
 from .pictures import Instance, Picture, Target, Task
@@ -86,7 +86,7 @@ class Looker:
 
     def _targets(self, arn, instances, behind):
         found = {}
-        for route in targets.routes(targets.group_of(arn)):
+        for route in routing.routes(targets.group_of(arn)):
             self._look_again(route)
             key = route.target.id, route.target.port
             task = behind.get((arn, *key))

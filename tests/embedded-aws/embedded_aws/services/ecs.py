@@ -7,11 +7,11 @@ from moto.core.responses import ActionResult
 from moto.ecs.exceptions import ClusterNotFoundException, InvalidParameterException
 from moto.ecs.responses import EC2ContainerServiceResponse
 
-from .. import backends
+from .. import backends, pace
 from ..errors import AwsError
 from ..paging import page
 from ..patching import replaces
-from ..simulation import containers
+from ..simulation import containers, room
 from ..world import WORLD
 
 
@@ -100,6 +100,8 @@ def describe_container_instances(self):
     cluster = cluster_of(self)
     named = some(self._get_param("containerInstances", []), "Container Instances")
     found, failures = _find(cluster, at_most(named, 100, "Container Instances"))
+    for instance in found if pace.is_real() else []:
+        room.tell_gpus(instance)
     return ActionResult({"containerInstances": found, "failures": failures})
 
 

@@ -131,4 +131,4 @@ def placeable(cluster_name, definition):
     """The ACTIVE instances with room for the task, the emptiest first."""
     known = backends.ecs().container_instances.get(cluster_name, {}).values()
     instances = [i for i in known if i.status == "ACTIVE" and lacking(i, definition) is None]
-    return sorted(instances, key=lambda instance: instance.running_tasks_count)
+    return sorted(instances, key=lambda i: i.running_tasks_count + i.pending_tasks_count)

@@ -285,6 +285,8 @@ def count(cluster_name):
     running_now = sum(task.last_status == "RUNNING" for task in tasks)
     ecs.clusters[cluster_name].running_tasks_count = running_now
     ecs.clusters[cluster_name].pending_tasks_count = len(tasks) - running_now
+    if pace.is_real():
+        _count_on_instances(cluster_name)
     for service in ecs.services.values():
         if service.cluster_name == cluster_name:
             mine = [task for task in tasks if task.group == f"service:{service.name}"]
@@ -292,3 +294,16 @@ def count(cluster_name):
             service.pending_count = len(mine) - service.running_count
             if not pace.is_real():
                 service.pending_count = max(0, service.desired_count - service.running_count)
+
+
+def _count_on_instances(cluster_name):
+    """moto takes every task on an instance for one that runs."""
+    counts = {}
+    for task in backends.ecs().tasks.get(cluster_name, {}).values():
+        if task.last_status != "STOPPED":
+            waits = task.last_status in ("PROVISIONING", "PENDING")
+            counted = counts.setdefault(task.container_instance_arn, [0, 0])
+            counted[waits] += 1
+    for instance in backends.ecs().container_instances.get(cluster_name, {}).values():
+        running, pending = counts.get(instance.container_instance_arn, (0, 0))
+        instance.running_tasks_count, instance.pending_tasks_count = running, pending
