@@ -1,60 +1,84 @@
-//! Deregistering: one call for each target group, a few at a time.
+//! Deregistering, and sending looks.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
+use spot_handoff::elb::health::{self, Target};
+use spot_handoff::lambda::outbox::{self, Outgoing};
+use spot_handoff::notice::{FollowUp, Notice};
 use spot_handoff::report::plan::{Done, Results};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, at_most};
 
-use crate::plan::{Action, Target};
+use crate::plan::{Action, Deregistration, Look, Plan};
 
 /// While AWS throttles, each call tries about once a second; more of them would not be sooner done, since AWS takes four
 /// such calls a second after a burst of twenty.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html>
-const TARGET_GROUPS_AT_ONCE: usize = 4;
+const CALLS_AT_ONCE: usize = 4;
 
-/// Carries the actions out and tells how each went.
+/// AWS names no limit, and refuses calls about very many targets at times; its own controllers send 100 or 200.
+/// <https://github.com/kubernetes/kubernetes/pull/101592>
+const TARGETS_PER_CALL: usize = 100;
+
+/// Carries the deregistrations out and tells how each went.
 ///
-/// A target that is not registered any more is no error to Elastic Load Balancing, so a repetition is harmless.
+/// A target that is not registered any more is no error to Elastic Load Balancing, so a repetition is harmless. A call
+/// about many that is refused for what it says is made again in halves, so that one target that AWS does not like costs
+/// the others nothing.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeregisterTargets.html>
-pub async fn deregister(elb: &Client, invocation: &Invocation, actions: &[Action]) -> Results<Action> {
-    let mut by_target_group: BTreeMap<&str, Vec<&Action>> = BTreeMap::new();
-    for action in actions {
-        by_target_group
-            .entry(&action.target_group)
-            .or_default()
-            .push(action);
+pub async fn deregister(elb: &Client, invocation: &Invocation, all: &[Deregistration]) -> Results<Action> {
+    let mut by_target_group: BTreeMap<&str, Vec<&Deregistration>> = BTreeMap::new();
+    for one in all {
+        by_target_group.entry(&one.target_group).or_default().push(one);
     }
-    let calls = by_target_group
-        .into_iter()
-        .map(|(target_group, actions)| async move {
-            let targets = actions.iter().map(|action| description(&action.target)).collect();
-            let asking = elb
-                .deregister_targets()
-                .target_group_arn(target_group)
-                .set_targets(Some(targets))
-                .send();
-            let answer = invocation.call("DeregisterTargets", asking).await;
-            let done = done(invocation, answer.map(|_| ()));
-            actions
-                .into_iter()
-                .map(move |action| (action.clone(), done.clone()))
-                .collect::<Vec<_>>()
-        });
-    at_most(TARGET_GROUPS_AT_ONCE, calls)
-        .await
-        .into_iter()
-        .flatten()
-        .collect()
+    let mut calls: Vec<Vec<&Deregistration>> = by_target_group
+        .values()
+        .flat_map(|all| all.chunks(TARGETS_PER_CALL).map(<[_]>::to_vec))
+        .collect();
+    let mut results = Results::new();
+    while !calls.is_empty() {
+        let making = calls.iter().map(|some| call(elb, invocation, some));
+        let answers = at_most(CALLS_AT_ONCE, making).await;
+        let mut again = vec![];
+        for (some, answer) in calls.iter().zip(answers) {
+            match &answer {
+                Err(error) if some.len() > 1 && is_about_one_of_many(error) => {
+                    let (one_half, other_half) = some.split_at(some.len() / 2);
+                    again.extend([one_half.to_vec(), other_half.to_vec()]);
+                }
+                _ => {
+                    let done = done(invocation, answer);
+                    let action = |one: &&Deregistration| Action::Deregister((*one).clone());
+                    results.extend(some.iter().map(|one| (action(one), done.clone())));
+                }
+            }
+        }
+        calls = again;
+    }
+    results
+}
+
+async fn call(elb: &Client, invocation: &Invocation, some: &[&Deregistration]) -> Result<(), CallError> {
+    let target_group = some.first().map(|one| one.target_group.clone());
+    let targets = some.iter().map(|one| description(&one.target)).collect();
+    let asking = elb
+        .deregister_targets()
+        .set_target_group_arn(target_group)
+        .set_targets(Some(targets))
+        .send();
+    invocation.call("DeregisterTargets", asking).await.map(|_| ())
+}
+
+/// Whether fewer targets in a call may fare better: AWS did not like what it says.
+fn is_about_one_of_many(error: &CallError) -> bool {
+    !error.is_passing() && !error.is_denied() && !health::is_gone(error)
 }
 
 fn done(invocation: &Invocation, answer: Result<(), CallError>) -> Done {
     match answer {
-        Err(error) if error.code() == Some("TargetGroupNotFound") => {
-            Done::already(invocation.clock, "the target group is gone")
-        }
+        Err(error) if health::is_gone(&error) => Done::already(invocation.clock, "the target group is gone"),
         answer => Done::of(invocation.clock, &answer),
     }
 }
@@ -64,4 +88,48 @@ fn description(target: &Target) -> TargetDescription {
         .id(&target.id)
         .set_port(target.port)
         .build()
+}
+
+/// Sends the looks of the plans: those of the same moment go in one message.
+pub async fn send_looks(
+    sqs: &aws_sdk_sqs::Client,
+    invocation: &Invocation,
+    queue_url: &str,
+    notices: &[Notice],
+    plans: &[Plan],
+) -> Results<Action> {
+    // The delay of a message has whole seconds.
+    let mut at: BTreeMap<i64, Vec<(&Notice, &Look)>> = BTreeMap::new();
+    for (notice, plan) in notices.iter().zip(plans) {
+        for action in &plan.actions {
+            if let Action::Look(look) = action {
+                at.entry(look.at.as_second()).or_default().push((notice, look));
+            }
+        }
+    }
+    let now = invocation.clock.now();
+    let mut messages: Vec<Outgoing> = vec![];
+    let mut sent: Vec<&[(&Notice, &Look)]> = vec![];
+    for looks in at.values() {
+        for some in looks.chunks(outbox::NOTICES_PER_MESSAGE) {
+            let earliest = some.iter().map(|(_, look)| look.at).min().unwrap_or(now);
+            let follow_ups: Vec<(&Notice, &FollowUp)> = some
+                .iter()
+                .map(|(notice, look)| (*notice, &look.follow_up))
+                .collect();
+            messages.extend(outbox::together_at(queue_url, &follow_ups, earliest, now));
+            sent.push(some);
+        }
+    }
+    let answers = outbox::send(sqs, invocation, &messages).await;
+    let mut results = Results::new();
+    for (looks, answer) in sent.into_iter().zip(answers) {
+        let done = match answer {
+            Ok(()) => Done::later(invocation.clock),
+            Err(error) => Done::failed(invocation.clock, error),
+        };
+        let actions = looks.iter().map(|(_, look)| Action::Look((*look).clone()));
+        results.extend(actions.map(|action| (action, done.clone())));
+    }
+    results
 }

@@ -1,35 +1,50 @@
-//! The story of one batch: facts, plan and effects, once for the groups' targets and once for the services' tasks.
+//! The story of one batch: facts, plan and effects, once for the groups' targets, once for the services' tasks, once for
+//! instances of nobody; then the next look.
+
+use std::collections::{BTreeSet, HashMap};
 
 use aws_types::SdkConfig;
 use spot_handoff::autoscaling::groups::{self, Groups};
+use spot_handoff::autoscaling::policies::KeepHealthy;
 use spot_handoff::ecs::container_instances::{self, ContainerInstances};
+use spot_handoff::elb::health::{self, TargetHealth};
+use spot_handoff::elb::target_groups::{Balancers, Delays};
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::{InstanceId, Notice};
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::Results;
-use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
-use spot_handoff::runtime::config::{ConfigError, Env, Scope};
+use spot_handoff::runtime::aws::{self, CallCounter, CallError, RetryBusyGroups};
+use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
+use spot_handoff::state::under_notice::{self, News, UnderNotice};
+use spot_handoff::state::{Table, Versioned};
 
+use crate::config::{Config, LoneInstances};
 use crate::effects;
-use crate::facts::{self, DelayCache};
-use crate::plan::{self, Action, Plan};
+use crate::facts::{endpoints, lone};
+use crate::plan::hold::{self, StopMoments};
+use crate::plan::{self, Action, Plan, Skip, Warning, find, look};
 
 /// In a storm of more notices than this nobody needs advice on settings, and the calls are needed for other things.
 const NOTICES_WITH_ADVICE: usize = 10;
 
 /// The function, with what it keeps between invocations.
 pub struct DeregisterTargets {
-    scope: Scope,
-    clusters: Option<Vec<String>>,
+    config: Config,
     autoscaling: aws_sdk_autoscaling::Client,
     ecs: aws_sdk_ecs::Client,
     elb: aws_sdk_elasticloadbalancingv2::Client,
-    delays: DelayCache,
+    sqs: aws_sdk_sqs::Client,
+    table: Table,
+    balancers: Balancers,
+    delays: Delays,
 }
 
-/// Plans and their results, one plan for each notice.
-type Wave = (Vec<Plan>, Results<Action>);
+/// Plans and their results, one plan for each notice; and whether each has target groups to look at again.
+type Wave = (Vec<Plan>, Results<Action>, BTreeSet<InstanceId>);
+
+/// What the table told before a wave decides.
+type Known = Result<Vec<Versioned<UnderNotice>>, CallError>;
 
 impl Function for DeregisterTargets {
     const NAME: &'static str = "deregister-targets";
@@ -46,27 +61,35 @@ impl Function for DeregisterTargets {
             .build();
         let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
-            .interceptor(counter)
+            .interceptor(counter.clone())
+            .build();
+        let sqs = aws_sdk_sqs::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
+            .interceptor(counter.clone())
             .build();
         Ok(Self {
-            scope: env.scope()?,
-            clusters: env.clusters()?,
+            config: Config::read(env)?,
             autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
             ecs: aws_sdk_ecs::Client::from_conf(ecs),
             elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
-            delays: DelayCache::default(),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            table: Table::new(env, sdk, counter)?,
+            balancers: Balancers::default(),
+            delays: Delays::default(),
         })
     }
 
     async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
         let ids: Vec<InstanceId> = notices.iter().map(|notice| notice.instance.clone()).collect();
-        let groups = groups::read(&self.autoscaling, invocation, &ids, &[]);
-        let container_instances =
-            container_instances::find(&self.ecs, invocation, self.clusters.as_deref(), &ids);
-        // Both readings are used by both waves; each wave starts as soon as it has what it needs.
+        let named: BTreeSet<&str> = notices.iter().filter_map(plan::named_group).collect();
+        let named: Vec<String> = named.into_iter().map(str::to_owned).collect();
+        let groups = groups::read(&self.autoscaling, invocation, &ids, &named);
+        let clusters = self.config.clusters.as_deref();
+        let container_instances = container_instances::find(&self.ecs, invocation, clusters, &ids);
+        // Both readings are used by several waves; each wave starts as soon as it has what it needs.
         let groups = async_once(groups);
         let container_instances = async_once(container_instances);
-        let (of_groups, of_services, of_nobody) = tokio::join!(
+        let (of_groups, of_services, of_nobody, groups) = tokio::join!(
             async {
                 self.group_targets(notices, &groups.clone().await, invocation)
                     .await
@@ -79,14 +102,32 @@ impl Function for DeregisterTargets {
                 let (groups, found) = tokio::join!(groups.clone(), container_instances.clone());
                 self.targets_of_nobody(notices, &groups, &found, invocation).await
             },
+            groups.clone(),
         );
         let mut plans: Vec<Plan> = notices.iter().map(|_| Plan::default()).collect();
         let mut results = Results::new();
-        for (wave, done) in [of_groups, of_services, of_nobody] {
+        let mut to_look_at: BTreeSet<InstanceId> = BTreeSet::new();
+        for (wave, done, looked_at) in [of_groups, of_services, of_nobody] {
             for (plan, more) in plans.iter_mut().zip(wave) {
                 plan::merge(plan, more);
             }
             results.extend(done);
+            to_look_at.extend(looked_at);
+        }
+        let now = invocation.clock.now();
+        for (notice, plan) in notices.iter().zip(&mut plans) {
+            let seen = look::Seen {
+                group: plan::group_of(notice, &groups).map(|group| group.name.as_str()),
+                has_target_groups: to_look_at.contains(&notice.instance),
+            };
+            look::plan(notice, plan, seen, now);
+            if plan::is_look(notice) {
+                plan.warnings.retain(Warning::is_news_in_a_look);
+            }
+        }
+        if !invocation.dry_run {
+            let queue = &self.config.own_queue_url;
+            results.extend(effects::send_looks(&self.sqs, invocation, queue, notices, &plans).await);
         }
         notices
             .iter()
@@ -106,14 +147,20 @@ fn async_once<T: Clone>(
 impl DeregisterTargets {
     /// Targets in the target groups that are attached to the instances' Auto Scaling groups.
     async fn group_targets(&self, notices: &[Notice], groups: &Groups, invocation: &Invocation) -> Wave {
-        let health = facts::target_health(&self.elb, invocation, groups.target_groups()).await;
+        let (health, known) = self.read(groups.target_groups(), invocation).await;
         let plans = notices
             .iter()
-            .map(|notice| {
-                plan::for_group_targets(notice, &groups.of_instance(&notice.instance), self.scope, &health)
-            })
+            .map(|notice| find::for_group_targets(notice, groups, self.config.scope, &health))
             .collect();
-        self.carry_out(plans, invocation).await
+        let in_target_groups = |notice: &&Notice| {
+            plan::in_scope(notice, &groups.of_instance(&notice.instance), self.config.scope)
+                && plan::group_of(notice, groups).is_some_and(|group| !group.target_groups.is_empty())
+        };
+        let to_look_at = instances(notices.iter().filter(in_target_groups));
+        let (plans, results) = self
+            .carry_out(notices, plans, groups, &health, known, invocation)
+            .await;
+        (plans, results, to_look_at)
     }
 
     /// Targets of the ECS services whose tasks run on the instances.
@@ -126,30 +173,37 @@ impl DeregisterTargets {
     ) -> Wave {
         let in_scope = |notice: &&Notice| {
             plan::moves_at_once(notice)
-                && plan::in_scope(notice, &groups.of_instance(&notice.instance), self.scope)
+                && plan::in_scope(notice, &groups.of_instance(&notice.instance), self.config.scope)
         };
         let ours: Vec<&Notice> = notices.iter().filter(in_scope).collect();
         let on_ours: Vec<_> = ours
             .iter()
             .flat_map(|notice| found.of_instance(&notice.instance))
             .collect();
-        let endpoints = facts::task_endpoints(&self.ecs, invocation, &on_ours, found.cluster_sizes()).await;
-        let health = facts::target_health(&self.elb, invocation, endpoints.target_groups()).await;
+        let sizes = found.cluster_sizes();
+        let endpoints = endpoints::of_tasks(&self.ecs, invocation, &on_ours, sizes).await;
+        let (health, known) = self.read(endpoints.target_groups(), invocation).await;
         let plans = notices
             .iter()
             .map(|notice| {
                 if in_scope(&notice) {
-                    plan::for_service_targets(notice, found, &endpoints, &health)
+                    find::for_service_targets(notice, found, &endpoints, &health)
                 } else {
                     Plan::default()
                 }
             })
             .collect();
-        self.carry_out(plans, invocation).await
+        // A task can be placed late, also where none is now.
+        let in_a_cluster = |notice: &&Notice| !found.of_instance(&notice.instance).is_empty();
+        let to_look_at = instances(ours.into_iter().filter(in_a_cluster));
+        let (plans, results) = self
+            .carry_out(notices, plans, groups, &health, known, invocation)
+            .await;
+        (plans, results, to_look_at)
     }
 
     /// Targets of instances that are in no group and no cluster: they may have been registered by hand, in any target
-    /// group, and only looking at all of them tells. Nothing is read where there is no such instance.
+    /// group, and only looking at them tells. Nothing is read where there is no such instance.
     async fn targets_of_nobody(
         &self,
         notices: &[Notice],
@@ -157,46 +211,174 @@ impl DeregisterTargets {
         found: &ContainerInstances,
         invocation: &Invocation,
     ) -> Wave {
-        let of_nobody = |notice: &Notice| {
-            plan::belongs_to_nobody(notice, &groups.of_instance(&notice.instance), found, self.scope)
-        };
-        if !notices.iter().any(of_nobody) {
-            return (vec![], Results::new());
+        let of_nobody = |notice: &Notice| find::belongs_to_nobody(notice, groups, found, self.config.scope);
+        let theirs = instances(notices.iter().filter(|notice| of_nobody(notice)));
+        if theirs.is_empty() {
+            return (vec![], Results::new(), BTreeSet::new());
         }
-        let health = match facts::all_target_groups(&self.elb, invocation).await {
-            Ok(arns) => Ok(facts::target_health(&self.elb, invocation, arns).await),
-            Err(error) => Err(error),
-        };
-        let plans = notices
+        if self.config.lone_instances == LoneInstances::Leave {
+            let left = |notice: &Notice| match of_nobody(notice) {
+                true => Plan::nothing(&notice.instance, Skip::NotSearched),
+                false => Plan::default(),
+            };
+            let plans = notices.iter().map(left).collect();
+            return (plans, Results::new(), BTreeSet::new());
+        }
+        let searched = lone::search(&self.elb, &self.table, invocation, &theirs).await;
+        let plans: Vec<Plan> = notices
             .iter()
-            .map(|notice| {
-                if of_nobody(notice) {
-                    plan::for_targets_of_nobody(notice, &health)
-                } else {
-                    Plan::default()
-                }
+            .map(|notice| match searched.get(&notice.instance) {
+                Some(searched) if of_nobody(notice) => find::for_targets_of_nobody(notice, searched),
+                _ => Plan::default(),
             })
             .collect();
-        self.carry_out(plans, invocation).await
+        let health: TargetHealth = searched.values().flat_map(|one| one.found.clone()).collect();
+        let known = self.known(health.keys(), invocation).await;
+        let found = searched.into_iter().filter(|(_, one)| !one.found.is_empty());
+        let to_look_at = found.map(|(instance, _)| instance).collect();
+        let (plans, results) = self
+            .carry_out(notices, plans, groups, &health, known, invocation)
+            .await;
+        (plans, results, to_look_at)
     }
 
-    /// Deregisters what the plans name, and then looks whether the deregistration delay fits into the notice: not
-    /// meanwhile, since both draw on the same request rate of the account.
+    /// What is registered in target groups, and what is under notice there.
+    async fn read(&self, arns: BTreeSet<String>, invocation: &Invocation) -> (TargetHealth, Known) {
+        let known = self.known(&arns, invocation);
+        // Who sends the requests is remembered, and read beside the others the first time.
+        let (health, known, _) = tokio::join!(
+            health::read(&self.elb, invocation, arns.clone()),
+            known,
+            self.balancers.of(&self.elb, invocation, &arns),
+        );
+        (health, known)
+    }
+
+    async fn known(&self, arns: impl IntoIterator<Item = &String>, invocation: &Invocation) -> Known {
+        under_notice::read(&self.table, invocation, arns).await
+    }
+
+    /// Writes down what is doomed, holds what has to stay, and deregisters the rest. Then it looks whether the
+    /// deregistration delay fits into the notice: not meanwhile, since both draw on the same request rate of the account.
     /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html>
-    async fn carry_out(&self, mut plans: Vec<Plan>, invocation: &Invocation) -> Wave {
-        let actions = plan::distinct_actions(&plans);
+    async fn carry_out(
+        &self,
+        notices: &[Notice],
+        mut plans: Vec<Plan>,
+        groups: &Groups,
+        health: &TargetHealth,
+        known: Known,
+        invocation: &Invocation,
+    ) -> (Vec<Plan>, Results<Action>) {
+        let news = hold::news(notices, &plans, health, &StopMoments::new());
+        let keep_healthy = self.keep_healthy(notices, &mut plans, groups);
+        let (under_notice, balancers) = tokio::join!(
+            self.note(&news, health, known, &mut plans, invocation),
+            self.balancers
+                .of(&self.elb, invocation, news.iter().map(|news| &news.target_group)),
+        );
+        let none = HashMap::new();
+        let facts = |delays| hold::Facts {
+            health,
+            balancers: &balancers,
+            delays,
+            keep_healthy: &keep_healthy,
+            under_notice: &under_notice,
+            now: invocation.clock.now(),
+        };
+        let contested = hold::contested(&facts(&none));
+        let delays = self.delays.of(&self.elb, invocation, &contested).await;
+        hold::hold(&mut plans, &facts(&delays));
+
+        let distinct = plan::distinct(&plans);
         let results = if invocation.dry_run {
             Results::new()
         } else {
-            effects::deregister(&self.elb, invocation, &actions).await
+            effects::deregister(&self.elb, invocation, &distinct).await
         };
-        if plans.len() > NOTICES_WITH_ADVICE {
-            return (plans, results);
-        }
-        let delays = self.delays.read(&self.elb, invocation, &actions).await;
-        for plan in &mut plans {
-            plan::warn_of_long_delays(plan, &delays);
+        if plans.len() <= NOTICES_WITH_ADVICE && !notices.iter().all(plan::is_look) {
+            let target_groups = distinct.iter().map(|one| &one.target_group);
+            let delays = self.delays.of(&self.elb, invocation, target_groups).await;
+            for plan in &mut plans {
+                plan::advise(plan, &delays, &balancers);
+            }
         }
         (plans, results)
     }
+
+    /// The share that has to stay in each target group. Where instances of several groups are in one, the largest.
+    fn keep_healthy(
+        &self,
+        notices: &[Notice],
+        plans: &mut [Plan],
+        groups: &Groups,
+    ) -> HashMap<String, KeepHealthy> {
+        let mut shares: HashMap<String, KeepHealthy> = HashMap::new();
+        for (notice, plan) in notices.iter().zip(plans) {
+            let of_tag = plan::group_of(notice, groups)
+                .and_then(|group| Some((group, group.tags.get(KeepHealthy::TAG)?)));
+            let share = match of_tag.map(|(group, found)| (group, found, found.parse())) {
+                None => self.config.keep_healthy,
+                Some((_, _, Ok(share))) => share,
+                Some((group, found, Err(expected))) => {
+                    let group = group.name.clone();
+                    plan.warnings.push(Warning::UnknownPolicy {
+                        group,
+                        tag: KeepHealthy::TAG,
+                        found: found.clone(),
+                        expected,
+                    });
+                    self.config.keep_healthy
+                }
+            };
+            for one in plan::deregistrations(plan) {
+                let known = shares.entry(one.target_group.clone()).or_insert(share);
+                *known = share.max(*known);
+            }
+        }
+        shares
+    }
+
+    /// What is under notice in each target group, with what this batch knows. Without the table it is what this batch
+    /// knows, and the plans say so.
+    async fn note(
+        &self,
+        news: &[News],
+        health: &TargetHealth,
+        known: Known,
+        plans: &mut [Plan],
+        invocation: &Invocation,
+    ) -> HashMap<String, UnderNotice> {
+        let now = invocation.clock.now();
+        let noted = if invocation.dry_run {
+            under_notice::as_if_noted(news, known, now)
+        } else {
+            under_notice::note(&self.table, invocation, news, known).await
+        };
+        let mut under_notice = HashMap::new();
+        for (news, noted) in news.iter().zip(noted) {
+            let item = noted.unwrap_or_else(|error| {
+                tracing::warn!("{}: the table does not answer: {error}", news.target_group);
+                for plan in plans.iter_mut() {
+                    let is_in_it = |one: &plan::Deregistration| one.target_group == news.target_group;
+                    if plan::deregistrations(plan).any(is_in_it) {
+                        plan.warnings.push(Warning::TableUnread {
+                            target_group: news.target_group.clone(),
+                            why: error.to_string(),
+                        });
+                    }
+                }
+                hold::without_table(news, health, now)
+            });
+            under_notice.insert(news.target_group.clone(), item);
+        }
+        under_notice
+    }
+}
+
+fn instances<'a>(notices: impl IntoIterator<Item = &'a Notice>) -> BTreeSet<InstanceId> {
+    notices
+        .into_iter()
+        .map(|notice| notice.instance.clone())
+        .collect()
 }

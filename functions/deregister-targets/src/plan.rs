@@ -1,24 +1,41 @@
-//! What to deregister: pure functions from facts to plans.
+//! What to deregister, what to hold, when to look again: pure functions from facts to plans.
+//!
+//! [`find`] says which targets are those of an instance under notice, [`hold`] which of them have to stay for now, [`look`]
+//! when to come back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+pub mod find;
+pub mod hold;
+pub mod look;
+
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-use spot_handoff::autoscaling::groups::GroupOf;
+use jiff::{SignedDuration, Timestamp};
+use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups};
 use spot_handoff::autoscaling::restarts;
 use spot_handoff::autoscaling::scope::OutOfScope;
-use spot_handoff::ecs::container_instances::ContainerInstances;
+use spot_handoff::elb::health::Target;
+use spot_handoff::elb::holding::Balancer;
 use spot_handoff::exchange;
-use spot_handoff::notice::{Cause, InstanceId, NOTICE, Notice, Signal};
+use spot_handoff::notice::{Cause, FollowUp, InstanceAction, NOTICE, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
-use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::config::Scope;
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
 
-/// Take one target out of one target group.
+/// What this function does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Take one target out of one target group.
+    Deregister(Deregistration),
+    /// Look again.
+    Look(Look),
+}
+
+/// One target to take out of one target group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Action {
+pub struct Deregistration {
     /// ARN of the target group.
     pub target_group: String,
     /// The target.
@@ -27,18 +44,20 @@ pub struct Action {
     pub of: String,
 }
 
-/// What is registered in a target group.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Target {
-    /// Instance id or IP address.
-    pub id: String,
-    /// The port it was registered with; it has to be given to deregister it.
-    /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeregisterTargets.html>
-    pub port: Option<i32>,
+/// A look at one notice.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Look {
+    /// The notice, by its event and instance: each has its own looks.
+    pub of: (String, String),
+    /// When.
+    pub at: Timestamp,
+    /// The message.
+    pub follow_up: FollowUp,
 }
 
-impl shared_plan::Action for Action {
-    fn describe(&self) -> (&'static str, String, String) {
+impl Deregistration {
+    /// The target as a person reads it.
+    pub fn words(&self) -> String {
         let port = self
             .target
             .port
@@ -49,12 +68,33 @@ impl shared_plan::Action for Action {
         } else {
             format!(" ({})", self.of)
         };
-        (
-            "deregister-target",
-            self.target_group.clone(),
-            format!("{}{port}{of}", self.target.id),
-        )
+        format!("{}{port}{of}", self.target.id)
     }
+}
+
+impl shared_plan::Action for Action {
+    fn describe(&self) -> (&'static str, String, String) {
+        match self {
+            Self::Deregister(deregistration) => (
+                "deregister-target",
+                deregistration.target_group.clone(),
+                deregistration.words(),
+            ),
+            Self::Look(look) => (
+                "look",
+                look.of.1.clone(),
+                format!("look again at {}", look.at.strftime("%H:%M:%S")),
+            ),
+        }
+    }
+}
+
+/// The deregistrations of a plan.
+pub fn deregistrations(plan: &Plan) -> impl Iterator<Item = &Deregistration> {
+    plan.actions.iter().filter_map(|action| match action {
+        Action::Deregister(deregistration) => Some(deregistration),
+        Action::Look(_) => None,
+    })
 }
 
 /// Why something is left alone.
@@ -72,6 +112,15 @@ pub enum Skip {
     AlreadyDraining,
     /// The instance is in no group and no cluster, and registered in no target group.
     RegisteredNowhere,
+    /// The instance is in no group and no cluster, and such instances are not looked for.
+    NotSearched,
+    /// The instance is in no group and no cluster, and not all target groups could be looked at.
+    SearchEnded {
+        /// How many were.
+        looked_at: usize,
+        /// How many were not.
+        rest: usize,
+    },
 }
 
 impl fmt::Display for Skip {
@@ -91,11 +140,20 @@ impl fmt::Display for Skip {
                     "in no Auto Scaling group, no ECS cluster and no target group: nothing to deregister"
                 )
             }
+            Self::NotSearched => write!(
+                f,
+                "in no Auto Scaling group and no ECS cluster; LoneInstances is `leave`, so no target group is searched"
+            ),
+            Self::SearchEnded { looked_at, rest } => write!(
+                f,
+                "in no Auto Scaling group and no ECS cluster: {looked_at} target groups were searched for it, {rest} were \
+                 not, to leave AWS's request rate to others"
+            ),
         }
     }
 }
 
-/// A setting that will hurt.
+/// A setting that will hurt, or something that is not seen to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
     /// The deregistration delay is longer than the notice.
@@ -103,8 +161,59 @@ pub enum Warning {
         /// ARN of the target group.
         target_group: String,
         /// The delay in seconds.
-        seconds: u32,
+        seconds: i64,
     },
+    /// A tag of the group has a value that nobody knows.
+    UnknownPolicy {
+        /// The group.
+        group: String,
+        /// The key of the tag.
+        tag: &'static str,
+        /// Its value.
+        found: String,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// The table did not answer.
+    TableUnread {
+        /// ARN of the target group.
+        target_group: String,
+        /// Why.
+        why: String,
+    },
+    /// A Gateway Load Balancer keeps its flows on a target.
+    FlowsStay {
+        /// ARN of the target group.
+        target_group: String,
+    },
+    /// Requests reach the service by other ways than target groups.
+    OtherWay {
+        /// The service or the group.
+        of: String,
+        /// The way.
+        way: OtherWay,
+    },
+    /// A target is held, and there is no end at which it leaves by itself.
+    HeldWithoutEnd {
+        /// ARN of the target group.
+        target_group: String,
+    },
+}
+
+/// A way to a service that this function does not close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OtherWay {
+    /// ECS service discovery.
+    CloudMap,
+    /// Amazon VPC Lattice.
+    VpcLattice,
+}
+
+impl Warning {
+    /// Whether it can come up between two looks. Others have been told with the notice itself.
+    pub fn is_news_in_a_look(&self) -> bool {
+        matches!(self, Self::TableUnread { .. } | Self::HeldWithoutEnd { .. })
+    }
 }
 
 impl fmt::Display for Warning {
@@ -118,74 +227,44 @@ impl fmt::Display for Warning {
                 "{target_group}: deregistration delay is {seconds} s, longer than the 120 s that an interruption leaves; \
                  set deregistration_delay.timeout_seconds to 90 or less"
             ),
+            Self::UnknownPolicy {
+                group,
+                tag,
+                found,
+                expected,
+            } => write!(
+                f,
+                "Auto Scaling group {group}: the tag {tag} is `{found}`, expected {expected}: the parameter of the stack \
+                 holds"
+            ),
+            Self::TableUnread { target_group, why } => write!(
+                f,
+                "{target_group}: what other invocations take away is not known, so it was decided by what is seen: {why}"
+            ),
+            Self::FlowsStay { target_group } => write!(
+                f,
+                "{target_group}: a Gateway Load Balancer keeps flows on their target until they end; no call moves them"
+            ),
+            Self::OtherWay { of, way } => match way {
+                OtherWay::CloudMap => write!(
+                    f,
+                    "{of} is registered in AWS Cloud Map: ECS takes a task out when it stops, and nobody before"
+                ),
+                OtherWay::VpcLattice => write!(
+                    f,
+                    "{of} is reached by VPC Lattice, whose targets spot-handoff does not deregister"
+                ),
+            },
+            Self::HeldWithoutEnd { target_group } => write!(
+                f,
+                "{target_group}: no other target serves and none came; nobody looks again until the instance stops"
+            ),
         }
     }
 }
 
-/// What is registered in the target groups that were looked at; or why that could not be read.
-pub type Health = HashMap<String, Result<Vec<Registered>, CallError>>;
-
-/// A target and whether it is being deregistered already.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registered {
-    /// The target.
-    pub target: Target,
-    /// Whether it is `draining`.
-    pub draining: bool,
-}
-
-/// Where a task can be reached, by the container instance it is on.
-#[derive(Debug, Clone, Default)]
-pub struct TaskEndpoints {
-    /// By ARN of the container instance: the endpoints, or why they could not be read.
-    pub on: HashMap<String, Result<Vec<Endpoint>, CallError>>,
-    /// By ARN of the container instance: services of tasks on it whose target groups could not be read.
-    pub unread_services: HashMap<String, BTreeMap<String, CallError>>,
-}
-
-/// One address of one task in one target group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The service.
-    pub service: String,
-    /// ARN of the task.
-    pub task: String,
-    /// ARN of the target group.
-    pub target_group: String,
-    /// Address of the task's network interface (`awsvpc`), by which `ip` targets are registered.
-    pub address: Option<String>,
-    /// Ports of the host (`bridge` mode), by which `instance` targets are registered.
-    pub host_ports: BTreeSet<i32>,
-}
-
-impl Endpoint {
-    /// Whether this target is the task.
-    ///
-    /// Of a task in `host` mode ECS tells neither an address nor a port: the agent reports no network bindings then. Every
-    /// target of the instance in the service's target group counts as the task's, since the whole instance goes.
-    fn is_target(&self, target: &Target, instance: &InstanceId) -> bool {
-        let by_address = self.address.as_deref() == Some(target.id.as_str());
-        let on_the_host = target.id == instance.as_str();
-        let by_port = target.port.is_some_and(|port| self.host_ports.contains(&port));
-        let is_untold = self.address.is_none() && self.host_ports.is_empty();
-        by_address || (on_the_host && (by_port || is_untold))
-    }
-}
-
-impl TaskEndpoints {
-    /// All target groups that any endpoint is in.
-    pub fn target_groups(&self) -> BTreeSet<String> {
-        self.on
-            .values()
-            .flatten()
-            .flatten()
-            .map(|endpoint| endpoint.target_group.clone())
-            .collect()
-    }
-}
-
-/// Whether somebody decided already that the instance is ours: replace-capacity, before it sent the follow-up. The
-/// instance may be in no group any more by the time it arrives.
+/// Whether somebody decided already that the instance is ours: replace-capacity, before it sent the follow-up, or this
+/// function, before it planned a look. The instance may be in no group any more by the time it arrives.
 fn scope_is_decided(signal: &Signal) -> bool {
     matches!(signal, Signal::FollowUp(_))
 }
@@ -212,165 +291,87 @@ pub fn in_scope(notice: &Notice, group: &GroupOf<'_>, scope: Scope) -> bool {
     !matches!(group, GroupOf::Unknown(_)) && why_not(notice, group, scope).is_none()
 }
 
-/// Targets in the target groups attached to the instance's Auto Scaling group.
-pub fn for_group_targets(notice: &Notice, group: &GroupOf<'_>, scope: Scope, health: &Health) -> Plan {
-    let instance = &notice.instance;
-    if let Some(skip) = why_not(notice, group, scope) {
-        return Plan::nothing(instance, skip);
+/// The group of the instance: the one it is in, else the one that a follow-up names.
+pub fn group_of<'a>(notice: &Notice, groups: &'a Groups) -> Option<&'a Group> {
+    match groups.of_instance(&notice.instance) {
+        GroupOf::Some { group, .. } => Some(group),
+        GroupOf::Unknown(_) => None,
+        GroupOf::None => groups.by_name(named_group(notice)?),
     }
-    let group = match group {
-        GroupOf::Unknown(error) => {
-            return Plan {
-                problems: vec![error.to_string()],
-                ..Plan::default()
-            };
-        }
-        GroupOf::None => None,
-        GroupOf::Some { group, .. } => Some(*group),
-    };
-    let mut plan = Plan::default();
-    for target_group in group.iter().flat_map(|group| &group.target_groups) {
-        let found = deregister_matching(&mut plan, health, target_group, instance.as_str(), |target| {
-            target.id == instance.as_str()
-        });
-        if !found {
-            plan.skip(target_group, Skip::NotRegistered);
-        }
+}
+
+/// The group that a follow-up names: the instance may have left it.
+pub fn named_group(notice: &Notice) -> Option<&str> {
+    match &notice.signal {
+        Signal::FollowUp(FollowUp {
+            step: Step::MoveWork { group, .. } | Step::Look { group: Some(group) },
+            ..
+        }) => Some(group),
+        _ => None,
     }
-    plan
 }
 
 /// Whether the targets of services are ours to deregister. In an exchange ECS moves the tasks of the draining instance
 /// in its own time, and deregisters each when its successor is there.
 pub fn moves_at_once(notice: &Notice) -> bool {
-    !matches!(&notice.signal, Signal::FollowUp(follow_up) if follow_up.cause != Cause::Interruption)
+    match &notice.signal {
+        Signal::FollowUp(follow_up) => match (&follow_up.step, follow_up.cause) {
+            (_, Cause::Interruption) => true,
+            // Of an exchange: the notice of a hook itself is no follow-up.
+            (Step::Look { .. }, Cause::Termination) => true,
+            _ => false,
+        },
+        _ => true,
+    }
 }
 
-/// Targets of the services whose tasks are on the instance.
-pub fn for_service_targets(
-    notice: &Notice,
-    found: &ContainerInstances,
-    endpoints: &TaskEndpoints,
-    health: &Health,
-) -> Plan {
-    let instance = &notice.instance;
-    let mut plan = Plan::default();
-    plan.problems
-        .extend(found.why_not_found(instance).map(ToString::to_string));
-    for container_instance in found.of_instance(instance) {
-        match endpoints.on.get(&container_instance.arn) {
-            Some(Ok(list)) => {
-                for endpoint in list {
-                    let of = format!("task {} of {}", short_id(&endpoint.task), endpoint.service);
-                    deregister_matching(&mut plan, health, &endpoint.target_group, &of, |target| {
-                        endpoint.is_target(target, instance)
-                    });
-                }
-            }
-            Some(Err(error)) => plan.problems.push(error.to_string()),
-            None => {}
-        }
-        let unread = endpoints.unread_services.get(&container_instance.arn);
-        let unread = unread.into_iter().flatten();
-        plan.problems
-            .extend(unread.map(|(service, error)| format!("service {service}: {error}")));
-    }
-    plan.problems.dedup();
-    plan
+/// Whether it is a look, and not the notice itself.
+pub fn is_look(notice: &Notice) -> bool {
+    matches!(&notice.signal, Signal::FollowUp(follow_up) if matches!(follow_up.step, Step::Look { .. }))
 }
 
-/// Whether nobody can tell where the instance is registered: it is in no group and no cluster.
-pub fn belongs_to_nobody(
-    notice: &Notice,
-    group: &GroupOf<'_>,
-    found: &ContainerInstances,
-    scope: Scope,
-) -> bool {
-    // EC2 reports every instance of the account that stops; a look at every target group for each is too much.
-    !matches!(notice.signal, Signal::StateChange { .. })
-        && *group == GroupOf::None
-        && in_scope(notice, group, scope)
-        && found.of_instance(&notice.instance).is_empty()
-        && found.why_not_found(&notice.instance).is_none()
-}
-
-/// Targets of an instance in no group and no cluster, looked for in all target groups of the account and region.
-pub fn for_targets_of_nobody(notice: &Notice, health: &Result<Health, CallError>) -> Plan {
-    let instance = &notice.instance;
-    let health = match health {
-        Ok(health) => health,
-        Err(error) => {
-            return Plan {
-                problems: vec![error.to_string()],
-                ..Plan::default()
-            };
+/// When what is behind the targets of the instance ends; `None` where nobody knows a moment.
+pub fn serves_until(notice: &Notice) -> Option<Timestamp> {
+    match &notice.signal {
+        // It is going already.
+        Signal::InterruptionWarning {
+            action: InstanceAction::Hibernate,
         }
-    };
-    let mut plan = Plan::default();
-    let target_groups: BTreeSet<&String> = health.keys().collect();
-    let mut found = false;
-    for target_group in target_groups {
-        found |= deregister_matching(&mut plan, health, target_group, instance.as_str(), |target| {
-            target.id == instance.as_str()
-        });
-    }
-    if !found && plan.problems.is_empty() {
-        plan.skip(instance, Skip::RegisteredNowhere);
-    }
-    plan
-}
-
-/// Plans the deregistration of every matching target; answers whether one was there.
-fn deregister_matching(
-    plan: &mut Plan,
-    health: &Health,
-    target_group: &str,
-    of: &str,
-    matches: impl Fn(&Target) -> bool,
-) -> bool {
-    let registered = match health.get(target_group) {
-        Some(Ok(registered)) => registered,
-        Some(Err(error)) if error.code() == Some("TargetGroupNotFound") => return false,
-        Some(Err(error)) => {
-            plan.problems.push(format!("{target_group}: {error}"));
-            return true;
+        | Signal::StateChange { .. } => Some(notice.time),
+        Signal::FollowUp(follow_up) if follow_up.cause == Cause::Interruption => {
+            Some(follow_up.deadline.unwrap_or(notice.time))
         }
-        None => return false,
-    };
-    let mut found = false;
-    for Registered { target, draining } in registered.iter().filter(|registered| matches(&registered.target))
-    {
-        found = true;
-        // Several tasks may be told by their instance alone.
-        let is_planned = |a: &Action| a.target_group == target_group && a.target == *target;
-        if *draining {
-            plan.skip(target_group, Skip::AlreadyDraining);
-        } else if !plan.actions.iter().any(is_planned) {
-            plan.actions.push(Action {
-                target_group: target_group.to_owned(),
-                target: target.clone(),
-                of: of.to_owned(),
-            });
-        }
+        Signal::InterruptionWarning { .. }
+        | Signal::ScheduledRetirement { .. }
+        | Signal::RebalanceRecommendation
+        | Signal::TerminateLifecycleAction(_)
+        | Signal::FollowUp(_) => notice.deadline(),
     }
-    found
 }
 
 /// Adds what another wave found about the same notice; a target that both found is deregistered once.
 pub fn merge(plan: &mut Plan, more: Plan) {
     for action in more.actions {
-        let known = |a: &Action| a.target_group == action.target_group && a.target == action.target;
-        if !plan.actions.iter().any(known) {
+        let Action::Deregister(new) = &action else {
+            plan.actions.push(action);
+            continue;
+        };
+        let known = |one: &Deregistration| one.target_group == new.target_group && one.target == new.target;
+        if !deregistrations(plan).any(known) {
             // The group's wave looked at the same target group and found none of its own.
-            plan.skipped.retain(|skipped| skipped.what != action.target_group);
+            plan.skipped.retain(|skipped| skipped.what != new.target_group);
             plan.actions.push(action);
         }
     }
-    let news = |what: &str| !plan.actions.iter().any(|action| action.target_group == what);
+    plan.held.extend(more.held);
+    let targets: BTreeSet<&str> = deregistrations(plan)
+        .map(|one| one.target_group.as_str())
+        .chain(plan.held.iter().map(|held| held.target_group.as_str()))
+        .collect();
     let skipped: Vec<_> = more
         .skipped
         .into_iter()
-        .filter(|skipped| news(&skipped.what))
+        .filter(|skipped| !targets.contains(skipped.what.as_str()))
         .collect();
     plan.skipped.extend(skipped);
     plan.warnings.extend(more.warnings);
@@ -379,33 +380,36 @@ pub fn merge(plan: &mut Plan, more: Plan) {
     plan.problems.dedup();
 }
 
-/// Every action of the plans once, in a stable order.
-pub fn distinct_actions(plans: &[Plan]) -> Vec<Action> {
-    let distinct: BTreeSet<&Action> = plans.iter().flat_map(|plan| &plan.actions).collect();
-    distinct.into_iter().cloned().collect()
-}
-
-/// Warns of every target group whose connections will not have drained when the instance goes.
-pub fn warn_of_long_delays(plan: &mut Plan, delays: &HashMap<String, u32>) {
-    let target_groups: BTreeSet<&String> = plan.actions.iter().map(|action| &action.target_group).collect();
+/// Warns of what will hurt in the target groups that are left: connections that will not have drained when the instance
+/// goes, and flows that no call moves.
+pub fn advise(
+    plan: &mut Plan,
+    delays: &HashMap<String, SignedDuration>,
+    balancers: &HashMap<String, Balancer>,
+) {
+    let target_groups: BTreeSet<String> = deregistrations(plan)
+        .map(|one| one.target_group.clone())
+        .collect();
     for target_group in target_groups {
-        if let Some(seconds) = delays
-            .get(target_group)
-            .copied()
-            .filter(|s| i64::from(*s) > NOTICE.as_secs())
-        {
-            let target_group = target_group.clone();
+        if balancers.get(&target_group) == Some(&Balancer::Gateway) {
+            plan.warnings.push(Warning::FlowsStay {
+                target_group: target_group.clone(),
+            });
+        }
+        let delay = delays.get(&target_group).copied();
+        if let Some(delay) = delay.filter(|delay| *delay > NOTICE) {
             plan.warnings.push(Warning::LongDeregistrationDelay {
                 target_group,
-                seconds,
+                seconds: delay.as_secs(),
             });
         }
     }
 }
 
-/// The last part of an ARN.
-fn short_id(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
+/// Every deregistration of the plans once, in a stable order.
+pub fn distinct(plans: &[Plan]) -> Vec<Deregistration> {
+    let distinct: BTreeSet<&Deregistration> = plans.iter().flat_map(deregistrations).collect();
+    distinct.into_iter().cloned().collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use aws_sdk_autoscaling::types::AutoScalingGroup;
+use aws_sdk_autoscaling::types::{AutoScalingGroup, TrafficSourceIdentifier};
 
 use crate::notice::InstanceId;
 
@@ -20,6 +20,8 @@ pub struct Group {
     pub max: i32,
     /// ARNs of the target groups attached to it.
     pub target_groups: BTreeSet<String>,
+    /// Whether requests reach it by target groups of VPC Lattice, too.
+    pub is_reached_by_lattice: bool,
     /// Whether Capacity Rebalancing is on.
     pub capacity_rebalance: bool,
     /// Names of suspended processes, for example `Launch`.
@@ -128,6 +130,12 @@ impl From<AutoScalingGroup> for Group {
         let is_weighted = has_weights || unit != "units";
         let attached = group.target_group_arns.clone().unwrap_or_default();
         let traffic_sources = group.traffic_sources.clone().unwrap_or_default();
+        let is_of_lattice = |source: &TrafficSourceIdentifier| {
+            source
+                .identifier()
+                .is_some_and(|one| one.contains(":vpc-lattice:"))
+        };
+        let is_reached_by_lattice = traffic_sources.iter().any(is_of_lattice);
         let target_groups = attached
             .into_iter()
             .chain(traffic_sources.into_iter().filter_map(|source| source.identifier))
@@ -153,6 +161,7 @@ impl From<AutoScalingGroup> for Group {
             min: group.min_size.unwrap_or_default(),
             max: group.max_size.unwrap_or_default(),
             target_groups,
+            is_reached_by_lattice,
             capacity_rebalance: group.capacity_rebalance.unwrap_or(false),
             suspended: group
                 .suspended_processes
@@ -216,7 +225,9 @@ mod tests {
             .target_group_arns(attached)
             .set_traffic_sources(Some(sources.collect()))
             .build();
-        assert!(Group::from(group).target_groups.iter().eq([source, attached]));
+        let group = Group::from(group);
+        assert!(group.target_groups.iter().eq([source, attached]));
+        assert!(group.is_reached_by_lattice);
     }
 
     #[test]

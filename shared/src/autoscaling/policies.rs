@@ -39,7 +39,7 @@ impl Choice for ReplacementStrategy {
 }
 
 /// How much of what serves in a target group has to stay, in percent, before a target under notice may leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeepHealthy(u8);
 
 impl KeepHealthy {

@@ -178,6 +178,12 @@ pub fn decide(seen: &Seen<'_>) -> BTreeMap<Target, Verdict> {
         .collect()
 }
 
+/// How many targets requests reach.
+pub fn serving_count(registered: &[Registered]) -> usize {
+    let serves = serving(registered);
+    registered.iter().filter(|one| serves(one.state)).count()
+}
+
 /// In which states requests reach a target. Where none of a group is healthy, they are sent to all of it.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
 fn serving(registered: &[Registered]) -> impl Fn(State) -> bool + use<> {

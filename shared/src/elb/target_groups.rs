@@ -78,24 +78,14 @@ async fn describe(client: &Client, invocation: &Invocation, arns: &[&String]) ->
         .collect()
 }
 
-/// The kind of load balancer is a part of its ARN: `loadbalancer/app/NAME/ID`, `net`, `gwy`.
+/// Each kind of load balancer has protocols of its own. Whether one uses the target group at all is told by the states of
+/// its targets: they are `unused` if not.
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html>
 fn balancer_of(target_group: &TargetGroup) -> Balancer {
-    let of_arn = |arn: &String| match arn.split(":loadbalancer/").nth(1)?.split('/').next()? {
-        "app" => Some(Balancer::Application),
-        "net" => Some(Balancer::Network),
-        "gwy" => Some(Balancer::Gateway),
-        _ => None,
-    };
-    let arns = target_group.load_balancer_arns();
-    let of_protocol = || match &target_group.protocol {
+    match &target_group.protocol {
         Some(ProtocolEnum::Http | ProtocolEnum::Https) | None => Balancer::Application,
         Some(ProtocolEnum::Geneve) => Balancer::Gateway,
         Some(_) => Balancer::Network,
-    };
-    match arns.iter().find_map(of_arn) {
-        Some(balancer) => balancer,
-        // Where none is named the states of its targets tell whether one sends requests: they are `unused` if not.
-        None => of_protocol(),
     }
 }
 
@@ -180,23 +170,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_load_balancer_tells_its_kind_and_where_there_is_none_the_protocol_does() {
-        let arn = |kind: &str| {
-            format!("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/{kind}/name/1234567890abcdef")
-        };
-        let table = [
-            (Some(arn("app")), ProtocolEnum::Http, Balancer::Application),
-            (Some(arn("net")), ProtocolEnum::Tcp, Balancer::Network),
-            (Some(arn("gwy")), ProtocolEnum::Geneve, Balancer::Gateway),
-            (None, ProtocolEnum::Https, Balancer::Application),
-            (None, ProtocolEnum::TcpUdp, Balancer::Network),
-            (None, ProtocolEnum::Geneve, Balancer::Gateway),
-        ];
-        for (arn, protocol, expected) in table {
-            let target_group = TargetGroup::builder()
-                .protocol(protocol.clone())
-                .set_load_balancer_arns(arn.map(|arn| vec![arn]));
-            assert_eq!(balancer_of(&target_group.build()), expected, "{protocol}");
+    fn the_protocol_tells_the_kind_of_load_balancer() {
+        for (protocol, expected) in [
+            (ProtocolEnum::Http, Balancer::Application),
+            (ProtocolEnum::Https, Balancer::Application),
+            (ProtocolEnum::Tcp, Balancer::Network),
+            (ProtocolEnum::TcpUdp, Balancer::Network),
+            (ProtocolEnum::Tls, Balancer::Network),
+            (ProtocolEnum::Geneve, Balancer::Gateway),
+        ] {
+            let target_group = TargetGroup::builder().protocol(protocol.clone()).build();
+            assert_eq!(balancer_of(&target_group), expected, "{protocol}");
         }
     }
 }

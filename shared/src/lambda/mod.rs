@@ -17,10 +17,10 @@ use tokio::time::Instant;
 
 use crate::lambda::envelope::Batch;
 use crate::lambda::inbox::OwnQueue;
-use crate::notice::{Home, Message, Notice};
+use crate::notice::{Home, Message, Notice, Signal, Step};
 use crate::report::metrics;
 use crate::report::plan::{Action, Plan, Results};
-use crate::report::{Outcome, Report};
+use crate::report::{ActionResult, Outcome, Report};
 use crate::runtime::aws::{self, CallCounter};
 use crate::runtime::clock::Clock;
 use crate::runtime::config::{ConfigError, Env};
@@ -155,10 +155,12 @@ async fn handle<F: Function>(
 
     let (indexes, notices): (Vec<_>, Vec<_>) = batch.notices().into_iter().unzip();
     let reports = hand_off(function, &notices, invocation).await;
-    for (index, report) in indexes.into_iter().zip(&reports) {
+    for ((index, notice), report) in indexes.into_iter().zip(&notices).zip(&reports) {
         failed[index] |= report.outcome == Outcome::Failed;
-        write(report);
-        metrics::instance(report, invocation.clock.now());
+        if !has_seen_nothing_new(notice, report) {
+            write(report);
+            metrics::instance(report, invocation.clock.now());
+        }
     }
     if let Some(queue) = queue {
         let worked = invocation.clock.now().duration_since(invocation.started_at);
@@ -177,6 +179,15 @@ async fn handle<F: Function>(
         Ok(Message::NotOurs { what }) => Ok(json!({ "ignored": what })),
         Ok(Message::Notices(_)) => Ok(json!({ "reports": reports })),
     }
+}
+
+/// Whether it is about a look that did nothing but plan the next one: there are twelve in the two minutes of a notice.
+fn has_seen_nothing_new(notice: &Notice, report: &Report) -> bool {
+    let is_look =
+        matches!(&notice.signal, Signal::FollowUp(follow_up) if matches!(follow_up.step, Step::Look { .. }));
+    let is_quiet = report.problems.is_empty() && report.warnings.is_empty();
+    let mut results = report.actions.iter().map(|line| line.result);
+    is_look && is_quiet && results.all(|result| result == ActionResult::Later)
 }
 
 /// What becomes of a notice.

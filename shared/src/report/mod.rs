@@ -59,6 +59,9 @@ pub struct Report {
     /// What could not be read; the notice is tried again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+    /// What stays for now, until a successor serves or its last safe moment comes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldLine>,
     /// The tasks on the instance and what becomes of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskLine>,
@@ -120,6 +123,24 @@ pub enum ActionResult {
 pub struct SkippedLine {
     /// Name or ARN of what was left alone.
     pub what: String,
+    /// Why, as a sentence.
+    pub reason: String,
+}
+
+/// A target that stays in its target group for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldLine {
+    /// ARN of the target group.
+    pub target_group: String,
+    /// The target, and the task where it is one.
+    pub target: String,
+    /// Its last safe moment, at which it leaves all the same; absent where no moment is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// How many targets serve that are not under notice.
+    pub staying: usize,
+    /// How many have to.
+    pub needed: usize,
     /// Why, as a sentence.
     pub reason: String,
 }

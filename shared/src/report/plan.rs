@@ -10,7 +10,9 @@ use std::hash::Hash;
 use jiff::Timestamp;
 
 use crate::notice::Notice;
-use crate::report::{ActionLine, ActionResult, Outcome, REPORT_MARKER, Report, SkippedLine, TaskLine};
+use crate::report::{
+    ActionLine, ActionResult, HeldLine, Outcome, REPORT_MARKER, Report, SkippedLine, TaskLine,
+};
 use crate::runtime::clock::Clock;
 use crate::runtime::invocation::Invocation;
 
@@ -31,6 +33,8 @@ pub struct Plan<A, S, W> {
     pub warnings: Vec<W>,
     /// What could not be read. The rest of the plan stands; the notice is tried again.
     pub problems: Vec<String>,
+    /// What stays for now, and until when.
+    pub held: Vec<HeldLine>,
     /// The tasks on the instance.
     pub tasks: Vec<TaskLine>,
 }
@@ -51,6 +55,7 @@ impl<A, S, W> Default for Plan<A, S, W> {
             skipped: vec![],
             warnings: vec![],
             problems: vec![],
+            held: vec![],
             tasks: vec![],
         }
     }
@@ -184,6 +189,7 @@ impl Invocation {
             skipped: plan.skipped.iter().map(skipped_line).collect(),
             warnings: plan.warnings.iter().map(W::to_string).collect(),
             problems: plan.problems.clone(),
+            held: plan.held.clone(),
             tasks: plan.tasks.clone(),
         };
         report.message = sentence(&report);
@@ -257,6 +263,9 @@ fn sentence(report: &Report) -> String {
         .filter(|(result, _)| count(*result) > 0)
         .map(|(result, word)| format!("{} {word}", count(result)))
         .collect();
+    if !report.held.is_empty() {
+        parts.push(format!("{} held", report.held.len()));
+    }
     if !report.skipped.is_empty() {
         parts.push(format!("{} left alone", report.skipped.len()));
     }

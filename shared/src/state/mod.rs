@@ -9,6 +9,7 @@
 //!
 //! Each kind of item has a file of its own beside this one.
 
+pub mod searches;
 mod table;
 pub mod under_notice;
 

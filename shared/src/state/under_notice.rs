@@ -180,12 +180,15 @@ pub async fn read(
         .into_iter()
         .map(|arn| UnderNotice::key_of(arn))
         .collect();
+    if keys.is_empty() {
+        return Ok(vec![]);
+    }
     table
         .get_all(&invocation.for_at_most(WAITS_FOR_TABLE), &keys)
         .await
 }
 
-/// Writes down what a batch knows; answers with all that is under notice in each of the target groups, in their order.
+/// Writes down what a batch knows, after `known` has been read; answers with all that is under notice in each of the target groups, in their order.
 ///
 /// One write for a target group, and none where there is no news.
 ///
@@ -195,20 +198,41 @@ pub async fn note(
     table: &Table,
     invocation: &Invocation,
     news: &[News],
+    known: Result<Vec<Versioned<UnderNotice>>, CallError>,
 ) -> Vec<Result<UnderNotice, CallError>> {
     let invocation = invocation.for_at_most(WAITS_FOR_TABLE);
-    let known = read(table, &invocation, news.iter().map(|news| &news.target_group)).await;
     let known = match known {
         Ok(known) => known,
         Err(error) => return news.iter().map(|_| Err(error.clone())).collect(),
     };
-    together(news.iter().map(|news| {
-        let known = known
-            .iter()
-            .find(|known| known.item.target_group == news.target_group);
-        note_one(table, &invocation, news, known.cloned())
-    }))
+    together(
+        news.iter()
+            .map(|news| note_one(table, &invocation, news, of(&known, news).cloned())),
+    )
     .await
+}
+
+/// The same as it would be, with nothing written down.
+pub fn as_if_noted(
+    news: &[News],
+    known: Result<Vec<Versioned<UnderNotice>>, CallError>,
+    now: Timestamp,
+) -> Vec<Result<UnderNotice, CallError>> {
+    let item = |known: &[Versioned<UnderNotice>], news: &News| {
+        let known = of(known, news).map(|known| known.item.clone());
+        let mut item = known.unwrap_or_else(|| UnderNotice::nothing(&news.target_group));
+        item.add(&news.doomed, news.serving, now);
+        item
+    };
+    news.iter()
+        .map(|news| known.clone().map(|known| item(&known, news)))
+        .collect()
+}
+
+fn of<'a>(known: &'a [Versioned<UnderNotice>], news: &News) -> Option<&'a Versioned<UnderNotice>> {
+    known
+        .iter()
+        .find(|known| known.item.target_group == news.target_group)
 }
 
 async fn note_one(
@@ -228,7 +252,8 @@ async fn note_one(
         if let Written::Yes(_) = table.write(invocation, &item, expected).await? {
             return Ok(item);
         }
-        known = table.get(invocation, &item.key()).await?;
+        // By the action that all reads here use, so that the role needs no other.
+        known = table.get_all(invocation, &[item.key()]).await?.pop();
     }
 }
 

@@ -1,8 +1,14 @@
-use spot_handoff::autoscaling::groups::{Group, Groups, Lifecycle, Member};
-use spot_handoff::autoscaling::scope::IGNORE_TAG;
-use spot_handoff::ecs::container_instances::{ContainerInstance, Status};
-use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, LifecycleAction, Step};
+use std::collections::BTreeMap;
 
+use spot_handoff::autoscaling::groups::{Lifecycle, Member};
+use spot_handoff::autoscaling::scope::IGNORE_TAG;
+use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
+use spot_handoff::elb::health::{Registered, State, TargetHealth};
+use spot_handoff::notice::{InstanceId, LifecycleAction};
+use spot_handoff::runtime::aws::CallError;
+
+use super::find::{Endpoint, Searched, TaskEndpoints, belongs_to_nobody, for_targets_of_nobody};
+use super::find::{for_group_targets, for_service_targets};
 use super::*;
 
 const DOOMED: &str = "i-1234567890abcdef0";
@@ -69,7 +75,12 @@ fn registered(
             id: id.to_string(),
             port: Some(*port),
         },
-        draining: *draining,
+        state: if *draining {
+            State::Draining
+        } else {
+            State::Healthy
+        },
+        zone: None,
     };
     (
         target_group.to_owned(),
@@ -86,20 +97,19 @@ fn refused() -> CallError {
 }
 
 fn targets(plan: &Plan) -> Vec<(&str, String)> {
-    let line = |action: &Action| format!("{}:{}", action.target.id, action.target.port.unwrap_or_default());
-    plan.actions
-        .iter()
-        .map(|action| (action.target_group.as_str(), line(action)))
+    let line = |one: &Deregistration| format!("{}:{}", one.target.id, one.target.port.unwrap_or_default());
+    deregistrations(plan)
+        .map(|one| (one.target_group.as_str(), line(one)))
         .collect()
 }
 
-fn group_plan(notice: &Notice, groups: &Groups, health: &Health) -> Plan {
-    for_group_targets(notice, &groups.of_instance(&notice.instance), Scope::All, health)
+fn group_plan(notice: &Notice, groups: &Groups, health: &TargetHealth) -> Plan {
+    for_group_targets(notice, groups, Scope::All, health)
 }
 
 #[test]
 fn every_port_of_the_instance_is_deregistered_and_no_target_of_another() {
-    let health = Health::from([registered(
+    let health = TargetHealth::from([registered(
         GROUP_TARGETS,
         &[(DOOMED, 80, false), (OTHER, 80, false), (DOOMED, 81, false)],
     )]);
@@ -116,12 +126,12 @@ fn every_port_of_the_instance_is_deregistered_and_no_target_of_another() {
 
 #[test]
 fn a_repeated_notice_finds_its_targets_draining_or_gone() {
-    let draining = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, true)])]);
+    let draining = TargetHealth::from([registered(GROUP_TARGETS, &[(DOOMED, 80, true)])]);
     let plan = group_plan(&warning(), &group(&[]), &draining);
     assert!(plan.actions.is_empty());
     assert_eq!(plan.skipped[0].reason, Skip::AlreadyDraining);
 
-    let gone = Health::from([registered(GROUP_TARGETS, &[(OTHER, 80, false)])]);
+    let gone = TargetHealth::from([registered(GROUP_TARGETS, &[(OTHER, 80, false)])]);
     assert_eq!(
         group_plan(&warning(), &group(&[]), &gone).skipped[0].reason,
         Skip::NotRegistered
@@ -130,19 +140,12 @@ fn a_repeated_notice_finds_its_targets_draining_or_gone() {
 
 #[test]
 fn what_cannot_be_read_is_a_problem_and_brings_the_message_back() {
-    let unread = Health::from([(GROUP_TARGETS.to_owned(), Err(refused()))]);
+    let unread = TargetHealth::from([(GROUP_TARGETS.to_owned(), Err(refused()))]);
     let plan = group_plan(&warning(), &group(&[]), &unread);
     assert_eq!(
         plan.problems,
         [format!("{GROUP_TARGETS}: Any refused: Throttling: Rate exceeded")]
     );
-    let plan = for_group_targets(
-        &warning(),
-        &GroupOf::Unknown(&refused()),
-        Scope::All,
-        &Health::new(),
-    );
-    assert_eq!(plan.problems.len(), 1);
 }
 
 #[test]
@@ -152,14 +155,14 @@ fn a_target_group_that_is_gone_is_no_problem() {
         code: "TargetGroupNotFound".to_owned(),
         message: String::new(),
     };
-    let health = Health::from([(GROUP_TARGETS.to_owned(), Err(gone))]);
+    let health = TargetHealth::from([(GROUP_TARGETS.to_owned(), Err(gone))]);
     let plan = group_plan(&warning(), &group(&[]), &health);
     assert!(plan.problems.is_empty() && plan.actions.is_empty());
 }
 
 #[test]
 fn which_signals_are_acted_on() {
-    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let health = TargetHealth::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
     let action = LifecycleAction {
         group: "g".to_owned(),
         hook: "h".to_owned(),
@@ -205,7 +208,7 @@ fn which_signals_are_acted_on() {
 
 #[test]
 fn a_retirement_moves_nothing_while_its_replacement_can_come_first() {
-    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let health = TargetHealth::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
     let starts = "2026-12-01T00:00:00Z".parse().expect("a time");
     let retirement = notice(Signal::ScheduledRetirement { starts });
     let plan = group_plan(&retirement, &with_room(), &health);
@@ -222,7 +225,7 @@ fn a_retirement_moves_nothing_while_its_replacement_can_come_first() {
 #[test]
 fn an_instance_that_may_start_again_stays_registered() {
     use spot_handoff::notice::InstanceState::{ShuttingDown, Stopping};
-    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let health = TargetHealth::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
     let (ours, nobody) = (group(&[]), Groups::of([]));
     for (groups, state, stays) in [
         (&nobody, Stopping, true),
@@ -241,21 +244,14 @@ fn an_instance_that_may_start_again_stays_registered() {
 
 #[test]
 fn a_group_that_is_not_ours_is_left_alone_unless_the_sender_had_decided() {
-    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let health = TargetHealth::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
     let ignored = group(&[(IGNORE_TAG, "true")]);
     let plan = group_plan(&warning(), &ignored, &health);
     assert!(plan.actions.is_empty());
     assert!(matches!(plan.skipped[0].reason, Skip::OutOfScope(_)));
 
     let nobody = Groups::of([]);
-    let of = |notice: &Notice| {
-        for_group_targets(
-            notice,
-            &nobody.of_instance(&notice.instance),
-            Scope::Tagged,
-            &health,
-        )
-    };
+    let of = |notice: &Notice| for_group_targets(notice, &nobody, Scope::Tagged, &health);
     assert!(matches!(
         of(&warning()).skipped[0].reason,
         Skip::OutOfScope(OutOfScope::InNoGroup)
@@ -306,7 +302,7 @@ fn endpoints() -> TaskEndpoints {
         service: "classifier".to_owned(),
         task: "arn:aws:ecs:us-east-1:1:task/inference/abc".to_owned(),
         target_group: target_group.to_owned(),
-        address: address.map(str::to_owned),
+        addresses: address.map(str::to_owned).into_iter().collect(),
         host_ports: ports.iter().copied().collect(),
     };
     let list = vec![
@@ -315,7 +311,7 @@ fn endpoints() -> TaskEndpoints {
     ];
     TaskEndpoints {
         on: HashMap::from([("ci".to_owned(), Ok(list))]),
-        unread_services: HashMap::new(),
+        ..TaskEndpoints::default()
     }
 }
 
@@ -332,7 +328,12 @@ fn only_the_services_on_the_instance_itself_have_to_be_readable() {
         endpoints
             .unread_services
             .insert(container_instance_of.to_owned(), unread.clone());
-        let plan = for_service_targets(&warning(), &container_instance(), &endpoints, &Health::new());
+        let plan = for_service_targets(
+            &warning(),
+            &container_instance(),
+            &endpoints,
+            &TargetHealth::new(),
+        );
         let services = plan.problems.iter().filter(|why| why.starts_with("service "));
         assert_eq!(services.count(), problems, "{:?}", plan.problems);
     }
@@ -340,7 +341,7 @@ fn only_the_services_on_the_instance_itself_have_to_be_readable() {
 
 #[test]
 fn a_services_targets_are_found_by_host_port_or_by_address() {
-    let health = Health::from([
+    let health = TargetHealth::from([
         registered(
             SERVICE_TARGETS,
             &[
@@ -376,11 +377,11 @@ fn of_a_task_in_host_mode_every_target_of_its_instance_is_found() {
         service: "proxy".to_owned(),
         task: "arn:aws:ecs:us-east-1:1:task/inference/def".to_owned(),
         target_group: SERVICE_TARGETS.to_owned(),
-        address: None,
+        addresses: BTreeSet::new(),
         host_ports: BTreeSet::new(),
     };
     let awsvpc = Endpoint {
-        address: Some("10.0.0.7".to_owned()),
+        addresses: ["10.0.0.7".to_owned()].into(),
         ..untold.clone()
     };
     let bridge = Endpoint {
@@ -394,9 +395,9 @@ fn of_a_task_in_host_mode_every_target_of_its_instance_is_found() {
         };
         let endpoints = TaskEndpoints {
             on: HashMap::from([("ci".to_owned(), Ok(vec![endpoint.clone(), of_another_task]))]),
-            unread_services: HashMap::new(),
+            ..TaskEndpoints::default()
         };
-        let health = Health::from([on_any_port()]);
+        let health = TargetHealth::from([on_any_port()]);
         let plan = for_service_targets(&warning(), &container_instance(), &endpoints, &health);
         let expected: Vec<_> = ports
             .iter()
@@ -407,62 +408,70 @@ fn of_a_task_in_host_mode_every_target_of_its_instance_is_found() {
 }
 
 #[test]
-fn an_instance_that_nobody_owns_is_looked_for_everywhere() {
+fn only_an_instance_in_no_group_and_no_cluster_is_of_nobody() {
     let nobody = Groups::of([]);
-    let group = nobody.of_instance(&id(DOOMED));
-    assert!(belongs_to_nobody(
-        &warning(),
-        &group,
-        &ContainerInstances::default(),
-        Scope::All
-    ));
-    assert!(!belongs_to_nobody(
-        &warning(),
-        &group,
-        &container_instance(),
-        Scope::All
-    ));
-    assert!(!belongs_to_nobody(
-        &warning(),
-        &group,
-        &ContainerInstances::default(),
-        Scope::Tagged
-    ));
-
+    let nowhere = ContainerInstances::default();
+    let of =
+        |notice: &Notice, found: &ContainerInstances, scope| belongs_to_nobody(notice, &nobody, found, scope);
+    assert!(of(&warning(), &nowhere, Scope::All));
+    assert!(!of(&warning(), &container_instance(), Scope::All));
+    assert!(!of(&warning(), &nowhere, Scope::Tagged));
     let state = spot_handoff::notice::InstanceState::Stopping;
-    let stopping = notice(Signal::StateChange { state });
-    assert!(!belongs_to_nobody(
-        &stopping,
-        &group,
-        &ContainerInstances::default(),
-        Scope::All
-    ));
-
-    let somewhere = Ok(Health::from([registered(
-        SERVICE_TARGETS,
-        &[(DOOMED, 9000, false)],
-    )]));
-    assert_eq!(
-        targets(&for_targets_of_nobody(&warning(), &somewhere)),
-        [(SERVICE_TARGETS, format!("{DOOMED}:9000"))]
-    );
-    let nowhere = Ok(Health::from([registered(
-        SERVICE_TARGETS,
-        &[(OTHER, 9000, false)],
-    )]));
-    assert_eq!(
-        for_targets_of_nobody(&warning(), &nowhere).skipped[0].reason,
-        Skip::RegisteredNowhere
-    );
-    assert_eq!(
-        for_targets_of_nobody(&warning(), &Err(refused())).problems.len(),
-        1
+    assert!(!of(&notice(Signal::StateChange { state }), &nowhere, Scope::All));
+    let look = |group: Option<&str>| {
+        notice(Signal::FollowUp(FollowUp {
+            cause: Cause::Interruption,
+            deadline: None,
+            step: Step::Look {
+                group: group.map(str::to_owned),
+            },
+        }))
+    };
+    assert!(of(&look(None), &nowhere, Scope::All));
+    assert!(
+        !of(&look(Some("inference")), &nowhere, Scope::All),
+        "it left its group"
     );
 }
 
 #[test]
+fn a_search_tells_what_it_found_and_what_it_did_not_look_at() {
+    let searched = |targets: &[(&str, i32, bool)]| Searched {
+        found: TargetHealth::from([registered(SERVICE_TARGETS, targets)]),
+        looked_at: 1,
+        ..Searched::default()
+    };
+    let found = for_targets_of_nobody(&warning(), &searched(&[(DOOMED, 9000, false)]));
+    assert_eq!(targets(&found), [(SERVICE_TARGETS, format!("{DOOMED}:9000"))]);
+    assert!(found.skipped.is_empty());
+    let nowhere = for_targets_of_nobody(&warning(), &Searched::default());
+    assert_eq!(nowhere.skipped[0].reason, Skip::RegisteredNowhere);
+
+    let mut ended = searched(&[(DOOMED, 9000, false)]);
+    ended.rest = 220;
+    let plan = for_targets_of_nobody(&warning(), &ended);
+    assert_eq!(targets(&plan).len(), 1);
+    let reason = &plan.skipped[0].reason;
+    assert_eq!(
+        *reason,
+        Skip::SearchEnded {
+            looked_at: 1,
+            rest: 220
+        }
+    );
+    assert!(plan.problems.is_empty(), "no dead letter");
+
+    let unread = Searched {
+        problem: Some("refused".to_owned()),
+        ..Searched::default()
+    };
+    let plan = for_targets_of_nobody(&warning(), &unread);
+    assert_eq!((plan.problems.len(), plan.skipped.len()), (1, 0));
+}
+
+#[test]
 fn a_target_found_by_both_waves_is_deregistered_once_and_not_called_missing() {
-    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let health = TargetHealth::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
     let mut plan = group_plan(&warning(), &group(&[]), &health);
     merge(&mut plan, group_plan(&warning(), &group(&[]), &health));
     assert_eq!(plan.actions.len(), 1);
@@ -470,7 +479,7 @@ fn a_target_found_by_both_waves_is_deregistered_once_and_not_called_missing() {
     let mut missing = group_plan(
         &warning(),
         &group(&[]),
-        &Health::from([registered(GROUP_TARGETS, &[])]),
+        &TargetHealth::from([registered(GROUP_TARGETS, &[])]),
     );
     merge(&mut missing, group_plan(&warning(), &group(&[]), &health));
     assert_eq!((missing.actions.len(), missing.skipped.len()), (1, 0));
@@ -478,10 +487,15 @@ fn a_target_found_by_both_waves_is_deregistered_once_and_not_called_missing() {
 
 #[test]
 fn a_deregistration_delay_longer_than_the_notice_is_warned_of_with_its_setting() {
-    let health = Health::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let health = TargetHealth::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
     for (seconds, warnings) in [(300, 1), (121, 1), (120, 0), (30, 0)] {
         let mut plan = group_plan(&warning(), &group(&[]), &health);
-        warn_of_long_delays(&mut plan, &HashMap::from([(GROUP_TARGETS.to_owned(), seconds)]));
+        let delay = SignedDuration::from_secs(seconds);
+        advise(
+            &mut plan,
+            &HashMap::from([(GROUP_TARGETS.to_owned(), delay)]),
+            &HashMap::new(),
+        );
         assert_eq!(plan.warnings.len(), warnings, "{seconds} s");
     }
     let text = Warning::LongDeregistrationDelay {
@@ -496,5 +510,56 @@ fn a_deregistration_delay_longer_than_the_notice_is_warned_of_with_its_setting()
     );
 }
 
+#[test]
+fn flows_of_a_gateway_load_balancer_and_other_ways_are_told() {
+    let health = TargetHealth::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let mut plan = group_plan(&warning(), &group(&[]), &health);
+    let gateway = HashMap::from([(GROUP_TARGETS.to_owned(), Balancer::Gateway)]);
+    advise(&mut plan, &HashMap::new(), &gateway);
+    let target_group = GROUP_TARGETS.to_owned();
+    assert_eq!(plan.warnings, [Warning::FlowsStay { target_group }]);
+
+    let by_lattice = Groups::of([Group {
+        is_reached_by_lattice: true,
+        ..ours(&[])
+    }]);
+    let plan = group_plan(&warning(), &by_lattice, &health);
+    let of = "Auto Scaling group inference".to_owned();
+    let way = OtherWay::VpcLattice;
+    assert_eq!(plan.warnings, [Warning::OtherWay { of, way }]);
+
+    let mut endpoints = endpoints();
+    let way = ("classifier".to_owned(), OtherWay::CloudMap);
+    endpoints.other_ways.insert("ci".to_owned(), [way].into());
+    let plan = for_service_targets(
+        &warning(),
+        &container_instance(),
+        &endpoints,
+        &TargetHealth::new(),
+    );
+    let (of, way) = ("service classifier".to_owned(), OtherWay::CloudMap);
+    assert_eq!(plan.warnings, [Warning::OtherWay { of, way }]);
+}
+
+#[test]
+fn after_it_left_its_group_an_instance_is_looked_for_where_the_group_has_its_targets() {
+    let without_it = Groups::of([Group {
+        instances: vec![],
+        ..ours(&[])
+    }]);
+    let health = TargetHealth::from([registered(GROUP_TARGETS, &[(DOOMED, 80, false)])]);
+    let look = notice(Signal::FollowUp(FollowUp {
+        cause: Cause::Interruption,
+        deadline: warning().deadline(),
+        step: Step::Look {
+            group: Some("inference".to_owned()),
+        },
+    }));
+    let plan = group_plan(&look, &without_it, &health);
+    assert_eq!(targets(&plan), [(GROUP_TARGETS, format!("{DOOMED}:80"))]);
+}
+
 mod any_facts;
 mod documented;
+mod holding;
+mod looking;

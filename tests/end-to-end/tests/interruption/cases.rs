@@ -354,10 +354,49 @@ async fn an_instance_registered_by_hand_is_found_in_its_target_group() -> Result
         .and_then(|group| group.targets.first())
         .context("a target")?;
     hand_off(&bed, &warning(&bed, &target.id)).await?;
+    // It is the only one there.
+    let reports = reports_of(&bed, "deregister-targets");
+    let held: Vec<_> = reports.iter().flat_map(|report| &report.held).collect();
+    assert_eq!(
+        (held.len(), held[0].staying, held[0].needed),
+        (1, 0, 1),
+        "{held:?}"
+    );
     let after = bed.world.state().await?;
-    assert!(serving(&after, "by-hand").is_empty());
-    assert_eq!(actions(&bed, "deregister-target").len(), 1);
+    assert_eq!(serving(&after, "by-hand").len(), 1);
+    assert!(actions(&bed, "deregister-target").is_empty());
     assert_eq!(after.groups, before.groups);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_lone_instances_left_no_target_group_is_searched() -> Result<()> {
+    let bed = still(Options::default().parameter("LoneInstances", "leave")).await?;
+    let before = bed.world.state().await?;
+    let by_hand = before.target_group("by-hand").context("a target group")?;
+    hand_off(&bed, &warning(&bed, &by_hand.targets[0].id)).await?;
+    assert_eq!(shape(&bed.world.state().await?), shape(&before));
+    let calls = bed.world.calls().await?;
+    let mut actions = calls.iter().map(|call| call.action.as_str());
+    assert!(!actions.any(|action| action == "DescribeTags"));
+    assert!(
+        skipped(&bed).contains("LoneInstances is `leave`"),
+        "{}",
+        skipped(&bed)
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_has_to_stay_where_keep_healthy_says_so() -> Result<()> {
+    let bed = still(Options::default().parameter("KeepHealthy", "100")).await?;
+    let before = bed.world.state().await?;
+    let doomed = first_of(&before, GROUP)?;
+    hand_off(&bed, &warning(&bed, &doomed)).await?;
+    let reports = reports_of(&bed, "deregister-targets");
+    let held: Vec<_> = reports.iter().flat_map(|report| &report.held).collect();
+    assert!(!held.is_empty() && actions(&bed, "deregister-target").is_empty());
+    assert!(held.iter().all(|one| one.staying < one.needed), "{held:?}");
     Ok(())
 }
 

@@ -118,6 +118,7 @@ impl Account {
             ("elasticloadbalancing", "DescribeTargetGroupAttributes") => {
                 elbv2::describe_attributes(self, form)
             }
+            ("elasticloadbalancing", "DescribeTags") => elbv2::describe_tags(self, form),
             ("elasticloadbalancing", "DeregisterTargets") => elbv2::deregister_targets(self, form),
             ("ec2", "DescribeInstances") => ec2::describe_instances(self, form),
             _ => Err(not_served(service, action)),

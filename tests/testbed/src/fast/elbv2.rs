@@ -38,6 +38,10 @@ impl TargetGroup {
     }
 }
 
+/// The one that sends requests to all target groups.
+const LOAD_BALANCER: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/fleet/50dc6c495c0c9188";
+
 fn not_found() -> AwsError {
     AwsError::new("TargetGroupNotFound", "One or more target groups not found")
 }
@@ -93,6 +97,7 @@ pub(crate) fn describe_groups(account: &Account, form: &Form) -> Answer {
             xml::leaf(one, "Protocol", "HTTP");
             xml::leaf(one, "Port", group.of.port);
             xml::leaf(one, "TargetType", &group.of.target_type);
+            xml::values(one, "LoadBalancerArns", [LOAD_BALANCER]);
         });
         xml::optional(result, "NextMarker", marker);
     }))
@@ -105,6 +110,19 @@ pub(crate) fn describe_attributes(account: &Account, form: &Form) -> Answer {
         xml::members(result, "Attributes", [delay], |one, (key, value)| {
             xml::leaf(one, "Key", key);
             xml::leaf(one, "Value", value);
+        });
+    }))
+}
+
+/// The target groups of the fleet have no tags.
+pub(crate) fn describe_tags(account: &Account, form: &Form) -> Answer {
+    let arns = form.list("ResourceArns");
+    if arns.iter().any(|arn| !account.target_groups.contains_key(*arn)) {
+        return Err(not_found());
+    }
+    Ok(xml::answer("DescribeTags", |result| {
+        xml::members(result, "TagDescriptions", arns, |one, arn| {
+            xml::leaf(one, "ResourceArn", arn);
         });
     }))
 }

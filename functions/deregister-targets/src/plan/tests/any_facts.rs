@@ -16,14 +16,22 @@ fn any_registered() -> impl Strategy<Value = Result<Vec<Registered>, CallError>>
         Just(OTHER.to_owned()),
         "10\\.0\\.0\\.[0-9]"
     ];
-    let target = (ids, option::of(1..70_000i32), any::<bool>()).prop_map(|(id, port, draining)| Registered {
+    let states = select(vec![
+        State::Healthy,
+        State::Unhealthy,
+        State::Initial,
+        State::Draining,
+        State::Unused,
+    ]);
+    let target = (ids, option::of(1..70_000i32), states).prop_map(|(id, port, state)| Registered {
         target: Target { id, port },
-        draining,
+        state,
+        zone: None,
     });
     prop_oneof![8 => vec(target, 0..8).prop_map(Ok), 1 => Just(Err(refused()))]
 }
 
-fn any_health() -> impl Strategy<Value = Health> {
+fn any_health() -> impl Strategy<Value = TargetHealth> {
     [any_registered(), any_registered(), any_registered()].prop_map(|registered| {
         let target_groups = [GROUP_TARGETS, SERVICE_TARGETS, ADDRESS_TARGETS].map(str::to_owned);
         target_groups.into_iter().zip(registered).collect()
@@ -67,9 +75,9 @@ fn any_groups() -> impl Strategy<Value = Groups> {
 }
 
 /// What both waves plan for a notice.
-fn whole_plan(notice: &Notice, groups: &Groups, health: &Health) -> Plan {
+fn whole_plan(notice: &Notice, groups: &Groups, health: &TargetHealth) -> Plan {
     let of_instance = groups.of_instance(&notice.instance);
-    let mut plan = for_group_targets(notice, &of_instance, Scope::All, health);
+    let mut plan = for_group_targets(notice, groups, Scope::All, health);
     if moves_at_once(notice) && in_scope(notice, &of_instance, Scope::All) {
         merge(
             &mut plan,
@@ -85,7 +93,7 @@ proptest! {
         notice in any_notice(), groups in any_groups(), health in any_health(),
     ) {
         let plan = whole_plan(&notice, &groups, &health);
-        for action in &plan.actions {
+        for action in deregistrations(&plan) {
             let own = match action.target_group.as_str() {
                 ADDRESS_TARGETS => action.target.id == "10.0.0.7",
                 SERVICE_TARGETS => action.target.id == DOOMED && action.target.port == Some(32768),
@@ -93,10 +101,10 @@ proptest! {
             };
             prop_assert!(own, "{action:?}");
             let registered = health[&action.target_group].iter().flatten();
-            let is_there = registered.clone().any(|one| one.target == action.target && !one.draining);
+            let is_there = registered.clone().any(|one| one.target == action.target && one.state != State::Draining);
             prop_assert!(is_there, "{action:?}");
         }
-        let distinct: BTreeSet<_> = plan.actions.iter().map(|a| (&a.target_group, &a.target)).collect();
+        let distinct: BTreeSet<_> = deregistrations(&plan).map(|a| (&a.target_group, &a.target)).collect();
         let registered_once = health.values().flatten().all(|targets| {
             targets.iter().map(|one| &one.target).collect::<BTreeSet<_>>().len() == targets.len()
         });

@@ -1,78 +1,23 @@
-//! What AWS knows about targets: batched, parallel reads.
+//! Where the tasks of services can be reached: batched, parallel reads.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::net::IpAddr;
 
 use aws_sdk_ecs::types::{LoadBalancer, Service, Task};
-use aws_sdk_elasticloadbalancingv2::Client as ElbClient;
-use aws_sdk_elasticloadbalancingv2::types::{TargetHealthDescription, TargetHealthStateEnum, TargetTypeEnum};
 use spot_handoff::ecs::clusters::Sizes;
 use spot_handoff::ecs::container_instances::ContainerInstance;
 use spot_handoff::ecs::tasks::{self, Looking, TasksOn};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
 
-use crate::plan::{Action, Endpoint, Health, Registered, Target, TaskEndpoints};
+use crate::plan::OtherWay;
+use crate::plan::find::{Endpoint, TaskEndpoints};
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html>
 const SERVICES_PER_CALL: usize = 10;
 
-/// What is registered in each of these target groups: one call for each.
-pub async fn target_health(elb: &ElbClient, invocation: &Invocation, arns: BTreeSet<String>) -> Health {
-    let calls = arns.iter().map(|arn| {
-        let asking = elb.describe_target_health().target_group_arn(arn).send();
-        invocation.call("DescribeTargetHealth", asking)
-    });
-    let answers = together(calls).await;
-    let registered = |answer: Result<_, CallError>| {
-        answer.map(|health: aws_sdk_elasticloadbalancingv2::operation::describe_target_health::DescribeTargetHealthOutput| {
-            health.target_health_descriptions.unwrap_or_default().into_iter().filter_map(known_target).collect()
-        })
-    };
-    arns.into_iter()
-        .zip(answers.into_iter().map(registered))
-        .collect()
-}
-
-fn known_target(description: TargetHealthDescription) -> Option<Registered> {
-    let state = description.target_health.and_then(|health| health.state);
-    let target = description.target?;
-    Some(Registered {
-        target: Target {
-            id: target.id?,
-            port: target.port,
-        },
-        draining: state == Some(TargetHealthStateEnum::Draining),
-    })
-}
-
-/// Every target group that holds instances, in the account and region.
-///
-/// Grows with the account, and is asked only for an instance in no group and no cluster.
-///
-/// # Errors
-/// See [`CallError`].
-pub async fn all_target_groups(
-    elb: &ElbClient,
-    invocation: &Invocation,
-) -> Result<BTreeSet<String>, CallError> {
-    let pages = elb
-        .describe_target_groups()
-        .into_paginator()
-        .items()
-        .send()
-        .collect::<Result<Vec<_>, _>>();
-    let target_groups = invocation.call("DescribeTargetGroups", pages).await?;
-    Ok(target_groups
-        .into_iter()
-        .filter(|target_group| target_group.target_type == Some(TargetTypeEnum::Instance))
-        .filter_map(|target_group| target_group.target_group_arn)
-        .collect())
-}
-
 /// Where the service tasks on these container instances are registered, or would be.
-pub async fn task_endpoints(
+pub async fn of_tasks(
     ecs: &aws_sdk_ecs::Client,
     invocation: &Invocation,
     container_instances: &[&ContainerInstance],
@@ -102,9 +47,11 @@ pub async fn task_endpoints(
                     continue;
                 };
                 match services.get(&(cluster.to_owned(), name.to_owned())) {
-                    Some(Ok(balancers)) => {
-                        let own = balancers.iter();
+                    Some(Ok(ways)) => {
+                        let own = ways.load_balancers.iter();
                         found.extend(own.filter_map(|balancer| endpoint(task, name, balancer)));
+                        let other_ways = endpoints.other_ways.entry(arn.clone()).or_default();
+                        other_ways.extend(ways.others.iter().map(|way| (name.to_owned(), *way)));
                     }
                     Some(Err(error)) => {
                         let unread = endpoints.unread_services.entry(arn.clone()).or_default();
@@ -120,8 +67,32 @@ pub async fn task_endpoints(
     endpoints
 }
 
-/// Load balancers of services by cluster and name, or why they could not be read.
-type Services = HashMap<(String, String), Result<Vec<LoadBalancer>, CallError>>;
+/// Ways to services by cluster and name, or why they could not be read.
+type Services = HashMap<(String, String), Result<Ways, CallError>>;
+
+/// How requests reach a service.
+#[derive(Debug, Clone)]
+struct Ways {
+    load_balancers: Vec<LoadBalancer>,
+    others: BTreeSet<OtherWay>,
+}
+
+impl Ways {
+    fn of(service: Service) -> Self {
+        let mut others = BTreeSet::new();
+        if !service.service_registries().is_empty() {
+            others.insert(OtherWay::CloudMap);
+        }
+        let by_lattice = |one: &aws_sdk_ecs::types::Deployment| !one.vpc_lattice_configurations().is_empty();
+        if service.deployments().iter().any(by_lattice) {
+            others.insert(OtherWay::VpcLattice);
+        }
+        Self {
+            load_balancers: load_balancers(service),
+            others,
+        }
+    }
+}
 
 async fn services_of(
     ecs: &aws_sdk_ecs::Client,
@@ -160,7 +131,7 @@ async fn services_of(
             Ok(described) => {
                 for service in described.services.unwrap_or_default() {
                     let name = service.service_name.clone().unwrap_or_default();
-                    services.insert((cluster.to_string(), name), Ok(load_balancers(service)));
+                    services.insert((cluster.to_string(), name), Ok(Ways::of(service)));
                 }
             }
             Err(error) => {
@@ -197,18 +168,10 @@ fn load_balancers(service: Service) -> Vec<LoadBalancer> {
     balancers
 }
 
-/// Where a task is registered for one load balancer of its service: by the address of its network interface (`awsvpc`),
+/// Where a task is registered for one load balancer of its service: by an address of its network interface (`awsvpc`),
 /// by a port of the host that the network bindings tell (`bridge`), or, where ECS tells neither (`host`), by the instance.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkBinding.html>
 fn endpoint(task: &Task, service: &str, balancer: &LoadBalancer) -> Option<Endpoint> {
-    let network_interface = task
-        .attachments()
-        .iter()
-        .filter(|a| a.r#type() == Some("ElasticNetworkInterface"));
-    let address = network_interface
-        .flat_map(|attachment| attachment.details())
-        .find(|detail| detail.name() == Some("privateIPv4Address"))
-        .and_then(|detail| detail.value.clone());
     let host_ports = task
         .containers()
         .iter()
@@ -221,79 +184,40 @@ fn endpoint(task: &Task, service: &str, balancer: &LoadBalancer) -> Option<Endpo
         service: service.to_owned(),
         task: task.task_arn.clone()?,
         target_group: balancer.target_group_arn.clone()?,
-        address,
+        addresses: addresses(task),
         host_ports,
     })
 }
 
-/// Deregistration delays, remembered between invocations: they are read for a warning only, and change rarely.
-#[derive(Debug, Default)]
-pub struct DelayCache(Mutex<HashMap<String, (u32, Instant)>>);
-
-impl DelayCache {
-    const KEPT_FOR: Duration = Duration::from_secs(600);
-
-    /// The deregistration delay in seconds of every target group of these actions, as far as it can be read.
-    pub async fn read(
-        &self,
-        elb: &ElbClient,
-        invocation: &Invocation,
-        actions: &[Action],
-    ) -> HashMap<String, u32> {
-        let wanted: BTreeSet<&String> = actions.iter().map(|action| &action.target_group).collect();
-        let missing: Vec<&String> = wanted
-            .iter()
-            .copied()
-            .filter(|arn| self.get(arn).is_none())
-            .collect();
-        let read = together(missing.iter().map(|arn| delay(elb, invocation, arn))).await;
-        if let Ok(mut known) = self.0.lock() {
-            let fresh = missing
-                .into_iter()
-                .zip(read)
-                .filter_map(|(arn, delay)| Some((arn.clone(), (delay?, Instant::now()))));
-            known.extend(fresh);
-        }
-        wanted
-            .into_iter()
-            .filter_map(|arn| Some((arn.clone(), self.get(arn)?)))
-            .collect()
-    }
-
-    fn get(&self, arn: &str) -> Option<u32> {
-        let known = self.0.lock().ok()?;
-        known
-            .get(arn)
-            .filter(|(_, at)| at.elapsed() < Self::KEPT_FOR)
-            .map(|(seconds, _)| *seconds)
-    }
+/// The addresses of a task's network interface. Of one that has both kinds the attachment tells the IPv4 address, and the
+/// containers tell both; a target group of type `ip` holds addresses of one kind.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkInterface.html>
+fn addresses(task: &Task) -> BTreeSet<String> {
+    let attached = task
+        .attachments()
+        .iter()
+        .filter(|attachment| attachment.r#type() == Some("ElasticNetworkInterface"))
+        .flat_map(|attachment| attachment.details())
+        .filter(|detail| matches!(detail.name(), Some("privateIPv4Address" | "ipv6Address")))
+        .filter_map(|detail| detail.value());
+    let of_containers = task
+        .containers()
+        .iter()
+        .flat_map(|container| container.network_interfaces())
+        .flat_map(|interface| [interface.private_ipv4_address(), interface.ipv6_address()])
+        .flatten();
+    attached.chain(of_containers).map(as_elb_writes).collect()
 }
 
-async fn delay(elb: &ElbClient, invocation: &Invocation, arn: &str) -> Option<u32> {
-    let asking = elb
-        .describe_target_group_attributes()
-        .target_group_arn(arn)
-        .send();
-    let answer = invocation
-        .briefly()
-        .call("DescribeTargetGroupAttributes", asking)
-        .await;
-    let attributes = match answer {
-        Ok(answer) => answer.attributes.unwrap_or_default(),
-        Err(error) => {
-            tracing::warn!("cannot tell the deregistration delay of {arn}: {error}");
-            return None;
-        }
-    };
-    let delay = attributes
-        .into_iter()
-        .find(|a| a.key() == Some("deregistration_delay.timeout_seconds"))?;
-    delay.value?.parse().ok()
+/// An IPv6 address can be written in several ways.
+fn as_elb_writes(address: &str) -> String {
+    let parsed: Result<IpAddr, _> = address.parse();
+    parsed.map_or_else(|_| address.to_owned(), |address| address.to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ecs::types::{Attachment, Container, KeyValuePair, NetworkBinding};
+    use aws_sdk_ecs::types::{Attachment, Container, KeyValuePair, NetworkBinding, NetworkInterface};
 
     use super::*;
 
@@ -326,24 +250,43 @@ mod tests {
                     .build(),
             )
             .build();
+        let both_kinds = Container::builder()
+            .name("sidecar")
+            .network_interfaces(
+                NetworkInterface::builder()
+                    .private_ipv4_address("10.0.0.7")
+                    .ipv6_address("2001:0db8:0:0::7")
+                    .build(),
+            )
+            .build();
         let table = [
             (
                 "awsvpc",
-                task(vec![]).attachments(interface),
-                Some("10.0.0.7"),
+                task(vec![]).attachments(interface.clone()),
+                &["10.0.0.7"] as &[&str],
                 &[] as &[i32],
+            ),
+            (
+                "awsvpc with both kinds of addresses",
+                task(vec![]).attachments(interface).containers(both_kinds),
+                &["10.0.0.7", "2001:db8::7"],
+                &[],
             ),
             (
                 "bridge",
                 task(vec![bound(80, 32768), bound(81, 32769)]),
-                None,
+                &[],
                 &[32768],
             ),
-            ("host", task(vec![]), None, &[]),
+            ("host", task(vec![]), &[], &[]),
         ];
-        for (mode, task, address, ports) in table {
+        for (mode, task, addresses, ports) in table {
             let found = endpoint(&task.build(), "web", &balancer).expect("an endpoint");
-            assert_eq!(found.address.as_deref(), address, "{mode}");
+            assert!(
+                found.addresses.iter().eq(addresses),
+                "{mode}: {:?}",
+                found.addresses
+            );
             assert!(
                 found.host_ports.iter().eq(ports),
                 "{mode}: {:?}",

@@ -1,0 +1,77 @@
+//! The settings of this function.
+
+use spot_handoff::autoscaling::policies::KeepHealthy;
+use spot_handoff::runtime::config::{Choice, ConfigError, Env, Scope};
+
+/// What the environment says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Which groups are acted on.
+    pub scope: Scope,
+    /// The clusters to look in; `None` means all.
+    pub clusters: Option<Vec<String>>,
+    /// The share of a target group that has to stay, where the instance's group has none of its own.
+    pub keep_healthy: KeepHealthy,
+    /// What becomes of instances that are in no group and no cluster.
+    pub lone_instances: LoneInstances,
+    /// URL of this function's own queue.
+    pub own_queue_url: String,
+}
+
+/// What becomes of instances that are in no group and no cluster: nothing tells in which target groups they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoneInstances {
+    /// They are looked for in the target groups of the account.
+    Search,
+    /// They are left alone.
+    Leave,
+}
+
+impl Choice for LoneInstances {
+    const CHOICES: &'static [(&'static str, Self)] = &[("search", Self::Search), ("leave", Self::Leave)];
+}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Where a variable is wrong; the error names it.
+    pub fn read(env: &Env) -> Result<Self, ConfigError> {
+        const KEEP_HEALTHY: &str = "KEEP_HEALTHY";
+        let keep_healthy = match env.get(KEEP_HEALTHY) {
+            None => KeepHealthy::default(),
+            Some(found) => found
+                .parse()
+                .map_err(|expected| ConfigError::new(KEEP_HEALTHY, expected, &found))?,
+        };
+        Ok(Self {
+            scope: env.scope()?,
+            clusters: env.clusters()?,
+            keep_healthy,
+            lone_instances: env.choice("LONE_INSTANCES")?,
+            own_queue_url: env.required("DEREGISTER_TARGETS_QUEUE_URL")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_or_missing_is_named() {
+        let queue = ("DEREGISTER_TARGETS_QUEUE_URL", "url");
+        let config = Config::read(&Env::of(&[queue])).expect("the defaults");
+        assert_eq!(config.keep_healthy, KeepHealthy::default());
+        assert_eq!(config.lone_instances, LoneInstances::Search);
+        for (variables, name) in [
+            (&[][..], "DEREGISTER_TARGETS_QUEUE_URL"),
+            (&[queue, ("KEEP_HEALTHY", "101")], "KEEP_HEALTHY"),
+            (&[queue, ("KEEP_HEALTHY", "half")], "KEEP_HEALTHY"),
+            (&[queue, ("LONE_INSTANCES", "all")], "LONE_INSTANCES"),
+        ] {
+            let error = Config::read(&Env::of(variables)).expect_err(name).to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

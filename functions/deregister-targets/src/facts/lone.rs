@@ -1,0 +1,209 @@
+//! Where an instance of nobody is registered. Nothing tells, so target groups are looked at, as few as may be: those of
+//! instances, behind a load balancer, and not of Kubernetes, whose controllers see to their targets themselves.
+//!
+//! The table keeps what was looked at, so that a try that could not end goes on where the last one stopped.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use aws_sdk_elasticloadbalancingv2::Client;
+use aws_sdk_elasticloadbalancingv2::types::TargetTypeEnum;
+use spot_handoff::elb::health::{self, TargetHealth};
+use spot_handoff::notice::InstanceId;
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::{Invocation, at_most, together};
+use spot_handoff::state::searches::Search;
+use spot_handoff::state::{Expected, Key, Table, Versioned};
+
+use crate::plan::find::Searched;
+
+/// The tag of target groups that the AWS Load Balancer Controller makes for a Kubernetes cluster.
+/// <https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/>
+const KUBERNETES: &str = "elbv2.k8s.aws/cluster";
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html>
+const TAGS_PER_CALL: usize = 20;
+
+/// How many target groups are looked at for one instance, over all tries. Calls that AWS throttles are made again, so that
+/// these are up to a hundred calls.
+const BUDGET: usize = 80;
+/// Elastic Load Balancing takes ten reads a second after a burst of forty, of the whole account.
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html>
+const AT_ONCE: usize = 2;
+const PACE: Duration = Duration::from_millis(200);
+/// A search leaves time to deregister what it found.
+const TIME: Duration = Duration::from_secs(11);
+
+/// Looks for these instances, or goes on with it; what was found of each.
+pub async fn search(
+    elb: &Client,
+    table: &Table,
+    invocation: &Invocation,
+    instances: &BTreeSet<InstanceId>,
+) -> HashMap<InstanceId, Searched> {
+    let invocation = invocation.for_at_most(TIME);
+    let (mut searches, versions) = known(table, &invocation, instances).await;
+    let under_way: Vec<InstanceId> = searches
+        .values()
+        .filter(|search| !search.is_over)
+        .map(|search| search.instance.clone())
+        .collect();
+    let mut problem = None;
+    let mut read = TargetHealth::new();
+    if !under_way.is_empty() {
+        match candidates(elb, &invocation).await {
+            Ok(all) => problem = go_on(elb, &invocation, &all, &mut searches, &mut read).await,
+            Err(error) => problem = Some(error.to_string()),
+        }
+        if !invocation.dry_run {
+            keep(table, &invocation, &searches, &versions, &under_way).await;
+        }
+    }
+    // What was found by an earlier try is read again: it may have changed.
+    let found = searches.values().flat_map(|search| &search.found);
+    let unread: BTreeSet<String> = found.filter(|arn| !read.contains_key(*arn)).cloned().collect();
+    read.extend(health::read(elb, &invocation, unread).await);
+    let searched = |search: Search| {
+        let health = |arn: &String| Some((arn.clone(), read.get(arn)?.clone()));
+        let searched = Searched {
+            found: search.found.iter().filter_map(health).collect(),
+            looked_at: search.looked_at.len(),
+            rest: search.rest,
+            problem: problem.clone().filter(|_| !search.is_over),
+        };
+        (search.instance, searched)
+    };
+    searches.into_values().map(searched).collect()
+}
+
+async fn known(
+    table: &Table,
+    invocation: &Invocation,
+    instances: &BTreeSet<InstanceId>,
+) -> (HashMap<InstanceId, Search>, HashMap<InstanceId, u64>) {
+    let keys: Vec<Key> = instances.iter().map(Search::key_of).collect();
+    let known = table.get_all::<Search>(&invocation.briefly(), &keys).await;
+    let known = known.unwrap_or_else(|error| {
+        tracing::warn!("cannot tell how far the search has come, it begins anew: {error}");
+        vec![]
+    });
+    let version = |known: &Versioned<Search>| (known.item.instance.clone(), known.version);
+    let versions = known.iter().map(version).collect();
+    let mut searches: HashMap<InstanceId, Search> = known
+        .into_iter()
+        .map(|known| (known.item.instance.clone(), known.item))
+        .collect();
+    for instance in instances {
+        let begun = || Search::begun(instance, invocation.clock.now());
+        searches.entry(instance.clone()).or_insert_with(begun);
+    }
+    (searches, versions)
+}
+
+async fn keep(
+    table: &Table,
+    invocation: &Invocation,
+    searches: &HashMap<InstanceId, Search>,
+    versions: &HashMap<InstanceId, u64>,
+    under_way: &[InstanceId],
+) {
+    let invocation = invocation.briefly();
+    let items = under_way.iter().filter_map(|id| searches.get(id));
+    let writing = items.map(|item| {
+        let version = versions.get(&item.instance).copied();
+        let expected = version.map_or(Expected::Nothing, Expected::Version);
+        table.write(&invocation, item, expected)
+    });
+    for answer in together(writing).await {
+        // Where somebody else has come further meanwhile, theirs stands.
+        if let Err(error) = answer {
+            tracing::warn!("cannot keep how far the search has come: {error}");
+        }
+    }
+}
+
+/// The target groups that an instance of nobody can be in.
+async fn candidates(elb: &Client, invocation: &Invocation) -> Result<Vec<String>, CallError> {
+    let pages = elb
+        .describe_target_groups()
+        .into_paginator()
+        .items()
+        .send()
+        .collect::<Result<Vec<_>, _>>();
+    let all = invocation.call("DescribeTargetGroups", pages).await?;
+    let mut arns: Vec<String> = all
+        .into_iter()
+        .filter(|one| one.target_type == Some(TargetTypeEnum::Instance))
+        .filter(|one| !one.load_balancer_arns().is_empty())
+        .filter_map(|one| one.target_group_arn)
+        .collect();
+    arns.sort_unstable();
+    Ok(arns)
+}
+
+/// Looks at more target groups, within the budget of each instance; why that could not go to its end.
+async fn go_on(
+    elb: &Client,
+    invocation: &Invocation,
+    all: &[String],
+    searches: &mut HashMap<InstanceId, Search>,
+    read: &mut TargetHealth,
+) -> Option<String> {
+    let mut wanted: BTreeSet<String> = BTreeSet::new();
+    for search in searches.values().filter(|search| !search.is_over) {
+        let left = all.iter().filter(|arn| !search.looked_at.contains(*arn));
+        let budget = BUDGET.saturating_sub(search.asked);
+        // More than the budget: those of Kubernetes turn out not to count.
+        wanted.extend(left.take(2 * budget).cloned());
+    }
+    let of_kubernetes = match of_kubernetes(elb, invocation, &wanted).await {
+        Ok(theirs) => theirs,
+        Err(error) => return Some(error.to_string()),
+    };
+    let mut to_read: BTreeSet<String> = BTreeSet::new();
+    for search in searches.values_mut().filter(|search| !search.is_over) {
+        search.looked_at.extend(of_kubernetes.iter().cloned());
+        let left = all.iter().filter(|arn| !search.looked_at.contains(*arn));
+        let budget = BUDGET.saturating_sub(search.asked);
+        let in_budget = left.filter(|arn| wanted.contains(*arn)).take(budget);
+        to_read.extend(in_budget.cloned());
+    }
+    let calls = to_read.into_iter().map(|arn| async move {
+        let answer = health::read(elb, invocation, [arn].into()).await;
+        tokio::time::sleep(invocation.clock.real_duration(PACE)).await;
+        answer
+    });
+    read.extend(at_most(AT_ONCE, calls).await.into_iter().flatten());
+    let mut problem = None;
+    for (arn, answer) in read.iter() {
+        match answer {
+            Err(error) if !health::is_gone(error) => problem = Some(format!("{arn}: {error}")),
+            _ => {}
+        }
+    }
+    for search in searches.values_mut().filter(|search| !search.is_over) {
+        search.learn(all, read, BUDGET);
+    }
+    problem
+}
+
+async fn of_kubernetes(
+    elb: &Client,
+    invocation: &Invocation,
+    arns: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, CallError> {
+    let arns: Vec<String> = arns.iter().cloned().collect();
+    let answers = together(arns.chunks(TAGS_PER_CALL).map(|chunk| {
+        let asking = elb.describe_tags().set_resource_arns(Some(chunk.to_vec())).send();
+        invocation.call("DescribeTags", asking)
+    }))
+    .await;
+    let mut theirs = BTreeSet::new();
+    for answer in answers {
+        for described in answer?.tag_descriptions.unwrap_or_default() {
+            if described.tags().iter().any(|tag| tag.key() == Some(KUBERNETES)) {
+                theirs.extend(described.resource_arn);
+            }
+        }
+    }
+    Ok(theirs)
+}

@@ -1,0 +1,4 @@
+//! What AWS knows about targets.
+
+pub mod endpoints;
+pub mod lone;

@@ -1,0 +1,238 @@
+//! Which targets are those of an instance under notice: of its group, of the services on it, of nobody. Each is planned to
+//! be deregistered; [`super::hold`] takes back what has to stay.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use spot_handoff::autoscaling::groups::{GroupOf, Groups};
+use spot_handoff::ecs::container_instances::ContainerInstances;
+use spot_handoff::elb::health::{self, Registered, State, Target, TargetHealth};
+use spot_handoff::notice::{InstanceId, Notice, Signal};
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::config::Scope;
+
+use super::{
+    Action, Deregistration, OtherWay, Plan, Skip, Warning, deregistrations, group_of, in_scope, why_not,
+};
+
+/// Where a task can be reached, by the container instance it is on.
+#[derive(Debug, Clone, Default)]
+pub struct TaskEndpoints {
+    /// By ARN of the container instance: the endpoints, or why they could not be read.
+    pub on: HashMap<String, Result<Vec<Endpoint>, CallError>>,
+    /// By ARN of the container instance: services of tasks on it whose target groups could not be read.
+    pub unread_services: HashMap<String, BTreeMap<String, CallError>>,
+    /// By ARN of the container instance: services of tasks on it that are reached by other ways, too.
+    pub other_ways: HashMap<String, BTreeSet<(String, OtherWay)>>,
+}
+
+/// One address of one task in one target group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The service.
+    pub service: String,
+    /// ARN of the task.
+    pub task: String,
+    /// ARN of the target group.
+    pub target_group: String,
+    /// Addresses of the task's network interface (`awsvpc`), by which `ip` targets are registered.
+    pub addresses: BTreeSet<String>,
+    /// Ports of the host (`bridge` mode), by which `instance` targets are registered.
+    pub host_ports: BTreeSet<i32>,
+}
+
+impl Endpoint {
+    /// Whether this target is the task.
+    ///
+    /// Of a task in `host` mode ECS tells neither an address nor a port: the agent reports no network bindings then. Every
+    /// target of the instance in the service's target group counts as the task's, since the whole instance goes.
+    fn is_target(&self, target: &Target, instance: &InstanceId) -> bool {
+        let by_address = self.addresses.contains(&target.id);
+        let on_the_host = target.id == instance.as_str();
+        let by_port = target.port.is_some_and(|port| self.host_ports.contains(&port));
+        let is_untold = self.addresses.is_empty() && self.host_ports.is_empty();
+        by_address || (on_the_host && (by_port || is_untold))
+    }
+
+    /// The task as reports name it.
+    pub fn words(&self) -> String {
+        format!("task {} of {}", short_id(&self.task), self.service)
+    }
+}
+
+impl TaskEndpoints {
+    /// All target groups that any endpoint is in.
+    pub fn target_groups(&self) -> BTreeSet<String> {
+        self.on
+            .values()
+            .flatten()
+            .flatten()
+            .map(|endpoint| endpoint.target_group.clone())
+            .collect()
+    }
+}
+
+/// Targets in the target groups attached to the instance's Auto Scaling group.
+pub fn for_group_targets(notice: &Notice, groups: &Groups, scope: Scope, health: &TargetHealth) -> Plan {
+    let instance = &notice.instance;
+    let of_instance = groups.of_instance(instance);
+    if let Some(skip) = why_not(notice, &of_instance, scope) {
+        return Plan::nothing(instance, skip);
+    }
+    if let GroupOf::Unknown(error) = of_instance {
+        return Plan {
+            problems: vec![error.to_string()],
+            ..Plan::default()
+        };
+    }
+    let mut plan = Plan::default();
+    let Some(group) = group_of(notice, groups) else {
+        return plan;
+    };
+    for target_group in &group.target_groups {
+        let found = plan_matching(&mut plan, health, target_group, instance.as_str(), |target| {
+            target.id == instance.as_str()
+        });
+        if !found {
+            plan.skip(target_group, Skip::NotRegistered);
+        }
+    }
+    if group.is_reached_by_lattice {
+        plan.warnings.push(Warning::OtherWay {
+            of: format!("Auto Scaling group {}", group.name),
+            way: OtherWay::VpcLattice,
+        });
+    }
+    plan
+}
+
+/// Targets of the services whose tasks are on the instance.
+pub fn for_service_targets(
+    notice: &Notice,
+    found: &ContainerInstances,
+    endpoints: &TaskEndpoints,
+    health: &TargetHealth,
+) -> Plan {
+    let instance = &notice.instance;
+    let mut plan = Plan::default();
+    plan.problems
+        .extend(found.why_not_found(instance).map(ToString::to_string));
+    for container_instance in found.of_instance(instance) {
+        match endpoints.on.get(&container_instance.arn) {
+            Some(Ok(list)) => {
+                for endpoint in list {
+                    plan_matching(
+                        &mut plan,
+                        health,
+                        &endpoint.target_group,
+                        &endpoint.words(),
+                        |target| endpoint.is_target(target, instance),
+                    );
+                }
+            }
+            Some(Err(error)) => plan.problems.push(error.to_string()),
+            None => {}
+        }
+        let unread = endpoints.unread_services.get(&container_instance.arn);
+        let unread = unread.into_iter().flatten();
+        plan.problems
+            .extend(unread.map(|(service, error)| format!("service {service}: {error}")));
+        let other_ways = endpoints.other_ways.get(&container_instance.arn);
+        let other_ways = other_ways.into_iter().flatten();
+        plan.warnings
+            .extend(other_ways.map(|(service, way)| Warning::OtherWay {
+                of: format!("service {service}"),
+                way: *way,
+            }));
+    }
+    plan.problems.dedup();
+    plan
+}
+
+/// Whether nobody can tell where the instance is registered: it is in no group and no cluster.
+pub fn belongs_to_nobody(notice: &Notice, groups: &Groups, found: &ContainerInstances, scope: Scope) -> bool {
+    let group = groups.of_instance(&notice.instance);
+    // EC2 reports every instance of the account that stops; a look at every target group for each is too much.
+    !matches!(notice.signal, Signal::StateChange { .. })
+        // Its group was known when somebody sent these.
+        && super::named_group(notice).is_none()
+        && group == GroupOf::None
+        && in_scope(notice, &group, scope)
+        && found.of_instance(&notice.instance).is_empty()
+        && found.why_not_found(&notice.instance).is_none()
+}
+
+/// What a search in the target groups of the account found of one instance.
+#[derive(Debug, Clone, Default)]
+pub struct Searched {
+    /// What is registered in the target groups that it was found in.
+    pub found: TargetHealth,
+    /// How many target groups were looked at.
+    pub looked_at: usize,
+    /// How many were not and will not be.
+    pub rest: usize,
+    /// Why the search could not go on; it does with the next try.
+    pub problem: Option<String>,
+}
+
+/// Targets of an instance in no group and no cluster, looked for in the target groups of the account and region.
+pub fn for_targets_of_nobody(notice: &Notice, searched: &Searched) -> Plan {
+    let instance = &notice.instance;
+    let mut plan = Plan::default();
+    plan.problems.extend(searched.problem.clone());
+    let target_groups: BTreeSet<&String> = searched.found.keys().collect();
+    let mut found = false;
+    for target_group in target_groups {
+        let health = &searched.found;
+        found |= plan_matching(&mut plan, health, target_group, instance.as_str(), |target| {
+            target.id == instance.as_str()
+        });
+    }
+    let (looked_at, rest) = (searched.looked_at, searched.rest);
+    if rest > 0 {
+        plan.skip(instance, Skip::SearchEnded { looked_at, rest });
+    } else if !found && !super::is_look(notice) && plan.problems.is_empty() {
+        plan.skip(instance, Skip::RegisteredNowhere);
+    }
+    plan
+}
+
+/// Plans the deregistration of every matching target; answers whether one was there.
+fn plan_matching(
+    plan: &mut Plan,
+    health: &TargetHealth,
+    target_group: &str,
+    of: &str,
+    matches: impl Fn(&Target) -> bool,
+) -> bool {
+    let registered = match health.get(target_group) {
+        Some(Ok(registered)) => registered,
+        Some(Err(error)) if health::is_gone(error) => return false,
+        Some(Err(error)) => {
+            plan.problems.push(format!("{target_group}: {error}"));
+            return true;
+        }
+        None => return false,
+    };
+    let mut found = false;
+    for Registered { target, state, .. } in registered.iter().filter(|registered| matches(&registered.target))
+    {
+        found = true;
+        // Several tasks may be told by their instance alone.
+        let is_planned = |one: &Deregistration| one.target_group == target_group && one.target == *target;
+        if *state == State::Draining {
+            plan.skip(target_group, Skip::AlreadyDraining);
+        } else if !deregistrations(plan).any(is_planned) {
+            plan.actions.push(Action::Deregister(Deregistration {
+                target_group: target_group.to_owned(),
+                target: target.clone(),
+                of: of.to_owned(),
+            }));
+        }
+    }
+    found
+}
+
+/// The last part of an ARN.
+fn short_id(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}

@@ -1,0 +1,77 @@
+//! When to look again. Between two looks a target can be registered again by ECS, a task or the instance can register
+//! late, a successor can become healthy, or a last safe moment can come.
+
+use jiff::{SignedDuration, Timestamp};
+use spot_handoff::exchange;
+use spot_handoff::notice::{Cause, FollowUp, Notice, Signal, Step};
+
+use super::{Action, Look, Plan, Warning, named_group, serves_until};
+
+/// Between two looks.
+const EVERY: SignedDuration = SignedDuration::from_secs(10);
+
+/// What decides whether there is anything to come back for.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// The group of the instance, where it has one.
+    pub group: Option<&'a str>,
+    /// Whether there is a target group in which a target of the instance may be, or may come to be.
+    pub has_target_groups: bool,
+}
+
+/// Plans the next look at a notice, where there is something to look for.
+///
+/// An instance that is about to end is looked at until then. Without a known end it is while something is held, no longer
+/// than an exchange may take: ECS and Auto Scaling take targets out themselves by then.
+pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
+    let Some(cause) = cause(notice) else { return };
+    let ends = serves_until(notice);
+    let longest = notice.time.saturating_add(exchange::LIMIT).unwrap_or(notice.time);
+    let until = ends.map_or(longest, |end| end.min(longest));
+    let is_worth_it = match ends {
+        Some(end) if end <= longest => seen.has_target_groups || !plan.held.is_empty(),
+        _ => !plan.held.is_empty(),
+    };
+    if !is_worth_it {
+        return;
+    }
+    let in_a_while = now.saturating_add(EVERY).unwrap_or(now);
+    let moments = plan.held.iter().filter_map(|held| held.until);
+    let at = moments.fold(in_a_while, Timestamp::min);
+    if at >= until {
+        let without_end = plan
+            .held
+            .iter()
+            .filter(|held| held.until.is_none_or(|until| until > at));
+        plan.warnings
+            .extend(without_end.map(|held| Warning::HeldWithoutEnd {
+                target_group: held.target_group.clone(),
+            }));
+        return;
+    }
+    plan.actions.push(Action::Look(Look {
+        of: (notice.event_id.clone(), notice.instance.to_string()),
+        at,
+        follow_up: FollowUp {
+            cause,
+            deadline: match &notice.signal {
+                Signal::FollowUp(follow_up) => follow_up.deadline,
+                _ => notice.deadline(),
+            },
+            step: Step::Look {
+                group: seen.group.or(named_group(notice)).map(str::to_owned),
+            },
+        },
+    }));
+}
+
+/// Why the instance is handed off; `None` where nothing is done.
+fn cause(notice: &Notice) -> Option<Cause> {
+    match &notice.signal {
+        Signal::InterruptionWarning { .. } | Signal::StateChange { .. } => Some(Cause::Interruption),
+        Signal::RebalanceRecommendation => None,
+        Signal::ScheduledRetirement { .. } => Some(Cause::Retirement),
+        Signal::TerminateLifecycleAction(_) => Some(Cause::Termination),
+        Signal::FollowUp(follow_up) => Some(follow_up.cause),
+    }
+}

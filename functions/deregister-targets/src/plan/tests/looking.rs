@@ -1,0 +1,102 @@
+//! When to look again.
+
+use spot_handoff::report::HeldLine;
+
+use super::look::Seen;
+use super::*;
+
+fn at(seconds: i64) -> Timestamp {
+    warning().time + SignedDuration::from_secs(seconds)
+}
+
+fn held(until: Option<i64>) -> HeldLine {
+    HeldLine {
+        target_group: GROUP_TARGETS.to_owned(),
+        target: format!("{DOOMED}:80"),
+        until: until.map(at),
+        staying: 0,
+        needed: 1,
+        reason: String::new(),
+    }
+}
+
+fn look(of: &Notice, holds: Option<HeldLine>, has_target_groups: bool, now: i64) -> (Option<Look>, Plan) {
+    let mut plan = Plan {
+        held: holds.into_iter().collect(),
+        ..Plan::default()
+    };
+    let seen = Seen {
+        group: Some("inference"),
+        has_target_groups,
+    };
+    look::plan(of, &mut plan, seen, at(now));
+    let look = plan.actions.iter().find_map(|action| match action {
+        Action::Look(look) => Some(look.clone()),
+        Action::Deregister(_) => None,
+    });
+    (look, plan)
+}
+
+fn next(of: &Notice, holds: Option<HeldLine>, has_target_groups: bool, now: i64) -> Option<i64> {
+    let (look, _) = look(of, holds, has_target_groups, now);
+    look.map(|look| look.at.duration_since(warning().time).as_secs())
+}
+
+#[test]
+fn an_interrupted_instance_is_looked_at_every_ten_seconds_and_at_the_last_moment() {
+    let warning = warning();
+    assert_eq!(next(&warning, None, true, 0), Some(10));
+    assert_eq!(next(&warning, None, true, 109), Some(119));
+    assert_eq!(
+        next(&warning, None, true, 110),
+        None,
+        "the instance is gone by then"
+    );
+    assert_eq!(next(&warning, None, false, 0), None, "there is nothing to see");
+    assert_eq!(next(&warning, Some(held(Some(110))), true, 50), Some(60));
+    assert_eq!(next(&warning, Some(held(Some(110))), true, 104), Some(110));
+}
+
+#[test]
+fn a_look_keeps_the_notice_and_the_group() {
+    let (look, _) = look(&warning(), None, true, 0);
+    let look = look.expect("a look");
+    assert_eq!(look.of, ("e".to_owned(), DOOMED.to_owned()));
+    let group = Some("inference".to_owned());
+    let expected = FollowUp {
+        cause: Cause::Interruption,
+        deadline: warning().deadline(),
+        step: Step::Look { group },
+    };
+    assert_eq!(look.follow_up, expected);
+    let next = notice(Signal::FollowUp(expected));
+    assert_eq!(serves_until(&next), warning().deadline());
+    assert!(moves_at_once(&next));
+}
+
+#[test]
+fn without_an_end_it_is_while_something_is_held() {
+    let hook = notice(Signal::TerminateLifecycleAction(LifecycleAction {
+        group: "g".to_owned(),
+        hook: "h".to_owned(),
+        token: "t".to_owned(),
+    }));
+    assert_eq!(next(&hook, None, true, 0), None);
+    assert_eq!(next(&hook, Some(held(None)), true, 0), Some(10));
+    let (look, plan) = look(&hook, Some(held(None)), true, 895);
+    assert!(look.is_none());
+    assert!(matches!(plan.warnings[0], Warning::HeldWithoutEnd { .. }));
+    let retirement = notice(Signal::ScheduledRetirement {
+        starts: "2026-12-01T00:00:00Z".parse().expect("a time"),
+    });
+    assert_eq!(next(&retirement, None, true, 0), None);
+    assert_eq!(next(&retirement, Some(held(Some(600_000))), true, 0), Some(10));
+    assert_eq!(
+        next(&notice(Signal::RebalanceRecommendation), None, true, 0),
+        None
+    );
+    let shutting_down = notice(Signal::StateChange {
+        state: spot_handoff::notice::InstanceState::ShuttingDown,
+    });
+    assert_eq!(next(&shutting_down, None, true, 0), None);
+}
