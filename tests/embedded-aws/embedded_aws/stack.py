@@ -117,7 +117,8 @@ class Stack:
             yield {
                 "logical_id": logical_id,
                 "name": function.function_name,
-                "environment": dict(function.environment_vars),
+                # CloudFormation makes a text of a Number.
+                "environment": {k: str(v) for k, v in function.environment_vars.items()},
                 "timeout_seconds": int(function.timeout),
                 "memory_mb": int(function.memory_size),
                 "role": function.role,

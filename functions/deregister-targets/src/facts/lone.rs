@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_elasticloadbalancingv2::Client;
-use aws_sdk_elasticloadbalancingv2::types::TargetTypeEnum;
+use aws_sdk_elasticloadbalancingv2::types::{TagDescription, TargetGroup, TargetTypeEnum};
 use spot_handoff::elb::health::{self, TargetHealth};
 use spot_handoff::notice::InstanceId;
 use spot_handoff::runtime::aws::CallError;
@@ -130,14 +130,18 @@ async fn candidates(elb: &Client, invocation: &Invocation) -> Result<Vec<String>
         .send()
         .collect::<Result<Vec<_>, _>>();
     let all = invocation.call("DescribeTargetGroups", pages).await?;
-    let mut arns: Vec<String> = all
-        .into_iter()
-        .filter(|one| one.target_type == Some(TargetTypeEnum::Instance))
-        .filter(|one| !one.load_balancer_arns().is_empty())
-        .filter_map(|one| one.target_group_arn)
-        .collect();
+    let mut arns: Vec<String> = all.into_iter().filter_map(candidate).collect();
     arns.sort_unstable();
     Ok(arns)
+}
+
+/// Nobody sends requests to a target group without a load balancer.
+fn candidate(target_group: TargetGroup) -> Option<String> {
+    let is_of_instances = target_group.target_type == Some(TargetTypeEnum::Instance);
+    let is_used = !target_group.load_balancer_arns().is_empty();
+    target_group
+        .target_group_arn
+        .filter(|_| is_of_instances && is_used)
 }
 
 /// Looks at more target groups, within the budget of each instance; why that could not go to its end.
@@ -199,11 +203,51 @@ async fn of_kubernetes(
     .await;
     let mut theirs = BTreeSet::new();
     for answer in answers {
-        for described in answer?.tag_descriptions.unwrap_or_default() {
-            if described.tags().iter().any(|tag| tag.key() == Some(KUBERNETES)) {
-                theirs.extend(described.resource_arn);
-            }
-        }
+        let described = answer?.tag_descriptions.unwrap_or_default();
+        theirs.extend(described.into_iter().filter_map(owned_by_kubernetes));
     }
     Ok(theirs)
+}
+
+fn owned_by_kubernetes(described: TagDescription) -> Option<String> {
+    let is_theirs = described.tags().iter().any(|tag| tag.key() == Some(KUBERNETES));
+    described.resource_arn.filter(|_| is_theirs)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_elasticloadbalancingv2::types::Tag;
+
+    use super::*;
+
+    #[test]
+    fn only_target_groups_of_instances_behind_a_load_balancer_are_looked_at() {
+        let target_group = |target_type, balancers: &[&str]| {
+            TargetGroup::builder()
+                .target_group_arn("tg")
+                .target_type(target_type)
+                .set_load_balancer_arns(Some(balancers.iter().map(ToString::to_string).collect()))
+                .build()
+        };
+        let table = [
+            (TargetTypeEnum::Instance, &["balancer"][..], true),
+            (TargetTypeEnum::Instance, &[], false),
+            (TargetTypeEnum::Ip, &["balancer"], false),
+        ];
+        for (target_type, balancers, expected) in table {
+            let found = candidate(target_group(target_type.clone(), balancers));
+            assert_eq!(found.is_some(), expected, "{target_type}, {balancers:?}");
+        }
+    }
+
+    #[test]
+    fn target_groups_of_kubernetes_are_left_to_it() {
+        let described = |key: &str| {
+            let tag = Tag::builder().key(key).value("cluster").build();
+            let tags = TagDescription::builder().resource_arn("tg");
+            tags.tags(tag).build()
+        };
+        assert_eq!(owned_by_kubernetes(described(KUBERNETES)).as_deref(), Some("tg"));
+        assert_eq!(owned_by_kubernetes(described("team")), None);
+    }
 }

@@ -24,8 +24,13 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(6);
 
 /// Reads that a hand-off goes on without, also when they always fail: each has a default that errs on the safe side.
 const DONE_WITHOUT: &[(&str, &str)] = &[
-    // Only for the warning about a deregistration delay that is too long.
+    // A target whose deregistration delay is not known is given the longest time to drain.
     ("deregister-targets", "DescribeTargetGroupAttributes"),
+    // A load balancer of unknown kind counts as the one for which most is held.
+    ("deregister-targets", "DescribeTargetGroups"),
+    // Without the table it is decided by what is seen, and a warning says so.
+    ("deregister-targets", "BatchGetItem"),
+    ("deregister-targets", "PutItem"),
     // Sizes of clusters, which only decide between two ways to find the same container instances.
     ("deregister-targets", "DescribeClusters"),
     ("drain-tasks", "DescribeClusters"),

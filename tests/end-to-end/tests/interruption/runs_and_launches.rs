@@ -10,7 +10,12 @@ use crate::cases::shape;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_warning_again_changes_nothing() -> Result<()> {
-    let bed = still(Options::default().parameter("StandaloneTasks", "stop-now")).await?;
+    let bed = still(
+        Options::default()
+            .speed(20.0)
+            .parameter("StandaloneTasks", "stop-now"),
+    )
+    .await?;
     let doomed = first_of(&bed.world.state().await?, GROUP)?;
     let event = warning(&bed, &doomed);
     hand_off(&bed, &event).await?;
@@ -38,7 +43,12 @@ async fn the_same_warning_again_changes_nothing() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_of_aws_batch_are_left_to_it() -> Result<()> {
-    let bed = still(Options::default().parameter("StandaloneTasks", "stop-now")).await?;
+    let bed = still(
+        Options::default()
+            .speed(20.0)
+            .parameter("StandaloneTasks", "stop-now"),
+    )
+    .await?;
     let start = bed.world.state().await?;
     let by_hand = start.target_group("by-hand").context("a target group")?;
     let doomed = by_hand.targets.first().context("a target")?.id.clone();
