@@ -125,9 +125,14 @@ impl Function for DeregisterTargets {
                 plan.warnings.retain(Warning::is_news_in_a_look);
             }
         }
-        if !invocation.dry_run {
+        let sent = if invocation.dry_run {
+            Results::new()
+        } else {
             let queue = &self.config.own_queue_url;
-            results.extend(effects::send_looks(&self.sqs, invocation, queue, notices, &plans).await);
+            effects::send_looks(&self.sqs, invocation, queue, notices, &plans).await
+        };
+        for plan in &mut plans {
+            look::settle(plan, &sent);
         }
         notices
             .iter()

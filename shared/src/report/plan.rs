@@ -163,7 +163,9 @@ impl Invocation {
             .collect();
         let failed =
             actions.iter().any(|line| line.result == ActionResult::Failed) || !plan.problems.is_empty();
-        let outcome = match (failed, actions.is_empty(), self.dry_run) {
+        // What is held is arranged for.
+        let is_empty = actions.is_empty() && plan.held.is_empty();
+        let outcome = match (failed, is_empty, self.dry_run) {
             (true, ..) => Outcome::Failed,
             (false, true, _) => Outcome::NothingToDo,
             (false, false, true) => Outcome::Planned,

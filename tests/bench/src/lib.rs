@@ -7,8 +7,8 @@
 pub mod baseline;
 pub mod cold_start;
 pub mod figures;
-pub mod kept_work;
 pub mod fleet;
+pub mod kept_work;
 pub mod machine;
 mod processor;
 pub mod run;

@@ -30,7 +30,11 @@ async fn where_nobody_acts_a_task_is_cut_and_missing_until_it_runs_elsewhere() -
     assert_eq!(nobody.misreported, None, "nobody reports: {nobody:?}");
     let bound = lost(&scenario, Contender::LowerBound).await?.told.losses;
     assert_eq!(bound.failed.all(), 0.0, "{bound:?}");
-    assert_eq!((bound.tasks_cut, bound.task_seconds_short), (0.0, 0.0), "{bound:?}");
+    assert_eq!(
+        (bound.tasks_cut, bound.task_seconds_short),
+        (0.0, 0.0),
+        "{bound:?}"
+    );
     Ok(())
 }
 

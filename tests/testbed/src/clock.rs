@@ -118,6 +118,12 @@ mod tests {
         let ahead = copy.now().duration_since(before).as_secs_f64();
         assert!((240.0..250.0).contains(&ahead), "{ahead}");
         Clock::real().leap("0x5");
-        assert!(Timestamp::now().duration_since(Clock::real().now()).as_secs_f64().abs() < 1.0);
+        assert!(
+            Timestamp::now()
+                .duration_since(Clock::real().now())
+                .as_secs_f64()
+                .abs()
+                < 1.0
+        );
     }
 }

@@ -268,6 +268,10 @@ fn lines(reports: &[&Report], followed_up: bool) -> Vec<Line> {
             };
             add(result, action_text(line, &names));
         }
+        for held in &report.held {
+            let (what, why) = (names.resource(&held.target_group), names.sentence(&held.reason));
+            add("held", format!("{} in {what}: {why}", held.target));
+        }
         for skipped in report.skipped.iter().filter(|skipped| !acted_on(&skipped.what)) {
             let (what, why) = (names.resource(&skipped.what), names.sentence(&skipped.reason));
             add("left", format!("{what}: {why}"));

@@ -4,6 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::exchange;
 use spot_handoff::notice::{Cause, FollowUp, Notice, Signal, Step};
+use spot_handoff::report::ActionResult;
+use spot_handoff::report::plan::Results;
 
 use super::{Action, Look, Plan, Warning, named_group, serves_until};
 
@@ -63,6 +65,24 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
             },
         },
     }));
+}
+
+/// Takes the looks out of a plan once they are sent. They are no news to whoever reads the report: only one that could not
+/// be sent is.
+pub fn settle(plan: &mut Plan, sent: &Results<Action>) {
+    for action in std::mem::take(&mut plan.actions) {
+        if let Action::Deregister(_) = action {
+            plan.actions.push(action);
+            continue;
+        }
+        let failed = sent
+            .get(&action)
+            .filter(|done| done.result == ActionResult::Failed);
+        if let Some(done) = failed {
+            let why = done.note.clone().unwrap_or_default();
+            plan.problems.push(format!("cannot look again: {why}"));
+        }
+    }
 }
 
 /// Why the instance is handed off; `None` where nothing is done.

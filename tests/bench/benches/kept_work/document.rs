@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bench::kept_work::contender::Contender;
 use bench::kept_work::outcome::Outcome;
+use bench::kept_work::picture;
 use bench::kept_work::scenario::Scenario;
 use bench::kept_work::table::{self, COLUMNS, Cell, Row};
-use bench::kept_work::picture;
 use bench::machine;
 
 const HOW: &str = "\
@@ -55,13 +55,21 @@ pub fn write(docs: &Path, scenarios: &[Scenario], outcomes: &[Outcome], seeds: u
         machine::described()
     );
     let of = |scenario: &Scenario| -> Vec<&Outcome> {
-        let of = outcomes.iter().filter(|outcome| outcome.scenario == scenario.name);
+        let of = outcomes
+            .iter()
+            .filter(|outcome| outcome.scenario == scenario.name);
         of.collect()
     };
     let _ = write!(text, "\n## At a glance\n\n{}", at_a_glance(scenarios, &of));
     for scenario in scenarios {
         let of = of(scenario);
-        let _ = write!(text, "\n## {}\n\n{}\n\n{}", scenario.title, scenario.story, rows(&of));
+        let _ = write!(
+            text,
+            "\n## {}\n\n{}\n\n{}",
+            scenario.title,
+            scenario.story,
+            rows(&of)
+        );
         let _ = write!(text, "{}", worse(&of));
         if let Some(svg) = picture::svg(&scenario.title, &of) {
             let file = format!("{}.svg", scenario.name);
@@ -92,7 +100,10 @@ fn at_a_glance<'a>(scenarios: &[Scenario], of: &dyn Fn(&Scenario) -> Vec<&'a Out
         let rows = table::rows(&of(scenario));
         let _ = write!(text, "| [{}](#{}) |", scenario.title, anchor(&scenario.title));
         for contender in Contender::ALL {
-            let cells = rows.iter().find(|(who, _)| *who == contender).map(|(_, cells)| cells);
+            let cells = rows
+                .iter()
+                .find(|(who, _)| *who == contender)
+                .map(|(_, cells)| cells);
             let told = cells.map_or_else(String::new, |cells| {
                 let mean = |column: usize| cells[column].map_or(0.0, |cell| cell.mean);
                 format!("{}, {} s", table::short(mean(0)), table::short(mean(DARK)))
@@ -126,7 +137,11 @@ fn rows(outcomes: &[&Outcome]) -> String {
     text.push_str(&"---:|".repeat(COLUMNS.len()));
     text.push('\n');
     for (contender, cells) in table::rows(outcomes) {
-        let bold = if contender == Contender::SpotHandoff { "**" } else { "" };
+        let bold = if contender == Contender::SpotHandoff {
+            "**"
+        } else {
+            ""
+        };
         let _ = write!(text, "| {bold}{contender}{bold} |");
         for cell in cells {
             let _ = write!(text, " {} |", table::cell(cell));

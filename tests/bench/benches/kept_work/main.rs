@@ -73,15 +73,17 @@ async fn main() -> Result<()> {
 
 /// The outcomes of a scenario.
 fn of<'a>(outcomes: &'a [Outcome], scenario: &Scenario) -> Vec<&'a Outcome> {
-    let of = outcomes.iter().filter(|outcome| outcome.scenario == scenario.name);
+    let of = outcomes
+        .iter()
+        .filter(|outcome| outcome.scenario == scenario.name);
     of.collect()
 }
 
 /// Plays everything, some worlds at a time; in the order of seeds and contenders.
 async fn play(arguments: &Arguments, chosen: &[Scenario]) -> Result<Vec<Outcome>> {
-    let places = arguments.parallel.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(2, usize::from)
-    });
+    let places = arguments
+        .parallel
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
     let places = Arc::new(Semaphore::new(places));
     let mut runs = JoinSet::new();
     for scenario in chosen {

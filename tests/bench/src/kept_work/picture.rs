@@ -94,7 +94,10 @@ impl Scale {
             .into_iter()
             .find(|step| (self.until - self.from) / step <= 12.0)
             .unwrap_or(14_400.0);
-        let (first, last) = ((self.from / step).ceil() as i64, (self.until / step).floor() as i64);
+        let (first, last) = (
+            (self.from / step).ceil() as i64,
+            (self.until / step).floor() as i64,
+        );
         (first..=last).map(move |number| number as f64 * step)
     }
 }
@@ -119,7 +122,9 @@ fn legend(svg: &mut String, drawn: &[&Outcome]) {
 }
 
 fn draw(svg: &mut String, (heading, number): &Panel, top: f64, scale: &Scale, drawn: &[&Outcome]) {
-    let values = drawn.iter().flat_map(|outcome| outcome.told.line.iter().map(number));
+    let values = drawn
+        .iter()
+        .flat_map(|outcome| outcome.told.line.iter().map(number));
     let highest = values.fold(1.0, f64::max);
     let bottom = top + PANEL;
     let y = |value: f64| bottom - 12.0 - value / highest * (PANEL - 28.0);
@@ -206,7 +211,9 @@ fn minutes(second: f64) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]

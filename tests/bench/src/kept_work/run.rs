@@ -130,7 +130,10 @@ mod tests {
             ("interruption", "early"),
             ("interruption", "late"),
         ] {
-            assert!(played.contains(&(name.to_owned(), value.to_owned())), "{name} {value}");
+            assert!(
+                played.contains(&(name.to_owned(), value.to_owned())),
+                "{name} {value}"
+            );
         }
         assert!(variants(0).is_empty() && variants(4).is_empty());
     }

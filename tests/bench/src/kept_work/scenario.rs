@@ -103,6 +103,9 @@ mod tests {
     #[test]
     fn an_unknown_name_is_told_with_those_there_are() {
         let error = scenarios(&["foo".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("there is no scenario foo; there are one-of-six-room"), "{error}");
+        assert!(
+            error.contains("there is no scenario foo; there are one-of-six-room"),
+            "{error}"
+        );
     }
 }

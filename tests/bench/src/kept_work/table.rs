@@ -139,7 +139,14 @@ mod tests {
 
     #[test]
     fn numbers_are_short_but_nothing_is_rounded_away() {
-        for (number, told) in [(0.0, "0"), (0.04, "0"), (0.06, "0.1"), (2.0, "2"), (9.96, "10"), (123.4, "123")] {
+        for (number, told) in [
+            (0.0, "0"),
+            (0.04, "0"),
+            (0.06, "0.1"),
+            (2.0, "2"),
+            (9.96, "10"),
+            (123.4, "123"),
+        ] {
             assert_eq!(short(number), told);
         }
     }

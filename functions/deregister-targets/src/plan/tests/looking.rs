@@ -100,3 +100,19 @@ fn without_an_end_it_is_while_something_is_held() {
     });
     assert_eq!(next(&shutting_down, None, true, 0), None);
 }
+
+#[test]
+fn a_look_that_is_on_its_way_is_no_news_and_one_that_could_not_be_sent_is_a_problem() {
+    use spot_handoff::report::plan::{Done, Results};
+    use spot_handoff::runtime::clock::Clock;
+    let table = [
+        (Done::later(Clock::real()), 0),
+        (Done::failed(Clock::real(), "refused"), 1),
+    ];
+    for (done, problems) in table {
+        let (next, mut plan) = look(&warning(), None, true, 0);
+        let sent = Results::from([(Action::Look(next.expect("a look")), done)]);
+        look::settle(&mut plan, &sent);
+        assert_eq!((plan.actions.len(), plan.problems.len()), (0, problems));
+    }
+}
