@@ -19,8 +19,10 @@ def needs_of(definition):
     No host ports: moto would take a dynamic one for port 0, and would have two tasks with
     network interfaces of their own quarrel over a port.
     """
-    needs = backends.ecs()._calculate_task_resource_requirements(definition)
-    return {**needs, "PORTS": []}
+    if not hasattr(definition, "needs"):
+        needs = backends.ecs()._calculate_task_resource_requirements(definition)
+        definition.needs = {**needs, "PORTS": []}
+    return definition.needs
 
 
 def host_ports(definition):

@@ -70,8 +70,11 @@ def _lag(group, target):
 def members(group):
     """The group's targets by (id, port), including those still draining."""
     if not hasattr(group, "members"):
-        group.members, group.lingering = {}, []
+        group.members, group.lingering, group.swept_ms = {}, [], None
     now = WORLD.agenda.now_ms()
+    if group.swept_ms == now:
+        return group.members
+    group.swept_ms = now
     for key, target in list(group.members.items()):
         if target.registered:
             continue
@@ -122,6 +125,7 @@ def deregister(arn, targets):
             if pace.is_real() and any(found is target for target in routed(group)):
                 found.new_until_ms = now + _lag(group, found) * 1000
             found.deregistered_ms = now
+            group.swept_ms = None
 
 
 def deregister_everywhere(target_id):

@@ -80,6 +80,7 @@ def start(
     task.inference_accelerators = _inference_accelerators(definition, overrides)
     task.containers = _containers(task, definition, container_instance)
     ecs.tasks.setdefault(cluster.name, {})[task.task_arn] = task
+    container_instance.__dict__.setdefault("placed", []).append(task)
     room.take(container_instance, definition)
     if WORLD.seeding or not (WORLD.simulate and pace.is_real()):
         _images(container_instance).update((c["image"], 0) for c in task.containers)
@@ -259,12 +260,9 @@ def endpoints(task):
 
 def on(container_instance):
     """Tasks on the instance that have not ended."""
-    return [
-        task
-        for task in backends.ecs().tasks.get(container_instance.cluster_name, {}).values()
-        if task.container_instance_arn == container_instance.container_instance_arn
-        and task.last_status != "STOPPED"
-    ]
+    placed = container_instance.__dict__.setdefault("placed", [])
+    placed[:] = [task for task in placed if task.last_status != "STOPPED"]
+    return list(placed)
 
 
 def running(cluster_name):
