@@ -22,8 +22,7 @@ use spot_handoff::state::{Table, Versioned};
 use crate::config::{Config, LoneInstances};
 use crate::effects;
 use crate::facts::{endpoints, lone};
-use crate::plan::hold::{self, StopMoments};
-use crate::plan::{self, Action, Plan, Skip, Warning, find, look};
+use crate::plan::{self, Action, Plan, Skip, Warning, find, hold, look};
 
 /// In a storm of more notices than this nobody needs advice on settings, and the calls are needed for other things.
 const NOTICES_WITH_ADVICE: usize = 10;
@@ -275,7 +274,7 @@ impl DeregisterTargets {
         known: Known,
         invocation: &Invocation,
     ) -> (Vec<Plan>, Results<Action>) {
-        let news = hold::news(notices, &plans, health, &StopMoments::new());
+        let news = hold::news(notices, &plans, health);
         let keep_healthy = self.keep_healthy(notices, &mut plans, groups);
         let (under_notice, balancers) = tokio::join!(
             self.note(&news, health, known, &mut plans, invocation),

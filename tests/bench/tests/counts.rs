@@ -51,8 +51,8 @@ async fn in_one_batch(instances: usize, latency_ms: u64) -> Result<Vec<(&'static
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_a_hundred_is_handed_off_whole_with_few_calls() -> Result<()> {
-    // 10 groups, 5 clusters, 20 target groups. What grows with target groups: three calls for each, one of which reads a
-    // setting that is remembered afterwards.
+    // 10 groups, 5 clusters, 20 target groups. What grows with target groups: three calls for each, which read it, write down
+    // in the table what is under notice there, and deregister.
     let most = [90, 40, 13];
     for ((function, figures), most) in in_one_batch(100, 0).await?.into_iter().zip(most) {
         assert_eq!(figures.unfinished, 0, "{function}");
@@ -77,11 +77,13 @@ async fn a_thousand_in_one_batch_take_less_than_a_third_of_a_call_each() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_single_warning_takes_at_most_three_round_trips_to_the_first_write() -> Result<()> {
+async fn a_single_warning_takes_few_round_trips_to_the_first_write() -> Result<()> {
     for (function, figures) in in_one_batch(1, 500).await? {
         assert_eq!(figures.unfinished, 0, "{function}");
+        // deregister-targets writes down first what it takes away, so that two invocations do not count on each other.
+        let most = if function == "deregister-targets" { 4 } else { 3 };
         assert!(
-            (1..=3).contains(&figures.round_trips),
+            (1..=most).contains(&figures.round_trips),
             "{function}: {}",
             figures.round_trips
         );

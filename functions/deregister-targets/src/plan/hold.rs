@@ -32,13 +32,10 @@ pub struct Facts<'a> {
     pub now: Timestamp,
 }
 
-/// When the tasks behind targets are stopped, which is before their instance ends: by target group and target.
-pub type StopMoments = HashMap<Deregistration, Timestamp>;
-
 /// What the batch has to write down about each target group before anything is taken away.
 ///
 /// A whole instance is doomed in a target group, on whatever port: its other targets there go with it.
-pub fn news(notices: &[Notice], plans: &[Plan], health: &TargetHealth, stops: &StopMoments) -> Vec<News> {
+pub fn news(notices: &[Notice], plans: &[Plan], health: &TargetHealth) -> Vec<News> {
     let mut doomed: BTreeMap<&str, Vec<Doomed>> = BTreeMap::new();
     for (notice, plan) in notices.iter().zip(plans) {
         for one in deregistrations(plan) {
@@ -48,17 +45,9 @@ pub fn news(notices: &[Notice], plans: &[Plan], health: &TargetHealth, stops: &S
                 serves_until: serves_until(notice),
                 order: 0,
             };
-            let of_task = stops.get(one).map(|stop| Doomed {
-                port: one.target.port,
-                serves_until: Some(*stop),
-                ..whole.clone()
-            });
             let list = doomed.entry(&one.target_group).or_default();
-            let is_new = |new: &Doomed, list: &[Doomed]| !list.contains(new);
-            for new in [Some(whole), of_task].into_iter().flatten() {
-                if is_new(&new, list) {
-                    list.push(new);
-                }
+            if !list.contains(&whole) {
+                list.push(whole);
             }
         }
     }

@@ -3,7 +3,7 @@
 use spot_handoff::notice::InstanceState;
 use testbed::documentation;
 
-use super::hold::{Facts, StopMoments, hold, news, without_table};
+use super::hold::{Facts, hold, news, without_table};
 use super::*;
 
 /// The plan for the targets of the group, with what has to stay.
@@ -15,7 +15,7 @@ fn decide(notice: &Notice, groups: &Groups, health: &TargetHealth, balancer: Bal
 }
 
 fn hold_back(notice: &Notice, plans: &mut [Plan; 1], health: &TargetHealth, balancer: Balancer) {
-    let news = news(std::slice::from_ref(notice), plans, health, &StopMoments::new());
+    let news = news(std::slice::from_ref(notice), plans, health);
     let noted = news.iter().map(|news| {
         let item = without_table(news, health, notice.time);
         (news.target_group.clone(), item)

@@ -2,7 +2,7 @@
 
 use spot_handoff::state::under_notice::UnderNotice;
 
-use super::hold::{Facts, StopMoments, contested, hold, news, without_table};
+use super::hold::{Facts, contested, hold, news, without_table};
 use super::*;
 
 const THIRD: &str = "i-1234567890abcdef2";
@@ -37,7 +37,7 @@ fn batch(warned_of: &[&str], health: &TargetHealth, before: Option<UnderNotice>,
         .collect();
     let now = warning().time + SignedDuration::from_secs(seconds);
     let mut under_notice = HashMap::new();
-    for news in news(&notices, &plans, health, &StopMoments::new()) {
+    for news in news(&notices, &plans, health) {
         let item = match &before {
             Some(before) => {
                 let mut item = before.clone();
@@ -107,7 +107,6 @@ fn the_notices_of_a_batch_and_of_another_one_do_not_count_on_each_other() {
         &[warned(DOOMED)],
         &[group_plan(&warned(DOOMED), &group_of(&[DOOMED]), &two)],
         &two,
-        &StopMoments::new(),
     );
     let mut before = UnderNotice::nothing(GROUP_TARGETS);
     before.add(&first[0].doomed, first[0].serving, warning().time);
@@ -155,7 +154,7 @@ fn other_ports_of_the_instance_go_with_it() {
         &endpoints(),
         &health,
     )];
-    let news = news(&notices, &plans, &health, &StopMoments::new());
+    let news = news(&notices, &plans, &health);
     let item = without_table(&news[0], &health, warning().time);
     let facts = Facts {
         health: &health,
@@ -167,31 +166,4 @@ fn other_ports_of_the_instance_go_with_it() {
     };
     hold(&mut plans, &facts);
     assert_eq!(counts(&plans), [(0, 1)]);
-}
-
-#[test]
-fn a_task_that_is_stopped_sooner_takes_its_target_along() {
-    let health = TargetHealth::from([registered(SERVICE_TARGETS, &[(DOOMED, 32768, false)])]);
-    let mut plans = [for_service_targets(
-        &warning(),
-        &container_instance(),
-        &endpoints(),
-        &health,
-    )];
-    let one = deregistrations(&plans[0]).next().expect("one").clone();
-    let stop = warning().time + SignedDuration::from_secs(80);
-    let stops = StopMoments::from([(one, stop)]);
-    let news = news(&[warning()], &plans, &health, &stops);
-    let item = without_table(&news[0], &health, warning().time);
-    let facts = Facts {
-        health: &health,
-        balancers: &HashMap::new(),
-        delays: &HashMap::new(),
-        keep_healthy: &HashMap::new(),
-        under_notice: &HashMap::from([(SERVICE_TARGETS.to_owned(), item)]),
-        now: warning().time,
-    };
-    hold(&mut plans, &facts);
-    let until = plans[0].held[0].until.expect("a moment");
-    assert_eq!(until.duration_since(warning().time).as_secs(), 70);
 }
