@@ -33,6 +33,9 @@ NOT_SENT = {"status", "date", "server"}
 
 _everything_else = DomainDispatcherApplication(create_backend_app)
 
+# How the names of those end who poll queues for the functions.
+POLLER = ".poller"
+
 # Calls that change nothing which the meter looks at.
 _READS = ("Describe", "List", "Get", "Receive", "DeleteMessage", "ChangeMessage", "Filter", "Query")
 
@@ -53,8 +56,8 @@ def answer(call, url):
                 answered = _moto(call, url)
             if WORLD.meter is not None and not call.action.startswith(_READS):
                 WORLD.meter.look()
-            if call.action == "ReceiveMessage" and b"ReceiptHandle" in answered[2]:
-                WORLD.received_at = time.monotonic()
+            if call.action == "ReceiveMessage" and call.caller.endswith(POLLER):
+                WORLD.handed_out += answered[2].count(b'"ReceiptHandle"')
             return answered
         finally:
             WORLD.changed.notify_all()

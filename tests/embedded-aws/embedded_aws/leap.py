@@ -4,23 +4,21 @@ A world in which functions are at work can go as slowly as they need, if the min
 invocations cost nothing. Everything AWS does by itself meanwhile is done at its own time.
 """
 
-import time
-
 from .services import sqs
 from .world import WORLD
-
-# A message that was received so recently may still be on its way to whoever asked for it.
-SECONDS_ON_THE_WAY = 0.1
 
 
 def leap(order):
     """On to the moment in which one of `queues` has a message to receive, at the latest to
-    `until_ms`. Whoever keeps time by the clock has to start anew from its `setting`."""
+    `until_ms`. Whoever keeps time by the clock has to start anew from its `setting`.
+
+    `received` are the messages that the pollers of the queues have got so far: while one is on its
+    way to them, they are about to work."""
     queues = [sqs.queue_of(url) for url in order.get("queues", [])]
     until = order["until_ms"]
     clock = WORLD.clock
     before = clock.now_ms()
-    if queues and time.monotonic() - WORLD.received_at < SECONDS_ON_THE_WAY:
+    if WORLD.handed_out != order.get("received", WORLD.handed_out):
         return _told(before, "busy")
     while not any(sqs.has_visible_message(queue) for queue in queues):
         now = clock.now_ms()

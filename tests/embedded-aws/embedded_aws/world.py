@@ -78,8 +78,8 @@ class World:
         self.warned = set()
         # What reckons lost work, where a scenario is played; see `meter`.
         self.meter = None
-        # When messages were last handed out, in real seconds.
-        self.received_at = 0.0
+        # How many messages pollers were handed, see `leap`.
+        self.handed_out = 0
         # The fleet's network, for those that build on it later.
         self.network = None
         self._made = collections.Counter()

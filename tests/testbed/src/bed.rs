@@ -285,7 +285,8 @@ impl Testbed {
         let clock = self.world.clock();
         while (clock.now().as_millisecond() as f64) < until_ms {
             if let Some(_paused) = self.lambda.pause() {
-                self.world.leap(until_ms, &queues).await?;
+                let received = self.lambda.received();
+                self.world.leap(until_ms, &queues, received).await?;
                 if let Some(setting) = clock.setting() {
                     self.lambda.renew(Clock::VARIABLE, &setting);
                 }

@@ -125,6 +125,7 @@ impl EventSource {
             received,
             _in_hand: InHand::one_more(&self.lambda),
         };
+        self.lambda.count_received(batch.messages.len());
         if batch.messages.is_empty() {
             return Ok(batch);
         }
@@ -137,7 +138,10 @@ impl EventSource {
             }
             let room = self.mapping.batch_size - batch.messages.len();
             match self.receive(room, 0).await {
-                Ok(more) if !more.is_empty() => batch.messages.extend(more),
+                Ok(more) if !more.is_empty() => {
+                    self.lambda.count_received(more.len());
+                    batch.messages.extend(more);
+                }
                 // What is in hand is worth more than what could not be had.
                 Ok(_) | Err(_) => sleep(left.min(LOOK_AGAIN)).await,
             }

@@ -21,6 +21,8 @@ pub struct Lambda {
     running: AtomicUsize,
     /// Batches that were taken from a queue and are not settled.
     in_hand: AtomicUsize,
+    /// Messages that were ever taken from queues by pollers.
+    received: AtomicUsize,
     /// Held by whoever changes something that no invocation may see change.
     gate: RwLock<()>,
     /// What processes are started with beside the environment of their function.
@@ -52,6 +54,7 @@ impl Lambda {
             journal,
             running: AtomicUsize::new(0),
             in_hand: AtomicUsize::new(0),
+            received: AtomicUsize::new(0),
             gate: RwLock::new(()),
             variables: Mutex::default(),
         }
@@ -61,6 +64,16 @@ impl Lambda {
     pub(crate) fn pause(&self) -> Option<RwLockWriteGuard<'_, ()>> {
         let paused = self.gate.try_write().ok()?;
         (self.in_hand.load(Ordering::SeqCst) == 0).then_some(paused)
+    }
+
+    /// Counts messages that a poller has in hand; see [`InHand`], which has to be there before.
+    pub(crate) fn count_received(&self, messages: usize) {
+        self.received.fetch_add(messages, Ordering::SeqCst);
+    }
+
+    /// Messages that were ever taken from queues by pollers.
+    pub(crate) fn received(&self) -> usize {
+        self.received.load(Ordering::SeqCst)
     }
 
     /// Starts processes with this variable from now on, and ends those that wait for work.

@@ -21,8 +21,8 @@ again, whether EC2 takes the instance on time, early or late.
 
 Requests are not sent but reckoned. Between two changes of the world each target that gets requests has its share of them;
 what is under way when a target is cut off follows from how long requests take. So half a request can fail. The functions of
-this project are the real ones, from the rules and queues of `template.yaml` on. While they work the world goes ten times as
-fast as real time (twice as fast with 300 instances), so a call that takes 3 ms here takes them 30 ms.
+this project are the real ones, from the rules and queues of `template.yaml` on. While they work the world goes twice as
+fast as real time, and what nobody works at is leapt over. A machine that is busy makes them slower than Lambda would.
 
 | who acts | |
 |---|---|

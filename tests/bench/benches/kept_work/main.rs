@@ -33,6 +33,9 @@ struct Arguments {
     /// What to print: tables for people, or a line of JSON for each run as soon as it is over
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Show what the functions said in each run
+    #[arg(long)]
+    story: bool,
     /// How many worlds at a time; as many as there are processors if left out
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
@@ -106,6 +109,11 @@ async fn play(arguments: &Arguments, chosen: &[Scenario]) -> Result<Vec<Outcome>
         let outcome = ended??;
         if arguments.format == Format::Json {
             println!("{}", line(&outcome));
+        }
+        if arguments.story {
+            for line in &outcome.story {
+                eprintln!("{line}");
+            }
         }
         outcomes.push(outcome);
         let outcome = &outcomes[outcomes.len() - 1];

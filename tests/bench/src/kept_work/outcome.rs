@@ -81,4 +81,6 @@ pub struct Outcome {
     pub told: Told,
     /// How long it took, in real seconds.
     pub took: f64,
+    /// What the functions said, with the seconds after the first warning.
+    pub story: Vec<String>,
 }

@@ -236,6 +236,7 @@ mod tests {
                 bound: None,
             },
             took: 0.0,
+            story: vec![],
         }
     }
 

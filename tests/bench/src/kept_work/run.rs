@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use testbed::{Clock, Options, Pace, Testbed, Workspace, World, WorldOptions};
+use serde_json::Value;
+use testbed::{
+    Clock, Event, Options, Outcome as Answer, Pace, Testbed, Workspace, World, WorldOptions,
+};
 use tokio::time::timeout;
 
 use super::contender::Contender;
@@ -59,7 +62,7 @@ pub async fn run(scenario: &Scenario, contender: Contender, seed: u64) -> Result
         }
     };
     let told = timeout(PATIENCE, playing).await.context("it hangs")?;
-    let told = told.with_context(|| format!("{}, {contender}, seed {seed}", scenario.name))?;
+    let (told, story) = told.with_context(|| format!("{}, {contender}, seed {seed}", scenario.name))?;
     let mut told = Told::deserialize(&told).with_context(|| format!("the meter told {told}"))?;
     if contender == Contender::LowerBound {
         told.losses = told.bound.clone().context("the meter told no bound")?;
@@ -70,11 +73,15 @@ pub async fn run(scenario: &Scenario, contender: Contender, seed: u64) -> Result
         seed,
         told,
         took: began.elapsed().as_secs_f64(),
+        story,
     })
 }
 
+/// What the meter tells, and what the functions said.
+type Played = (Value, Vec<String>);
+
 /// Nobody but the world itself acts: it is over in a leap.
-async fn by_itself(scenario: &Scenario, contender: Contender, seed: u64) -> Result<serde_json::Value> {
+async fn by_itself(scenario: &Scenario, contender: Contender, seed: u64) -> Result<Played> {
     let world = World::start(WorldOptions {
         parameters: BTreeMap::new(),
         clock: Clock::fast(scenario.speed),
@@ -87,11 +94,11 @@ async fn by_itself(scenario: &Scenario, contender: Contender, seed: u64) -> Resu
     })
     .await?;
     let measured = world.start_meter(&scenario.order, contender.name()).await?;
-    world.leap(measured.end_ms, &[]).await?;
-    world.meter().await
+    world.leap(measured.end_ms, &[], 0).await?;
+    Ok((world.meter().await?, vec![]))
 }
 
-async fn with_functions(scenario: &Scenario, seed: u64) -> Result<serde_json::Value> {
+async fn with_functions(scenario: &Scenario, seed: u64) -> Result<Played> {
     let bed = Testbed::start(Options {
         speed: scenario.speed,
         pace: Pace::Real,
@@ -107,7 +114,22 @@ async fn with_functions(scenario: &Scenario, seed: u64) -> Result<serde_json::Va
         .start_meter(&scenario.order, Contender::SpotHandoff.name())
         .await?;
     bed.play_until(measured.end_ms).await?;
-    bed.world.meter().await
+    Ok((bed.world.meter().await?, story(&bed, measured.zero_ms)))
+}
+
+/// The reports of the functions, and what went wrong with them.
+fn story(bed: &Testbed, zero_ms: f64) -> Vec<String> {
+    let lines = bed.journal().since(0).into_iter().filter_map(|entry| {
+        let told = match entry.event {
+            Event::Report(report) => report.message,
+            Event::Text(text) | Event::Trouble(text) => text,
+            Event::Ended { outcome, .. } if !matches!(outcome, Answer::Answer(_)) => outcome.to_string(),
+            _ => return None,
+        };
+        let seconds = (entry.at.as_millisecond() as f64 - zero_ms) / 1000.0;
+        Some(format!("{seconds:7.1} s  {}: {told}", entry.function))
+    });
+    lines.collect()
 }
 
 /// What `cargo bench` builds lies in the directory of the release profile, and is of the profile bench.

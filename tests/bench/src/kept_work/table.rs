@@ -124,6 +124,7 @@ mod tests {
                 bound: None,
             },
             took: 0.0,
+            story: vec![],
         }
     }
 
