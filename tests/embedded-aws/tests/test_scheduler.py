@@ -276,3 +276,29 @@ class RegisteredUnlessDraining(RegisteredAgain):
 
     def test_ecs_leaves_a_target_that_somebody_took_out(self):
         self.assertEqual(self.take_out(draining=True), "draining")
+
+
+class Seeds(EcsWorld):
+    """Drawn numbers this time, the same for the same seed."""
+
+    def order(self):
+        return {"pace": "real", "seed": 5, "numbers": {"stale-reads": 0}}
+
+    def seconds_to_start(self):
+        """How long each successor takes from its placement until it runs."""
+        instance = self.first()
+        before = self.of("service:classifier")
+        self.drain(instance)
+        self.pass_time(60)
+        new = [self.life(t) for t in self.of("service:classifier") if t not in before]
+        return [round((life["running_ms"] - life["placed_ms"]) / 1000, 3) for life in new]
+
+    def test_two_worlds_of_one_seed_take_as_long(self):
+        first = self.seconds_to_start()
+        self.assertEqual(len(first), 2)
+        # Another world, in which more calls were made before.
+        self.setUp()
+        self.__dict__.pop("ecs", None)
+        for _ in range(3):
+            self.of("service:ranker")
+        self.assertEqual(self.seconds_to_start(), first)
