@@ -35,6 +35,7 @@ pub async fn baseline(setting: &Setting) -> Result<Outcome> {
     let nothing_deployed = Stack {
         functions: vec![],
         queues: vec![],
+        tables: vec![],
         event_source_mappings: vec![],
         rules: vec![],
     };

@@ -12,6 +12,9 @@ pub struct Stack {
     pub functions: Vec<Function>,
     /// The queues, dead-letter queues among them.
     pub queues: Vec<Queue>,
+    /// The DynamoDB tables.
+    #[serde(default)]
+    pub tables: Vec<Table>,
     /// Which queue feeds which function.
     pub event_source_mappings: Vec<Mapping>,
     /// The EventBridge rules, as the embedded AWS describes them.
@@ -55,6 +58,21 @@ pub struct Queue {
     pub max_receive_count: Option<u64>,
     /// The dead-letter queue.
     pub dead_letter_arn: Option<String>,
+}
+
+/// A DynamoDB table of the stack.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Table {
+    /// Its name in the template.
+    pub logical_id: String,
+    /// Its name in DynamoDB.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// The attributes of its key: the partition key, and the sort key where it has one.
+    pub key: Vec<String>,
+    /// The attribute with the time after which an item may be deleted.
+    pub expires_by: Option<String>,
 }
 
 /// An event source mapping of the stack.

@@ -94,6 +94,7 @@ async fn main() -> Result<()> {
         let nothing_deployed = Stack {
             functions: vec![],
             queues: vec![],
+            tables: vec![],
             event_source_mappings: vec![],
             rules: vec![],
         };

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::autoscaling::{self, Groups};
+use super::dynamodb::{self, Table};
 use super::ecs::{self, Cluster};
 use super::elbv2::{self, TargetGroup};
 use super::error::{Answer, AwsError};
@@ -34,6 +35,7 @@ pub(crate) struct Account {
     pub(crate) clusters: BTreeMap<String, Cluster>,
     pub(crate) task_definitions: BTreeMap<String, Value>,
     pub(crate) queues: BTreeMap<String, Queue>,
+    pub(crate) tables: BTreeMap<String, Table>,
     /// How many messages have been sent.
     pub(crate) messages: u64,
 }
@@ -76,6 +78,11 @@ impl Account {
                 .queues
                 .iter()
                 .map(|one| (one.name.clone(), Queue::new(one.clone())))
+                .collect(),
+            tables: stack
+                .tables
+                .iter()
+                .map(|one| (one.name.clone(), Table::new(one.key.clone())))
                 .collect(),
             messages: 0,
             stack,
@@ -138,6 +145,12 @@ impl Account {
             ("ecs", "DescribeTasks") => ecs_tasks::describe(self, request),
             ("ecs", "RunTask") => ecs_tasks::run(self, request),
             ("ecs", "StopTask") => ecs_tasks::stop(self, request),
+            ("dynamodb", "GetItem") => dynamodb::get(self, request),
+            ("dynamodb", "BatchGetItem") => dynamodb::get_batch(self, request),
+            ("dynamodb", "Query") => dynamodb::query(self, request),
+            ("dynamodb", "PutItem") => dynamodb::put(self, request),
+            ("dynamodb", "DeleteItem") => dynamodb::delete(self, request),
+            ("dynamodb", "BatchWriteItem") => dynamodb::write_batch(self, request),
             ("sqs", "SendMessage") => sqs::send(self, request),
             ("sqs", "SendMessageBatch") => sqs::send_batch(self, request),
             ("sqs", "DeleteMessage") => sqs::delete(self, request),

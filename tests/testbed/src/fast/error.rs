@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// An error as AWS answers with it.
 #[derive(Debug, Clone)]
@@ -10,6 +10,8 @@ pub(crate) struct AwsError {
     pub(crate) code: String,
     message: String,
     status: u16,
+    /// The item that a condition did not hold for, as DynamoDB tells it.
+    item: Option<Value>,
 }
 
 /// What an action answers: a body in the protocol of its service.
@@ -21,6 +23,7 @@ impl AwsError {
             code: code.to_owned(),
             message: message.into(),
             status: 400,
+            item: None,
         }
     }
 
@@ -41,6 +44,10 @@ impl AwsError {
             _ => "ThrottlingException",
         };
         Self::new(code, "Rate exceeded")
+    }
+
+    pub(crate) fn with_item(self, item: Option<Value>) -> Self {
+        Self { item, ..self }
     }
 
     pub(crate) fn with_status(self, status: u16) -> Self {
@@ -76,7 +83,11 @@ impl AwsError {
             };
             return (status, [("content-type", "text/xml")], body).into_response();
         }
-        let body = json!({ "__type": self.code, "message": self.message }).to_string();
+        let mut body = json!({ "__type": self.code, "message": self.message });
+        if let Some(item) = self.item {
+            body["Item"] = item;
+        }
+        let body = body.to_string();
         let headers = [
             ("content-type", "application/x-amz-json-1.1".to_owned()),
             ("x-amzn-errortype", self.code.clone()),

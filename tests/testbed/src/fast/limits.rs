@@ -77,8 +77,8 @@ impl Throttle {
         }
     }
 
-    /// Whether a call may pass; it draws on every bucket that names it, even where one of them is empty.
-    pub(crate) fn admit(&mut self, service: &str, action: &str) -> bool {
+    /// Whether a call of so many units may pass; it draws on every bucket that names it, even where one of them is empty.
+    pub(crate) fn admit(&mut self, service: &str, action: &str, units: f64) -> bool {
         let now = Instant::now();
         let mut admitted = true;
         for bucket in self
@@ -86,7 +86,7 @@ impl Throttle {
             .iter_mut()
             .filter(|bucket| bucket.names(service, action))
         {
-            admitted &= bucket.take(now);
+            admitted &= bucket.take(now, units);
         }
         admitted
     }
@@ -97,15 +97,15 @@ impl Bucket {
         self.service == service && self.actions.iter().any(|named| named == "*" || named == action)
     }
 
-    fn take(&mut self, now: Instant) -> bool {
+    fn take(&mut self, now: Instant, units: f64) -> bool {
         let gained = now.duration_since(self.filled_at).as_secs_f64() * self.size.per_second;
         self.tokens = (self.tokens + gained).min(self.size.burst);
         self.filled_at = now;
-        let has_one = self.tokens >= 1.0;
-        if has_one {
-            self.tokens -= 1.0;
+        let has_them = self.tokens >= units;
+        if has_them {
+            self.tokens -= units;
         }
-        has_one
+        has_them
     }
 }
 
@@ -127,12 +127,12 @@ mod tests {
             latency_ms: None,
             buckets,
         });
-        let mut admit = |action| throttle.admit("elasticloadbalancing", action);
+        let mut admit = |action| throttle.admit("elasticloadbalancing", action, 1.0);
         assert!(admit("DeregisterTargets"));
         assert!(!admit("DeregisterTargets"), "its own bucket is empty");
         assert!(admit("DescribeTargetHealth"));
         assert!(!admit("DescribeTargetHealth"), "the account's bucket is empty");
-        assert!(throttle.admit("ecs", "ListTasks"));
+        assert!(throttle.admit("ecs", "ListTasks", 1.0));
     }
 
     #[test]

@@ -7,12 +7,14 @@
 mod account;
 mod autoscaling;
 mod control;
+mod dynamodb;
 mod ec2;
 mod ecs;
 mod ecs_tasks;
 mod elbv2;
 mod error;
 mod events;
+mod expressions;
 mod faults;
 mod fleet;
 mod form;

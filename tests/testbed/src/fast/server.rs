@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::account::Account;
 use super::error::{Answer, AwsError, speaks_xml};
 use super::record::CallRecord;
-use super::{control, sqs};
+use super::{control, dynamodb, sqs};
 use crate::clock::Clock;
 use crate::locked;
 
@@ -126,7 +126,12 @@ impl Shared {
             };
             let fault = account.faults.strike(caller, service, action);
             let throttled = || AwsError::throttled(service);
-            let refusal = fault.or_else(|| (!account.throttle.admit(service, action)).then(throttled));
+            let units = if service == "dynamodb" {
+                dynamodb::units(body)
+            } else {
+                1.0
+            };
+            let refusal = fault.or_else(|| (!account.throttle.admit(service, action, units)).then(throttled));
             (latency, refusal)
         };
         // Half of the time passes on the way there, half on the way back.
