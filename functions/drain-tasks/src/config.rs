@@ -1,6 +1,6 @@
 //! The settings of this function.
 
-use spot_handoff::autoscaling::policies::{LifecycleHooks, StandaloneTasks};
+use spot_handoff::autoscaling::policies::{DefaultStopTimeout, LifecycleHooks, StandaloneTasks};
 use spot_handoff::runtime::config::{ConfigError, Env, Scope};
 
 /// What the environment says.
@@ -12,6 +12,8 @@ pub struct Config {
     pub clusters: Option<Vec<String>>,
     /// What becomes of standalone tasks.
     pub standalone_tasks: StandaloneTasks,
+    /// The grace of a container without `stopTimeout`, where the group says nothing else.
+    pub default_stop_timeout: DefaultStopTimeout,
     /// Whose lifecycle actions are completed.
     pub lifecycle_hooks: LifecycleHooks,
     /// URL of this function's own queue.
@@ -32,6 +34,7 @@ impl Config {
             scope: env.scope()?,
             clusters: env.clusters()?,
             standalone_tasks: env.choice("STANDALONE_TASKS")?,
+            default_stop_timeout: DefaultStopTimeout::of_env(env)?,
             lifecycle_hooks: LifecycleHooks::of(
                 &env.get("LIFECYCLE_HOOKS").unwrap_or("spot-handoff-*".to_owned()),
             ),

@@ -1,7 +1,7 @@
 //! What ECS knows about the tasks on the instances: batched, parallel reads.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{Task, TaskDefinition, TaskStopCode};
@@ -9,11 +9,13 @@ use jiff::SignedDuration;
 use spot_handoff::ecs::accelerators::{self, Accelerator};
 use spot_handoff::ecs::clusters::Sizes;
 use spot_handoff::ecs::container_instances::ContainerInstance;
-use spot_handoff::ecs::standalone_tasks::{Rerun, rerun, stop_timeout};
+use spot_handoff::ecs::grace;
+use spot_handoff::ecs::standalone_tasks::{Rerun, rerun};
+use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::ecs::tasks::{self, Looking};
 use spot_handoff::notice::LifecycleAction;
 use spot_handoff::runtime::aws::CallError;
-use spot_handoff::runtime::invocation::{Invocation, together};
+use spot_handoff::runtime::invocation::Invocation;
 
 /// How the reasons begin that this function gives ECS for stopping a task; by them it knows its own stops again.
 pub const STOP_REASON: &str = "spot-handoff: ";
@@ -29,9 +31,9 @@ pub struct TaskFacts {
     pub family: String,
     /// The accelerators it holds.
     pub accelerators: Vec<Accelerator>,
-    /// The longest grace of its containers between SIGTERM and SIGKILL.
-    pub stop_timeout: SignedDuration,
-    /// Whether its definition could not be read, and the longest grace there is stands in.
+    /// How long its containers may take to end, one after the other.
+    pub grace: SignedDuration,
+    /// Whether its definition could not be read, and a long grace stands in.
     pub definition_unread: bool,
     /// Whether it runs, and if not, why.
     pub state: TaskState,
@@ -63,11 +65,8 @@ pub struct Tasks {
     pub described: HashMap<String, Task>,
 }
 
-/// Task definitions, remembered between invocations: a revision never changes.
-#[derive(Debug, Default)]
-pub struct TaskDefinitions(Mutex<HashMap<String, Arc<TaskDefinition>>>);
-
-/// Reads the tasks on these container instances, with what their definitions say.
+/// Reads the tasks on these container instances, with what their definitions say. `default_stop_timeout` is what a container
+/// without one gets, by the ARN of its container instance.
 pub async fn tasks_on(
     ecs: &Client,
     invocation: &Invocation,
@@ -75,6 +74,7 @@ pub async fn tasks_on(
     container_instances: &[&ContainerInstance],
     cluster_sizes: &Sizes,
     looking: Looking,
+    default_stop_timeout: impl Fn(&str) -> SignedDuration,
 ) -> Tasks {
     let found = tasks::on(ecs, invocation, container_instances, cluster_sizes, looking).await;
     let all: Vec<&Task> = found.values().flatten().flatten().collect();
@@ -89,7 +89,7 @@ pub async fn tasks_on(
         }
         let facts = on.map(|list| {
             list.iter()
-                .filter_map(|task| TaskFacts::of(task, &known))
+                .filter_map(|task| TaskFacts::of(task, &known, default_stop_timeout(&container_instance)))
                 .collect()
         });
         tasks.on.insert(container_instance, facts);
@@ -104,6 +104,7 @@ pub async fn tasks_named(
     definitions: &TaskDefinitions,
     cluster: &str,
     arns: &[String],
+    default_stop_timeout: SignedDuration,
 ) -> Result<(Vec<TaskFacts>, HashMap<String, Task>), CallError> {
     let described = tasks::describe(ecs, invocation, cluster, arns).await?;
     let known = definitions
@@ -111,7 +112,7 @@ pub async fn tasks_named(
         .await;
     let facts = described
         .iter()
-        .filter_map(|task| TaskFacts::of(task, &known))
+        .filter_map(|task| TaskFacts::of(task, &known, default_stop_timeout))
         .collect();
     let by_arn = described
         .into_iter()
@@ -120,54 +121,12 @@ pub async fn tasks_named(
     Ok((facts, by_arn))
 }
 
-impl TaskDefinitions {
-    async fn of(
-        &self,
-        ecs: &Client,
-        invocation: &Invocation,
-        tasks: &[&Task],
-    ) -> HashMap<String, Arc<TaskDefinition>> {
-        let wanted: BTreeSet<&str> = tasks
-            .iter()
-            .filter_map(|task| task.task_definition_arn())
-            .collect();
-        let missing: Vec<&str> = wanted
-            .iter()
-            .copied()
-            .filter(|arn| self.get(arn).is_none())
-            .collect();
-        let calls = missing.iter().map(|arn| async move {
-            let asking = ecs.describe_task_definition().task_definition(*arn).send();
-            invocation.briefly().call("DescribeTaskDefinition", asking).await
-        });
-        for (arn, answer) in missing.iter().zip(together(calls).await) {
-            match (answer, self.0.lock()) {
-                (Ok(answer), Ok(mut known)) => {
-                    known.extend(
-                        answer
-                            .task_definition
-                            .map(|definition| (arn.to_string(), Arc::new(definition))),
-                    );
-                }
-                // Without its definition a task counts as one with the longest grace, and with the accelerators that it
-                // names itself.
-                (Err(error), _) => tracing::warn!("cannot read task definition {arn}: {error}"),
-                (Ok(_), Err(_)) => {}
-            }
-        }
-        wanted
-            .into_iter()
-            .filter_map(|arn| Some((arn.to_owned(), self.get(arn)?)))
-            .collect()
-    }
-
-    fn get(&self, arn: &str) -> Option<Arc<TaskDefinition>> {
-        self.0.lock().ok()?.get(arn).cloned()
-    }
-}
-
 impl TaskFacts {
-    fn of(task: &Task, definitions: &HashMap<String, Arc<TaskDefinition>>) -> Option<Self> {
+    fn of(
+        task: &Task,
+        definitions: &HashMap<String, Arc<TaskDefinition>>,
+        default_stop_timeout: SignedDuration,
+    ) -> Option<Self> {
         let definition_arn = task.task_definition_arn()?;
         let definition = definitions.get(definition_arn).map(Arc::as_ref);
         Some(Self {
@@ -175,7 +134,7 @@ impl TaskFacts {
             service: tasks::service_of(task).map(str::to_owned),
             family: family(definition_arn).to_owned(),
             accelerators: accelerators::of_task(task, definition),
-            stop_timeout: stop_timeout(definition),
+            grace: grace::grace(definition, default_stop_timeout),
             definition_unread: definition.is_none(),
             state: state(task),
             rerun: rerun(task),

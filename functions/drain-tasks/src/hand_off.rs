@@ -1,12 +1,14 @@
 //! The story of one batch: read who is where, drain at once, and meanwhile read the tasks and care for them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_ecs::types::Task;
 use aws_types::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
-use spot_handoff::autoscaling::groups::{self, GroupOf, Groups};
+use spot_handoff::autoscaling::groups::{self, Group, GroupOf, Groups};
+use spot_handoff::autoscaling::policies::{self, DefaultStopTimeout, UnknownValue};
 use spot_handoff::ecs::container_instances::{self, ContainerInstance, ContainerInstances};
+use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::ecs::tasks::Looking;
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step, Then};
@@ -18,9 +20,9 @@ use spot_handoff::runtime::invocation::Invocation;
 
 use crate::config::Config;
 use crate::effects::{self, Clients};
-use crate::facts::{self, TaskDefinitions, TaskFacts, Tasks};
+use crate::facts::{self, TaskFacts, Tasks};
 use crate::plan::drain::Replacement;
-use crate::plan::{self, Action, Plan, Queue, Skip, await_tasks, standalone_tasks};
+use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, standalone_tasks};
 
 /// How long a lifecycle action is waited for where its hook cannot be read: the shortest default of a hook.
 const UNKNOWN_HOOK_LIMIT: SignedDuration = SignedDuration::from_hours(1);
@@ -104,7 +106,7 @@ impl Function for DrainTasks {
 }
 
 impl DrainTasks {
-    /// Groups matter only for their scope, and follow-ups have that decided.
+    /// Groups matter for their scope, which follow-ups have decided, and for their policies.
     async fn groups(&self, notices: &[Notice], invocation: &Invocation) -> Groups {
         let is_follow_up = |notice: &&Notice| matches!(notice.signal, Signal::FollowUp(_));
         let ids: Vec<InstanceId> = notices
@@ -112,7 +114,22 @@ impl DrainTasks {
             .filter(|n| !is_follow_up(n))
             .map(|notice| notice.instance.clone())
             .collect();
-        groups::read(&self.clients.autoscaling, invocation, &ids, &[]).await
+        let named: BTreeSet<String> = notices
+            .iter()
+            .filter_map(named_group)
+            .map(str::to_owned)
+            .collect();
+        let named: Vec<String> = named.into_iter().collect();
+        groups::read(&self.clients.autoscaling, invocation, &ids, &named).await
+    }
+
+    /// What a container without `stopTimeout` gets on the instance of the notice.
+    fn default_stop_timeout(
+        &self,
+        notice: &Notice,
+        groups: &Groups,
+    ) -> (DefaultStopTimeout, Option<UnknownValue>) {
+        policies::of_group(group_of(notice, groups), self.config.default_stop_timeout)
     }
 
     /// The container instances of the instances, and of the replacements that some of them wait for.
@@ -167,9 +184,25 @@ impl DrainTasks {
         };
         let (ecs, definitions) = (&self.clients.ecs, &self.definitions);
         let (for_running, for_all) = (on_ours(Looking::ForRunning), on_ours(Looking::ForAllNotGone));
+        let mut defaults: HashMap<&str, SignedDuration> = HashMap::new();
+        for notice in notices {
+            let (default, _) = self.default_stop_timeout(notice, groups);
+            let on = found.of_instance(&notice.instance).iter();
+            defaults.extend(on.map(|container_instance| (container_instance.arn.as_str(), default.0)));
+        }
+        let of_stack = self.config.default_stop_timeout.0;
+        let default_on = |arn: &str| defaults.get(arn).copied().unwrap_or(of_stack);
         let tasks_on = |container_instances, looking| {
             let sizes = found.cluster_sizes();
-            facts::tasks_on(ecs, invocation, definitions, container_instances, sizes, looking)
+            facts::tasks_on(
+                ecs,
+                invocation,
+                definitions,
+                container_instances,
+                sizes,
+                looking,
+                default_on,
+            )
         };
         let (running, not_gone, limits, named) = tokio::join!(
             tasks_on(&for_running, Looking::ForRunning),
@@ -197,6 +230,12 @@ impl DrainTasks {
                     self.for_deadline(notice, &group, found, &running, now)
                 }
             });
+        }
+        for (notice, plan) in notices.iter().zip(&mut plans) {
+            let (_, unknown) = self.default_stop_timeout(notice, groups);
+            if !plan.tasks.is_empty() {
+                plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
+            }
         }
         let mut described: HashMap<String, Task> = running.described;
         described.extend(not_gone.described);
@@ -419,7 +458,9 @@ impl DrainTasks {
             else {
                 return None;
             };
-            Some(facts::tasks_named(&self.clients.ecs, invocation, &self.definitions, cluster, tasks).await)
+            let (ecs, definitions) = (&self.clients.ecs, &self.definitions);
+            let default = self.config.default_stop_timeout.0;
+            Some(facts::tasks_named(ecs, invocation, definitions, cluster, tasks, default).await)
         });
         spot_handoff::runtime::invocation::together(calls).await
     }
@@ -450,6 +491,39 @@ fn give_up(notice: &Notice, follow_up: &FollowUp, group: &str, now: Timestamp) -
             },
             ..follow_up.clone()
         },
+    }
+}
+
+/// The group of a notice: the one that it names, since the instance may have left it, or the one that the instance is in.
+fn group_of<'a>(notice: &Notice, groups: &'a Groups) -> Option<&'a Group> {
+    match named_group(notice) {
+        Some(name) => groups.by_name(name),
+        None => match groups.of_instance(&notice.instance) {
+            GroupOf::Some { group, .. } => Some(group),
+            GroupOf::None | GroupOf::Unknown(_) => None,
+        },
+    }
+}
+
+/// The group that a follow-up names.
+fn named_group(notice: &Notice) -> Option<&str> {
+    let Signal::FollowUp(follow_up) = &notice.signal else {
+        return None;
+    };
+    match &follow_up.step {
+        Step::MoveWork { group, .. }
+        | Step::AwaitTasks {
+            then: Then::Retire { group },
+            ..
+        } => Some(group),
+        Step::AwaitTasks {
+            then: Then::CompleteLifecycleAction(action),
+            ..
+        } => Some(&action.group),
+        Step::StopTasks { .. }
+        | Step::AwaitReplacement { .. }
+        | Step::Retire { .. }
+        | Step::GiveUp { .. } => None,
     }
 }
 

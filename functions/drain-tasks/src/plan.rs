@@ -12,11 +12,13 @@ use std::fmt;
 
 use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::GroupOf;
+use spot_handoff::autoscaling::policies::UnknownValue;
 use spot_handoff::autoscaling::restarts;
 use spot_handoff::autoscaling::scope::OutOfScope;
 use spot_handoff::ecs::aws_batch;
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
-use spot_handoff::ecs::standalone_tasks::{LONGEST_STOP_TIMEOUT, RERUN_TAG, SECURITY_GROUPS_TAG};
+use spot_handoff::ecs::grace::GRACE_OF_UNREAD_DEFINITION;
+use spot_handoff::ecs::standalone_tasks::{RERUN_TAG, SECURITY_GROUPS_TAG};
 use spot_handoff::exchange;
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step};
 use spot_handoff::report::TaskLine;
@@ -269,13 +271,15 @@ impl fmt::Display for Skip {
 /// A setting that will hurt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// A container wants more grace than the notice leaves.
+    /// The containers want more grace than the notice leaves.
     GraceLongerThanNotice {
         /// The task definition's family.
         family: String,
-        /// Its longest `stopTimeout` in seconds.
+        /// How long its containers may take to end, in seconds.
         seconds: i64,
     },
+    /// A tag of the group has a value that nobody knows.
+    UnknownPolicy(UnknownValue),
     /// A task's definition could not be read.
     DefinitionUnread {
         /// The task definition's family.
@@ -298,14 +302,15 @@ impl fmt::Display for Warning {
         match self {
             Self::GraceLongerThanNotice { family, seconds } => write!(
                 f,
-                "{family}: stopTimeout is {seconds} s, more than the notice leaves; its containers will be killed before \
-                 that: set stopTimeout to 90 or less"
+                "{family}: its containers may take {seconds} s to end, one after the other, more than the notice leaves; \
+                 some will be killed before that: set their stopTimeouts so that they make 90 s or less"
             ),
+            Self::UnknownPolicy(unknown) => unknown.fmt(f),
             Self::DefinitionUnread { family } => write!(
                 f,
                 "{family}: its task definition could not be read (the log has the error): it is stopped in time for a \
-                 stopTimeout of {} s, the longest there is",
-                LONGEST_STOP_TIMEOUT.as_secs()
+                 grace of {} s",
+                GRACE_OF_UNREAD_DEFINITION.as_secs()
             ),
             Self::RerunLacksSecurityGroups { family } => write!(
                 f,

@@ -1,8 +1,108 @@
-//! What a person can choose when deploying, where more than one program has to know.
+//! What a person can choose when deploying, where more than one program has to know; and by tags for one group.
 
+use std::fmt;
 use std::str::FromStr;
 
-use crate::runtime::config::Choice;
+use jiff::SignedDuration;
+
+use crate::autoscaling::groups::Group;
+use crate::runtime::config::{Choice, ConfigError, Env};
+
+/// A policy that a group sets by a tag in place of the stack's parameter.
+pub trait ByTag: Sized {
+    /// The key of the tag.
+    const TAG: &'static str;
+    /// What values it may have, as a person reads it.
+    const EXPECTED: &'static str;
+
+    /// Reads the value of the tag; `None` where it is none of those that are expected.
+    fn of_tag(value: &str) -> Option<Self>;
+}
+
+/// A tag of a group with a value that nobody knows. The stack's parameter holds, and the report says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownValue {
+    /// The group.
+    pub group: String,
+    /// The key of the tag.
+    pub tag: &'static str,
+    /// Its value.
+    pub found: String,
+    /// What is expected.
+    pub expected: &'static str,
+}
+
+impl fmt::Display for UnknownValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            group,
+            tag,
+            found,
+            expected,
+        } = self;
+        write!(
+            f,
+            "Auto Scaling group {group}: the tag {tag} is `{found}`, expected {expected}: the parameter of the stack \
+             holds"
+        )
+    }
+}
+
+/// The policy that holds for an instance of `group`: that of the group's tag, else that of the stack. Also for an instance
+/// in no group.
+pub fn of_group<P: ByTag>(group: Option<&Group>, of_stack: P) -> (P, Option<UnknownValue>) {
+    let tagged = group.and_then(|group| Some((group, group.tags.get(P::TAG)?)));
+    let Some((group, value)) = tagged else {
+        return (of_stack, None);
+    };
+    match P::of_tag(value.trim()) {
+        Some(policy) => (policy, None),
+        None => {
+            let unknown = UnknownValue {
+                group: group.name.clone(),
+                tag: P::TAG,
+                found: value.clone(),
+                expected: P::EXPECTED,
+            };
+            (of_stack, Some(unknown))
+        }
+    }
+}
+
+/// The grace of a container without `stopTimeout`: what the agents' `ECS_CONTAINER_STOP_TIMEOUT` is set to.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefaultStopTimeout(pub SignedDuration);
+
+impl DefaultStopTimeout {
+    /// What agents have that are not set to anything else.
+    pub const OF_AGENTS: Self = Self(SignedDuration::from_secs(30));
+
+    const VARIABLE: &'static str = "DEFAULT_STOP_TIMEOUT";
+    const SECONDS: std::ops::RangeInclusive<i64> = 1..=3600;
+
+    /// `DEFAULT_STOP_TIMEOUT`, in seconds.
+    ///
+    /// # Errors
+    /// Where it is no number of seconds from 1 to 3600.
+    pub fn of_env(env: &Env) -> Result<Self, ConfigError> {
+        let Some(found) = env.get(Self::VARIABLE) else {
+            return Ok(Self::OF_AGENTS);
+        };
+        Self::of_tag(&found).ok_or_else(|| ConfigError::new(Self::VARIABLE, Self::EXPECTED, found))
+    }
+}
+
+impl ByTag for DefaultStopTimeout {
+    const TAG: &'static str = "spot-handoff:default-stop-timeout";
+    const EXPECTED: &'static str = "seconds from 1 to 3600";
+
+    fn of_tag(value: &str) -> Option<Self> {
+        let seconds: i64 = value.parse().ok()?;
+        let is_possible = Self::SECONDS.contains(&seconds);
+        is_possible.then(|| Self(SignedDuration::from_secs(seconds)))
+    }
+}
 
 /// What becomes of standalone tasks, which draining leaves alone and the end of the instance kills unwarned.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html>
@@ -69,6 +169,15 @@ impl FromStr for KeepHealthy {
     }
 }
 
+impl ByTag for KeepHealthy {
+    const TAG: &'static str = Self::TAG;
+    const EXPECTED: &'static str = Self::EXPECTED;
+
+    fn of_tag(value: &str) -> Option<Self> {
+        value.parse().ok()
+    }
+}
+
 /// What a rebalance recommendation is answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RebalanceAction {
@@ -113,6 +222,49 @@ impl LifecycleHooks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_of_the_group_wins_over_the_parameter_and_an_unknown_value_does_not() {
+        let of_stack = DefaultStopTimeout(SignedDuration::from_secs(45));
+        let of_tag = |value: Option<&str>| {
+            let tags = value.map(|value| (DefaultStopTimeout::TAG.to_owned(), value.to_owned()));
+            let group = Group {
+                name: "g".to_owned(),
+                tags: tags.into_iter().collect(),
+                ..Group::default()
+            };
+            let (policy, unknown) = of_group(Some(&group), of_stack);
+            (policy.0.as_secs(), unknown.map(|unknown| unknown.to_string()))
+        };
+        assert_eq!(of_tag(None), (45, None));
+        assert_eq!(of_tag(Some("90")), (90, None));
+        assert_eq!(of_tag(Some(" 90 ")), (90, None));
+        for wrong in ["", "0", "-1", "3601", "90s", "soon"] {
+            let (seconds, unknown) = of_tag(Some(wrong));
+            assert_eq!(seconds, 45, "{wrong}");
+            let said = unknown.expect("told");
+            let named = [
+                "group g",
+                DefaultStopTimeout::TAG,
+                wrong,
+                DefaultStopTimeout::EXPECTED,
+            ];
+            assert!(named.iter().all(|word| said.contains(word)), "{said}");
+        }
+        assert_eq!(of_group(None, of_stack), (of_stack, None));
+    }
+
+    #[test]
+    fn the_default_grace_is_that_of_agents_unless_set() {
+        let of = |value| DefaultStopTimeout::of_env(&Env::of(&[("DEFAULT_STOP_TIMEOUT", value)]));
+        assert_eq!(of(""), Ok(DefaultStopTimeout::OF_AGENTS));
+        assert_eq!(of("90").map(|set| set.0.as_secs()), Ok(90));
+        let error = of("90s").expect_err("refused").to_string();
+        assert!(
+            error.contains("DEFAULT_STOP_TIMEOUT") && error.contains("90s"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn only_named_hooks_are_ours_to_complete() {

@@ -4,5 +4,7 @@ pub mod accelerators;
 pub mod aws_batch;
 pub mod clusters;
 pub mod container_instances;
+pub mod grace;
 pub mod standalone_tasks;
+pub mod task_definitions;
 pub mod tasks;

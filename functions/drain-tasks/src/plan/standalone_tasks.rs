@@ -9,7 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use spot_handoff::SAVED_TASK;
 use spot_handoff::autoscaling::policies::StandaloneTasks;
 use spot_handoff::ecs::container_instances::ContainerInstance;
-use spot_handoff::ecs::standalone_tasks::{Rerun, stop_margin};
+use spot_handoff::ecs::grace;
+use spot_handoff::ecs::standalone_tasks::Rerun;
 use spot_handoff::lambda::outbox::LONGEST_DELAY;
 use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Signal, Step};
 
@@ -22,15 +23,8 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 const TASKS_PER_MESSAGE: usize = 100;
 
 /// The latest moment at which a task can be stopped so that its containers end in order before `deadline`.
-///
-/// ```text
-/// deadline - the longest stopTimeout of its containers - a margin, the longer one for a task with accelerators
-/// ```
 pub fn latest_safe_stop(deadline: Timestamp, task: &TaskFacts) -> Timestamp {
-    let margin = stop_margin(&task.accelerators);
-    deadline
-        .saturating_sub(task.stop_timeout + margin)
-        .unwrap_or(deadline)
+    grace::latest_safe_stop(deadline, task.grace, &task.accelerators)
 }
 
 /// What becomes of the tasks of an instance that goes at `deadline`.
@@ -108,7 +102,7 @@ pub fn plan_for_named(
         }
         let wants_rerun = task.rerun == Rerun::Yes;
         // A task that is still stopping when the instance and its whole grace are over went down with it.
-        let went_down = now >= deadline.saturating_add(task.stop_timeout).unwrap_or(deadline);
+        let went_down = now >= deadline.saturating_add(task.grace).unwrap_or(deadline);
         match task.state {
             TaskState::Running => {
                 plan.tasks.push(task_line(task, "stop now"));
@@ -176,8 +170,8 @@ fn warn(plan: &mut Plan, task: &TaskFacts) {
         plan.warnings.push(Warning::DefinitionUnread {
             family: task.family.clone(),
         });
-    } else if task.stop_timeout + stop_margin(&[]) > NOTICE {
-        let seconds = task.stop_timeout.as_secs();
+    } else if task.grace + grace::margin(&[]) > NOTICE {
+        let seconds = task.grace.as_secs();
         plan.warnings.push(Warning::GraceLongerThanNotice {
             family: task.family.clone(),
             seconds,

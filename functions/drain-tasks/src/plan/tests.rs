@@ -1,7 +1,7 @@
 use jiff::SignedDuration;
 use spot_handoff::SAVED_TASK;
 use spot_handoff::autoscaling::groups::{Group, Groups, Lifecycle, Member};
-use spot_handoff::autoscaling::policies::{LifecycleHooks, StandaloneTasks};
+use spot_handoff::autoscaling::policies::{DefaultStopTimeout, LifecycleHooks, StandaloneTasks};
 use spot_handoff::ecs::accelerators::Accelerator;
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::ecs::standalone_tasks::Rerun;
@@ -67,6 +67,7 @@ fn config() -> Config {
         scope: Scope::All,
         clusters: None,
         standalone_tasks: StandaloneTasks::StopLate,
+        default_stop_timeout: DefaultStopTimeout::OF_AGENTS,
         lifecycle_hooks: LifecycleHooks::of("spot-handoff-*"),
         own_queue_url: "own".to_owned(),
         deregister_targets_queue_url: "d".to_owned(),
@@ -113,7 +114,7 @@ fn task(arn: &str) -> TaskFacts {
         service: None,
         family: "batch-score".to_owned(),
         accelerators: vec![],
-        stop_timeout: SignedDuration::from_secs(30),
+        grace: SignedDuration::from_secs(30),
         definition_unread: false,
         state: TaskState::Running,
         rerun: Rerun::No,
@@ -301,27 +302,6 @@ fn work_moves_when_the_replacement_is_active_in_the_same_cluster() {
 }
 
 #[test]
-fn the_latest_safe_moment_leaves_the_grace_and_a_margin() {
-    let long = TaskFacts {
-        stop_timeout: SignedDuration::from_secs(60),
-        ..task("long")
-    };
-    let table = [
-        (task("plain"), 80),
-        (with_accelerator("accelerated"), 70),
-        (long, 50),
-    ];
-    for (task, seconds) in table {
-        assert_eq!(
-            standalone_tasks::latest_safe_stop(after(120), &task),
-            after(seconds),
-            "{}",
-            task.arn
-        );
-    }
-}
-
-#[test]
 fn standalone_tasks_are_stopped_late_and_service_tasks_are_left_to_ecs() {
     let tasks = [task("a"), of_service("b"), with_accelerator("c"), task("d")];
     let plan = standalone(&tasks, StandaloneTasks::StopLate, now());
@@ -404,7 +384,7 @@ fn a_task_that_is_to_be_run_again_is_looked_at_again_after_it_is_stopped() {
 #[test]
 fn settings_that_will_hurt_are_named() {
     let slow = TaskFacts {
-        stop_timeout: SignedDuration::from_secs(120),
+        grace: SignedDuration::from_secs(120),
         ..task("slow")
     };
     let lacking = TaskFacts {
@@ -428,7 +408,7 @@ fn settings_that_will_hurt_are_named() {
 #[test]
 fn a_task_whose_definition_is_unread_is_stopped_early_and_the_report_says_so() {
     let unread = TaskFacts {
-        stop_timeout: spot_handoff::ecs::standalone_tasks::stop_timeout(None),
+        grace: GRACE_OF_UNREAD_DEFINITION,
         definition_unread: true,
         ..task("a")
     };

@@ -8,12 +8,12 @@ use super::*;
 
 prop_compose! {
     fn any_task()(
-        number in 0..9u8, service: bool, accelerated: bool, grace in 2..120i64, rerun: bool, foreign: bool, state in 0..4usize,
+        number in 0..9u8, service: bool, accelerated: bool, grace in 0..120i64, rerun: bool, foreign: bool, state in 0..4usize,
     ) -> TaskFacts {
         TaskFacts {
             service: service.then(|| "classifier".to_owned()),
             accelerators: if accelerated { vec![Accelerator::Gpu(1)] } else { vec![] },
-            stop_timeout: SignedDuration::from_secs(grace.max(30)),
+            grace: SignedDuration::from_secs(grace),
             rerun: if rerun { Rerun::Yes } else { Rerun::No },
             container_instance: if foreign { "ci/other".to_owned() } else { format!("ci/{DOOMED}") },
             state: [TaskState::Running, TaskState::Stopping, TaskState::Ended, TaskState::CutShort][state],
@@ -34,7 +34,7 @@ proptest! {
         for task in tasks.iter().filter(|t| t.service.is_none()) {
             let stops_now = stopped(&plan).contains(&task.arn.as_str());
             let in_time = later.iter().any(|(at, tasks)| {
-                tasks.contains(&task.arn) && (after(*at) <= now || SignedDuration::from_secs(*at) + task.stop_timeout < NOTICE)
+                tasks.contains(&task.arn) && (after(*at) <= now || SignedDuration::from_secs(*at) + task.grace < NOTICE)
             });
             prop_assert!(stops_now || in_time, "{task:?}");
         }

@@ -139,16 +139,16 @@ fn of_container_instances() -> String {
 
 fn of_tasks() -> String {
     let slow = |seconds| TaskFacts {
-        stop_timeout: SignedDuration::from_secs(seconds),
+        grace: SignedDuration::from_secs(seconds),
         ..task("t")
     };
     let rows = [
         ("of a service", of_service("t")),
-        ("standalone, stopTimeout 30", slow(30)),
-        ("standalone, stopTimeout 90", slow(90)),
-        ("standalone, stopTimeout 120", slow(120)),
+        ("standalone, grace 30 s", slow(30)),
+        ("standalone, grace 90 s", slow(90)),
+        ("standalone, grace 120 s", slow(120)),
         (
-            "standalone with an accelerator, stopTimeout 30",
+            "standalone with an accelerator, grace 30 s",
             with_accelerator("t"),
         ),
     ];

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use spot_handoff::autoscaling::policies::StandaloneTasks;
-use spot_handoff::ecs::standalone_tasks::{RERUN_TAG, Rerun, SECURITY_GROUPS_TAG, stop_margin};
+use spot_handoff::ecs::grace;
+use spot_handoff::ecs::standalone_tasks::{RERUN_TAG, Rerun, SECURITY_GROUPS_TAG};
 
 use super::targets::NOTICE;
 use super::{Finding, Kind, Resource, Rule, Severity};
@@ -90,7 +91,7 @@ fn stop_timeout(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
             .first()
             .map(|task| task.accelerators.as_slice())
             .unwrap_or_default();
-        let margin = stop_margin(accelerators).as_secs();
+        let margin = grace::margin(accelerators).as_secs();
         if definition.stop_timeout + margin <= NOTICE {
             continue;
         }
