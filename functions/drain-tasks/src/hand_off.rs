@@ -520,6 +520,7 @@ fn named_group(notice: &Notice) -> Option<&str> {
             then: Then::CompleteLifecycleAction(action),
             ..
         } => Some(&action.group),
+        Step::Look { group } => group.as_deref(),
         Step::StopTasks { .. }
         | Step::AwaitReplacement { .. }
         | Step::Retire { .. }
