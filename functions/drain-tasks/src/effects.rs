@@ -5,6 +5,7 @@ mod run_again;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use aws_sdk_ecs::operation::update_container_instances_state::UpdateContainerInstancesStateOutput;
 use aws_sdk_ecs::types::{ContainerInstanceStatus, Task};
 use spot_handoff::lambda::outbox::{self, Outgoing};
 use spot_handoff::notice::{Cause, Notice, Signal, Step};
@@ -136,17 +137,46 @@ async fn drain(
     let calls = by_cluster.iter().flat_map(|(cluster, container_instances)| {
         container_instances
             .chunks(DRAINED_PER_CALL)
-            .map(|chunk| drain_chunk(clients, invocation, cluster, chunk))
+            .map(|chunk| drain_together(clients, invocation, cluster, chunk))
     });
     together(calls).await.into_iter().flatten().collect()
 }
 
-async fn drain_chunk(
+/// One of them that is ACTIVE no more may have the call refused for all: then each gets a call of its own, and the others
+/// are not held up.
+async fn drain_together(
     clients: &Clients,
     invocation: &Invocation,
     cluster: &str,
     container_instances: &[&str],
 ) -> Vec<(Action, Done)> {
+    let answer = ask_to_drain(clients, invocation, cluster, container_instances).await;
+    let is_about_one = |error: &CallError| !error.is_passing() && !error.is_denied();
+    let answers = match &answer {
+        Err(error) if container_instances.len() > 1 && is_about_one(error) => {
+            let each = container_instances.chunks(1);
+            together(each.map(|one| ask_to_drain(clients, invocation, cluster, one))).await
+        }
+        _ => vec![answer; container_instances.len()],
+    };
+    let drained = container_instances.iter().zip(answers);
+    drained
+        .map(|(one, answer)| {
+            let action = Action::Drain {
+                cluster: cluster.to_owned(),
+                container_instance: one.to_string(),
+            };
+            (action, drained_as(invocation, one, &answer))
+        })
+        .collect()
+}
+
+async fn ask_to_drain(
+    clients: &Clients,
+    invocation: &Invocation,
+    cluster: &str,
+    container_instances: &[&str],
+) -> Result<UpdateContainerInstancesStateOutput, CallError> {
     let asking = clients
         .ecs
         .update_container_instances_state()
@@ -156,33 +186,28 @@ async fn drain_chunk(
         ))
         .status(ContainerInstanceStatus::Draining)
         .send();
-    let answer = invocation.call("UpdateContainerInstancesState", asking).await;
+    invocation.call("UpdateContainerInstancesState", asking).await
+}
+
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>
+fn drained_as(
+    invocation: &Invocation,
+    container_instance: &str,
+    answer: &Result<UpdateContainerInstancesStateOutput, CallError>,
+) -> Done {
     let clock = invocation.clock;
-    let done = |container_instance: &str| match &answer {
-        Err(error) => Done::failed(clock, error),
-        Ok(answer) => {
-            let failures = answer.failures();
-            match failures
-                .iter()
-                .find(|failure| failure.arn() == Some(container_instance))
-            {
-                // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html
-                Some(failure) if matches!(failure.reason(), Some("MISSING" | "INACTIVE")) => {
-                    Done::already(clock, "the container instance is gone")
-                }
-                Some(failure) => Done::failed(clock, failure.reason().unwrap_or("ECS gives no reason")),
-                None => Done::now(clock),
-            }
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return Done::failed(clock, error),
+    };
+    let mut failures = answer.failures().iter();
+    match failures.find(|failure| failure.arn() == Some(container_instance)) {
+        Some(failure) if matches!(failure.reason(), Some("MISSING" | "INACTIVE")) => {
+            Done::already(clock, "the container instance is gone")
         }
-    };
-    let action = |container_instance: &&str| Action::Drain {
-        cluster: cluster.to_owned(),
-        container_instance: container_instance.to_string(),
-    };
-    container_instances
-        .iter()
-        .map(|one| (action(one), done(one)))
-        .collect()
+        Some(failure) => Done::failed(clock, failure.reason().unwrap_or("ECS gives no reason")),
+        None => Done::now(clock),
+    }
 }
 
 async fn stop(

@@ -1,6 +1,6 @@
 //! What ECS knows about the tasks on the instances: batched, parallel reads.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use aws_sdk_ecs::Client;
@@ -15,7 +15,7 @@ use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::ecs::tasks::{self, Looking};
 use spot_handoff::notice::LifecycleAction;
 use spot_handoff::runtime::aws::CallError;
-use spot_handoff::runtime::invocation::Invocation;
+use spot_handoff::runtime::invocation::{Invocation, together};
 
 /// How the reasons begin that this function gives ECS for stopping a task; by them it knows its own stops again.
 pub const STOP_REASON: &str = "spot-handoff: ";
@@ -97,28 +97,55 @@ pub async fn tasks_on(
     tasks
 }
 
-/// Reads tasks by their ARNs, wherever they are and whether they still run or not.
+/// Tasks read by name, and as ECS describes them.
+pub type NamedTasks = Result<(Vec<TaskFacts>, HashMap<String, Task>), CallError>;
+
+/// Reads lists of tasks by cluster and ARN, wherever they are and whether they still run or not; answers in the order of the
+/// lists. The lists of a storm are read together, a hundred tasks a call.
 pub async fn tasks_named(
     ecs: &Client,
     invocation: &Invocation,
     definitions: &TaskDefinitions,
-    cluster: &str,
-    arns: &[String],
+    lists: &[(&str, &[String])],
     default_stop_timeout: SignedDuration,
-) -> Result<(Vec<TaskFacts>, HashMap<String, Task>), CallError> {
-    let described = tasks::describe(ecs, invocation, cluster, arns).await?;
-    let known = definitions
-        .of(ecs, invocation, &described.iter().collect::<Vec<_>>())
-        .await;
-    let facts = described
-        .iter()
-        .filter_map(|task| TaskFacts::of(task, &known, default_stop_timeout))
-        .collect();
-    let by_arn = described
-        .into_iter()
-        .filter_map(|task| Some((task.task_arn.clone()?, task)))
-        .collect();
-    Ok((facts, by_arn))
+) -> Vec<NamedTasks> {
+    let mut by_cluster: BTreeMap<&str, BTreeSet<&String>> = BTreeMap::new();
+    for (cluster, arns) in lists {
+        by_cluster.entry(cluster).or_default().extend(*arns);
+    }
+    let mut chunks: Vec<(&str, Vec<String>)> = vec![];
+    for (cluster, arns) in &by_cluster {
+        let arns: Vec<String> = arns.iter().map(ToString::to_string).collect();
+        let of_cluster = arns.chunks(tasks::DESCRIBED_PER_CALL);
+        chunks.extend(of_cluster.map(|chunk| (*cluster, chunk.to_vec())));
+    }
+    let calls = chunks.iter();
+    let calls = calls.map(|(cluster, arns)| tasks::describe(ecs, invocation, cluster, arns));
+    let (mut described, mut unread): (HashMap<String, Task>, HashMap<&String, CallError>) =
+        Default::default();
+    for ((_, arns), answer) in chunks.iter().zip(together(calls).await) {
+        match answer {
+            Ok(found) => {
+                let by_arn = found.into_iter();
+                described.extend(by_arn.filter_map(|task| Some((task.task_arn.clone()?, task))));
+            }
+            Err(error) => unread.extend(arns.iter().map(|arn| (arn, error.clone()))),
+        }
+    }
+    let all: Vec<&Task> = described.values().collect();
+    let known = definitions.of(ecs, invocation, &all).await;
+    let read = |arns: &[String]| -> NamedTasks {
+        if let Some(error) = arns.iter().find_map(|arn| unread.get(arn)) {
+            return Err(error.clone());
+        }
+        let tasks = arns.iter().filter_map(|arn| described.get(arn));
+        let facts = tasks
+            .clone()
+            .filter_map(|task| TaskFacts::of(task, &known, default_stop_timeout));
+        let by_arn = tasks.filter_map(|task| Some((task.task_arn.clone()?, task.clone())));
+        Ok((facts.collect(), by_arn.collect()))
+    };
+    lists.iter().map(|(_, arns)| read(arns)).collect()
 }
 
 impl TaskFacts {
@@ -164,7 +191,11 @@ fn state(task: &Task) -> TaskState {
         || reason.starts_with("Host EC2")
         || matches!(
             task.stop_code(),
-            Some(TaskStopCode::SpotInterruption | TaskStopCode::TerminationNotice)
+            Some(
+                TaskStopCode::SpotInterruption
+                    | TaskStopCode::TerminationNotice
+                    | TaskStopCode::InfrastructureHealth
+            )
         );
     if cut_short {
         TaskState::CutShort
@@ -261,6 +292,13 @@ mod tests {
                 stopped(
                     "Host EC2 (instance i-1) terminated.",
                     TaskStopCode::TerminationNotice,
+                ),
+                TaskState::CutShort,
+            ),
+            (
+                stopped(
+                    "Task stopped: infrastructure health check failed",
+                    TaskStopCode::InfrastructureHealth,
                 ),
                 TaskState::CutShort,
             ),

@@ -20,7 +20,7 @@ use spot_handoff::runtime::invocation::Invocation;
 
 use crate::config::Config;
 use crate::effects::{self, Clients};
-use crate::facts::{self, TaskFacts, Tasks};
+use crate::facts::{self, NamedTasks, Tasks};
 use crate::plan::drain::Replacement;
 use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, standalone_tasks};
 
@@ -450,19 +450,25 @@ impl DrainTasks {
 
     /// The tasks that stop messages name.
     async fn named_tasks(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Option<NamedTasks>> {
-        let calls = notices.iter().map(|notice| async move {
-            let Signal::FollowUp(FollowUp {
+        let named = |notice: &'_ Notice| match &notice.signal {
+            Signal::FollowUp(FollowUp {
                 step: Step::StopTasks { cluster, tasks, .. },
                 ..
-            }) = &notice.signal
-            else {
-                return None;
-            };
-            let (ecs, definitions) = (&self.clients.ecs, &self.definitions);
-            let default = self.config.default_stop_timeout.0;
-            Some(facts::tasks_named(ecs, invocation, definitions, cluster, tasks, default).await)
-        });
-        spot_handoff::runtime::invocation::together(calls).await
+            }) => Some((cluster.clone(), tasks.clone())),
+            _ => None,
+        };
+        let named: Vec<Option<(String, Vec<String>)>> = notices.iter().map(named).collect();
+        let lists: Vec<(&str, &[String])> = named
+            .iter()
+            .flatten()
+            .map(|(cluster, tasks)| (cluster.as_str(), tasks.as_slice()))
+            .collect();
+        let (ecs, definitions) = (&self.clients.ecs, &self.definitions);
+        let default = self.config.default_stop_timeout.0;
+        let read = facts::tasks_named(ecs, invocation, definitions, &lists, default).await;
+        let mut read = read.into_iter();
+        let of_notice = |named: &Option<_>| named.as_ref().and_then(|_| read.next());
+        named.iter().map(of_notice).collect()
     }
 
     async fn carry_out(
@@ -527,9 +533,6 @@ fn named_group(notice: &Notice) -> Option<&str> {
         | Step::GiveUp { .. } => None,
     }
 }
-
-/// Tasks read by name, and as ECS describes them.
-type NamedTasks = Result<(Vec<TaskFacts>, HashMap<String, Task>), spot_handoff::runtime::aws::CallError>;
 
 /// Which tasks of the instance the notice is about: those that run, or all that are not gone; `None` for none.
 fn looking_for(notice: &Notice) -> Option<Looking> {

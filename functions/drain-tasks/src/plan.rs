@@ -290,6 +290,11 @@ pub enum Warning {
         /// The task definition's family.
         family: String,
     },
+    /// A task asks to be run again, but whoever started it waits for it.
+    RerunIsWaitedFor {
+        /// The task definition's family.
+        family: String,
+    },
     /// The waiting ends although tasks are still there.
     LimitReached {
         /// How many tasks.
@@ -316,6 +321,11 @@ impl fmt::Display for Warning {
                 f,
                 "{family}: tagged {RERUN_TAG} but not run again, since ECS does not tell the security groups of its \
                  network interface: name them in the tag {SECURITY_GROUPS_TAG}"
+            ),
+            Self::RerunIsWaitedFor { family } => write!(
+                f,
+                "{family}: tagged {RERUN_TAG} but not run again, since AWS Step Functions waits for it and sees it stop: \
+                 retry the state there"
             ),
             Self::LimitReached { tasks } => write!(
                 f,

@@ -13,6 +13,8 @@ use crate::runtime::invocation::{Invocation, together};
 /// Ids in one filter expression. The API gives the filter no length; one list answer holds 100.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListContainerInstances.html>
 const IDS_PER_FILTER: usize = 100;
+/// So many where a filter of more is refused: no page says how long it may be.
+const IDS_PER_SHORT_FILTER: usize = 10;
 /// Of more clusters than this, the empty ones are found out first: AWS admits a burst of 100 such reads and 20 a second.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>
 const CLUSTERS_TO_ASK_AT_ONCE: usize = 25;
@@ -124,21 +126,21 @@ pub async fn find(
         facts.sizes = clusters::sizes(client, invocation, &names).await;
     }
     let ids_in_order: Vec<&InstanceId> = ids.iter().copied().collect();
-    let mut asked: Vec<(&str, Option<String>)> = vec![];
+    let mut asked: Vec<(&str, Option<&[&InstanceId]>)> = vec![];
     for cluster in names {
         match how_to_ask(ids.len(), facts.sizes.get(cluster)) {
             Asking::NotAtAll => {}
             Asking::ForAll => asked.push((cluster, None)),
             Asking::ForIds => {
-                let filters = ids_in_order.chunks(IDS_PER_FILTER).map(filter);
-                asked.extend(filters.map(|filter| (cluster, Some(filter))));
+                let chunks = ids_in_order.chunks(IDS_PER_FILTER);
+                asked.extend(chunks.map(|chunk| (cluster, Some(chunk))));
             }
         }
     }
     let listed = together(
         asked
             .iter()
-            .map(|(cluster, filter)| list(client, invocation, cluster, filter.clone())),
+            .map(|(cluster, ids)| list_those(client, invocation, cluster, *ids)),
     )
     .await;
     let mut arns: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -206,6 +208,30 @@ fn how_to_ask(ids: usize, size: Option<&Size>) -> Asking {
 fn filter(ids: &[&InstanceId]) -> String {
     let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
     format!("ec2InstanceId in [{}]", ids.join(", "))
+}
+
+/// The container instances of a cluster: those of these instances, or all. A filter that is refused for its length is cut
+/// into short ones.
+async fn list_those(
+    client: &Client,
+    invocation: &Invocation,
+    cluster: &str,
+    ids: Option<&[&InstanceId]>,
+) -> Result<Vec<String>, CallError> {
+    let answer = list(client, invocation, cluster, ids.map(filter)).await;
+    match (answer, ids) {
+        (Err(error), Some(ids)) if may_be_too_long(&error) && ids.len() > IDS_PER_SHORT_FILTER => {
+            let short = ids.chunks(IDS_PER_SHORT_FILTER).map(filter);
+            let answers = together(short.map(|filter| list(client, invocation, cluster, Some(filter)))).await;
+            let found: Result<Vec<Vec<String>>, CallError> = answers.into_iter().collect();
+            found.map(|found| found.concat())
+        }
+        (answer, _) => answer,
+    }
+}
+
+fn may_be_too_long(error: &CallError) -> bool {
+    !error.is_passing() && !error.is_denied() && error.code() != Some("ClusterNotFoundException")
 }
 
 async fn list(

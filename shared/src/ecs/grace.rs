@@ -245,7 +245,9 @@ mod tests {
             (
                 "what has to be over before is over",
                 vec![
-                    container("a", 50).after("prepare", Complete).after("fetch", Success),
+                    container("a", 50)
+                        .after("prepare", Complete)
+                        .after("fetch", Success),
                     container("prepare", 60),
                     container("fetch", 20),
                 ],

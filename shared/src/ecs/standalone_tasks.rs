@@ -8,6 +8,12 @@ use crate::ecs::tasks;
 pub const RERUN_TAG: &str = "spot-handoff:rerun";
 /// Security groups for the re-run of an `awsvpc` task, separated by blanks: ECS does not tell those of a task.
 pub const SECURITY_GROUPS_TAG: &str = "spot-handoff:security-groups";
+
+/// The `startedBy` of tasks that AWS Step Functions runs. A state that waits for its task (`.sync`) sees it stop, fails, and
+/// is retried or caught as its owner says: a second task beside that would do the work twice. What EventBridge rules and
+/// schedules start nobody waits for.
+const WAITED_FOR: [&str; 1] = ["AWS Step Functions"];
+
 /// Whether a standalone task is to be run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rerun {
@@ -15,6 +21,8 @@ pub enum Rerun {
     No,
     /// It carries [`RERUN_TAG`].
     Yes,
+    /// It carries [`RERUN_TAG`], but whoever started it waits for it, and sees to it.
+    WaitedFor,
     /// It carries [`RERUN_TAG`], but its network interface needs security groups that nobody named.
     LacksSecurityGroups,
 }
@@ -29,6 +37,9 @@ pub fn rerun(task: &Task) -> Rerun {
     };
     if tasks::service_of(task).is_some() || tag(RERUN_TAG) != Some("true") {
         return Rerun::No;
+    }
+    if task.started_by().is_some_and(|by| WAITED_FOR.contains(&by)) {
+        return Rerun::WaitedFor;
     }
     let has_own_interface = task
         .attachments()
@@ -58,6 +69,11 @@ mod tests {
             rerun(&tagged().attachments(interface.clone()).build()),
             Rerun::LacksSecurityGroups
         );
+        let started_by = |by: &str| rerun(&tagged().started_by(by).build());
+        assert_eq!(started_by("AWS Step Functions"), Rerun::WaitedFor);
+        for nobody_waits in ["chronos-schedule/nightly", "events-rule/nightly", "ecs-cli"] {
+            assert_eq!(started_by(nobody_waits), Rerun::Yes, "{nobody_waits}");
+        }
         let named = tagged()
             .attachments(interface)
             .tags(tag(SECURITY_GROUPS_TAG, "sg-1"));

@@ -10,8 +10,9 @@ use crate::ecs::container_instances::ContainerInstance;
 use crate::runtime::aws::CallError;
 use crate::runtime::invocation::{Invocation, together};
 
+/// How many tasks one call describes.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>
-const DESCRIBED_PER_CALL: usize = 100;
+pub const DESCRIBED_PER_CALL: usize = 100;
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html>
 const LISTED_PER_PAGE: i64 = 100;
 /// With so few instances in a cluster, asking for each takes no more calls than finding out what is better.

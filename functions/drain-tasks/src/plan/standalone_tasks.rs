@@ -161,10 +161,14 @@ fn in_order(tasks: &[TaskFacts]) -> Vec<&TaskFacts> {
 }
 
 fn warn(plan: &mut Plan, task: &TaskFacts) {
-    if task.rerun == Rerun::LacksSecurityGroups {
-        plan.warnings.push(Warning::RerunLacksSecurityGroups {
-            family: task.family.clone(),
-        });
+    let family = || task.family.clone();
+    match task.rerun {
+        Rerun::LacksSecurityGroups => {
+            plan.warnings
+                .push(Warning::RerunLacksSecurityGroups { family: family() });
+        }
+        Rerun::WaitedFor => plan.warnings.push(Warning::RerunIsWaitedFor { family: family() }),
+        Rerun::No | Rerun::Yes => {}
     }
     if task.definition_unread {
         plan.warnings.push(Warning::DefinitionUnread {

@@ -391,12 +391,17 @@ fn settings_that_will_hurt_are_named() {
         rerun: Rerun::LacksSecurityGroups,
         ..task("lacking")
     };
-    let plan = standalone(&[slow, lacking], StandaloneTasks::StopLate, now());
+    let waited_for = TaskFacts {
+        rerun: Rerun::WaitedFor,
+        ..task("of a state machine")
+    };
+    let plan = standalone(&[slow, lacking, waited_for], StandaloneTasks::StopLate, now());
     let family = || "batch-score".to_owned();
     assert_eq!(
         plan.warnings,
         [
             Warning::RerunLacksSecurityGroups { family: family() },
+            Warning::RerunIsWaitedFor { family: family() },
             Warning::GraceLongerThanNotice {
                 family: family(),
                 seconds: 120
