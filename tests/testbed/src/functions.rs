@@ -16,8 +16,11 @@ pub const FUNCTIONS: [&str; 3] = ["deregister-targets", "drain-tasks", "replace-
 /// The function that looks back at what those have done.
 pub const ANNOUNCER: &str = "announce-hand-offs";
 
-/// Builds the binaries if they are not up to date; once per program. Blocks.
-pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+/// Builds the binaries of the functions if they are not up to date; once per program. Blocks.
+///
+/// # Errors
+/// Where cargo is not there, or the functions do not compile.
+pub fn build(workspace: &Workspace) -> Result<()> {
     static BUILT: OnceLock<()> = OnceLock::new();
     static BUILDING: Mutex<()> = Mutex::new(());
 

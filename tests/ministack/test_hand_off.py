@@ -1,0 +1,148 @@
+"""The stack on MiniStack: what lies between the functions and AWS."""
+
+import datetime
+import json
+import unittest
+import uuid
+
+from botocore.exceptions import ClientError
+
+from double import ACCOUNT, REGION, Double
+
+DOUBLE = None
+# What MiniStack does not have, with a call that shows it.
+LACKS = [
+    ("autoscaling", "detach_instances", {"AutoScalingGroupName": "g", "ShouldDecrementDesiredCapacity": False}),
+    ("autoscaling", "terminate_instance_in_auto_scaling_group", {"InstanceId": "i", "ShouldDecrementDesiredCapacity": True}),
+    ("autoscaling", "launch_instances", {"AutoScalingGroupName": "g", "RequestedCapacity": 1, "ClientToken": "t"}),
+    ("autoscaling", "describe_traffic_sources", {"AutoScalingGroupName": "g"}),
+    ("ecs", "register_container_instance", {}),
+    ("ecs", "update_container_instances_state", {"containerInstances": ["a"], "status": "DRAINING"}),
+    ("ecs", "start_task", {"containerInstances": ["a"], "taskDefinition": "t"}),
+]
+NOT_KNOWN = "InvalidAction"
+
+
+def setUpModule():
+    global DOUBLE
+    DOUBLE = Double()
+    unittest.addModuleCleanup(DOUBLE.end)
+    DOUBLE.deploy()
+    sqs = DOUBLE.client("sqs")
+    for function in ("deregister-targets", "drain-tasks", "replace-capacity"):
+        policy = sqs.get_queue_attributes(QueueUrl=DOUBLE.queue(function), AttributeNames=["RedrivePolicy"])
+        policy = json.loads(policy["Attributes"]["RedrivePolicy"])
+        # Two tries in the place of the template's five, which take two minutes.
+        policy["maxReceiveCount"] = 2
+        sqs.set_queue_attributes(QueueUrl=DOUBLE.queue(function), Attributes={"RedrivePolicy": json.dumps(policy)})
+
+
+def warning(instance):
+    """A warning as a rule delivers it, from a drill that is for real: nobody but AWS speaks as AWS."""
+    return {
+        "version": "0", "id": str(uuid.uuid4()), "detail-type": "EC2 Spot Instance Interruption Warning",
+        "source": "spot-handoff.drill", "account": ACCOUNT, "region": REGION, "resources": [],
+        "time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "detail": {"instance-id": instance, "instance-action": "terminate", "for-real": True},
+    }
+
+
+def put(event):
+    entry = {"Source": event["source"], "DetailType": event["detail-type"], "Detail": json.dumps(event["detail"])}
+    return DOUBLE.client("events").put_events(Entries=[entry])
+
+
+def target_group_with_instance(name):
+    """(ARN of a target group, the instance registered in it by hand)."""
+    ec2, elb = DOUBLE.client("ec2"), DOUBLE.client("elbv2")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    instance = ec2.run_instances(ImageId=image, InstanceType="m5.large", MinCount=1, MaxCount=1)["Instances"][0]
+    network = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    made = elb.create_target_group(Name=name, Protocol="HTTP", Port=80, TargetType="instance", VpcId=network)
+    arn = made["TargetGroups"][0]["TargetGroupArn"]
+    elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": instance["InstanceId"], "Port": 80}])
+    return arn, instance["InstanceId"]
+
+
+def serves(arn, instance):
+    found = DOUBLE.client("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    return any(t["Target"]["Id"] == instance and t["TargetHealth"]["State"] != "draining" for t in found)
+
+
+def about(instance, queue):
+    """The messages of a queue that name an instance."""
+    return [body for body in DOUBLE.waiting(queue) if instance in body]
+
+
+class HandOff(unittest.TestCase):
+    def test_a_warning_goes_by_rule_queue_and_mapping_to_all_three_and_takes_the_target_out(self):
+        arn, instance = target_group_with_instance("by-hand")
+        _, bystander = target_group_with_instance("untouched")
+        self.assertTrue(serves(arn, instance))
+        self.assertEqual(0, put(warning(instance))["FailedEntryCount"])
+        DOUBLE.until("the target is out", lambda: not serves(arn, instance))
+        DOUBLE.until("three reports", lambda: len(DOUBLE.reports(instance)) >= 3)
+        for function, report in DOUBLE.reports(instance).items():
+            self.assertNotEqual("failed", report["outcome"], report["message"])
+            DOUBLE.until(f"{function} has deleted its message", lambda: not about(instance, function))
+            self.assertEqual([], about(instance, f"{function}-dead-letters"))
+        self.assertEqual({}, DOUBLE.reports(bystander))
+
+    def test_of_a_batch_only_the_bad_message_fails_and_ends_as_a_dead_letter(self):
+        known, unknown = target_group_with_instance("in-a-batch"), "i-0fedcba9876543210"
+        bodies = [json.dumps(warning(known[1])), "{ no JSON", json.dumps(warning(unknown))]
+        sqs = DOUBLE.client("sqs")
+        sqs.send_message_batch(
+            QueueUrl=DOUBLE.queue("deregister-targets"),
+            Entries=[{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)],
+        )
+        DOUBLE.until("the good ones are done", lambda: len(DOUBLE.reports(unknown)) and not serves(*known))
+        dead = DOUBLE.until("a dead letter", lambda: DOUBLE.waiting("deregister-targets-dead-letters"), seconds=180)
+        self.assertEqual(["{ no JSON"], dead)
+        self.assertEqual([], about(unknown, "deregister-targets") + about(known[1], "deregister-targets"))
+
+    def test_a_function_answers_with_the_bad_messages_of_a_batch_and_no_others(self):
+        arn, instance = target_group_with_instance("invoked")
+        record = {
+            "receiptHandle": "h", "attributes": {}, "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": REGION,
+            "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:spot-handoff-deregister-targets",
+        }
+        bodies = {"good": json.dumps(warning(instance)), "bad": "{}", "worse": "no JSON"}
+        records = [{**record, "messageId": id, "body": body, "md5OfBody": ""} for id, body in bodies.items()]
+        answer = DOUBLE.client("lambda").invoke(
+            FunctionName="spot-handoff-deregister-targets", Payload=json.dumps({"Records": records})
+        )
+        self.assertNotIn("FunctionError", answer)
+        failures = json.loads(answer["Payload"].read())["batchItemFailures"]
+        self.assertEqual(["bad", "worse"], sorted(failure["itemIdentifier"] for failure in failures))
+        self.assertFalse(serves(arn, instance))
+
+    def test_a_call_that_aws_does_not_take_ends_as_a_dead_letter_with_its_reason(self):
+        scaling = DOUBLE.client("autoscaling")
+        scaling.create_launch_configuration(LaunchConfigurationName="c", ImageId="ami-1", InstanceType="m5.large")
+        scaling.create_auto_scaling_group(
+            AutoScalingGroupName="g", LaunchConfigurationName="c", MinSize=1, MaxSize=2, DesiredCapacity=1,
+            AvailabilityZones=[f"{REGION}a"],
+        )
+        instance = scaling.describe_auto_scaling_groups()["AutoScalingGroups"][0]["Instances"][0]["InstanceId"]
+        put(warning(instance))
+        dead = DOUBLE.until("a dead letter", lambda: about(instance, "replace-capacity-dead-letters"), seconds=180)
+        self.assertEqual(1, len(dead))
+        report = DOUBLE.reports(instance)["replace-capacity"]
+        self.assertEqual("failed", report["outcome"])
+        self.assertIn("DetachInstances", json.dumps(report))
+        self.assertNotEqual("failed", DOUBLE.reports(instance)["drain-tasks"]["outcome"])
+
+    def test_nobody_but_aws_speaks_as_aws(self):
+        answer = put({**warning("i-0fedcba9876543211"), "source": "aws.ec2"})
+        self.assertEqual("NotAuthorizedForSourceException", answer["Entries"][0]["ErrorCode"])
+
+    def test_what_ministack_lacks_it_lacks(self):
+        for service, call, parameters in LACKS:
+            with self.subTest(call), self.assertRaises(ClientError) as refused:
+                getattr(DOUBLE.client(service), call)(**parameters)
+            self.assertEqual(NOT_KNOWN, refused.exception.response["Error"]["Code"], f"{call} is known by now")
+
+
+if __name__ == "__main__":
+    unittest.main()
