@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: events about an instance of the sample fleet, and questions about a world.
 
+pub mod clients;
 pub mod events;
+pub mod expectation;
 pub mod invariants;
 pub mod scene;
 pub mod soak;
