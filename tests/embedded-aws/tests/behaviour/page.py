@@ -15,7 +15,6 @@ class Belief:
     source: str
     standing: str
     tests: tuple
-    waits: bool
 
 
 def beliefs():
@@ -26,7 +25,7 @@ def beliefs():
             cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
             id, text, source, standing, tests = cells
             names = tuple(re.findall("`([^`]+)`", tests))
-            rows.append(Belief(id.strip("`"), text, source, standing, names, tests == "none yet"))
+            rows.append(Belief(id.strip("`"), text, source, standing, names))
     return rows
 
 
