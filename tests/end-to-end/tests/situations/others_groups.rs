@@ -134,7 +134,7 @@ async fn a_drill_by_anyone() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_managed_node_group_of_eks_is_left_alone() -> Result<()> {
-    expected_to_fail("groups of EKS are taken for any other", nodes_of_eks()).await
+    nodes_of_eks().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,8 +90,8 @@ async fn fewest_healthy(scene: &Scene, instance: &str, targets: &str, seconds: i
     Ok(fewest)
 }
 
-async fn one_task(pace: Pace) -> Result<()> {
-    let scene = scene(pace, 10.0).await?;
+async fn one_task() -> Result<()> {
+    let scene = scene(Pace::Real, 10.0).await?;
     let targets = service_of_one_task(&Clients::of(&scene.bed)?).await?;
     let state = scene
         .until("the service serves", |state| healthy(state, &targets) == 1)
@@ -137,14 +137,10 @@ async fn group_of_one(pace: Pace) -> Result<()> {
 
 const LAST_GOES_AT_ONCE: &str = "the last healthy target goes at once, and not when its successor is there";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_of_one_task_is_never_without_a_healthy_target() -> Result<()> {
-    expected_to_fail(LAST_GOES_AT_ONCE, one_task(Pace::Quick)).await
-}
-
+// At the quick pace the successor is there in seconds, and a machine that is busy hands over later than that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_one_task_is_never_without_a_healthy_target_at_the_real_pace() -> Result<()> {
-    expected_to_fail(LAST_GOES_AT_ONCE, one_task(Pace::Real)).await
+    expected_to_fail(LAST_GOES_AT_ONCE, one_task()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
