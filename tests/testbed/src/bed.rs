@@ -32,6 +32,8 @@ use crate::world::{World, WorldOptions};
 /// How often a bed is asked whether it is idle.
 const LOOK_AGAIN: Duration = Duration::from_millis(40);
 
+/// The longest leap in one call, which is answered when everything that AWS does meanwhile is done.
+const LONGEST_LEAP_MS: f64 = 600_000.0;
 /// How long what was woken by a leap has before the next one.
 const LEAP_AGAIN: Duration = Duration::from_millis(5);
 
@@ -286,7 +288,10 @@ impl Testbed {
         while (clock.now().as_millisecond() as f64) < until_ms {
             if let Some(_paused) = self.lambda.pause() {
                 let received = self.lambda.received();
-                self.world.leap(until_ms, &queues, received).await?;
+                let at_most = clock.now().as_millisecond() as f64 + LONGEST_LEAP_MS;
+                self.world
+                    .leap(until_ms.min(at_most), &queues, received)
+                    .await?;
                 if let Some(setting) = clock.setting() {
                     self.lambda.renew(Clock::VARIABLE, &setting);
                 }

@@ -6,7 +6,7 @@ mod document;
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bench::kept_work::contender::Contender;
 use bench::kept_work::outcome::Outcome;
 use bench::kept_work::run::run;
@@ -57,7 +57,7 @@ enum Format {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let chosen = scenarios(&arguments.scenarios)?;
-    let outcomes = play(&arguments, &chosen).await?;
+    let (outcomes, failed) = play(&arguments, &chosen).await?;
     if arguments.format == Format::Text {
         for scenario in &chosen {
             print!("{}", table::text(&scenario.title, &of(&outcomes, scenario)));
@@ -71,6 +71,7 @@ async fn main() -> Result<()> {
             arguments.seeds,
         )?;
     }
+    ensure!(failed == 0, "{failed} runs could not be played: see above");
     Ok(())
 }
 
@@ -82,8 +83,8 @@ fn of<'a>(outcomes: &'a [Outcome], scenario: &Scenario) -> Vec<&'a Outcome> {
     of.collect()
 }
 
-/// Plays everything, some worlds at a time; in the order of seeds and contenders.
-async fn play(arguments: &Arguments, chosen: &[Scenario]) -> Result<Vec<Outcome>> {
+/// Plays everything, some worlds at a time. The outcomes in the order of contenders and seeds, and how many runs failed.
+async fn play(arguments: &Arguments, chosen: &[Scenario]) -> Result<(Vec<Outcome>, usize)> {
     let places = arguments
         .parallel
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
@@ -104,9 +105,17 @@ async fn play(arguments: &Arguments, chosen: &[Scenario]) -> Result<Vec<Outcome>
         }
     }
     let total = runs.len();
-    let mut outcomes = vec![];
+    let (mut outcomes, mut failed) = (vec![], 0);
     while let Some(ended) = runs.join_next().await {
-        let outcome = ended??;
+        // One world that cannot be played is no reason to lose the others.
+        let outcome = match ended? {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                eprintln!("kept-work: {error:#}");
+                failed += 1;
+                continue;
+            }
+        };
         if arguments.format == Format::Json {
             println!("{}", line(&outcome));
         }
@@ -119,7 +128,7 @@ async fn play(arguments: &Arguments, chosen: &[Scenario]) -> Result<Vec<Outcome>
         let outcome = &outcomes[outcomes.len() - 1];
         eprintln!(
             "kept-work: {} of {total}: {}, {}, seed {} ({:.1} s)",
-            outcomes.len(),
+            outcomes.len() + failed,
             outcome.scenario,
             outcome.contender,
             outcome.seed,
@@ -127,7 +136,7 @@ async fn play(arguments: &Arguments, chosen: &[Scenario]) -> Result<Vec<Outcome>
         );
     }
     outcomes.sort_by_key(|outcome| (outcome.contender, outcome.seed));
-    Ok(outcomes)
+    Ok((outcomes, failed))
 }
 
 /// A run as a line for programs.

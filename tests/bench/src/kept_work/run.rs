@@ -94,7 +94,12 @@ async fn by_itself(scenario: &Scenario, contender: Contender, seed: u64) -> Resu
     })
     .await?;
     let measured = world.start_meter(&scenario.order, contender.name()).await?;
-    world.leap(measured.end_ms, &[], 0).await?;
+    let mut until_ms = measured.zero_ms;
+    while until_ms < measured.end_ms {
+        // Some minutes at a time: a leap is answered when all that AWS does meanwhile is done.
+        until_ms = measured.end_ms.min(until_ms + 600_000.0);
+        world.leap(until_ms, &[], 0).await?;
+    }
     Ok((world.meter().await?, vec![]))
 }
 

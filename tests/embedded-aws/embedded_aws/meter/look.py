@@ -2,13 +2,17 @@
 
 from .. import backends
 from ..simulation import routing, targets, tasks
-from ..simulation.health_checks import HEALTHY
+from ..simulation.health_checks import HEALTHY, INITIAL, UNHEALTHY
 from ..world import WORLD
 from .pictures import Instance, Picture, Target, Task
 
 PENDING = {"PROVISIONING", "PENDING", "ACTIVATING"}
 # ECS takes the target out in DEACTIVATING; SIGTERM comes with STOPPING.
 RUNNING = {"RUNNING", "DEACTIVATING"}
+
+
+# A load balancer has drawn every consequence from a failed check after this long.
+SETTLES_MS = 60_000
 
 
 class Looker:
@@ -104,9 +108,12 @@ class Looker:
         now = WORLD.agenda.now_ms()
         moments = [route.new_until_ms, route.cut_ms]
         checks = route.target.checks
-        if route.target.registered and checks and not (checks.state == HEALTHY and route.answers):
-            # A second, for what follows from a failed check some time after it.
-            moments += [checks.next_ms, now + 1000]
+        finds_out = checks and (checks.state == INITIAL or (checks.state == HEALTHY) != route.answers)
+        if route.target.registered and finds_out:
+            moments.append(checks.next_ms)
+        elif checks and checks.state == UNHEALTHY and now < (checks.since_ms or 0) + SETTLES_MS:
+            # What follows from a failed check some time after it.
+            moments.append(now + 1000)
         moments = [moment for moment in moments if moment is not None and moment > now]
         if self.next_ms is not None:
             moments.append(self.next_ms)
