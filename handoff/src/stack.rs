@@ -46,6 +46,25 @@ impl StackArguments {
     }
 }
 
+/// The value of a parameter of a stack; `None` where it has no such parameter.
+///
+/// # Errors
+/// Where the stack cannot be read.
+pub async fn parameter(config: &SdkConfig, stack: &str, name: &str) -> Result<Option<String>> {
+    let answer = Client::new(config)
+        .describe_stacks()
+        .stack_name(stack)
+        .send()
+        .await;
+    let answer = answer.map_err(|error| {
+        let what = format!("read the parameters of the stack {stack}");
+        cannot(what, "cloudformation:DescribeStacks", &error)
+    })?;
+    let mut parameters = answer.stacks().iter().flat_map(|stack| stack.parameters());
+    let found = parameters.find(|parameter| parameter.parameter_key() == Some(name));
+    Ok(found.and_then(|parameter| parameter.parameter_value().map(str::to_owned)))
+}
+
 /// A deployed stack.
 #[derive(Debug)]
 pub struct Stack {

@@ -208,6 +208,7 @@ fn answer(message: &QueueMessage) -> String {
             };
             when.to_owned()
         }
+        Ok(Message::Advice(advice)) => format!("told: {}", advice.subject()),
         Ok(Message::NotOurs { what }) => format!("left alone: {what}"),
         Err(error) => {
             let text = error.to_string();

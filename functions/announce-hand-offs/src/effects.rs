@@ -2,12 +2,12 @@
 
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
-use spot_handoff::notice::FOLLOW_UP_SOURCE;
+use spot_handoff::notice::{Advice, FOLLOW_UP_SOURCE};
 use spot_handoff::report::plan::{Done, Results};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
 
-use crate::plan::{Action, DETAIL_TYPE, Message};
+use crate::plan::{Action, DETAIL_TYPE, Message, Outcome};
 
 /// <https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
@@ -65,6 +65,24 @@ impl Outlets {
             }
         }
         results
+    }
+
+    /// Publishes what people have to know and no function acts on.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn advise(&self, invocation: &Invocation, advice: &Advice) -> Result<(), CallError> {
+        let message = Message {
+            subject: subject(&advice.subject()),
+            text: advice.to_string(),
+            outcome: Outcome::NothingToDo,
+            drill: advice.drill,
+        };
+        let refused = self.publish(invocation, &[&message]).await?;
+        match refused.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// The messages that SNS did not take, by their place in the chunk.
@@ -150,6 +168,15 @@ impl Outlets {
         };
         Ok(answers.filter_map(refusal).collect())
     }
+}
+
+/// A subject as SNS takes it: fewer than 100 characters of ASCII.
+/// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
+fn subject(text: &str) -> String {
+    text.chars()
+        .filter(|c| c.is_ascii() && !c.is_control())
+        .take(99)
+        .collect()
 }
 
 fn messages_of<'a>(actions: &[&'a Action]) -> Vec<&'a Message> {

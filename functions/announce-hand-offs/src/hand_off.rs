@@ -3,10 +3,10 @@
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use spot_handoff::lambda::Function;
-use spot_handoff::notice::Notice;
+use spot_handoff::notice::{Advice, Notice};
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::Results;
-use spot_handoff::runtime::aws::CallCounter;
+use spot_handoff::runtime::aws::{CallCounter, CallError};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
 
@@ -63,6 +63,14 @@ impl Function for AnnounceHandOffs {
     /// Telling what was is right at any age.
     fn is_stale(_: &Notice, _: Timestamp) -> bool {
         false
+    }
+
+    /// An event that comes twice is told twice, as SNS itself may do.
+    async fn tell(&self, advice: &Advice, invocation: &Invocation) -> Result<(), CallError> {
+        match self.announcements {
+            Announcements::None => Ok(()),
+            Announcements::All | Announcements::Failures => self.outlets.advise(invocation, advice).await,
+        }
     }
 
     async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {

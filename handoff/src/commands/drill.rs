@@ -17,7 +17,7 @@ use spot_handoff::runtime::invocation::Invocation;
 
 use super::signals::Signal;
 use crate::refusal::cannot;
-use crate::stack::{Stack, StackArguments};
+use crate::stack::{self, Stack, StackArguments};
 use crate::timeline::story::Story;
 use crate::usage::{UsageError, no_group};
 use crate::{logs, style};
@@ -39,10 +39,11 @@ https://docs.aws.amazon.com/fis/latest/userguide/fis-tutorial-spot-interruptions
 #[command(after_help = "\
 Examples:
   cargo handoff drill --group inference                 what would be done: nothing is changed
-  cargo handoff drill --group inference --for-real      it is done; some signals end the instance, see docs/commands.md
+  cargo handoff drill --group inference --for-real      it is done, where the stack has Drills=real; some signals end the
+                                                        instance, see docs/commands.md
   cargo handoff drill --group inference --signal rebalance-recommendation
 
-Permissions: cloudformation:ListStackResources, autoscaling:DescribeAutoScaling*, events:PutEvents, logs:FilterLogEvents.")]
+Permissions: cloudformation:ListStackResources, cloudformation:DescribeStacks, autoscaling:DescribeAutoScaling*, events:PutEvents, logs:FilterLogEvents.")]
 pub struct Arguments {
     /// The Auto Scaling group
     #[arg(long, value_name = "NAME")]
@@ -56,7 +57,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Signal::InterruptionWarning)]
     signal: Signal,
 
-    /// Have the functions act. Without it they only plan, whatever DryRun is; with DryRun=true they only plan, too
+    /// Have the functions act, which the stack has to allow by Drills=real. Without it they only plan
     #[arg(long)]
     for_real: bool,
 
@@ -72,6 +73,10 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<bool> {
     let clock = Clock::from_env(&Env::of_process())?;
     let (config, stack) = arguments.stack.find().await?;
+    let drills = may_be(
+        stack::parameter(&config, &arguments.stack.stack, "Drills").await?,
+        &arguments,
+    )?;
     let group = group(&config, &arguments.group).await?;
     let instance = choose(&group, arguments.instance.as_deref())?;
 
@@ -83,7 +88,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     anstream::println!(
         "{}",
         style::dim(&format!(
-            "{} for {} in {}, group {} ({how})",
+            "{} for {} in {}, group {} ({how}; the stack has Drills={drills})",
             arguments.signal.detail_type(),
             instance.id,
             instance.zone,
@@ -132,6 +137,24 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     anstream::println!("\n{}", style::dim(REAL_INTERRUPTIONS));
     let good = story.is_some_and(|story| story.verdict().is_good());
     Ok(good && missing.is_empty())
+}
+
+/// The parameter `Drills` of the stack, where it allows this drill. A stack that has no such parameter was deployed before
+/// there was one, and takes every drill.
+///
+/// # Errors
+/// Where it does not: what to change.
+fn may_be(drills: Option<String>, arguments: &Arguments) -> Result<String, UsageError> {
+    let drills = drills.unwrap_or_else(|| "real".to_owned());
+    let needed = match (drills.as_str(), arguments.for_real) {
+        ("off", false) => "plan",
+        ("off" | "plan", true) => "real",
+        _ => return Ok(drills),
+    };
+    Err(UsageError::new(format!(
+        "the stack {} has Drills={drills}: nothing was sent. Deploy it with Drills={needed} for the time of the drill",
+        arguments.stack.stack
+    )))
 }
 
 async fn group(config: &SdkConfig, name: &str) -> Result<Group> {

@@ -48,7 +48,7 @@ async fn every_command_of_the_runbook_works_as_it_stands_there() -> Result<()> {
     ensure!(blocks.len() > 8, "the page has lost its commands");
     let cli = aws_cli().await?;
     let path = format!("{}:{}", cli.display(), std::env::var("PATH")?);
-    let bed = Testbed::start(Options::default()).await?;
+    let bed = Testbed::start(Options::default().parameter("Drills", "real")).await?;
     // The names of one block are used in those below it, and there is an instance that drains.
     let drill = "cargo handoff drill --group inference --for-real >&2\n".to_owned();
     let script = [vec![SETTING.to_owned(), drill], blocks]

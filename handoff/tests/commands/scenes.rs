@@ -105,7 +105,8 @@ impl Drop for Scene {
 
 #[tokio::test]
 async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
-    let mut scene = Scene::start("game-day", COMMANDS, Options::default()).await?;
+    let options = Options::default().parameter("Drills", "real");
+    let mut scene = Scene::start("game-day", COMMANDS, options).await?;
     scene.add_sample("spot-interruption-warning.json")?;
     let before = scene.bed.world.state().await?;
 

@@ -75,6 +75,7 @@ mod tests {
             instance: instance.clone(),
             time: time("2026-11-24T04:00:00Z"),
             signal: Signal::ScheduledRetirement { starts: time(starts) },
+            ends: None,
             drill: None,
         };
         replacement_comes_first(&notice, &Groups::of([group]).of_instance(&instance))

@@ -114,7 +114,7 @@ impl Batch {
     pub fn notices(&self) -> Vec<(usize, Notice)> {
         let notices_of = |(index, message): (usize, &QueueMessage)| match &message.content {
             Ok(Message::Notices(notices)) => notices.iter().map(|notice| (index, notice.clone())).collect(),
-            Ok(Message::NotOurs { .. }) | Err(_) => vec![],
+            Ok(Message::Advice(_) | Message::NotOurs { .. }) | Err(_) => vec![],
         };
         self.messages.iter().enumerate().flat_map(notices_of).collect()
     }

@@ -1,9 +1,12 @@
 //! The loop around a function: read the batch, hand the instances off, report, answer.
 
 pub mod envelope;
+mod hand_off;
 pub mod inbox;
+mod logging;
 pub mod outbox;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,16 +17,16 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use thiserror::Error as ThisError;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::lambda::envelope::Batch;
 use crate::lambda::inbox::OwnQueue;
-use crate::notice::{Home, Message, Notice, Signal, Step};
+use crate::notice::{Advice, Home, Message, Notice, Signal, Step};
 use crate::report::metrics;
-use crate::report::plan::{Action, Plan, Results};
 use crate::report::{ActionResult, Outcome, Report};
-use crate::runtime::aws::{self, CallCounter};
+use crate::runtime::aws::{self, CallCounter, CallError};
 use crate::runtime::clock::Clock;
-use crate::runtime::config::{ConfigError, Env};
+use crate::runtime::config::{ConfigError, Drills, Env};
 use crate::runtime::invocation::{Invocation, Times};
 
 /// Notices that AWS's request rates do not make wait.
@@ -48,8 +51,16 @@ pub trait Function: Sized + 'static {
         notice.is_stale(now)
     }
 
-    /// Facts, plan, effects: returns one report for each notice, in their order.
+    /// Facts, plan, effects: returns one report for each notice. A notice without a report has failed.
     fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> impl Future<Output = Vec<Report>>;
+
+    /// Tells people what no function acts on.
+    ///
+    /// # Errors
+    /// Where that failed; the message is tried again. A function that has no way to tell them leaves it to its log.
+    fn tell(&self, _: &Advice, _: &Invocation) -> impl Future<Output = Result<(), CallError>> {
+        async { Ok(()) }
+    }
 }
 
 /// A bare event that failed: what Lambda shows to whoever sent it.
@@ -80,9 +91,10 @@ impl From<BareEventError> for Diagnostic {
 /// Where the environment is wrong or the Lambda Runtime API is gone.
 pub async fn run<F: Function>() -> Result<(), Error> {
     let env = Env::of_process();
-    init_tracing(env.log_level()?);
+    logging::init(env.log_level()?);
+    metrics::count_under(env.get("METRICS_NAMESPACE"));
     let clock = Clock::from_env(&env)?;
-    let dry_run = env.dry_run()?;
+    let (dry_run, drills) = (env.dry_run()?, env.drills()?);
     let counter = CallCounter::default();
     let sdk = aws::sdk_config(&env, clock)?;
     let function = Arc::new(F::new(&env, &sdk, counter.clone())?);
@@ -90,13 +102,9 @@ pub async fn run<F: Function>() -> Result<(), Error> {
 
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let (function, queue, counter) = (Arc::clone(&function), queue.clone(), counter.clone());
-        async move {
-            let time_left = event
-                .context
-                .deadline()
-                .duration_since(SystemTime::now())
-                .unwrap_or(Duration::ZERO);
-            let ends_at = Instant::now() + time_left;
+        let span = tracing::info_span!("invocation", request_id = event.context.request_id);
+        let work = async move {
+            let ends_at = Instant::now() + time_left(event.context.deadline(), SystemTime::now());
             let started_at = clock.now();
             let home = Home::of_arn(&event.context.invoked_function_arn);
             let mut batch = Batch::read(event.payload.get(), &home, started_at);
@@ -111,10 +119,23 @@ pub async fn run<F: Function>() -> Result<(), Error> {
             );
             let mut invocation = Invocation::within(F::NAME, clock, dry_run, times);
             invocation.started_at = started_at;
-            handle(&*function, queue, batch, &invocation, &counter).await
-        }
+            handle(&*function, queue, batch, drills, &invocation, &counter).await
+        };
+        // Boxed, since the compiler lays a future out together with all that it waits for.
+        let work: Pin<Box<dyn Future<Output = _>>> = Box::pin(work);
+        work.instrument(span)
     }))
     .await
+}
+
+/// How long Lambda lets the invocation go on. A deadline in the past, as `cargo lambda watch` sends it, says nothing:
+/// an invocation that was over would not have begun.
+fn time_left(deadline: SystemTime, now: SystemTime) -> Duration {
+    deadline
+        .duration_since(now)
+        .ok()
+        .filter(|left| !left.is_zero())
+        .unwrap_or(TIME_FOR_FEW)
 }
 
 /// How much of the time that Lambda gives is used.
@@ -134,6 +155,7 @@ async fn handle<F: Function>(
     function: &F,
     queue: Option<&OwnQueue>,
     batch: Batch,
+    drills: Drills,
     invocation: &Invocation,
     counter: &CallCounter,
 ) -> Result<Value, BareEventError> {
@@ -143,9 +165,20 @@ async fn handle<F: Function>(
         .iter()
         .map(|message| message.content.is_err())
         .collect();
-    for message in &batch.messages {
+    for (message, failed) in batch.messages.iter().zip(&mut failed) {
         match &message.content {
             Ok(Message::Notices(_)) => {}
+            Ok(Message::Advice(advice)) => {
+                tracing::info!(message_id = message.id, event_id = advice.event_id, "{advice}");
+                if let Err(error) = function.tell(advice, invocation).await {
+                    tracing::error!(
+                        message_id = message.id,
+                        event_id = advice.event_id,
+                        "cannot tell: {error}"
+                    );
+                    *failed = true;
+                }
+            }
             Ok(Message::NotOurs { what }) => {
                 tracing::info!(message_id = message.id, "not for us, ignored: {what}")
             }
@@ -154,14 +187,28 @@ async fn handle<F: Function>(
     }
 
     let (indexes, notices): (Vec<_>, Vec<_>) = batch.notices().into_iter().unzip();
-    let reports = hand_off(function, &notices, invocation).await;
-    for ((index, notice), report) in indexes.into_iter().zip(&notices).zip(&reports) {
-        failed[index] |= report.outcome == Outcome::Failed;
+    let mut reports = hand_off::hand_off(function, &notices, drills, invocation).await;
+    for (index, notice) in indexes.into_iter().zip(&notices) {
+        match reports.get(notice) {
+            Some(report) => failed[index] |= report.outcome == Outcome::Failed,
+            None => {
+                let (event_id, instance) = (&notice.event_id, notice.instance.as_str());
+                tracing::error!(event_id, instance, "{} wrote no report on the notice", F::NAME);
+                failed[index] = true;
+            }
+        }
+    }
+    let told = notices
+        .iter()
+        .filter_map(|notice| Some((notice, reports.remove(notice)?)));
+    let told: Vec<(&Notice, Report)> = told.collect();
+    for (notice, report) in &told {
         if !has_seen_nothing_new(notice, report) {
-            write(report);
+            logging::write(report);
             metrics::instance(report, invocation.clock.now());
         }
     }
+    let reports: Vec<Report> = told.into_iter().map(|(_, report)| report).collect();
     if let Some(queue) = queue {
         let worked = invocation.clock.now().duration_since(invocation.started_at);
         queue
@@ -177,6 +224,7 @@ async fn handle<F: Function>(
         Err(error) => Err(BareEventError::Unreadable(error.to_string())),
         Ok(_) if failed[0] => Err(BareEventError::Failed(reports)),
         Ok(Message::NotOurs { what }) => Ok(json!({ "ignored": what })),
+        Ok(Message::Advice(advice)) => Ok(json!({ "told": advice.subject() })),
         Ok(Message::Notices(_)) => Ok(json!({ "reports": reports })),
     }
 }
@@ -190,91 +238,6 @@ fn has_seen_nothing_new(notice: &Notice, report: &Report) -> bool {
     is_look && is_quiet && results.all(|result| result == ActionResult::Later)
 }
 
-/// What becomes of a notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    /// It is handed off, or planned where the function is set to plan only.
-    AsSet,
-    /// It is a drill, which is planned only.
-    PlannedOnly,
-    /// It is too old: it is reported and left alone.
-    Stale,
-}
-
-impl Mode {
-    fn of<F: Function>(notice: &Notice, now: Timestamp) -> Self {
-        match (F::is_stale(notice, now), notice.is_planned_only()) {
-            (true, _) => Self::Stale,
-            (false, true) => Self::PlannedOnly,
-            (false, false) => Self::AsSet,
-        }
-    }
-}
-
-/// Hands the notices of a batch off, each in its mode; one report for each, in their order.
-async fn hand_off<F: Function>(function: &F, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
-    let modes: Vec<Mode> = notices
-        .iter()
-        .map(|notice| Mode::of::<F>(notice, invocation.started_at))
-        .collect();
-    let planning = invocation.planning_only();
-    let (as_set, planned) = tokio::join!(
-        hand_off_those(function, notices, &modes, Mode::AsSet, invocation),
-        hand_off_those(function, notices, &modes, Mode::PlannedOnly, &planning),
-    );
-    let (mut as_set, mut planned) = (as_set.into_iter(), planned.into_iter());
-    let report = |(notice, mode): (&Notice, &Mode)| match mode {
-        Mode::AsSet => as_set.next(),
-        Mode::PlannedOnly => planned.next(),
-        Mode::Stale => Some(stale(notice, invocation)),
-    };
-    notices.iter().zip(&modes).filter_map(report).collect()
-}
-
-async fn hand_off_those<F: Function>(
-    function: &F,
-    notices: &[Notice],
-    modes: &[Mode],
-    mode: Mode,
-    invocation: &Invocation,
-) -> Vec<Report> {
-    let those = notices.iter().zip(modes).filter(|(_, its)| **its == mode);
-    let those: Vec<Notice> = those.map(|(notice, _)| notice.clone()).collect();
-    if those.is_empty() {
-        return vec![];
-    }
-    function.hand_off(&those, invocation).await
-}
-
-fn stale(notice: &Notice, invocation: &Invocation) -> Report {
-    let minutes = invocation.started_at.duration_since(notice.time).as_mins();
-    let reason = format!(
-        "the notice is {minutes} minutes old and the id may belong to a restarted instance by now; \
-         replay it with a fresh `time` to act on it all the same"
-    );
-    let plan = Plan::<NoAction, String, String>::nothing(&notice.instance, reason);
-    invocation.report(notice, &plan, &Results::new())
-}
-
-/// The actions of a plan that has none.
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum NoAction {}
-
-impl Action for NoAction {
-    fn describe(&self) -> (&'static str, String, String) {
-        match *self {}
-    }
-}
-
-/// Writes the report line. It goes to stdout by itself, since its members are its own and not those of a log record.
-#[allow(clippy::print_stdout)]
-fn write(report: &Report) {
-    match serde_json::to_string(report) {
-        Ok(line) => println!("{line}"),
-        Err(error) => tracing::error!("cannot write a report: {error}"),
-    }
-}
-
 fn reasons(reports: &[Report]) -> String {
     let errors = |report: &Report| {
         let actions = report.actions.iter().filter_map(|line| line.error.clone());
@@ -285,71 +248,9 @@ fn reasons(reports: &[Report]) -> String {
     failed.map(errors).collect::<Vec<_>>().join("\n")
 }
 
-fn init_tracing(level: tracing::Level) {
-    // Only our own lines: the SDK's and hyper's help nobody at night.
-    let filter = tracing_subscriber::filter::Targets::new()
-        .with_default(tracing::Level::WARN)
-        .with_target("spot_handoff", level)
-        .with_target("announce_hand_offs", level)
-        .with_target("deregister_targets", level)
-        .with_target("drain_tasks", level)
-        .with_target("replace_capacity", level);
-    use tracing_subscriber::layer::SubscriberExt;
-    use tracing_subscriber::util::SubscriberInitExt;
-    let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false);
-    // A second initialisation can only happen in tests, and changes nothing there.
-    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::plan::Done;
-
-    /// Says of each notice whether it was to be planned only.
-    struct Recorder;
-
-    #[derive(Clone, PartialEq, Eq, Hash)]
-    struct Act;
-
-    impl Action for Act {
-        fn describe(&self) -> (&'static str, String, String) {
-            ("act", String::new(), String::new())
-        }
-    }
-
-    impl Function for Recorder {
-        const NAME: &'static str = "recorder";
-
-        fn new(_: &Env, _: &SdkConfig, _: CallCounter) -> Result<Self, ConfigError> {
-            Ok(Self)
-        }
-
-        async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
-            let plan = Plan::<Act, String, String> {
-                actions: vec![Act],
-                ..Plan::default()
-            };
-            let mut results = Results::new();
-            if !invocation.dry_run {
-                results.insert(Act, Done::now(invocation.clock));
-            }
-            let report = |notice| invocation.report(notice, &plan, &results);
-            notices.iter().map(report).collect()
-        }
-    }
-
-    fn record(id: &str, source: &str, age_minutes: i64, for_real: bool) -> Value {
-        let sent = Timestamp::now() - jiff::SignedDuration::from_mins(age_minutes);
-        let event = json!({"id": id, "source": source, "time": sent,
-            "detail-type": "EC2 Instance Rebalance Recommendation",
-            "detail": {"instance-id": "i-1234567890abcdef0", "for-real": for_real}});
-        json!({"messageId": id, "body": event.to_string()})
-    }
 
     #[test]
     fn few_notices_are_given_up_early_and_many_have_time_left_to_be_settled() {
@@ -367,54 +268,12 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn each_notice_of_a_batch_is_handed_off_in_its_own_mode() {
-        let drill = crate::notice::DRILL_SOURCE;
-        let payload = json!({"Records": [
-            record("real", "aws.ec2", 0, false),
-            record("drill", drill, 0, false),
-            record("old", "aws.ec2", 60, false),
-            record("drill for real", drill, 0, true),
-            record("real again", "aws.ec2", 0, false),
-        ]});
-        let notices = || {
-            let batch = Batch::read(&payload.to_string(), &Home::default(), Timestamp::now());
-            batch
-                .notices()
-                .into_iter()
-                .map(|(_, notice)| notice)
-                .collect::<Vec<_>>()
-        };
-        for (dry_run, expected) in [
-            (
-                false,
-                [
-                    ("real", Outcome::Done, false),
-                    ("drill", Outcome::Planned, true),
-                    ("old", Outcome::NothingToDo, false),
-                    ("drill for real", Outcome::Done, true),
-                    ("real again", Outcome::Done, false),
-                ],
-            ),
-            // A function that is set to plan only does nothing else, whatever a drill says.
-            (
-                true,
-                [
-                    ("real", Outcome::Planned, false),
-                    ("drill", Outcome::Planned, true),
-                    ("old", Outcome::NothingToDo, false),
-                    ("drill for real", Outcome::Planned, true),
-                    ("real again", Outcome::Planned, false),
-                ],
-            ),
-        ] {
-            let invocation = Invocation::new("recorder", Clock::real(), dry_run, Duration::from_secs(15));
-            let reports = hand_off(&Recorder, &notices(), &invocation).await;
-            let said: Vec<_> = reports
-                .iter()
-                .map(|report| (report.event_id.as_str(), report.outcome, report.drill))
-                .collect();
-            assert_eq!(said, expected, "DRY_RUN is {dry_run}");
-        }
+    #[test]
+    fn a_deadline_in_the_past_says_nothing() {
+        let now = SystemTime::now();
+        let in_a_minute = now + Duration::from_secs(60);
+        assert_eq!(time_left(in_a_minute, now), Duration::from_secs(60));
+        assert_eq!(time_left(now, now), TIME_FOR_FEW);
+        assert_eq!(time_left(now, in_a_minute), TIME_FOR_FEW);
     }
 }

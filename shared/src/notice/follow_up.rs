@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Drill, InstanceId, LifecycleAction, Notice, NoticeError, Signal, check_event_id, detail};
+use super::{
+    Drill, InstanceId, LifecycleAction, Notice, NoticeError, Parsed, Signal, check_event_id, detail,
+};
 
 pub const DETAIL_TYPE: &str = "Spot Handoff Follow-up";
 /// The source of follow-ups. No rule matches it: they go straight to the queues.
@@ -138,12 +140,12 @@ struct One {
     follow_up: FollowUp,
 }
 
-pub fn parse(value: &RawValue) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
+pub fn parse(value: &RawValue) -> Result<Parsed, NoticeError> {
     let Detail {
         instance_id,
         follow_up,
     } = detail(value)?;
-    Ok((vec![instance_id], Signal::FollowUp(follow_up)))
+    Ok(Parsed::one(instance_id, Signal::FollowUp(follow_up)))
 }
 
 /// The notices of a message about many; `None` where it is about one.
@@ -166,6 +168,7 @@ pub fn parse_many(value: &RawValue, now: Timestamp) -> Result<Option<Vec<Notice>
             instance: one.instance_id,
             time: one.time.min(now),
             signal: Signal::FollowUp(one.follow_up),
+            ends: None,
             drill: one.drill.then_some(Drill {
                 for_real: one.for_real,
             }),

@@ -4,7 +4,7 @@
 //! some events to a backup region as well. There is one stack for each account and region, so these are another's.
 //! <https://docs.aws.amazon.com/health/latest/ug/choosing-a-region.html>
 
-use super::{Event, NoticeError, scheduled_retirement};
+use super::{Event, NoticeError, scheduled_change};
 
 /// The account and the region of a function; what is not known is not compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Home {
 
     /// Where the event is from, if it is not from here. Follow-ups name no place: they never leave the stack.
     pub(super) fn why_foreign(&self, event: &Event) -> Result<Option<String>, NoticeError> {
-        let of_health = scheduled_retirement::place(event)?;
+        let of_health = scheduled_change::place(event)?;
         let accounts = [event.account.as_deref(), of_health.account.as_deref()];
         let regions = [event.region.as_deref(), of_health.region.as_deref()];
         let other = |found: [Option<&str>; 2], own: &Option<String>| {

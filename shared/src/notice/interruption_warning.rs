@@ -4,12 +4,12 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{InstanceId, NoticeError, Signal, detail};
+use super::{InstanceId, NoticeError, Parsed, Signal, detail};
 
 pub const DETAIL_TYPE: &str = "EC2 Spot Instance Interruption Warning";
 
 /// What EC2 will do to an interrupted instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceAction {
     /// Terminate it: it never comes back.
@@ -27,15 +27,13 @@ struct Detail {
     instance_action: InstanceAction,
 }
 
-pub fn parse(value: &RawValue) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
+pub fn parse(value: &RawValue) -> Result<Parsed, NoticeError> {
     let Detail {
         instance_id,
         instance_action,
     } = detail(value)?;
-    Ok((
-        vec![instance_id],
-        Signal::InterruptionWarning {
-            action: instance_action,
-        },
-    ))
+    let signal = Signal::InterruptionWarning {
+        action: instance_action,
+    };
+    Ok(Parsed::one(instance_id, signal))
 }

@@ -3,28 +3,36 @@
 //! One file for each event: the detail-type it answers to, the fields it needs, the [`Signal`] it becomes. A message
 //! is parsed by itself, so that one which cannot be read fails alone, and the error names the field.
 
+mod advice;
+mod capacity_block;
+mod capacity_interruption;
+mod error;
 mod follow_up;
 mod home;
 mod instance_id;
 mod interruption_warning;
+mod parse;
 mod rebalance_recommendation;
-mod scheduled_retirement;
+mod scheduled_change;
 mod state_change;
 mod terminate_lifecycle_action;
 
-use aws_lambda_events::eventbridge::EventBridgeEvent;
 use jiff::{SignedDuration, Timestamp};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use thiserror::Error;
 
+pub use advice::{Advice, Matter};
+pub use error::NoticeError;
 pub use follow_up::{Cause, FollowUp, SOURCE as FOLLOW_UP_SOURCE, Step, Then};
 pub use home::Home;
 pub use instance_id::InstanceId;
 pub use interruption_warning::InstanceAction;
+pub use parse::{parse, parse_at};
 pub use state_change::InstanceState;
 pub use terminate_lifecycle_action::LifecycleAction;
+
+use error::{cut, detail};
+use parse::{Content, Event, check_event_id};
 
 /// The source of drills: AWS refuses `aws.*` sources in PutEvents, so a game day sends the same events under this one.
 pub const DRILL_SOURCE: &str = "spot-handoff.drill";
@@ -34,7 +42,7 @@ pub const DRILL_SOURCE: &str = "spot-handoff.drill";
 pub const NOTICE: SignedDuration = SignedDuration::from_secs(120);
 
 /// What one event says about one instance.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Notice {
     /// Id of the EventBridge event.
     pub event_id: String,
@@ -45,12 +53,14 @@ pub struct Notice {
     pub time: Timestamp,
     /// What is said about the instance.
     pub signal: Signal,
+    /// When the instance goes, where the event itself says so, and not two minutes after it.
+    pub ends: Option<Timestamp>,
     /// Where somebody holds a drill: which kind.
     pub drill: Option<Drill>,
 }
 
 /// A drill: an event under [`DRILL_SOURCE`], and the follow-ups to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Drill {
     /// Whether it is acted on. A drill is only planned, unless its detail has `"for-real": true`.
     pub for_real: bool,
@@ -67,9 +77,9 @@ impl Drill {
 }
 
 /// What is said about the instance.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Signal {
-    /// EC2 takes the instance back in two minutes.
+    /// EC2 takes the instance back: in two minutes, or when the notice itself says.
     InterruptionWarning {
         /// What EC2 will do to the instance.
         action: InstanceAction,
@@ -124,7 +134,10 @@ impl Notice {
             Signal::InterruptionWarning {
                 action: InstanceAction::Hibernate,
             } => None,
-            Signal::InterruptionWarning { .. } => Some(self.time.saturating_add(NOTICE).unwrap_or(self.time)),
+            Signal::InterruptionWarning { .. } => {
+                let in_two_minutes = || self.time.saturating_add(NOTICE).unwrap_or(self.time);
+                Some(self.ends.unwrap_or_else(in_two_minutes))
+            }
             Signal::ScheduledRetirement { starts } => Some(*starts),
             Signal::FollowUp(follow_up) => follow_up.deadline,
             // An instance that stops already has no known moment left; everything is due now.
@@ -150,10 +163,12 @@ impl Notice {
 }
 
 /// What a message turned out to be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// Notices, one for each instance the event names.
     Notices(Vec<Notice>),
+    /// Something that people have to know and no function acts on.
+    Advice(Advice),
     /// An event that asks nothing of us.
     NotOurs {
         /// Its source and detail-type, for the log.
@@ -161,182 +176,22 @@ pub enum Message {
     },
 }
 
-/// Why a message cannot be read.
-#[derive(Debug, Error)]
-pub enum NoticeError {
-    /// The text is not JSON.
-    #[error("the message is not JSON: {0}")]
-    NotJson(String),
-    /// A field is missing, of the wrong type or of an impossible value.
-    #[error("field `{field}`: {problem}")]
-    Field {
-        /// Path of the field in the event, for example `detail.instance-id`.
-        field: String,
-        /// What was expected and what was found.
-        problem: String,
-    },
+/// What an event says about the instances that it names.
+struct Parsed {
+    instances: Vec<InstanceId>,
+    signal: Signal,
+    ends: Option<Timestamp>,
 }
 
-impl NoticeError {
-    /// A problem with a field. What was found may be long, and is cut.
-    pub fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Field {
-            field: cut(field.into()),
-            problem: cut(problem.into()),
+impl Parsed {
+    /// What is said about one instance.
+    fn one(instance: InstanceId, signal: Signal) -> Self {
+        Self {
+            instances: vec![instance],
+            signal,
+            ends: None,
         }
     }
-}
-
-/// The longest text of a message that goes into a log line.
-const SHOWN: usize = 200;
-
-/// The longest event id that is accepted; those of EventBridge have 36 characters. The id goes into every report and
-/// follow-up, whose size SQS limits.
-const LONGEST_EVENT_ID: usize = 100;
-
-fn cut(text: String) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-/// An event whose detail is still text: each kind reads it into its own type, which sees a key that stands there twice.
-type Event = EventBridgeEvent<Box<RawValue>>;
-
-/// Reads the text of one message: an EventBridge event.
-///
-/// `now` bounds the time of the event: one from the future counts as sent now, so that a wrong clock somewhere cannot
-/// move the deadline.
-///
-/// # Errors
-/// Where the text is not JSON, or a field that is needed is missing or wrong; the error names the field.
-pub fn parse(text: &str, now: Timestamp) -> Result<Message, NoticeError> {
-    parse_at(text, &Home::default(), now)
-}
-
-/// The same for a function that is at `home`: an event about another account or region is not ours.
-///
-/// # Errors
-/// As above.
-pub fn parse_at(text: &str, home: &Home, now: Timestamp) -> Result<Message, NoticeError> {
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        return Err(NoticeError::NotJson(error.to_string()));
-    }
-    expect_object("the event", text)?;
-    let mut json = serde_json::Deserializer::from_str(text);
-    let event: Event = at_path("", serde_path_to_error::deserialize(&mut json))?;
-    let is_follow_up = event.source == follow_up::SOURCE && event.detail_type == follow_up::DETAIL_TYPE;
-    if is_follow_up && let Some(notices) = follow_up::parse_many(&event.detail, now)? {
-        return Ok(Message::Notices(notices));
-    }
-    let Some((instances, signal)) = signal(&event)? else {
-        return Ok(Message::NotOurs {
-            what: cut(format!("{} `{}`", event.source, event.detail_type)),
-        });
-    };
-    if let Some(elsewhere) = home.why_foreign(&event)? {
-        return Ok(Message::NotOurs {
-            what: cut(format!("{} `{}` {elsewhere}", event.source, event.detail_type)),
-        });
-    }
-    let event_id = event.id.ok_or_else(|| NoticeError::field("id", "missing"))?;
-    check_event_id("id", &event_id)?;
-    let time = event.time.ok_or_else(|| NoticeError::field("time", "missing"))?;
-    let time = Timestamp::from_millisecond(time.timestamp_millis())
-        .map_err(|error| NoticeError::field("time", error.to_string()))?
-        .min(now);
-    let drill = Drill::of(&event.source, &event.detail);
-    let notice = |instance| Notice {
-        event_id: event_id.clone(),
-        instance,
-        time,
-        signal: signal.clone(),
-        drill,
-    };
-    Ok(Message::Notices(instances.into_iter().map(notice).collect()))
-}
-
-fn check_event_id(field: &str, id: &str) -> Result<(), NoticeError> {
-    if id.is_empty() || id.chars().count() > LONGEST_EVENT_ID {
-        let problem = format!("expected 1 to {LONGEST_EVENT_ID} characters");
-        return Err(NoticeError::field(field, problem));
-    }
-    Ok(())
-}
-
-/// Finds the file that answers to the event's source and detail-type.
-fn signal(event: &Event) -> Result<Option<(Vec<InstanceId>, Signal)>, NoticeError> {
-    let of_aws = |service: &str| event.source == service || event.source == DRILL_SOURCE;
-    match event.detail_type.as_str() {
-        interruption_warning::DETAIL_TYPE if of_aws("aws.ec2") => {
-            interruption_warning::parse(&event.detail).map(Some)
-        }
-        rebalance_recommendation::DETAIL_TYPE if of_aws("aws.ec2") => {
-            rebalance_recommendation::parse(&event.detail).map(Some)
-        }
-        state_change::DETAIL_TYPE if of_aws("aws.ec2") => state_change::parse(&event.detail),
-        terminate_lifecycle_action::DETAIL_TYPE if of_aws("aws.autoscaling") => {
-            terminate_lifecycle_action::parse(&event.detail).map(Some)
-        }
-        scheduled_retirement::DETAIL_TYPE if of_aws("aws.health") => {
-            scheduled_retirement::parse(&event.detail)
-        }
-        follow_up::DETAIL_TYPE if event.source == follow_up::SOURCE => {
-            follow_up::parse(&event.detail).map(Some)
-        }
-        _ => Ok(None),
-    }
-}
-
-/// A list of the right values would do for serde as well.
-fn expect_object(field: &str, json: &str) -> Result<(), NoticeError> {
-    match json.trim_start().starts_with('{') {
-        true => Ok(()),
-        false => Err(NoticeError::field(field, "expected an object")),
-    }
-}
-
-/// Reads the detail of an event into the type that names the fields it needs.
-fn detail<T: DeserializeOwned>(detail: &RawValue) -> Result<T, NoticeError> {
-    expect_object("detail", detail.get())?;
-    let mut json = serde_json::Deserializer::from_str(detail.get());
-    at_path("detail", serde_path_to_error::deserialize(&mut json))
-}
-
-fn at_path<T, E: std::fmt::Display>(
-    parent: &str,
-    result: Result<T, serde_path_to_error::Error<E>>,
-) -> Result<T, NoticeError> {
-    result.map_err(|error| {
-        let path = error.path().to_string();
-        let problem = error.inner().to_string();
-        // The path says where; a position in a part of the message says nothing.
-        let problem = problem.split(" at line ").next().unwrap_or_default();
-        // serde puts a missing or repeated field into the message and not into the path.
-        let named = |words: &str| {
-            problem
-                .strip_prefix(words)
-                .and_then(|rest| rest.split('`').next())
-        };
-        let (missing, repeated) = (named("missing field `"), named("duplicate field `"));
-        let path = if path == "." { "" } else { path.as_str() };
-        let steps = [parent, path, missing.or(repeated).unwrap_or("")];
-        let field: Vec<_> = steps.into_iter().filter(|step| !step.is_empty()).collect();
-        let field = if field.is_empty() {
-            "the event".to_owned()
-        } else {
-            field.join(".")
-        };
-        NoticeError::field(
-            field,
-            match (missing, repeated) {
-                (Some(_), _) => "missing",
-                (None, Some(_)) => "stands there twice",
-                (None, None) => problem,
-            },
-        )
-    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{InstanceId, NoticeError, Signal, detail};
+use super::{InstanceId, NoticeError, Parsed, Signal, detail};
 
 pub const DETAIL_TYPE: &str = "EC2 Instance Rebalance Recommendation";
 
@@ -14,7 +14,7 @@ struct Detail {
     instance_id: InstanceId,
 }
 
-pub fn parse(value: &RawValue) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
+pub fn parse(value: &RawValue) -> Result<Parsed, NoticeError> {
     let Detail { instance_id } = detail(value)?;
-    Ok((vec![instance_id], Signal::RebalanceRecommendation))
+    Ok(Parsed::one(instance_id, Signal::RebalanceRecommendation))
 }

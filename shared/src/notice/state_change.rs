@@ -4,12 +4,12 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{InstanceId, NoticeError, Signal, detail};
+use super::{InstanceId, NoticeError, Parsed, Signal, detail};
 
 pub const DETAIL_TYPE: &str = "EC2 Instance State-change Notification";
 
 /// The states in which an instance is leaving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InstanceState {
     /// It is being stopped.
     Stopping,
@@ -25,12 +25,12 @@ struct Detail {
 }
 
 /// `None` for a state that is not one of leaving.
-pub fn parse(value: &RawValue) -> Result<Option<(Vec<InstanceId>, Signal)>, NoticeError> {
+pub fn parse(value: &RawValue) -> Result<Option<Parsed>, NoticeError> {
     let Detail { instance_id, state } = detail(value)?;
     let state = match state.as_str() {
         "stopping" => InstanceState::Stopping,
         "shutting-down" => InstanceState::ShuttingDown,
         _ => return Ok(None),
     };
-    Ok(Some((vec![instance_id], Signal::StateChange { state })))
+    Ok(Some(Parsed::one(instance_id, Signal::StateChange { state })))
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{InstanceId, NoticeError, Signal, detail};
+use super::{InstanceId, NoticeError, Parsed, Signal, detail};
 
 pub const DETAIL_TYPE: &str = "EC2 Instance-terminate Lifecycle Action";
 
@@ -30,7 +30,7 @@ struct Detail {
     lifecycle_action_token: String,
 }
 
-pub fn parse(value: &RawValue) -> Result<(Vec<InstanceId>, Signal), NoticeError> {
+pub fn parse(value: &RawValue) -> Result<Parsed, NoticeError> {
     let Detail {
         instance_id,
         auto_scaling_group_name,
@@ -42,5 +42,5 @@ pub fn parse(value: &RawValue) -> Result<(Vec<InstanceId>, Signal), NoticeError>
         hook: lifecycle_hook_name,
         token: lifecycle_action_token,
     };
-    Ok((vec![instance_id], Signal::TerminateLifecycleAction(action)))
+    Ok(Parsed::one(instance_id, Signal::TerminateLifecycleAction(action)))
 }

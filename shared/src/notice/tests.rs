@@ -49,6 +49,71 @@ fn an_interruption_warning_gives_two_minutes() {
 }
 
 #[test]
+fn a_capacity_reservation_says_itself_when_the_instance_goes() {
+    let warning = |ends: &str, zone: &str| {
+        let detail = serde_json::json!({
+            "instance-id": "i-1234567890abcdef0", "instance-action": "terminate",
+            "instance-termination-time": ends, zone: "use1-az2",
+        });
+        event("aws.ec2", capacity_interruption::DETAIL_TYPE, detail)
+    };
+    // AWS's two pages have the zone under two names.
+    for zone in ["azId", "availability-zone-id"] {
+        let notice = one(&warning("2026-11-24T04:07:00Z", zone));
+        assert_eq!(notice.signal.name(), Signal::INTERRUPTION_WARNING);
+        assert_eq!(
+            notice.deadline().expect("one").to_string(),
+            "2026-11-24T04:07:00Z"
+        );
+    }
+    assert!(refusal(&warning("soon", "azId")).starts_with("field `detail.instance-termination-time`: "));
+}
+
+#[test]
+fn what_no_function_acts_on_is_told() {
+    let block = serde_json::json!({"capacity-reservation-id": "cr-1", "end-date": "2026-11-24T04:40:00Z"});
+    let vague = serde_json::json!({"capacity-reservation-id": "cr-1"});
+    let reboot = serde_json::json!({
+        "service": "EC2", "eventTypeCategory": "scheduledChange",
+        "eventTypeCode": "AWS_EC2_SYSTEM_REBOOT_MAINTENANCE_SCHEDULED",
+        "startTime": "Sat, 05 Dec 2026 15:10:09 GMT", "affectedEntities": [{"entityValue": "i-1234567890abcdef0"}],
+    });
+    let [first, second] = capacity_block::DETAIL_TYPES;
+    for (source, kind, detail, expected) in [
+        (
+            "aws.ec2",
+            first,
+            &block,
+            "Capacity Block ends at 2026-11-24T04:40:00Z: cr-1",
+        ),
+        ("aws.ec2", second, &vague, "Capacity Block ends: cr-1"),
+        (DRILL_SOURCE, first, &vague, "Capacity Block ends: cr-1 (drill)"),
+        (
+            "aws.health",
+            scheduled_change::DETAIL_TYPE,
+            &reboot,
+            "AWS restarts instances at 2026-12-05T15:10:09Z: i-1234567890abcdef0",
+        ),
+    ] {
+        let text = event(source, kind, detail.clone());
+        let Ok(Message::Advice(advice)) = parse(&text, now()) else {
+            panic!("not told: {text}")
+        };
+        assert_eq!(advice.subject(), expected);
+    }
+}
+
+#[test]
+fn what_auto_scaling_sends_to_a_queue_itself_is_not_ours() {
+    let test = r#"{"AccountId":"1","AutoScalingGroupName":"g","Service":"AWS Auto Scaling",
+        "Event":"autoscaling:TEST_NOTIFICATION","Time":"2026-11-24T04:00:00Z"}"#;
+    let Ok(Message::NotOurs { what }) = parse(test, now()) else {
+        panic!("not ignored")
+    };
+    assert_eq!(what, "autoscaling:TEST_NOTIFICATION");
+}
+
+#[test]
 fn hibernation_leaves_no_time() {
     let detail =
         |action| serde_json::json!({"instance-id": "i-1234567890abcdef0", "instance-action": action});
@@ -154,7 +219,7 @@ fn events_that_are_not_ours_are_told_apart() {
             serde_json::json!({}),
         ),
         event("aws.ec2", state_change::DETAIL_TYPE, running),
-        event("aws.health", scheduled_retirement::DETAIL_TYPE, quota),
+        event("aws.health", scheduled_change::DETAIL_TYPE, quota),
         event("somebody.else", rebalance_recommendation::DETAIL_TYPE, retirement),
     ] {
         assert!(
@@ -172,10 +237,9 @@ fn a_retirement_names_every_instance_on_the_hardware() {
         "startTime": "Sat, 05 Dec 2026 15:10:09 GMT",
         "affectedEntities": [{"entityValue": "i-1234567890abcdef0"}, {"entityValue": "i-1234567890abcdef1"}],
     });
-    let Ok(Message::Notices(notices)) = parse(
-        &event("aws.health", scheduled_retirement::DETAIL_TYPE, detail),
-        now(),
-    ) else {
+    let Ok(Message::Notices(notices)) =
+        parse(&event("aws.health", scheduled_change::DETAIL_TYPE, detail), now())
+    else {
         panic!("not notices")
     };
     let ids: Vec<_> = notices.iter().map(|n| n.instance.as_str()).collect();

@@ -1,9 +1,9 @@
 //! Metrics in CloudWatch's embedded metric format, in the same log stream as the reports.
 //!
-//! Namespace `SpotHandoff`, dimension `Function`.
+//! Namespace: the stack's prefix. Dimension: `Function`.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -16,8 +16,18 @@ use metrique::writer::{BoxEntrySink, FormatExt};
 use crate::notice::Signal;
 use crate::report::{ActionLine, ActionResult, Outcome, Report};
 
-/// Where metrics go in CloudWatch.
-pub const NAMESPACE: &str = "SpotHandoff";
+/// Where metrics go in CloudWatch, where `METRICS_NAMESPACE` says nothing else.
+pub const NAMESPACE: &str = "spot-handoff";
+
+static COUNTED_UNDER: OnceLock<String> = OnceLock::new();
+
+/// Sets the namespace, before the first metric. Each stack has one of its own, so that two do not count together.
+pub fn count_under(namespace: Option<String>) {
+    if let Some(namespace) = namespace {
+        // A second one can only come in tests.
+        let _ = COUNTED_UNDER.set(namespace);
+    }
+}
 
 #[metrics(rename_all = "PascalCase")]
 struct InstanceMetrics {
@@ -117,7 +127,8 @@ pub fn invocation(function: &'static str, before: (u64, u64), after: (u64, u64),
 /// Each record is written to stdout at once: Lambda may freeze the process as soon as it has answered.
 fn sink() -> BoxEntrySink {
     static SINK: LazyLock<BoxEntrySink> = LazyLock::new(|| {
-        let format = Emf::builder(NAMESPACE.to_owned(), vec![vec!["Function".to_owned()]]).build();
+        let namespace = COUNTED_UNDER.get().map_or(NAMESPACE, String::as_str);
+        let format = Emf::builder(namespace.to_owned(), vec![vec!["Function".to_owned()]]).build();
         FlushImmediately::new_boxed(format.output_to_makewriter(|| std::io::stdout().lock()))
     });
     SINK.clone()

@@ -11,7 +11,7 @@ pub mod plan;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::notice::Signal;
+use crate::notice::{Notice, Signal};
 
 /// The value of [`Report::report`], by which report lines are told from other log lines.
 pub const REPORT_MARKER: &str = "spot-handoff";
@@ -19,6 +19,9 @@ pub const REPORT_MARKER: &str = "spot-handoff";
 /// One function's account of one instance in one notice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    /// The notice that it is about, until the two are paired.
+    #[serde(skip)]
+    pub about: Option<Box<Notice>>,
     /// Always [`REPORT_MARKER`].
     pub report: String,
     /// The function that acted, for example `drain-tasks`.

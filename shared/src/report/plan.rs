@@ -173,6 +173,7 @@ impl Invocation {
         };
         let seconds_left = |at| notice.deadline().map(|deadline| seconds_between(at, deadline));
         let mut report = Report {
+            about: Some(Box::new(notice.clone())),
             report: REPORT_MARKER.to_owned(),
             function: self.function.to_owned(),
             level: if failed { "ERROR" } else { "INFO" }.to_owned(),

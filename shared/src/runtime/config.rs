@@ -97,6 +97,11 @@ impl Env {
         self.choice("SCOPE")
     }
 
+    /// `DRILLS`: how far a drill can go.
+    pub fn drills(&self) -> Result<Drills, ConfigError> {
+        self.choice("DRILLS")
+    }
+
     /// `CLUSTERS`: the ECS clusters to look for instances in; `None` means all of the account and region.
     pub fn clusters(&self) -> Result<Option<Vec<String>>, ConfigError> {
         let Some(list) = self.get("CLUSTERS") else {
@@ -145,6 +150,22 @@ pub enum Scope {
 
 impl Choice for Scope {
     const CHOICES: &'static [(&'static str, Self)] = &[("all", Self::All), ("tagged", Self::Tagged)];
+}
+
+/// How far a drill can go. Whoever may put events on the bus can send drills; nothing that they say goes beyond this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drills {
+    /// Drills are planned and reported, also those that ask to act.
+    Plan,
+    /// Drills are not taken.
+    Off,
+    /// A drill that asks to act is acted on.
+    Real,
+}
+
+impl Choice for Drills {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("plan", Self::Plan), ("off", Self::Off), ("real", Self::Real)];
 }
 
 #[derive(Clone, Copy)]

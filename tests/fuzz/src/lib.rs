@@ -19,6 +19,9 @@ fn now() -> Timestamp {
 pub fn message(text: &str) {
     match parse(text, now()) {
         Ok(Message::Notices(notices)) => notices.iter().for_each(|notice| holds_for(notice, text)),
+        Ok(Message::Advice(advice)) => {
+            assert!(!advice.event_id.is_empty() && !advice.to_string().is_empty());
+        }
         Ok(Message::NotOurs { what }) => assert!(what.len() <= LONGEST_LINE, "{what}"),
         Err(error) => {
             assert!(error.to_string().len() <= LONGEST_LINE, "{error}");
@@ -56,6 +59,8 @@ fn holds_for(notice: &Notice, text: &str) {
     };
     let expected = Notice {
         signal: Signal::FollowUp(follow_up.clone()),
+        // The follow-up has a deadline of its own.
+        ends: None,
         ..notice.clone()
     };
     match parse(&follow_up.to_body(notice), now()) {

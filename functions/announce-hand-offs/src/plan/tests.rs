@@ -19,6 +19,7 @@ fn warning() -> Notice {
         signal: Signal::InterruptionWarning {
             action: InstanceAction::Terminate,
         },
+        ends: None,
         drill: None,
     }
 }

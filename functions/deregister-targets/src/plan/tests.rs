@@ -28,6 +28,7 @@ fn notice(signal: Signal) -> Notice {
         instance: id(DOOMED),
         time,
         signal,
+        ends: None,
         drill: None,
     }
 }

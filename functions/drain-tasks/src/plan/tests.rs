@@ -37,6 +37,7 @@ fn notice(signal: Signal) -> Notice {
         instance: id(DOOMED),
         time: time("2026-11-24T04:00:00Z"),
         signal,
+        ends: None,
         drill: None,
     }
 }

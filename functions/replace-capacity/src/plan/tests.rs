@@ -95,6 +95,7 @@ fn notice(signal: Signal) -> Notice {
         instance: id(OLD),
         time: time("2026-11-24T04:00:00Z"),
         signal,
+        ends: None,
         drill: None,
     }
 }

@@ -7,8 +7,10 @@ use aws_sdk_eventbridge::types::{Rule, RuleState};
 use super::reading::Reader;
 use crate::commands::signals::Signal;
 
-/// Only the rules of template.yaml name this source.
+/// Only the rules of template.yaml name this source. With Drills=off they do not.
 const OWN_SOURCE: &str = "spot-handoff.drill";
+/// What only template.yaml has in one rule with the warnings of Spot Instances.
+const BESIDE_IT: &str = "EC2 Capacity Reservation Instance Interruption Warning";
 
 /// Whether the rules of template.yaml are there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,7 +49,8 @@ fn of(rules: &[Rule]) -> Deployment {
         .iter()
         .filter(|rule| {
             let pattern = rule.event_pattern().unwrap_or_default();
-            pattern.contains(Signal::InterruptionWarning.detail_type()) && pattern.contains(OWN_SOURCE)
+            pattern.contains(Signal::InterruptionWarning.detail_type())
+                && (pattern.contains(OWN_SOURCE) || pattern.contains(BESIDE_IT))
         })
         .collect();
     let off = |rule: &&Rule| rule.state() == Some(&RuleState::Disabled);
@@ -63,13 +66,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_rule_for_warnings_that_admits_drills_is_ours() {
+    fn only_a_rule_for_warnings_that_is_as_in_the_template_is_ours() {
         let rule = |pattern: &str, state| Rule::builder().event_pattern(pattern).state(state).build();
         let ours = r#"{"source": ["aws.ec2", "spot-handoff.drill"], "detail-type": ["EC2 Spot Instance Interruption Warning"]}"#;
         let theirs = r#"{"source": ["aws.ec2"], "detail-type": ["EC2 Spot Instance Interruption Warning"]}"#;
         let on = RuleState::Enabled;
         let off = RuleState::Disabled;
+        let without_drills = r#"{"source": ["aws.ec2"], "detail-type": ["EC2 Spot Instance Interruption Warning",
+            "EC2 Capacity Reservation Instance Interruption Warning"]}"#;
         assert_eq!(of(&[]), Deployment::Missing);
+        assert_eq!(of(&[rule(without_drills, on.clone())]), Deployment::Deployed);
         assert_eq!(of(&[rule(theirs, on.clone())]), Deployment::Missing);
         assert_eq!(of(&[rule(ours, off.clone())]), Deployment::Disabled);
         assert_eq!(of(&[rule(ours, off), rule(ours, on)]), Deployment::Deployed);

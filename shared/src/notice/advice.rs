@@ -1,0 +1,83 @@
+//! What people have to know and no function acts on.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+/// An event that is told and not handed off.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Advice {
+    /// Id of the EventBridge event.
+    pub event_id: String,
+    /// What it is about: ids of instances, hosts or a reservation. Empty where the event names nothing.
+    pub about: Vec<String>,
+    /// What happens.
+    pub what: Matter,
+    /// When, where the event says so.
+    pub at: Option<Timestamp>,
+    /// Whether it is a drill.
+    pub drill: bool,
+}
+
+/// What happens to what the event names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Matter {
+    /// A Capacity Block ends: EC2 begins to terminate its instances half an hour before, those of an UltraServer an hour.
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-blocks-how.html>
+    CapacityBlockEnds,
+    /// AWS will restart the instances, which come back under the same ids.
+    Restart {
+        /// The type code of AWS Health.
+        code: String,
+    },
+    /// Another scheduled change of AWS Health.
+    OtherChange {
+        /// The type code of AWS Health.
+        code: String,
+    },
+}
+
+impl Advice {
+    /// One line: what happens, to what, and when.
+    pub fn subject(&self) -> String {
+        let about = match self.about.as_slice() {
+            [] => "no resource named".to_owned(),
+            [one] => one.clone(),
+            [first, others @ ..] => format!("{first} and {} more", others.len()),
+        };
+        let at = self.at.map(|at| format!(" at {at}")).unwrap_or_default();
+        let drill = if self.drill { " (drill)" } else { "" };
+        match &self.what {
+            Matter::CapacityBlockEnds => format!("Capacity Block ends{at}: {about}{drill}"),
+            Matter::Restart { .. } => format!("AWS restarts instances{at}: {about}{drill}"),
+            Matter::OtherChange { .. } => format!("AWS has scheduled a change{at}: {about}{drill}"),
+        }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.subject())?;
+        match &self.what {
+            Matter::CapacityBlockEnds => write!(
+                f,
+                "EC2 begins to terminate the instances of a Capacity Block 30 minutes before its end, those of UltraServers \
+                 60 minutes. spot-handoff does nothing until an event names an instance. Save what jobs have done, or \
+                 extend the block."
+            )?,
+            Matter::Restart { code } => write!(
+                f,
+                "{code}: the instances come back under the same ids. spot-handoff leaves them alone. Move their work before, \
+                 or restart them at a time of your choice."
+            )?,
+            Matter::OtherChange { code } => write!(
+                f,
+                "{code}: it takes no instance away. spot-handoff leaves it alone. See the AWS Health Dashboard."
+            )?,
+        }
+        match self.about.is_empty() {
+            true => Ok(()),
+            false => write!(f, "\n\nAffected: {}", self.about.join(", ")),
+        }
+    }
+}

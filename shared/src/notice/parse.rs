@@ -1,0 +1,159 @@
+//! From the text of a message to what it says.
+
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::advice::{Advice, Matter};
+use super::error::{NoticeError, at_path, cut, expect_object};
+use super::{
+    DRILL_SOURCE, Drill, Home, Message, Notice, Parsed, capacity_block, capacity_interruption, follow_up,
+    interruption_warning, rebalance_recommendation, scheduled_change, state_change,
+    terminate_lifecycle_action,
+};
+
+/// The longest event id that is accepted; those of EventBridge have 36 characters. The id goes into every report and
+/// follow-up, whose size SQS limits.
+const LONGEST_EVENT_ID: usize = 100;
+
+/// An event whose detail is still text: each kind reads it into its own type, which sees a key that stands there twice.
+pub(super) type Event = EventBridgeEvent<Box<RawValue>>;
+
+/// Reads the text of one message: an EventBridge event.
+///
+/// `now` bounds the time of the event: one from the future counts as sent now, so that a wrong clock somewhere cannot
+/// move the deadline.
+///
+/// # Errors
+/// Where the text is not JSON, or a field that is needed is missing or wrong; the error names the field.
+pub fn parse(text: &str, now: Timestamp) -> Result<Message, NoticeError> {
+    parse_at(text, &Home::default(), now)
+}
+
+/// The same for a function that is at `home`: an event about another account or region is not ours.
+///
+/// # Errors
+/// As above.
+pub fn parse_at(text: &str, home: &Home, now: Timestamp) -> Result<Message, NoticeError> {
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        return Err(NoticeError::NotJson(error.to_string()));
+    }
+    expect_object("the event", text)?;
+    if let Some(what) = notification_of_auto_scaling(text) {
+        return Ok(Message::NotOurs { what: cut(what) });
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let event: Event = at_path("", serde_path_to_error::deserialize(&mut json))?;
+    let is_follow_up = event.source == follow_up::SOURCE && event.detail_type == follow_up::DETAIL_TYPE;
+    if is_follow_up && let Some(notices) = follow_up::parse_many(&event.detail, now)? {
+        return Ok(Message::Notices(notices));
+    }
+    let content = match content(&event)? {
+        Content::Other => {
+            return Ok(Message::NotOurs {
+                what: cut(format!("{} `{}`", event.source, event.detail_type)),
+            });
+        }
+        content => content,
+    };
+    if let Some(elsewhere) = home.why_foreign(&event)? {
+        return Ok(Message::NotOurs {
+            what: cut(format!("{} `{}` {elsewhere}", event.source, event.detail_type)),
+        });
+    }
+    let event_id = event.id.ok_or_else(|| NoticeError::field("id", "missing"))?;
+    check_event_id("id", &event_id)?;
+    let time = event.time.ok_or_else(|| NoticeError::field("time", "missing"))?;
+    let time = Timestamp::from_millisecond(time.timestamp_millis())
+        .map_err(|error| NoticeError::field("time", error.to_string()))?
+        .min(now);
+    let drill = Drill::of(&event.source, &event.detail);
+    let parsed = match content {
+        Content::Notice(parsed) => parsed,
+        Content::Advice { about, what, at } => {
+            return Ok(Message::Advice(Advice {
+                event_id,
+                about,
+                what,
+                at,
+                drill: drill.is_some(),
+            }));
+        }
+        Content::Other => return Ok(Message::Notices(vec![])),
+    };
+    let notice = |instance| Notice {
+        event_id: event_id.clone(),
+        instance,
+        time,
+        signal: parsed.signal.clone(),
+        ends: parsed.ends,
+        drill,
+    };
+    Ok(Message::Notices(
+        parsed.instances.iter().cloned().map(notice).collect(),
+    ))
+}
+
+/// The name of a notification that Auto Scaling sends to a queue itself, without EventBridge. The first one comes when the
+/// queue is set as the target of a lifecycle hook: `autoscaling:TEST_NOTIFICATION`.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/prepare-for-lifecycle-notifications.html>
+fn notification_of_auto_scaling(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Notification {
+        event: String,
+    }
+    let notification: Notification = serde_json::from_str(text).ok()?;
+    let is_one = notification.event.starts_with("autoscaling:");
+    is_one.then_some(notification.event)
+}
+
+pub(super) fn check_event_id(field: &str, id: &str) -> Result<(), NoticeError> {
+    if id.is_empty() || id.chars().count() > LONGEST_EVENT_ID {
+        let problem = format!("expected 1 to {LONGEST_EVENT_ID} characters");
+        return Err(NoticeError::field(field, problem));
+    }
+    Ok(())
+}
+
+/// What an event says.
+pub(super) enum Content {
+    /// Something about instances that a function acts on.
+    Notice(Parsed),
+    /// Something that people have to know.
+    Advice {
+        about: Vec<String>,
+        what: Matter,
+        at: Option<Timestamp>,
+    },
+    /// Nothing of ours.
+    Other,
+}
+
+/// Finds the file that answers to the event's source and detail-type.
+fn content(event: &Event) -> Result<Content, NoticeError> {
+    let of_aws = |service: &str| event.source == service || event.source == DRILL_SOURCE;
+    let detail = &event.detail;
+    let parsed = match event.detail_type.as_str() {
+        interruption_warning::DETAIL_TYPE if of_aws("aws.ec2") => interruption_warning::parse(detail)?,
+        capacity_interruption::DETAIL_TYPE if of_aws("aws.ec2") => capacity_interruption::parse(detail)?,
+        rebalance_recommendation::DETAIL_TYPE if of_aws("aws.ec2") => {
+            rebalance_recommendation::parse(detail)?
+        }
+        state_change::DETAIL_TYPE if of_aws("aws.ec2") => match state_change::parse(detail)? {
+            Some(parsed) => parsed,
+            None => return Ok(Content::Other),
+        },
+        terminate_lifecycle_action::DETAIL_TYPE if of_aws("aws.autoscaling") => {
+            terminate_lifecycle_action::parse(detail)?
+        }
+        follow_up::DETAIL_TYPE if event.source == follow_up::SOURCE => follow_up::parse(detail)?,
+        scheduled_change::DETAIL_TYPE if of_aws("aws.health") => return scheduled_change::parse(detail),
+        kind if capacity_block::DETAIL_TYPES.contains(&kind) && of_aws("aws.ec2") => {
+            return capacity_block::parse(detail);
+        }
+        _ => return Ok(Content::Other),
+    };
+    Ok(Content::Notice(parsed))
+}

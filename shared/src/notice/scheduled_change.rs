@@ -1,0 +1,310 @@
+//! `AWS Health Event` about a scheduled change of EC2.
+//!
+//! Some changes take the instance away: those become [`Signal::ScheduledRetirement`]. Others it survives, or it is not
+//! touched at all: people are told. Each affected entity is read by itself, so that one that is over or cannot be read
+//! costs the others nothing.
+//! <https://docs.aws.amazon.com/health/latest/ug/aws-health-events-eventbridge-schema.html>
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{Content, Event, Home, InstanceId, Matter, NoticeError, Parsed, Signal, cut, detail};
+
+pub const DETAIL_TYPE: &str = "AWS Health Event";
+
+/// AWS adds type codes, and builds them of words: a change with one of these takes the instance away.
+/// `AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_EXPEDITED`, `AWS_EC2_INSTANCE_STOP_SCHEDULED`.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instances-status-check_sched.html>
+const TAKE_AWAY: [&str; 3] = ["_RETIREMENT_", "_STOP_", "_TERMINATION_"];
+/// With one of these the instance is restarted: `AWS_EC2_INSTANCE_POWER_MAINTENANCE_SCHEDULED`.
+const RESTART: [&str; 3] = ["_REBOOT_", "_POWER_MAINTENANCE_", "_SYSTEM_MAINTENANCE_"];
+/// The states of an entity to which the change is still to come.
+const TO_COME: [&str; 3] = ["PENDING", "IMPAIRED", ""];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+struct Kind {
+    #[serde(default)]
+    service: String,
+    #[serde(default)]
+    event_type_category: String,
+    #[serde(default)]
+    event_type_code: String,
+    #[serde(default)]
+    status_code: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+struct Detail {
+    start_time: String,
+    affected_entities: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+struct MilderDetail {
+    start_time: Option<String>,
+    #[serde(default)]
+    affected_entities: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+struct Entity {
+    entity_value: String,
+    #[serde(default, alias = "statusCode")]
+    status: String,
+}
+
+/// Where the instance is: a health event can be delivered elsewhere. Empty for events of other kinds.
+pub fn place(event: &Event) -> Result<Home, NoticeError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", expecting = "an object")]
+    struct Place {
+        affected_account: Option<String>,
+        event_region: Option<String>,
+    }
+    if event.detail_type != DETAIL_TYPE {
+        return Ok(Home::default());
+    }
+    let place: Place = detail(&event.detail)?;
+    Ok(Home {
+        account: place.affected_account,
+        region: place.event_region,
+    })
+}
+
+/// Reads a health event; one change may name several instances.
+pub fn parse(value: &RawValue) -> Result<Content, NoticeError> {
+    let kind: Kind = detail(value)?;
+    let is_ours = kind.service == "EC2"
+        && kind.event_type_category == "scheduledChange"
+        // AWS Health sends the event again when it is over: the instance was moved, or the change called off.
+        && kind.status_code != "closed";
+    if !is_ours {
+        return Ok(Content::Other);
+    }
+    let code = kind.event_type_code;
+    let says = |words: &[&str]| words.iter().any(|word| format!("{code}_").contains(word));
+    if says(&TAKE_AWAY) {
+        return taking_away(value, code);
+    }
+    let milder: MilderDetail = detail(value)?;
+    let entities: Vec<Result<Entity, NoticeError>> = entities(&milder.affected_entities);
+    let to_come = entities.into_iter().flatten().filter(Entity::is_to_come);
+    let about: Vec<String> = to_come.map(|entity| cut(entity.id().to_owned())).collect();
+    if about.is_empty() && !milder.affected_entities.is_empty() {
+        return Ok(Content::Other);
+    }
+    let at = milder.start_time.as_deref().and_then(health_time);
+    let what = if says(&RESTART) {
+        Matter::Restart { code: cut(code) }
+    } else {
+        Matter::OtherChange { code: cut(code) }
+    };
+    Ok(Content::Advice { about, what, at })
+}
+
+fn taking_away(value: &RawValue, code: String) -> Result<Content, NoticeError> {
+    let Detail {
+        start_time,
+        affected_entities,
+    } = detail(value)?;
+    let starts = health_time(&start_time).ok_or_else(|| {
+        NoticeError::field("detail.startTime", format!("not a date and time: `{start_time}`"))
+    })?;
+    let (mut instances, mut others, mut unreadable) = (vec![], vec![], None);
+    for entity in entities(&affected_entities) {
+        match entity.map(|entity| (entity.is_to_come(), entity.instance(), entity)) {
+            Ok((false, _, entity)) => {
+                tracing::info!(
+                    "{}: {} is `{}`, left alone",
+                    code,
+                    cut(entity.entity_value),
+                    cut(entity.status)
+                );
+            }
+            Ok((true, Ok(instance), _)) if instances.contains(&instance) => {}
+            Ok((true, Ok(instance), _)) => instances.push(instance),
+            Ok((true, Err(error), entity)) if !entity.is_another_resource() => {
+                tracing::warn!("{code}: {error}");
+                unreadable = unreadable.or(Some(error));
+            }
+            Ok((true, Err(_), entity)) => others.push(cut(entity.entity_value)),
+            Err(error) => {
+                tracing::warn!("{code}: {error}");
+                unreadable = unreadable.or(Some(error));
+            }
+        }
+    }
+    match (instances.is_empty(), unreadable) {
+        (false, _) => Ok(Content::Notice(Parsed {
+            instances,
+            signal: Signal::ScheduledRetirement { starts },
+            ends: None,
+        })),
+        // There was nothing beside it that could be handed off.
+        (true, Some(error)) => Err(error),
+        // The host of a dedicated instance, for example.
+        (true, None) if !others.is_empty() => {
+            let what = Matter::OtherChange { code: cut(code) };
+            Ok(Content::Advice {
+                about: others,
+                what,
+                at: Some(starts),
+            })
+        }
+        (true, None) => Ok(Content::Other),
+    }
+}
+
+/// Each entity, or why it cannot be read.
+fn entities(values: &[Value]) -> Vec<Result<Entity, NoticeError>> {
+    let entity = |(index, value): (usize, &Value)| {
+        let path = |field: &str| format!("detail.affectedEntities[{index}]{field}");
+        Entity::deserialize(value).map_err(|error| match value.get("entityValue") {
+            None if value.is_object() => NoticeError::field(path(".entityValue"), "missing"),
+            Some(_) => NoticeError::field(path(".entityValue"), error.to_string()),
+            None => NoticeError::field(path(""), error.to_string()),
+        })
+    };
+    values.iter().enumerate().map(entity).collect()
+}
+
+impl Entity {
+    fn is_to_come(&self) -> bool {
+        TO_COME.contains(&self.status.as_str())
+    }
+
+    /// The id, which may stand at the end of an ARN.
+    fn id(&self) -> &str {
+        match self.entity_value.starts_with("arn:") {
+            true => self.entity_value.rsplit(['/', ':']).next().unwrap_or_default(),
+            false => &self.entity_value,
+        }
+    }
+
+    fn instance(&self) -> Result<InstanceId, NoticeError> {
+        let id: Result<InstanceId, _> = self.id().parse();
+        id.map_err(|problem| NoticeError::field("detail.affectedEntities.entityValue", problem))
+    }
+
+    /// Whether it is the id of something else, for example `h-0123456789abcdef0`, the host of a dedicated instance.
+    fn is_another_resource(&self) -> bool {
+        self.id().rsplit_once('-').is_some_and(|(kind, digits)| {
+            kind != "i"
+                && !kind.is_empty()
+                && matches!(digits.len(), 8 | 17)
+                && digits.bytes().all(|b| b.is_ascii_hexdigit())
+        })
+    }
+}
+
+/// AWS Health writes `Sat, 05 Jun 2027 15:10:09 GMT`. A weekday that does not fit the date is no reason to do nothing.
+fn health_time(text: &str) -> Option<Timestamp> {
+    const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    let http_date = PARSER.parse_timestamp(text).ok();
+    http_date.or_else(|| text.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const GOOD: &str = "i-1234567890abcdef0";
+    const OTHER: &str = "i-1234567890abcdef1";
+    const RETIREMENT: &str = "AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_SCHEDULED";
+
+    /// What becomes of a change: the instances that are handed off, or what people are told, or the error.
+    fn read(code: &str, entities: Value) -> String {
+        let value = json!({
+            "service": "EC2", "eventTypeCategory": "scheduledChange", "eventTypeCode": code,
+            // It is a Saturday.
+            "startTime": "Mon, 05 Dec 2026 15:10:09 GMT", "affectedEntities": entities,
+        });
+        let value = serde_json::value::to_raw_value(&value).expect("JSON");
+        let ids = |ids: Vec<String>| ids.join(" ");
+        match parse(&value) {
+            Ok(Content::Notice(parsed)) => ids(parsed.instances.iter().map(ToString::to_string).collect()),
+            Ok(Content::Advice { at: None, .. }) => "without a time".to_owned(),
+            Ok(Content::Advice {
+                about,
+                what: Matter::Restart { .. },
+                ..
+            }) => format!("restart: {}", ids(about)),
+            Ok(Content::Advice { about, .. }) => format!("told: {}", ids(about)),
+            Ok(Content::Other) => "nothing".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_type_code_say_what_becomes_of_the_instance() {
+        let table = [
+            ("AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED", GOOD.to_owned()),
+            (RETIREMENT, GOOD.to_owned()),
+            ("AWS_EC2_INSTANCE_RETIREMENT_EXPEDITED", GOOD.to_owned()),
+            (
+                "AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_EXPEDITED",
+                GOOD.to_owned(),
+            ),
+            ("AWS_EC2_INSTANCE_STOP_SCHEDULED", GOOD.to_owned()),
+            ("AWS_EC2_INSTANCE_TERMINATION_SCHEDULED", GOOD.to_owned()),
+            (
+                "AWS_EC2_INSTANCE_REBOOT_FLEXIBLE_MAINTENANCE_SCHEDULED",
+                format!("restart: {GOOD}"),
+            ),
+            (
+                "AWS_EC2_SYSTEM_REBOOT_MAINTENANCE_SCHEDULED",
+                format!("restart: {GOOD}"),
+            ),
+            (
+                "AWS_EC2_PERSISTENT_INSTANCE_POWER_MAINTENANCE_SCHEDULED",
+                format!("restart: {GOOD}"),
+            ),
+            (
+                "AWS_EC2_INSTANCE_NETWORK_MAINTENANCE_SCHEDULED",
+                format!("told: {GOOD}"),
+            ),
+            ("AWS_EC2_SOMETHING_NEW", format!("told: {GOOD}")),
+        ];
+        for (code, expected) in table {
+            assert_eq!(read(code, json!([{ "entityValue": GOOD }])), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn each_entity_is_read_by_itself() {
+        let good = json!({ "entityValue": GOOD, "status": "PENDING" });
+        let arn = format!("arn:aws:ec2:us-east-1:123456789012:instance/{OTHER}");
+        let table = [
+            (json!([good, { "entityValue": OTHER, "status": "RESOLVED" }]), GOOD.to_owned()),
+            (json!([{ "entityValue": OTHER, "status": "UNKNOWN" }, good]), GOOD.to_owned()),
+            (json!([good, { "entityValue": OTHER, "statusCode": "UNIMPAIRED" }]), GOOD.to_owned()),
+            (json!([good, { "entityValue": "vol-0123456789abcdef0" }]), GOOD.to_owned()),
+            (json!([good, { "entityValue": 7 }, 7, {}]), GOOD.to_owned()),
+            (json!([good, { "entityValue": arn, "status": "IMPAIRED" }]), format!("{GOOD} {OTHER}")),
+            (json!([good, good]), GOOD.to_owned()),
+            (json!([{ "entityValue": GOOD, "status": "RESOLVED" }]), "nothing".to_owned()),
+            (json!([{ "entityValue": "h-0123456789abcdef0" }]), "told: h-0123456789abcdef0".to_owned()),
+            (
+                json!([{ "status": "PENDING" }]),
+                "field `detail.affectedEntities[0].entityValue`: missing".to_owned(),
+            ),
+            (
+                json!([{ "entityValue": "anything" }]),
+                "field `detail.affectedEntities.entityValue`: expected `i-` and 8 or 17 hexadecimal digits, found `anything`"
+                    .to_owned(),
+            ),
+        ];
+        for (entities, expected) in table {
+            assert_eq!(read(RETIREMENT, entities.clone()), expected, "{entities}");
+        }
+    }
+}
