@@ -1,5 +1,6 @@
-//! Telling: messages to the topic and events to the bus, ten a call.
+//! Telling: events to the bus at once, messages to the topic when some seconds' worth has gathered.
 
+<<<<<<< HEAD
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use spot_handoff::notice::{Advice, FOLLOW_UP_SOURCE};
@@ -8,47 +9,43 @@ use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
 
 use crate::plan::{Action, DETAIL_TYPE, Message, Outcome};
+=======
+mod bus;
+mod topic;
 
-/// <https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>
-/// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
-const ENTRIES_PER_CALL: usize = 10;
-/// Both take 256 KB a call, of which attributes and ids need some.
-const BYTES_PER_CALL: usize = 250_000;
+use spot_handoff::notice::Notice;
+use spot_handoff::report::plan::Results;
+use spot_handoff::runtime::invocation::Invocation;
+use spot_handoff::state::Table;
+>>>>>>> d8045b2 (Hand-offs are announced from the table, and in one message for many)
 
-/// Where messages go.
+use crate::plan::Action;
+
+/// Where is told.
 pub struct Outlets {
     /// The topic.
     pub topic_arn: String,
+    /// URL of this function's own queue.
+    pub own_queue_url: String,
     /// SNS.
     pub sns: aws_sdk_sns::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
     /// EventBridge, whose default bus gets the events.
     pub eventbridge: aws_sdk_eventbridge::Client,
+    /// The table, in which messages gather.
+    pub table: Table,
 }
 
 impl Outlets {
     /// Carries the actions out and tells how each went.
-    pub async fn tell(&self, invocation: &Invocation, actions: &[Action]) -> Results<Action> {
-        let (messages, events): (Vec<_>, Vec<_>) = actions
-            .iter()
-            .partition(|action| matches!(action, Action::Publish(_)));
-        let publish = messages_of(&messages);
-        let put = events_of(&events);
-        let (published, put) = tokio::join!(
-            together(
-                calls(&publish, |message| message.subject.len() + message.text.len())
-                    .into_iter()
-                    .map(|(first, chunk)| async move {
-                        (first, chunk.len(), self.publish(invocation, chunk).await)
-                    })
-            ),
-            together(
-                calls(&put, |detail| detail.len())
-                    .into_iter()
-                    .map(|(first, chunk)| async move {
-                        (first, chunk.len(), self.put_events(invocation, chunk).await)
-                    })
-            ),
+    pub async fn tell(&self, invocation: &Invocation, asked: &[(&Notice, &Action)]) -> Results<Action> {
+        let (put, gathered, published) = tokio::join!(
+            self.put_events(invocation, asked),
+            self.gather(invocation, asked),
+            self.publish_pending(invocation, asked),
         );
+<<<<<<< HEAD
         let mut results = Results::new();
         for (actions, answers) in [(messages, published), (events, put)] {
             for (first, length, answer) in answers {
@@ -231,5 +228,8 @@ mod tests {
         assert_eq!(lengths(&[100_000; 5]), [(0, 2), (2, 2), (4, 1)]);
         // One that is too large by itself is for AWS to refuse.
         assert_eq!(lengths(&[300_000, 1]), [(0, 1), (1, 1)]);
+=======
+        put.into_iter().chain(gathered).chain(published).collect()
+>>>>>>> d8045b2 (Hand-offs are announced from the table, and in one message for many)
     }
 }

@@ -1,30 +1,36 @@
 //! The story of one batch: read the reports, make the messages, send them.
 
+use std::collections::HashMap;
+
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use spot_handoff::lambda::Function;
+<<<<<<< HEAD
 use spot_handoff::notice::{Advice, Notice};
+=======
+use spot_handoff::notice::{InstanceId, Notice};
+>>>>>>> d8045b2 (Hand-offs are announced from the table, and in one message for many)
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::Results;
 use spot_handoff::runtime::aws::{CallCounter, CallError};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
+use spot_handoff::state::Table;
 
 use crate::effects::Outlets;
-use crate::facts::{self, Reporter};
-use crate::plan::{self, Announcements, Plan};
+use crate::facts::{self, Reporter, Reports};
+use crate::plan::{self, Action, Announcements, Plan};
 
 /// The function, with what it keeps between invocations.
 pub struct AnnounceHandOffs {
     announcements: Announcements,
     reporters: Vec<Reporter>,
-    own: Reporter,
-    logs: aws_sdk_cloudwatchlogs::Client,
+    table: Table,
     outlets: Outlets,
 }
 
 impl Function for AnnounceHandOffs {
-    const NAME: &'static str = "announce-hand-offs";
+    const NAME: &'static str = plan::OWN_NAME;
 
     fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
         let reporter = |function, variable| {
@@ -33,7 +39,8 @@ impl Function for AnnounceHandOffs {
                 log_group: env.required(variable)?,
             })
         };
-        let logs = aws_sdk_cloudwatchlogs::config::Builder::from(sdk)
+        let table = Table::new(env, sdk, counter.clone())?;
+        let sqs = aws_sdk_sqs::config::Builder::from(sdk)
             .interceptor(counter.clone())
             .build();
         let sns = aws_sdk_sns::config::Builder::from(sdk)
@@ -49,11 +56,12 @@ impl Function for AnnounceHandOffs {
                 reporter("drain-tasks", "DRAIN_TASKS_LOG_GROUP")?,
                 reporter("replace-capacity", "REPLACE_CAPACITY_LOG_GROUP")?,
             ],
-            // Lambda itself tells a function where its output goes.
-            own: reporter(Self::NAME, "AWS_LAMBDA_LOG_GROUP_NAME")?,
-            logs: aws_sdk_cloudwatchlogs::Client::from_conf(logs),
+            table: table.clone(),
             outlets: Outlets {
                 topic_arn: env.required("TOPIC_ARN")?,
+                own_queue_url: env.required("ANNOUNCE_HAND_OFFS_QUEUE_URL")?,
+                table,
+                sqs: aws_sdk_sqs::Client::from_conf(sqs),
                 sns: aws_sdk_sns::Client::from_conf(sns),
                 eventbridge: aws_sdk_eventbridge::Client::from_conf(eventbridge),
             },
@@ -78,20 +86,30 @@ impl Function for AnnounceHandOffs {
             .iter()
             .filter(|notice| plan::is_announced(notice).is_ok())
             .collect();
-        let reporters = self.reporters.iter().chain([&self.own]);
-        let reports = facts::reports(&self.logs, invocation, reporters, &announced).await;
+        let found = facts::reports(&self.table, invocation, &announced).await;
+        let found: HashMap<(&str, &InstanceId), Reports> = announced
+            .iter()
+            .map(|notice| (notice.event_id.as_str(), &notice.instance))
+            .zip(found)
+            .collect();
         let plans: Vec<Plan> = notices
             .iter()
-            .map(|notice| plan::plan(notice, &self.reporters, &self.own, &reports, self.announcements))
+            .map(|notice| {
+                let reports = found.get(&(notice.event_id.as_str(), &notice.instance));
+                plan::plan(notice, &self.reporters, reports, self.announcements)
+            })
             .collect();
         // In a dry run the others change nothing; telling about it is the purpose of it.
         let mut invocation = *invocation;
         invocation.dry_run = false;
-        let actions: Vec<_> = plans.iter().flat_map(|plan| plan.actions.clone()).collect();
-        let results = if actions.is_empty() {
+        let mut asked: Vec<(&Notice, &Action)> = vec![];
+        for (notice, plan) in notices.iter().zip(&plans) {
+            asked.extend(plan.actions.iter().map(|action| (notice, action)));
+        }
+        let results = if asked.is_empty() {
             Results::new()
         } else {
-            self.outlets.tell(&invocation, &actions).await
+            self.outlets.tell(&invocation, &asked).await
         };
         let report =
             |(notice, plan): (&Notice, &Plan)| invocation.report(notice, plan, &results).without_deadline();

@@ -1,19 +1,19 @@
 //! What to tell about a hand-off: pure functions from reports to one message and one event.
 
 mod account;
+pub mod digest;
 mod event;
 mod text;
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 
-use spot_handoff::notice::{Notice, Signal};
+use spot_handoff::notice::{FollowUp, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
 use spot_handoff::report::{ActionResult, Report};
 use spot_handoff::runtime::config::Choice;
 
-use crate::facts::{Reporter, Reports, can_be_asked_for};
+use crate::facts::{Reporter, Reports};
 use account::HandOff;
 pub use account::Outcome;
 pub use event::DETAIL_TYPE;
@@ -22,13 +22,16 @@ pub use event::DETAIL_TYPE;
 pub type Plan = shared_plan::Plan<Action, Skip, Infallible>;
 
 const PUBLISH: &str = "publish-message";
+const PUBLISH_PENDING: &str = "publish-pending";
 const PUT: &str = "put-event";
 
 /// What this function can do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Publish a message to the topic.
+    /// Have a message published to the topic, with others of the same seconds.
     Publish(Message),
+    /// Publish what has gathered.
+    PublishPending,
     /// Put an event on the bus.
     PutEvent {
         /// The instance, for the report.
@@ -41,6 +44,10 @@ pub enum Action {
 /// A message for people.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Message {
+    /// The instance.
+    pub instance: String,
+    /// Its Auto Scaling group, where it is known.
+    pub group: Option<String>,
     /// One line; mail programs show it as the subject.
     pub subject: String,
     /// The rest.
@@ -55,10 +62,14 @@ impl shared_plan::Action for Action {
     fn describe(&self) -> (&'static str, String, String) {
         match self {
             Self::Publish(message) => (PUBLISH, message.subject.clone(), String::new()),
+            Self::PublishPending => (PUBLISH_PENDING, "topic".to_owned(), String::new()),
             Self::PutEvent { instance, .. } => (PUT, instance.clone(), DETAIL_TYPE.to_owned()),
         }
     }
 }
+
+/// The name of this function, as its reports carry it.
+pub const OWN_NAME: &str = "announce-hand-offs";
 
 /// Which hand-offs a message is published about. Events are put on the bus about all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +84,8 @@ pub enum Announcements {
 
 impl Choice for Announcements {
     const CHOICES: &'static [(&'static str, Self)] = &[
-        ("all", Self::All),
         ("failures", Self::Failures),
+        ("all", Self::All),
         ("none", Self::None),
     ];
 }
@@ -86,8 +97,6 @@ pub enum Skip {
     NoInterruption,
     /// The three functions had nothing to do: the instance is not theirs.
     NothingHandedOff,
-    /// The event has an id that EventBridge would not give, and reports cannot be looked for by it.
-    OddEventId,
     /// `Announcements` leaves it out.
     LeftOut,
     /// By a report of our own: an earlier try put the event on the bus.
@@ -106,10 +115,6 @@ impl fmt::Display for Skip {
                     "the functions had nothing to do for it, so there is nothing to tell"
                 )
             }
-            Self::OddEventId => write!(
-                f,
-                "the id of the event is no id of EventBridge: its reports cannot be found"
-            ),
             Self::LeftOut => write!(
                 f,
                 "Announcements leaves this message out; the event is put on the bus"
@@ -125,55 +130,54 @@ impl fmt::Display for Skip {
 /// # Errors
 /// Where they are not: why.
 pub fn is_announced(notice: &Notice) -> Result<(), Skip> {
-    if !matches!(notice.signal, Signal::InterruptionWarning { .. }) {
-        Err(Skip::NoInterruption)
-    } else if !can_be_asked_for(&notice.event_id) {
-        Err(Skip::OddEventId)
-    } else {
-        Ok(())
+    match notice.signal {
+        Signal::InterruptionWarning { .. } => Ok(()),
+        _ => Err(Skip::NoInterruption),
     }
 }
 
-/// What to tell about one notice: what the `reporters` have done, less what `own` reports say is told already.
+/// What to tell about one notice: what the `reporters` have done, less what reports of our own say is told already.
 pub fn plan(
     notice: &Notice,
     reporters: &[Reporter],
-    own: &Reporter,
-    reports: &HashMap<&'static str, Reports>,
+    reports: Option<&Reports>,
     announcements: Announcements,
 ) -> Plan {
+    if let Signal::FollowUp(FollowUp { step: Step::Tell, .. }) = notice.signal {
+        return Plan {
+            actions: vec![Action::PublishPending],
+            ..Plan::default()
+        };
+    }
     if let Err(skip) = is_announced(notice) {
         return Plan::nothing(&notice.instance, skip);
     }
     let mut plan = Plan::default();
-    let mut of = |reporter: &Reporter| -> Vec<&Report> {
-        let about = |report: &&Report| {
-            report.event_id == notice.event_id && report.instance == notice.instance.as_str()
-        };
-        match reports.get(reporter.function) {
-            Some(Ok(all)) => all.iter().filter(about).collect(),
-            Some(Err(error)) => {
-                plan.problems.push(format!("{}: {error}", reporter.log_group));
-                vec![]
-            }
-            None => vec![],
+    let reports = match reports {
+        Some(Ok(reports)) => reports.as_slice(),
+        Some(Err(error)) => {
+            plan.problems.push(error.to_string());
+            return plan;
         }
+        None => &[],
+    };
+    let of = |function: &str| -> Vec<&Report> {
+        let theirs = reports.iter().filter(|report| report.function == function);
+        theirs.collect()
     };
     let found: Vec<(&Reporter, Vec<&Report>)> = reporters
         .iter()
-        .map(|reporter| (reporter, of(reporter)))
+        .map(|reporter| (reporter, of(reporter.function)))
         .collect();
-    let before = of(own);
-    if !plan.problems.is_empty() {
-        return plan;
-    }
+    let before = of(OWN_NAME);
     let hand_off = HandOff::of(notice, &found);
     if hand_off.outcome == Outcome::NothingToDo {
         return Plan::nothing(&notice.instance, Skip::NothingHandedOff);
     }
     let is_done = |name| {
         let mut lines = before.iter().flat_map(|report| &report.actions);
-        lines.any(|line| line.action == name && line.result == ActionResult::Done)
+        let told = [ActionResult::Done, ActionResult::Later];
+        lines.any(|line| line.action == name && told.contains(&line.result))
     };
     let message = text::message(&hand_off);
     if is_done(PUT) {

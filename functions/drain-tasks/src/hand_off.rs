@@ -393,7 +393,8 @@ impl DrainTasks {
                 | Step::Look { .. }
                 | Step::AwaitReplacement { .. }
                 | Step::Retire { .. }
-                | Step::GiveUp { .. },
+                | Step::GiveUp { .. }
+                | Step::Tell,
                 _,
             ) => Plan::default(),
         }
@@ -549,7 +550,8 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
                 | Step::Look { .. }
                 | Step::AwaitReplacement { .. }
                 | Step::Retire { .. }
-                | Step::GiveUp { .. },
+                | Step::GiveUp { .. }
+                | Step::Tell,
                 _,
             ) => None,
         },

@@ -153,6 +153,7 @@ impl shared_plan::Action for Action {
                         instance.to_string(),
                         format!("group {group}"),
                     ),
+                    Step::Tell => ("tell", instance.to_string(), format!("at {at}")),
                 }
             }
         }
@@ -346,7 +347,11 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
         Signal::RebalanceRecommendation => return nothing(Skip::WaitsForReplacement),
         Signal::FollowUp(FollowUp {
             step:
-                Step::AwaitReplacement { .. } | Step::Retire { .. } | Step::GiveUp { .. } | Step::Look { .. },
+                Step::AwaitReplacement { .. }
+                | Step::Retire { .. }
+                | Step::GiveUp { .. }
+                | Step::Look { .. }
+                | Step::Tell,
             ..
         }) => {
             return nothing(Skip::NotForThisFunction);

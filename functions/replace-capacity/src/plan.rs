@@ -206,7 +206,7 @@ impl shared_plan::Action for Action {
                         instance.to_string(),
                         format!("group {group}, look again at {at}"),
                     ),
-                    Step::StopTasks { .. } | Step::AwaitTasks { .. } | Step::Look { .. } => {
+                    Step::StopTasks { .. } | Step::AwaitTasks { .. } | Step::Look { .. } | Step::Tell => {
                         ("follow-up", instance.to_string(), format!("at {at}"))
                     }
                 }
@@ -469,9 +469,11 @@ fn plan(
             }
             Step::Retire { group } => exchange::retire(notice, follow_up, group, groups, now, in_batch),
             Step::GiveUp { group } => exchange::give_up(notice, group, groups, in_batch),
-            Step::MoveWork { .. } | Step::StopTasks { .. } | Step::AwaitTasks { .. } | Step::Look { .. } => {
-                nothing(Skip::NotForThisFunction)
-            }
+            Step::MoveWork { .. }
+            | Step::StopTasks { .. }
+            | Step::AwaitTasks { .. }
+            | Step::Look { .. }
+            | Step::Tell => nothing(Skip::NotForThisFunction),
         },
         Signal::TerminateLifecycleAction(_) => nothing(Skip::NotForThisFunction),
     }

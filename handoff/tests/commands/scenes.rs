@@ -211,7 +211,7 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
     let faults = json!([
         denied("replace-capacity", "DetachInstances"),
         denied("replace-capacity", "LaunchInstances"),
-        denied("announce-hand-offs", "PublishBatch"),
+        denied("announce-hand-offs", "PutEvents"),
     ]);
     scene.bed.world.faults(&faults).await?;
     let instance = scene.first_of("inference").await?;

@@ -95,6 +95,8 @@ pub enum Step {
         /// The Auto Scaling group.
         group: String,
     },
+    /// announce-hand-offs to itself: publish what has gathered since, in one message.
+    Tell,
 }
 
 /// What happens when the tasks of an instance are gone.

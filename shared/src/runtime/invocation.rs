@@ -112,6 +112,14 @@ impl Invocation {
         }
     }
 
+    /// The same invocation for what is written down at its end, when the time for calls may be over.
+    pub fn at_its_end(&self) -> Self {
+        Self {
+            stop_at: self.settles_until,
+            ..*self
+        }
+    }
+
     /// Makes one call to AWS, retries included, within the time the invocation has left.
     ///
     /// # Errors

@@ -9,6 +9,8 @@
 //!
 //! Each kind of item has a file of its own beside this one.
 
+pub mod announcements;
+pub mod hand_offs;
 pub mod searches;
 mod table;
 pub mod under_notice;

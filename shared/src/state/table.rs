@@ -1,6 +1,6 @@
 //! Reading and writing items, whatever they hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -296,8 +296,10 @@ impl Table {
         invocation: &Invocation,
         items: &[T],
     ) -> Result<(), CallError> {
+        // One call refuses the same key twice: what was said of one thing last stands.
+        let last: BTreeMap<Key, &T> = items.iter().map(|item| (item.key(), item)).collect();
         let mut requests = vec![];
-        for item in items {
+        for item in last.into_values() {
             let attributes = attributes(item, 1, &Uuid::new_v4().to_string())?;
             let put = PutRequest::builder()
                 .set_item(Some(attributes))

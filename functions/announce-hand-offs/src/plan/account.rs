@@ -27,6 +27,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether somebody has to look.
+    pub fn is_bad(self) -> bool {
+        self == Self::Failed
+    }
+
     /// Its name in events and message attributes.
     pub fn name(self) -> &'static str {
         match self {

@@ -16,6 +16,8 @@ const WORD: usize = "NOT POSSIBLE".len();
 /// The message about a hand-off.
 pub fn message(hand_off: &HandOff<'_>) -> Message {
     Message {
+        instance: hand_off.notice.instance.to_string(),
+        group: hand_off.group.clone(),
         subject: subject(hand_off),
         text: text(hand_off),
         outcome: hand_off.outcome,
@@ -57,7 +59,7 @@ fn subject(hand_off: &HandOff<'_>) -> String {
 }
 
 /// What SNS takes as a subject: names of groups may have any character, and be long.
-fn for_mail(subject: &str) -> String {
+pub fn for_mail(subject: &str) -> String {
     let mut subject: String = subject
         .chars()
         .map(|c| if matches!(c, ' '..='~') { c } else { '?' })

@@ -1,0 +1,166 @@
+//! Messages to the topic: those of some seconds in one.
+//!
+//! What is to be told goes into the table, and one delayed message has all of it published that is there when it comes.
+//! The table says that such a message is under way, so that a storm sends one. Whoever publishes says first that none is
+//! under way any more: what comes in between is told by the next.
+
+use aws_sdk_sns::types::MessageAttributeValue;
+use jiff::SignedDuration;
+use spot_handoff::lambda::outbox::{self, Outgoing};
+use spot_handoff::notice::{Cause, FollowUp, Notice, Step};
+use spot_handoff::report::plan::Done;
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::runtime::invocation::Invocation;
+use spot_handoff::state::announcements::{PENDING, Pending, Telling};
+use spot_handoff::state::{Expected, Item, Written};
+
+use super::Outlets;
+use crate::plan::Action;
+use crate::plan::digest::{Digest, digest};
+
+/// How long messages gather. One message in ten seconds is far from what SNS takes for too many.
+const GATHERING: SignedDuration = SignedDuration::from_secs(10);
+
+impl Outlets {
+    /// Has messages told: they go into the table, and one message about all is under way.
+    pub async fn gather(&self, invocation: &Invocation, asked: &[(&Notice, &Action)]) -> Vec<(Action, Done)> {
+        let now = invocation.clock.now();
+        let mut notices = vec![];
+        let mut actions = vec![];
+        let mut pending = vec![];
+        for (notice, action) in asked {
+            if let Action::Publish(message) = action {
+                notices.push(*notice);
+                actions.push((*action).clone());
+                pending.push(Pending {
+                    event_id: notice.event_id.clone(),
+                    instance: notice.instance.to_string(),
+                    group: message.group.clone(),
+                    subject: message.subject.clone(),
+                    text: message.text.clone(),
+                    outcome: message.outcome.name().to_owned(),
+                    is_bad: message.outcome.is_bad(),
+                    drill: message.drill,
+                    since: now,
+                });
+            }
+        }
+        if pending.is_empty() {
+            return vec![];
+        }
+        let done = match self.table.overwrite_all(invocation, &pending).await {
+            Ok(()) => match self.have_told(invocation, &notices).await {
+                Ok(()) => Done::later(invocation.clock),
+                Err(error) => Done::failed(invocation.clock, error),
+            },
+            // People hear of it all the same, and of this batch in one message.
+            Err(error) => {
+                tracing::warn!("messages cannot gather in the table, so they go out at once: {error}");
+                match self.publish(invocation, digest(&pending)).await {
+                    Ok(()) => Done::now(invocation.clock),
+                    Err(error) => Done::failed(invocation.clock, error),
+                }
+            }
+        };
+        actions.into_iter().map(|action| (action, done.clone())).collect()
+    }
+
+    /// Sees to it that a message is under way that has all told.
+    async fn have_told(&self, invocation: &Invocation, notices: &[&Notice]) -> Result<(), CallError> {
+        let Some(first) = notices.first() else {
+            return Ok(());
+        };
+        let now = invocation.clock.now();
+        let at = now.saturating_add(GATHERING).unwrap_or(now);
+        let by = Telling::name_of(first);
+        loop {
+            match self
+                .table
+                .write(invocation, &Telling { by: by.clone(), at }, Expected::Nothing)
+                .await?
+            {
+                Written::Yes(_) => break,
+                Written::Conflict => match self.table.get::<Telling>(invocation, &Telling::key()).await? {
+                    // An earlier try of one of these was ended before it had sent the message.
+                    Some(there)
+                        if notices
+                            .iter()
+                            .any(|notice| Telling::name_of(notice) == there.item.by) =>
+                    {
+                        break;
+                    }
+                    Some(_) => return Ok(()),
+                    // It was published in this moment.
+                    None => {}
+                },
+            }
+        }
+        let follow_up = FollowUp {
+            cause: Cause::Interruption,
+            deadline: None,
+            step: Step::Tell,
+        };
+        let message = Outgoing::new(&self.own_queue_url, first, &follow_up, at, now);
+        let sent = outbox::send(&self.sqs, invocation, &[message]).await;
+        sent.into_iter().collect()
+    }
+
+    /// Publishes all that is pending, where that is asked for.
+    pub async fn publish_pending(
+        &self,
+        invocation: &Invocation,
+        asked: &[(&Notice, &Action)],
+    ) -> Vec<(Action, Done)> {
+        if !asked
+            .iter()
+            .any(|(_, action)| matches!(action, Action::PublishPending))
+        {
+            return vec![];
+        }
+        let done = match self.publish_all(invocation).await {
+            Ok(0) => Done::already(invocation.clock, "nothing is left to tell"),
+            Ok(_) => Done::now(invocation.clock),
+            Err(error) => Done::failed(invocation.clock, error),
+        };
+        vec![(Action::PublishPending, done)]
+    }
+
+    async fn publish_all(&self, invocation: &Invocation) -> Result<usize, CallError> {
+        self.table.delete_all(invocation, &[Telling::key()]).await?;
+        let found = self.table.all_of::<Pending>(invocation, PENDING, "").await?;
+        let pending: Vec<Pending> = found.into_iter().map(|found| found.item).collect();
+        if pending.is_empty() {
+            return Ok(0);
+        }
+        self.publish(invocation, digest(&pending)).await?;
+        let keys: Vec<_> = pending.iter().map(Item::key).collect();
+        if let Err(error) = self.table.delete_all(invocation, &keys).await {
+            // Failing would publish it again for sure; like this it may be told again with the next.
+            tracing::error!("cannot strike out what was told: {error}");
+        }
+        Ok(pending.len())
+    }
+
+    async fn publish(&self, invocation: &Invocation, digest: Digest) -> Result<(), CallError> {
+        let attribute = |value: &str| {
+            MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value)
+                .build()
+                .ok()
+        };
+        let mut publish = self
+            .sns
+            .publish()
+            .topic_arn(&self.topic_arn)
+            .subject(&digest.subject)
+            .message(&digest.text);
+        let is_drill = if digest.drill { "true" } else { "false" };
+        for (name, value) in [("outcome", digest.outcome.as_str()), ("drill", is_drill)] {
+            if let Some(value) = attribute(value) {
+                publish = publish.message_attributes(name, value);
+            }
+        }
+        invocation.call("Publish", publish.send()).await.map(|_| ())
+    }
+}

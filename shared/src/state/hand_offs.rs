@@ -1,0 +1,53 @@
+//! What the functions have reported: announce-hand-offs makes its account of a hand-off from it.
+//!
+//! All reports about one instance of one notice stand together, in the order of time. The logs have the same lines; those
+//! are found only seconds to a minute after they were written, and may be asked for five times a second in an account.
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Item, Key};
+use crate::notice::Notice;
+use crate::report::{Outcome, Report};
+
+/// How long a report is kept: what happened last month can still be asked.
+const KEPT: SignedDuration = SignedDuration::from_hours(35 * 24);
+
+/// A report in the table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Reported(pub Report);
+
+impl Reported {
+    /// Under which key all reports about this notice stand.
+    pub fn of(notice: &Notice) -> String {
+        of(&notice.event_id, notice.instance.as_str())
+    }
+
+    /// The item of a report; `None` where nobody will ask for it: a look that found nothing to do, and an instance that
+    /// stops and is none of ours.
+    pub fn from_report(report: &Report) -> Option<Self> {
+        let says_nothing = report.outcome == Outcome::NothingToDo && report.problems.is_empty();
+        let of_nobody = says_nothing && (report.is_follow_up() || report.signal == "state-change");
+        (!of_nobody).then(|| Self(report.clone()))
+    }
+}
+
+fn of(event_id: &str, instance: &str) -> String {
+    format!("hand-off#{event_id}#{instance}")
+}
+
+impl Item for Reported {
+    fn key(&self) -> Key {
+        Key::new(
+            of(&self.0.event_id, &self.0.instance),
+            format!("{}#{}", self.0.started_at, self.0.function),
+        )
+    }
+
+    fn expires(&self) -> Timestamp {
+        let begun = self.0.started_at;
+        begun.saturating_add(KEPT).unwrap_or(begun)
+    }
+}
