@@ -117,7 +117,7 @@ fn event(notice: &Notice, reports: &[Report]) -> Value {
     let plan = plan_for(notice, reports, Announcements::None);
     let detail = plan.actions.iter().find_map(|action| match action {
         Action::PutEvent { detail, .. } => Some(detail.clone()),
-        Action::Publish(_) => None,
+        Action::Publish(_) | Action::PublishPending => None,
     });
     let detail: Value = serde_json::from_str(&detail.expect("an event")).expect("JSON");
     json!({"source": "spot-handoff", "detail-type": DETAIL_TYPE, "detail": detail})
