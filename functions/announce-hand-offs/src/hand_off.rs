@@ -5,11 +5,7 @@ use std::collections::HashMap;
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use spot_handoff::lambda::Function;
-<<<<<<< HEAD
-use spot_handoff::notice::{Advice, Notice};
-=======
-use spot_handoff::notice::{InstanceId, Notice};
->>>>>>> d8045b2 (Hand-offs are announced from the table, and in one message for many)
+use spot_handoff::notice::{Advice, InstanceId, Notice};
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::Results;
 use spot_handoff::runtime::aws::{CallCounter, CallError};

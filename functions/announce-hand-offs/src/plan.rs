@@ -17,6 +17,7 @@ use crate::facts::{Reporter, Reports};
 use account::HandOff;
 pub use account::Outcome;
 pub use event::DETAIL_TYPE;
+pub use text::for_mail;
 
 /// A plan of this function. No setting that it meets could hurt, so it warns of nothing.
 pub type Plan = shared_plan::Plan<Action, Skip, Infallible>;

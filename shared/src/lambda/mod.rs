@@ -105,20 +105,10 @@ pub async fn run<F: Function>() -> Result<(), Error> {
 
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let (function, queue, counter) = (Arc::clone(&function), queue.clone(), counter.clone());
-<<<<<<< HEAD
+        let table = table.clone();
         let span = tracing::info_span!("invocation", request_id = event.context.request_id);
         let work = async move {
             let ends_at = Instant::now() + time_left(event.context.deadline(), SystemTime::now());
-=======
-        let table = table.clone();
-        async move {
-            let time_left = event
-                .context
-                .deadline()
-                .duration_since(SystemTime::now())
-                .unwrap_or(Duration::ZERO);
-            let ends_at = Instant::now() + time_left;
->>>>>>> d8045b2 (Hand-offs are announced from the table, and in one message for many)
             let started_at = clock.now();
             let home = Home::of_arn(&event.context.invoked_function_arn);
             let mut batch = Batch::read(event.payload.get(), &home, started_at);
@@ -133,16 +123,11 @@ pub async fn run<F: Function>() -> Result<(), Error> {
             );
             let mut invocation = Invocation::within(F::NAME, clock, dry_run, times);
             invocation.started_at = started_at;
-<<<<<<< HEAD
-            handle(&*function, queue, batch, drills, &invocation, &counter).await
+            handle(&*function, queue, &table, batch, drills, &invocation, &counter).await
         };
         // Boxed, since the compiler lays a future out together with all that it waits for.
         let work: Pin<Box<dyn Future<Output = _>>> = Box::pin(work);
         work.instrument(span)
-=======
-            handle(&*function, queue, &table, batch, &invocation, &counter).await
-        }
->>>>>>> d8045b2 (Hand-offs are announced from the table, and in one message for many)
     }))
     .await
 }
@@ -228,15 +213,13 @@ async fn handle<F: Function>(
             metrics::instance(report, invocation.clock.now());
         }
     }
-<<<<<<< HEAD
+    let news = told
+        .iter()
+        .filter(|(notice, report)| !has_seen_nothing_new(notice, report));
+    let kept: Vec<Reported> = news
+        .filter_map(|(_, report)| Reported::from_report(report))
+        .collect();
     let reports: Vec<Report> = told.into_iter().map(|(_, report)| report).collect();
-    if let Some(queue) = queue {
-        let worked = invocation.clock.now().duration_since(invocation.started_at);
-        queue
-            .settle(&batch, &failed, worked, invocation.settles_until())
-            .await;
-    }
-=======
     let settle = async {
         if let Some(queue) = queue {
             let worked = invocation.clock.now().duration_since(invocation.started_at);
@@ -245,8 +228,7 @@ async fn handle<F: Function>(
                 .await;
         }
     };
-    tokio::join!(settle, keep(table, &reports, invocation));
->>>>>>> d8045b2 (Hand-offs are announced from the table, and in one message for many)
+    tokio::join!(settle, keep(table, &kept, invocation));
     metrics::invocation(F::NAME, calls_before, counter.totals(), &failed);
 
     if batch.from_queue {
@@ -270,105 +252,16 @@ fn has_seen_nothing_new(notice: &Notice, report: &Report) -> bool {
     is_look && is_quiet && results.all(|result| result == ActionResult::Later)
 }
 
-<<<<<<< HEAD
-=======
-/// What becomes of a notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    /// It is handed off, or planned where the function is set to plan only.
-    AsSet,
-    /// It is a drill, which is planned only.
-    PlannedOnly,
-    /// It is too old: it is reported and left alone.
-    Stale,
-}
-
-impl Mode {
-    fn of<F: Function>(notice: &Notice, now: Timestamp) -> Self {
-        match (F::is_stale(notice, now), notice.is_planned_only()) {
-            (true, _) => Self::Stale,
-            (false, true) => Self::PlannedOnly,
-            (false, false) => Self::AsSet,
-        }
-    }
-}
-
-/// Hands the notices of a batch off, each in its mode; one report for each, in their order.
-async fn hand_off<F: Function>(function: &F, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
-    let modes: Vec<Mode> = notices
-        .iter()
-        .map(|notice| Mode::of::<F>(notice, invocation.started_at))
-        .collect();
-    let planning = invocation.planning_only();
-    let (as_set, planned) = tokio::join!(
-        hand_off_those(function, notices, &modes, Mode::AsSet, invocation),
-        hand_off_those(function, notices, &modes, Mode::PlannedOnly, &planning),
-    );
-    let (mut as_set, mut planned) = (as_set.into_iter(), planned.into_iter());
-    let report = |(notice, mode): (&Notice, &Mode)| match mode {
-        Mode::AsSet => as_set.next(),
-        Mode::PlannedOnly => planned.next(),
-        Mode::Stale => Some(stale(notice, invocation)),
-    };
-    notices.iter().zip(&modes).filter_map(report).collect()
-}
-
-async fn hand_off_those<F: Function>(
-    function: &F,
-    notices: &[Notice],
-    modes: &[Mode],
-    mode: Mode,
-    invocation: &Invocation,
-) -> Vec<Report> {
-    let those = notices.iter().zip(modes).filter(|(_, its)| **its == mode);
-    let those: Vec<Notice> = those.map(|(notice, _)| notice.clone()).collect();
-    if those.is_empty() {
-        return vec![];
-    }
-    function.hand_off(&those, invocation).await
-}
-
-fn stale(notice: &Notice, invocation: &Invocation) -> Report {
-    let minutes = invocation.started_at.duration_since(notice.time).as_mins();
-    let reason = format!(
-        "the notice is {minutes} minutes old and the id may belong to a restarted instance by now; \
-         replay it with a fresh `time` to act on it all the same"
-    );
-    let plan = Plan::<NoAction, String, String>::nothing(&notice.instance, reason);
-    invocation.report(notice, &plan, &Results::new())
-}
-
-/// The actions of a plan that has none.
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum NoAction {}
-
-impl Action for NoAction {
-    fn describe(&self) -> (&'static str, String, String) {
-        match *self {}
-    }
-}
-
 /// Keeps the reports in the table, for the account of the hand-off. The hand-off itself does not depend on it.
-async fn keep(table: &Table, reports: &[Report], invocation: &Invocation) {
-    let items: Vec<Reported> = reports.iter().filter_map(Reported::from_report).collect();
+async fn keep(table: &Table, items: &[Reported], invocation: &Invocation) {
     if items.is_empty() {
         return;
     }
-    if let Err(error) = table.overwrite_all(&invocation.at_its_end(), &items).await {
+    if let Err(error) = table.overwrite_all(&invocation.at_its_end(), items).await {
         tracing::error!("cannot keep {} reports in the table: {error}", items.len());
     }
 }
 
-/// Writes the report line. It goes to stdout by itself, since its members are its own and not those of a log record.
-#[allow(clippy::print_stdout)]
-fn write(report: &Report) {
-    match serde_json::to_string(report) {
-        Ok(line) => println!("{line}"),
-        Err(error) => tracing::error!("cannot write a report: {error}"),
-    }
-}
-
->>>>>>> d8045b2 (Hand-offs are announced from the table, and in one message for many)
 fn reasons(reports: &[Report]) -> String {
     let errors = |report: &Report| {
         let actions = report.actions.iter().filter_map(|line| line.error.clone());

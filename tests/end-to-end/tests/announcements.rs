@@ -184,14 +184,21 @@ async fn a_storm_is_told_in_one_message_and_a_quiet_day_in_none() -> Result<()> 
             .map(|instance| instance.id.clone());
         for (number, instance) in doomed.enumerate() {
             let number = u32::try_from(number)?;
-            bed.put_event(&warning(&bed, "aws.ec2", number, &instance)).await?;
+            bed.put_event(&warning(&bed, "aws.ec2", number, &instance))
+                .await?;
         }
         bed.until_settled(PATIENCE).await?;
         let notifications = bed.world.notifications().await?;
         let found = subjects(&notifications);
-        assert!(found.len() <= 3 && found.len() >= messages, "{announcements}: {found:?}");
+        assert!(
+            found.len() <= 3 && found.len() >= messages,
+            "{announcements}: {found:?}"
+        );
         if messages == 0 {
-            assert!(found.iter().all(|subject| subject.contains("FAILED")), "{found:?}");
+            assert!(
+                found.iter().all(|subject| subject.contains("FAILED")),
+                "{found:?}"
+            );
         }
     }
     Ok(())

@@ -289,9 +289,7 @@ impl Testbed {
             if let Some(_paused) = self.lambda.pause() {
                 let received = self.lambda.received();
                 let at_most = clock.now().as_millisecond() as f64 + LONGEST_LEAP_MS;
-                self.world
-                    .leap(until_ms.min(at_most), &queues, received)
-                    .await?;
+                self.world.leap(until_ms.min(at_most), &queues, received).await?;
                 if let Some(setting) = clock.setting() {
                     self.lambda.renew(Clock::VARIABLE, &setting);
                 }

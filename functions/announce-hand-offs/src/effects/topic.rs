@@ -7,7 +7,7 @@
 use aws_sdk_sns::types::MessageAttributeValue;
 use jiff::SignedDuration;
 use spot_handoff::lambda::outbox::{self, Outgoing};
-use spot_handoff::notice::{Cause, FollowUp, Notice, Step};
+use spot_handoff::notice::{Advice, Cause, FollowUp, Notice, Step};
 use spot_handoff::report::plan::Done;
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::Invocation;
@@ -15,8 +15,8 @@ use spot_handoff::state::announcements::{PENDING, Pending, Telling};
 use spot_handoff::state::{Expected, Item, Written};
 
 use super::Outlets;
-use crate::plan::Action;
 use crate::plan::digest::{Digest, digest};
+use crate::plan::{Action, Outcome, for_mail};
 
 /// How long messages gather. One message in ten seconds is far from what SNS takes for too many.
 const GATHERING: SignedDuration = SignedDuration::from_secs(10);
@@ -139,6 +139,20 @@ impl Outlets {
             tracing::error!("cannot strike out what was told: {error}");
         }
         Ok(pending.len())
+    }
+
+    /// Publishes at once what people have to know and no function acts on.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn advise(&self, invocation: &Invocation, advice: &Advice) -> Result<(), CallError> {
+        let message = Digest {
+            subject: for_mail(&advice.subject()),
+            text: advice.to_string(),
+            outcome: Outcome::NothingToDo.name().to_owned(),
+            drill: advice.drill,
+        };
+        self.publish(invocation, message).await
     }
 
     async fn publish(&self, invocation: &Invocation, digest: Digest) -> Result<(), CallError> {

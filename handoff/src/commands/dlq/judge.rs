@@ -108,6 +108,7 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
             Judgement::no(format!("there was an end to looking {} ago", span(late)))
         }
         (Step::Look { .. }, _) => Judgement::yes("it looks what came back, came late, or may go by now"),
+        (Step::Tell, _) => Judgement::yes("what has gathered is told, as long as nobody told it since"),
         (Step::StopTasks { .. }, _) => Judgement::yes("its tasks may still be stopped, and run again"),
         (
             Step::AwaitTasks {

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
-use testbed::{
-    Clock, Event, Options, Outcome as Answer, Pace, Testbed, Workspace, World, WorldOptions,
-};
+use testbed::{Clock, Event, Options, Outcome as Answer, Pace, Testbed, Workspace, World, WorldOptions};
 use tokio::time::timeout;
 
 use super::contender::Contender;
