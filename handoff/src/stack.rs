@@ -74,6 +74,8 @@ pub struct Stack {
     pub announcer: Function,
     /// URL of the queue of events that EventBridge could not deliver.
     pub undelivered: String,
+    /// The table of what is under way.
+    pub table: String,
 }
 
 /// A function and what belongs to it.
@@ -155,6 +157,7 @@ impl Stack {
             functions: functions.collect::<Result<_>>()?,
             announcer: function(testbed::ANNOUNCER)?,
             undelivered: id("UndeliveredNotices")?,
+            table: id("Table")?,
         })
     }
 

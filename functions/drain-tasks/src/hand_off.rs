@@ -298,6 +298,7 @@ impl DrainTasks {
                     instance: notice.instance.clone(),
                     status: container_instances::Status::Draining,
                     agent_connected: true,
+                    registered_at: None,
                     tasks: 0,
                 };
                 let deadline = notice.deadline().unwrap_or(now);
@@ -531,7 +532,8 @@ fn named_group(notice: &Notice) -> Option<&str> {
         Step::StopTasks { .. }
         | Step::AwaitReplacement { .. }
         | Step::Retire { .. }
-        | Step::GiveUp { .. } => None,
+        | Step::GiveUp { .. }
+        | Step::Tell => None,
     }
 }
 

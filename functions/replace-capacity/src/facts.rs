@@ -1,59 +1,223 @@
-//! What Auto Scaling knows about the instances and their groups, and Elastic Load Balancing about replacements.
+//! What Auto Scaling knows about the instances and their groups, what the table says of exchanges, and what Elastic Load
+//! Balancing and ECS know about replacements.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
-use aws_sdk_autoscaling::Client;
 use aws_sdk_elasticloadbalancingv2::types::{TargetHealthDescription, TargetHealthStateEnum as State};
-use spot_handoff::autoscaling::groups::{self, Group, Groups};
+use jiff::Timestamp;
+use spot_handoff::autoscaling::groups::{self, Group, GroupOf, Groups};
+use spot_handoff::ecs::container_instances::{self, ContainerInstances, Status};
+use spot_handoff::exchange::{Brake, Exchanges, restraint};
 use spot_handoff::notice::{FollowUp, InstanceId, Notice, Signal, Step};
+use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
+use spot_handoff::state::Versioned;
 
-use crate::replacement_tag::exchange_of;
+use crate::hand_off::Clients;
+use crate::plan::ends_in_two_minutes;
+
+/// How long an interruption waits for the table at the most. Its first action can do without.
+const TABLE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// What stands in the table about the exchanges of each group, or why that is not known.
+pub type Items = HashMap<String, Result<Option<Versioned<Exchanges>>, CallError>>;
+
+/// The facts of a batch.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The groups.
+    pub groups: Groups,
+    /// The exchanges.
+    pub items: Items,
+    /// Which instances the load balancers send requests to.
+    pub health: Health,
+    /// Which of the instances are in a cluster.
+    pub found: ContainerInstances,
+}
+
+/// Reads the facts of a batch. What interruptions need is read at once; what exchanges need takes one more round.
+pub async fn read(clients: &Clients, invocation: &Invocation, notices: &[Notice]) -> Facts {
+    let groups = groups_of(clients, invocation, notices).await;
+    let mut facts = Facts {
+        groups,
+        ..Facts::default()
+    };
+    let names = groups_with_exchanges(notices, &facts.groups);
+    let invocation_for_table = if notices.iter().any(ends_in_two_minutes) {
+        invocation.for_at_most(TABLE_ANSWERS_WITHIN)
+    } else {
+        *invocation
+    };
+    facts.items = items(clients, &invocation_for_table, names).await;
+    let (health, found) = tokio::join!(
+        health_of(clients, invocation, notices, &facts),
+        container_instances_of(clients, invocation, notices, &facts),
+    );
+    facts.health = health;
+    facts.found = found;
+    facts
+}
 
 /// Reads the groups of the notices' instances, and those that follow-ups name: an instance that was detached meanwhile
 /// is known only by the name of the group it left.
-pub async fn groups_of(client: &Client, invocation: &Invocation, notices: &[Notice]) -> Groups {
+pub async fn groups_of(clients: &Clients, invocation: &Invocation, notices: &[Notice]) -> Groups {
     let ids: Vec<InstanceId> = notices.iter().map(|notice| notice.instance.clone()).collect();
-    let named: Vec<String> = notices
-        .iter()
-        .filter_map(|notice| named_group(&notice.signal))
-        .collect();
-    groups::read(client, invocation, &ids, &named).await
+    let named: Vec<String> = notices.iter().filter_map(named_group).map(str::to_owned).collect();
+    groups::read(&clients.autoscaling, invocation, &ids, &named).await
 }
 
-fn named_group(signal: &Signal) -> Option<String> {
-    match signal {
+/// Reads what stands in the table about the exchanges of these groups.
+pub async fn items(
+    clients: &Clients,
+    invocation: &Invocation,
+    names: impl IntoIterator<Item = String>,
+) -> Items {
+    let read = |name: String| async move {
+        let item = clients.table.get(invocation, &Exchanges::key_of(&name)).await;
+        (name, item)
+    };
+    let found = together(names.into_iter().map(read)).await;
+    found.into_iter().collect()
+}
+
+fn named_group(notice: &Notice) -> Option<&str> {
+    match &notice.signal {
         Signal::FollowUp(FollowUp {
             step: Step::AwaitReplacement { group } | Step::Retire { group } | Step::GiveUp { group },
             ..
-        }) => Some(group.clone()),
+        }) => Some(group),
         _ => None,
     }
 }
 
-/// Why requests do not reach an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotReady {
-    /// Its first health checks have not passed yet.
-    Initial,
-    /// Its health checks fail.
-    Unhealthy,
+/// The groups in which an exchange may be under way that the notices are about.
+fn groups_with_exchanges(notices: &[Notice], groups: &Groups) -> BTreeSet<String> {
+    let group_of = |notice: &Notice| match (&notice.signal, groups.of_instance(&notice.instance)) {
+        (Signal::FollowUp(_), _) => named_group(notice).map(str::to_owned),
+        (
+            Signal::InterruptionWarning { .. }
+            | Signal::RebalanceRecommendation
+            | Signal::ScheduledRetirement { .. },
+            GroupOf::Some { group, .. },
+        ) => Some(group.name.clone()),
+        _ => None,
+    };
+    notices.iter().filter_map(group_of).collect()
 }
 
-/// Which instances the load balancers send no requests to, by target group.
+impl Facts {
+    /// The exchanges of a group, where they are known and there are any.
+    fn exchanges_of(&self, group: &str) -> Option<&Exchanges> {
+        let item = self.items.get(group)?.as_ref().ok()?;
+        item.as_ref().map(|versioned| &versioned.item)
+    }
+
+    /// The groups of the notices that look for a replacement, and the instance that each is about.
+    fn looks<'a>(&'a self, notices: &'a [Notice]) -> impl Iterator<Item = (&'a Group, &'a InstanceId)> {
+        let look = |notice: &'a Notice| {
+            let group = self.groups.by_name(named_group(notice)?)?;
+            let exchanges = self.exchanges_of(&group.name)?;
+            let is_under_way = exchanges.under_way.contains_key(&notice.instance);
+            is_under_way.then_some((group, &notice.instance))
+        };
+        notices.iter().filter_map(look)
+    }
+
+    /// The members that have come since the exchanges of the group began.
+    fn newcomers<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = &'a InstanceId> {
+        let exchanges = self.exchanges_of(&group.name);
+        let newcomers = exchanges.map(|exchanges| exchanges.unknown(group));
+        newcomers.into_iter().flatten().map(|member| &member.id)
+    }
+
+    /// The members that could take the work of an instance: healthy in each target group in which it is healthy itself,
+    /// and ACTIVE in its cluster.
+    ///
+    /// # Errors
+    /// Where that could not be read.
+    pub fn ready(&self, group: &Group, old: &InstanceId) -> Result<BTreeSet<InstanceId>, String> {
+        let mut ready = BTreeSet::new();
+        for newcomer in self.newcomers(group) {
+            if self.health.serves_as(group, newcomer, old)? && self.is_active_beside(newcomer, old)? {
+                ready.insert(newcomer.clone());
+            }
+        }
+        Ok(ready)
+    }
+
+    fn is_active_beside(&self, newcomer: &InstanceId, old: &InstanceId) -> Result<bool, String> {
+        if let Some(error) = self.found.why_not_found(old) {
+            return Err(error.to_string());
+        }
+        let active = |cluster: &str| {
+            let mut found = self.found.of_instance(newcomer).iter();
+            found.any(|one| one.cluster == cluster && one.status == Status::Active)
+        };
+        let clusters = self.found.of_instance(old).iter();
+        let is_active = clusters.into_iter().all(|one| active(&one.cluster));
+        match self.found.why_not_found(newcomer) {
+            Some(error) if !is_active => Err(error.to_string()),
+            _ => Ok(is_active),
+        }
+    }
+
+    /// Whether the instance is DRAINING in its cluster.
+    pub fn drains(&self, instance: &InstanceId) -> bool {
+        let mut found = self.found.of_instance(instance).iter();
+        found.any(|one| one.status == Status::Draining)
+    }
+
+    /// What of the instance itself holds a recommendation back.
+    ///
+    /// # Errors
+    /// Where ECS could not be asked.
+    pub fn brake_of(&self, instance: &InstanceId, now: Timestamp) -> Result<Option<Brake>, String> {
+        if let Some(error) = self.found.why_not_found(instance) {
+            return Err(error.to_string());
+        }
+        let Some(registered) = self.found.of_instance(instance).first() else {
+            return Ok(Some(Brake::NotInCluster));
+        };
+        let since = registered.registered_at.unwrap_or(Timestamp::MIN);
+        let is_young = now.duration_since(since) < restraint::OLD_ENOUGH;
+        Ok(is_young.then_some(Brake::Young { since }))
+    }
+}
+
+/// The container instances of those that are recommended to be replaced, and of those that wait for a replacement with
+/// all that have come since.
+async fn container_instances_of(
+    clients: &Clients,
+    invocation: &Invocation,
+    notices: &[Notice],
+    facts: &Facts,
+) -> ContainerInstances {
+    let recommended = notices
+        .iter()
+        .filter(|notice| notice.signal == Signal::RebalanceRecommendation)
+        .map(|notice| &notice.instance);
+    let looks = facts
+        .looks(notices)
+        .flat_map(|(group, instance)| facts.newcomers(group).chain([instance]));
+    let ids: BTreeSet<&InstanceId> = recommended.chain(looks).collect();
+    let ids: Vec<InstanceId> = ids.into_iter().cloned().collect();
+    container_instances::find(&clients.ecs, invocation, clients.clusters.as_deref(), &ids).await
+}
+
+/// Which instances the load balancers send requests to, by target group.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
-    not_ready: BTreeMap<String, BTreeMap<InstanceId, NotReady>>,
+    healthy: BTreeMap<String, BTreeSet<InstanceId>>,
     unread: BTreeMap<String, String>,
 }
 
 impl Health {
     /// Facts as given: for tables of tests.
     #[cfg(test)]
-    pub fn with(target_group: &str, not_ready: impl IntoIterator<Item = (InstanceId, NotReady)>) -> Self {
-        let not_ready = BTreeMap::from([(target_group.to_owned(), not_ready.into_iter().collect())]);
+    pub fn with(target_group: &str, healthy: impl IntoIterator<Item = InstanceId>) -> Self {
         Self {
-            not_ready,
+            healthy: BTreeMap::from([(target_group.to_owned(), healthy.into_iter().collect())]),
             ..Self::default()
         }
     }
@@ -67,48 +231,32 @@ impl Health {
         }
     }
 
-    /// Why requests do not reach an instance of the group, in the target groups in which they reach `old`. One in which
-    /// they do not reach that one either, for example the idle half of a blue/green pair, says nothing about the other.
-    pub fn why_not_ready<'a>(
-        &'a self,
-        group: &'a Group,
-        instance: &'a InstanceId,
-        old: &'a InstanceId,
-    ) -> impl Iterator<Item = NotReady> + 'a {
-        let read = group
-            .target_groups
-            .iter()
-            .filter_map(|arn| self.not_ready.get(arn));
-        read.filter(|not_ready| !not_ready.contains_key(old))
-            .filter_map(|not_ready| not_ready.get(instance).copied())
-    }
-
-    /// Why the health of the group's instances is not known.
-    pub fn problems_of<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = String> + 'a {
-        let target_groups = group.target_groups.iter();
-        target_groups.filter_map(|arn| self.unread.get(arn).cloned())
+    /// Whether requests reach a member in each target group in which they reach `old`. One in which they do not reach that
+    /// one either, for example the idle half of a blue/green pair, says nothing about the other. A target that is not
+    /// registered is not healthy.
+    fn serves_as(&self, group: &Group, member: &InstanceId, old: &InstanceId) -> Result<bool, String> {
+        let mut unread = group.target_groups.iter().filter_map(|arn| self.unread.get(arn));
+        if let Some(error) = unread.next() {
+            return Err(error.clone());
+        }
+        let mut read = group.target_groups.iter().filter_map(|arn| self.healthy.get(arn));
+        Ok(read.all(|healthy| healthy.contains(member) || !healthy.contains(old)))
     }
 }
 
 /// Reads how the targets of the groups are in which a replacement is awaited.
-pub async fn health_of(
-    elb: &aws_sdk_elasticloadbalancingv2::Client,
+async fn health_of(
+    clients: &Clients,
     invocation: &Invocation,
     notices: &[Notice],
-    groups: &Groups,
+    facts: &Facts,
 ) -> Health {
-    let awaiting = notices.iter().filter_map(|notice| match &notice.signal {
-        Signal::FollowUp(FollowUp {
-            step: Step::AwaitReplacement { group },
-            ..
-        }) => groups
-            .by_name(group)
-            .filter(|group| exchange_of(group, &notice.instance).is_some()),
-        _ => None,
-    });
-    let arns: BTreeSet<&String> = awaiting.flat_map(|group| &group.target_groups).collect();
+    let arns: BTreeSet<&String> = facts
+        .looks(notices)
+        .flat_map(|(group, _)| &group.target_groups)
+        .collect();
     let answers = together(arns.iter().map(|arn| {
-        let asking = elb.describe_target_health().target_group_arn(*arn).send();
+        let asking = clients.elb.describe_target_health().target_group_arn(*arn).send();
         invocation.call("DescribeTargetHealth", asking)
     }))
     .await;
@@ -117,8 +265,8 @@ pub async fn health_of(
         match answer {
             Ok(answer) => {
                 let targets = answer.target_health_descriptions.unwrap_or_default();
-                let not_ready = targets.into_iter().filter_map(not_ready).collect();
-                health.not_ready.insert(arn.clone(), not_ready);
+                let healthy = targets.into_iter().filter_map(healthy).collect();
+                health.healthy.insert(arn.clone(), healthy);
             }
             // A target group that was deleted has no targets.
             Err(error) if error.code() == Some("TargetGroupNotFound") => {}
@@ -130,13 +278,11 @@ pub async fn health_of(
     health
 }
 
-/// The instance, where requests do not reach it. A target group that no load balancer uses has no say.
+/// The instance, where requests reach it. A target group that no load balancer uses has no healthy ones, and so no say.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
-fn not_ready(target: TargetHealthDescription) -> Option<(InstanceId, NotReady)> {
-    let why = match target.target_health?.state? {
-        State::Initial => NotReady::Initial,
-        State::Unhealthy | State::UnhealthyDraining => NotReady::Unhealthy,
-        _ => return None,
-    };
-    Some((target.target?.id?.parse().ok()?, why))
+fn healthy(target: TargetHealthDescription) -> Option<InstanceId> {
+    match target.target_health?.state? {
+        State::Healthy => target.target?.id?.parse().ok(),
+        _ => None,
+    }
 }

@@ -1,25 +1,54 @@
-//! The story of one batch: facts, plan, effects.
+//! The story of one batch: facts, plan, table, effects.
+//!
+//! Interruptions and exchanges go side by side, so that the first do not wait for what the others read. Of the exchanges
+//! the table is written first. Where another invocation has written meanwhile, the group is read and decided anew.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_autoscaling::config::retry::RetryConfig;
 use aws_types::SdkConfig;
+use spot_handoff::exchange::Exchanges;
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::Notice;
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::Results;
 use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::runtime::config::{ConfigError, Env};
-use spot_handoff::runtime::invocation::Invocation;
+use spot_handoff::runtime::invocation::{Invocation, together};
+use spot_handoff::state::{Expected, Table, Written};
 
 use crate::config::Config;
 use crate::effects::{self, Aws};
-use crate::{facts, plan};
+use crate::facts::{self, Facts};
+use crate::plan::{self, Plan, Planned, ends_in_two_minutes};
+
+/// How often a group is decided anew whose item another invocation has written meanwhile. Each of them was decided by one
+/// of few invocations, and each writes it once.
+const DECIDED_ANEW: usize = 8;
 
 /// The function, with what it keeps between invocations.
 pub struct ReplaceCapacity {
     config: Config,
-    autoscaling: aws_sdk_autoscaling::Client,
-    impatient_autoscaling: aws_sdk_autoscaling::Client,
-    elb: aws_sdk_elasticloadbalancingv2::Client,
-    sqs: aws_sdk_sqs::Client,
+    clients: Clients,
+}
+
+/// The clients of AWS, and where to look.
+#[derive(Debug)]
+pub struct Clients {
+    /// Auto Scaling.
+    pub autoscaling: aws_sdk_autoscaling::Client,
+    /// The same, which asks once: for what must not be repeated without looking.
+    pub autoscaling_once: aws_sdk_autoscaling::Client,
+    /// Elastic Load Balancing.
+    pub elb: aws_sdk_elasticloadbalancingv2::Client,
+    /// ECS.
+    pub ecs: aws_sdk_ecs::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+    /// The table.
+    pub table: Table,
+    /// The clusters to look in; `None` means all.
+    pub clusters: Option<Vec<String>>,
 }
 
 impl Function for ReplaceCapacity {
@@ -29,45 +58,195 @@ impl Function for ReplaceCapacity {
         let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
             .interceptor(counter.clone());
-        let impatient_autoscaling = autoscaling.clone().build();
+        let autoscaling_once = autoscaling.clone().retry_config(RetryConfig::disabled()).build();
         let autoscaling = autoscaling.retry_classifier(RetryBusyGroups).build();
         let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
             .build();
+        let ecs = aws_sdk_ecs::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
+            .interceptor(counter.clone())
+            .build();
         let sqs = aws_sdk_sqs::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
-            .interceptor(counter)
+            .interceptor(counter.clone())
             .build();
         Ok(Self {
             config: Config::read(env)?,
-            autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
-            impatient_autoscaling: aws_sdk_autoscaling::Client::from_conf(impatient_autoscaling),
-            elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
-            sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            clients: Clients {
+                autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
+                autoscaling_once: aws_sdk_autoscaling::Client::from_conf(autoscaling_once),
+                elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
+                ecs: aws_sdk_ecs::Client::from_conf(ecs),
+                sqs: aws_sdk_sqs::Client::from_conf(sqs),
+                table: Table::new(env, sdk, counter)?,
+                clusters: env.clusters()?,
+            },
         })
     }
 
     async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
-        let groups = facts::groups_of(&self.autoscaling, invocation, notices).await;
-        let health = facts::health_of(&self.elb, invocation, notices, &groups).await;
-        let plans = plan::plans(notices, &groups, &health, &self.config, invocation.clock.now());
-        let results = if invocation.dry_run {
-            Results::new()
-        } else {
-            let aws = Aws {
-                autoscaling: &self.autoscaling,
-                impatient_autoscaling: &self.impatient_autoscaling,
-                sqs: &self.sqs,
-                queues: &self.config.queues,
-                invocation,
-            };
-            effects::carry_out(aws, notices, &plans).await
+        let (urgent, others): (Vec<usize>, Vec<usize>) =
+            (0..notices.len()).partition(|index| ends_in_two_minutes(&notices[*index]));
+        let of = |indexes: &[usize]| -> Vec<Notice> {
+            indexes.iter().map(|index| notices[*index].clone()).collect()
         };
-        notices
-            .iter()
-            .zip(&plans)
-            .map(|(notice, plan)| invocation.report(notice, plan, &results))
-            .collect()
+        let (urgent_notices, other_notices) = (of(&urgent), of(&others));
+        let (urgent_done, others_done) = tokio::join!(
+            self.carry_through(&urgent_notices, notices, invocation),
+            self.carry_through(&other_notices, notices, invocation),
+        );
+        let indexes = urgent.into_iter().chain(others);
+        let mut done: Vec<(usize, Report)> = indexes
+            .zip(urgent_done.into_iter().chain(others_done))
+            .collect();
+        done.sort_by_key(|(index, _)| *index);
+        done.into_iter().map(|(_, report)| report).collect()
     }
+}
+
+impl ReplaceCapacity {
+    /// Reads, decides, remembers and carries out; one report for each notice, in their order. `batch` is all that came with
+    /// them.
+    async fn carry_through(
+        &self,
+        notices: &[Notice],
+        batch: &[Notice],
+        invocation: &Invocation,
+    ) -> Vec<Report> {
+        if notices.is_empty() {
+            return vec![];
+        }
+        let facts = facts::read(&self.clients, invocation, notices).await;
+        let planned = self.plan(notices, batch, &facts, invocation);
+        if invocation.dry_run {
+            let none = Results::new();
+            let plans = notices.iter().zip(&planned.plans);
+            return plans
+                .map(|(notice, plan)| invocation.report(notice, plan, &none))
+                .collect();
+        }
+        let gated: BTreeSet<&String> = planned.gates.iter().flatten().collect();
+        let free = chosen(notices, &planned, None);
+        let (done_at_once, (), done_later) = tokio::join!(
+            self.carry_out(free, invocation),
+            self.remember_apart(&planned, invocation),
+            together(gated.into_iter().map(|group| {
+                let (facts, planned) = (facts.clone(), &planned);
+                self.carry_out_in_turn(group, notices, batch, facts, planned, invocation)
+            })),
+        );
+        let mut reports: BTreeMap<usize, Report> = done_at_once.into_iter().collect();
+        reports.extend(done_later.into_iter().flatten());
+        reports.into_values().collect()
+    }
+
+    fn plan(&self, notices: &[Notice], batch: &[Notice], facts: &Facts, invocation: &Invocation) -> Planned {
+        plan::plans(notices, batch, facts, &self.config, invocation.clock.now())
+    }
+
+    /// What is only to be remembered, and holds nothing up: that a warning came.
+    async fn remember_apart(&self, planned: &Planned, invocation: &Invocation) {
+        let is_gated = |group: &String| planned.gates.iter().flatten().any(|gate| gate == group);
+        let apart = planned.items.iter().filter(|(group, _)| !is_gated(group));
+        let writes = together(apart.map(|(_, (item, expected))| async {
+            self.clients
+                .table
+                .write(&invocation.briefly(), item, *expected)
+                .await
+        }));
+        for write in writes.await {
+            if let Err(error) = write {
+                tracing::warn!("cannot remember that a warning came: {error}");
+            }
+        }
+    }
+
+    /// The notices about the exchanges of one group: remembered first, then carried out.
+    async fn carry_out_in_turn(
+        &self,
+        group: &str,
+        notices: &[Notice],
+        batch: &[Notice],
+        mut facts: Facts,
+        planned: &Planned,
+        invocation: &Invocation,
+    ) -> Vec<(usize, Report)> {
+        let mut chosen = chosen(notices, planned, Some(group));
+        let mut item = planned.items.get(group).cloned();
+        for _ in 0..DECIDED_ANEW {
+            match self.remember(item.as_ref(), invocation).await {
+                Ok(Written::Yes(_)) => return self.carry_out(chosen, invocation).await,
+                Ok(Written::Conflict) => {}
+                Err(error) => {
+                    facts.items.insert(group.to_owned(), Err(error));
+                    break;
+                }
+            }
+            let own: Vec<Notice> = chosen.iter().map(|one| one.notice.clone()).collect();
+            let (groups, items) = tokio::join!(
+                facts::groups_of(&self.clients, invocation, &own),
+                facts::items(&self.clients, invocation, [group.to_owned()]),
+            );
+            facts.groups = groups;
+            facts.items.extend(items);
+            let anew = self.plan(&own, batch, &facts, invocation);
+            item = anew.items.get(group).cloned();
+            for (one, plan) in chosen.iter_mut().zip(anew.plans) {
+                one.plan = plan;
+            }
+        }
+        // The table does not answer. An interruption does without; what else there is comes back.
+        let own: Vec<Notice> = chosen.iter().map(|one| one.notice.clone()).collect();
+        let without = self.plan(&own, batch, &facts, invocation);
+        for (one, plan) in chosen.iter_mut().zip(without.plans) {
+            one.plan = plan;
+        }
+        self.carry_out(chosen, invocation).await
+    }
+
+    async fn remember(
+        &self,
+        item: Option<&(Exchanges, Expected)>,
+        invocation: &Invocation,
+    ) -> Result<Written, aws::CallError> {
+        match item {
+            None => Ok(Written::Yes(0)),
+            Some((item, expected)) => self.clients.table.write(invocation, item, *expected).await,
+        }
+    }
+
+    async fn carry_out(&self, chosen: Vec<Chosen<'_>>, invocation: &Invocation) -> Vec<(usize, Report)> {
+        let aws = Aws {
+            clients: &self.clients,
+            queues: &self.config.queues,
+            invocation,
+        };
+        let notices: Vec<&Notice> = chosen.iter().map(|one| one.notice).collect();
+        let plans: Vec<Plan> = chosen.iter().map(|one| one.plan.clone()).collect();
+        let results = effects::carry_out(aws, &notices, &plans).await;
+        let report = |one: &Chosen<'_>| (one.index, invocation.report(one.notice, &one.plan, &results));
+        chosen.iter().map(report).collect()
+    }
+}
+
+/// A notice with its plan, and its place in the batch.
+struct Chosen<'a> {
+    index: usize,
+    notice: &'a Notice,
+    plan: Plan,
+}
+
+/// The notices whose actions wait for the item of this group; or those that wait for none.
+fn chosen<'a>(notices: &'a [Notice], planned: &Planned, group: Option<&str>) -> Vec<Chosen<'a>> {
+    let plans = planned.plans.iter().zip(&planned.gates);
+    let all = notices.iter().zip(plans).enumerate();
+    all.filter(|(_, (_, (_, gate)))| gate.as_deref() == group)
+        .map(|(index, (notice, (plan, _)))| Chosen {
+            index,
+            notice,
+            plan: plan.clone(),
+        })
+        .collect()
 }

@@ -1,14 +1,13 @@
 //! replace-capacity: has the Auto Scaling group launch the replacement of an instance, at once and exactly once.
 //!
-//! [`facts`] reads AWS, [`plan`] decides, [`effects`] carries out. What is under way for an instance stands in a tag on
-//! its group, see [`replacement_tag`].
+//! [`facts`] reads AWS and the table, [`plan`] decides, [`effects`] carries out. What is under way for an instance stands in
+//! the table, see [`spot_handoff::exchange`].
 
 mod config;
 mod effects;
 mod facts;
 mod hand_off;
 mod plan;
-mod replacement_tag;
 
 use hand_off::ReplaceCapacity;
 

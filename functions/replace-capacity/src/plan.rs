@@ -1,482 +1,265 @@
-//! What to replace and how: pure functions from facts to plans.
+//! What to replace and how: pure functions from facts to plans. What becomes of an exchange is decided by
+//! [`spot_handoff::exchange::next`].
 
 mod exchange;
-mod interruption;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use jiff::Timestamp;
-use spot_handoff::REPLACED_BEFORE;
 use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups, Lifecycle, Member};
-use spot_handoff::autoscaling::policies::RebalanceAction;
-use spot_handoff::autoscaling::scope::OutOfScope;
+use spot_handoff::autoscaling::policies::{RebalanceAction, ReplacementStrategy};
+use spot_handoff::exchange::{Asked, Brake, Exchanges, LIMIT};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
-use spot_handoff::runtime::config::Scope;
+use spot_handoff::runtime::config::{Choice, Scope};
+use spot_handoff::state::Expected;
 
-pub use exchange::zones_from;
+pub use words::{Action, Leaving, Queue, Skip, Warning};
 
 use crate::config::Config;
-use crate::facts::Health;
-use crate::replacement_tag::{Attempt, Surplus, exchange_of};
+use crate::facts::Facts;
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
 
-/// What this function can do.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Take an interrupted instance out of its group, so that the group launches its replacement now.
-    Detach(Leaving),
-    /// The same by terminating it, for the sake of lifecycle hooks.
-    Terminate(Leaving),
-    /// Terminate an instance whose replacement has been launched: the end of an exchange.
-    Retire(Leaving),
-    /// Finish a launch that was under way, and only then take the interrupted instance out.
-    FinishLaunchAndLeave {
-        /// The instance; whether to decrement depends on the launch.
-        leaving: Leaving,
-        /// The launch.
-        attempt: Attempt,
-        /// Whether to detach or to terminate.
-        terminate: bool,
-    },
-    /// Launch the replacement of an instance that still serves.
-    Launch {
-        /// The group.
-        group: String,
-        /// The instance to be replaced.
-        instance: InstanceId,
-        /// Zones to try: the best first, or the one in which a launch was under way before.
-        zones: Vec<String>,
-        /// When the exchange was asked for, to the minute.
-        begun: Timestamp,
-        /// Whether the tag of an earlier try is there.
-        resumes: bool,
-        /// The follow-up when it is launched.
-        then: FollowUp,
-    },
-    /// Raise the desired capacity by one for the replacement of an instance that still serves.
-    RaiseDesiredCapacity {
-        /// The group.
-        group: String,
-        /// The instance to be replaced.
-        instance: InstanceId,
-        /// The desired capacity before.
-        from: i32,
-        /// The follow-up when it is raised.
-        then: FollowUp,
-    },
-    /// Give back what an exchange has raised that ends without its purpose.
-    GiveBack {
-        /// The group.
-        group: String,
-        /// The instance that was to be replaced.
-        instance: InstanceId,
-        /// What is given back.
-        surplus: Surplus,
-    },
-    /// Remove the tag of an exchange.
-    Untag {
-        /// The group.
-        group: String,
-        /// The instance.
-        instance: InstanceId,
-    },
-    /// Come back later, or ask another function for the next step.
-    Send {
-        /// Whose queue.
-        to: Queue,
-        /// The instance it is about.
-        instance: InstanceId,
-        /// When it shall arrive.
-        at: Timestamp,
-        /// The message.
-        follow_up: FollowUp,
-    },
-}
-
-/// An instance that leaves its group.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Leaving {
-    /// The group.
-    pub group: String,
-    /// The instance.
-    pub instance: InstanceId,
-    /// Whether the desired capacity goes down with it: only where the replacement has been launched before.
-    pub decrement: bool,
-}
-
-/// A queue that follow-ups are sent to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Queue {
-    /// That of deregister-targets.
-    DeregisterTargets,
-    /// That of drain-tasks.
-    DrainTasks,
-    /// This function's own.
-    Own,
-}
-
-impl shared_plan::Action for Action {
-    fn describe(&self) -> (&'static str, String, String) {
-        let replaced = |leaving: &Leaving| {
-            let capacity = if leaving.decrement {
-                REPLACED_BEFORE
-            } else {
-                "the group launches its replacement"
-            };
-            format!("{}: {capacity}", leaving.instance)
-        };
-        match self {
-            Self::Detach(leaving) => ("detach-instance", leaving.group.clone(), replaced(leaving)),
-            Self::Terminate(leaving) => ("terminate-instance", leaving.group.clone(), replaced(leaving)),
-            Self::Retire(leaving) => ("retire-instance", leaving.group.clone(), replaced(leaving)),
-            Self::FinishLaunchAndLeave { leaving, attempt, .. } => (
-                "finish-launch-and-leave",
-                leaving.group.clone(),
-                format!(
-                    "{}: its replacement in {} was being launched",
-                    leaving.instance, attempt.zone
-                ),
-            ),
-            Self::Launch {
-                group,
-                instance,
-                zones,
-                ..
-            } => (
-                "launch-replacement",
-                group.clone(),
-                format!("for {instance}, in {}", zones.join(" or ")),
-            ),
-            Self::RaiseDesiredCapacity {
-                group,
-                instance,
-                from,
-                ..
-            } => (
-                "raise-desired-capacity",
-                group.clone(),
-                format!("for {instance}, from {from}"),
-            ),
-            Self::GiveBack {
-                group,
-                surplus: Surplus::Instance(replacement),
-                ..
-            } => (
-                "give-capacity-back",
-                group.clone(),
-                format!("{replacement} is not needed"),
-            ),
-            Self::GiveBack {
-                group,
-                instance,
-                surplus: Surplus::Capacity { from },
-            } => (
-                "lower-desired-capacity",
-                group.clone(),
-                format!("from {from}, raised for {instance}"),
-            ),
-            Self::Untag { group, instance } => (
-                "remove-tag",
-                group.clone(),
-                format!("of the exchange of {instance}"),
-            ),
-            Self::Send {
-                instance,
-                at,
-                follow_up,
-                ..
-            } => {
-                let at = at.strftime("%H:%M:%S");
-                match &follow_up.step {
-                    Step::MoveWork { group, .. } => {
-                        ("ask-to-move-work", instance.to_string(), format!("group {group}"))
-                    }
-                    Step::GiveUp { group } => ("give-up", instance.to_string(), format!("group {group}")),
-                    Step::Retire { group } => (
-                        "await-capacity",
-                        instance.to_string(),
-                        format!("group {group}, look again at {at}"),
-                    ),
-                    Step::AwaitReplacement { group } => (
-                        "await-replacement",
-                        instance.to_string(),
-                        format!("group {group}, look again at {at}"),
-                    ),
-                    Step::StopTasks { .. } | Step::AwaitTasks { .. } | Step::Look { .. } | Step::Tell => {
-                        ("follow-up", instance.to_string(), format!("at {at}"))
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Why something is left alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Skip {
-    /// The group is not ours to act on.
-    OutOfScope(OutOfScope),
-    /// The instance is in no group, or not any more.
-    InNoGroup,
-    /// The interruption stops or hibernates the instance, and it comes back under the same id.
-    ComesBack,
-    /// The instance is not in service in the group.
-    NotInService {
-        /// What it is instead.
-        lifecycle: Lifecycle,
-    },
-    /// It is on its way out already.
-    AlreadyLeaving,
-    /// The group may not launch.
-    LaunchSuspended {
-        /// The group.
-        group: String,
-    },
-    /// Capacity Rebalancing is on.
-    LeftToAutoScaling,
-    /// `RebalanceAction=ignore`.
-    RebalanceIgnored,
-    /// The instances of the group count for different amounts of its capacity.
-    Weighted,
-    /// MaxSize leaves no room for a replacement beside the instance.
-    NoRoom {
-        /// MaxSize.
-        max: i32,
-    },
-    /// An interruption warning for the same instance is in the same batch.
-    InterruptedMeanwhile,
-    /// There is no tag: an interruption warning, or somebody, ended the exchange.
-    ExchangeOver,
-    /// The replacement did not come into service in time.
-    ReplacementNeverCame,
-    /// The replacement is in service, but the load balancer sends it no requests.
-    ReplacementNeverHealthy,
-    /// The replacement came into service, but the work could not move to it.
-    WorkCannotMove,
-    /// An earlier try has given the exchange up.
-    GivenUp,
-    /// Auto Scaling's health check replaces a stopped instance.
-    LeftToHealthCheck,
-    /// The step or signal belongs to another function.
-    NotForThisFunction,
-}
-
-impl fmt::Display for Skip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OutOfScope(why) => why.fmt(f),
-            Self::InNoGroup => write!(
-                f,
-                "not in any Auto Scaling group, or detached by now: nothing to replace"
-            ),
-            Self::ComesBack => {
-                write!(
-                    f,
-                    "the interruption does not terminate it: it comes back under the same id and needs no replacement"
-                )
-            }
-            Self::NotInService { lifecycle } => write!(
-                f,
-                "it is {lifecycle} in its group, only an instance in service is replaced"
-            ),
-            Self::AlreadyLeaving => {
-                write!(f, "it is leaving its group already, its replacement is under way")
-            }
-            Self::LaunchSuspended { group } => write!(
-                f,
-                "the process Launch is suspended, so nothing would be launched in its place: \
-                 aws autoscaling resume-processes --auto-scaling-group-name {group} --scaling-processes Launch"
-            ),
-            Self::LeftToAutoScaling => {
-                write!(
-                    f,
-                    "Capacity Rebalancing is on: Auto Scaling launches the replacement itself"
-                )
-            }
-            Self::RebalanceIgnored => write!(f, "RebalanceAction is `ignore`"),
-            Self::Weighted => write!(
-                f,
-                "the instance types of the group have weights, so one instance is not one of its capacity: it is replaced \
-                 when it is interrupted, or by Capacity Rebalancing"
-            ),
-            Self::NoRoom { max } => write!(
-                f,
-                "MaxSize {max} leaves no room for a replacement beside it; raise MaxSize by one or more to \
-                 have replacements launched first"
-            ),
-            Self::InterruptedMeanwhile => write!(f, "an interruption warning has come for it as well"),
-            Self::ExchangeOver => write!(
-                f,
-                "its exchange is over: it was interrupted or terminated meanwhile"
-            ),
-            Self::ReplacementNeverCame => write!(
-                f,
-                "no replacement came into service in time, it goes on serving; look at the group's scaling activities"
-            ),
-            Self::ReplacementNeverHealthy => write!(
-                f,
-                "its replacement did not become healthy in the group's target groups in time: it goes on serving and the \
-                 replacement goes; look at the health checks of the target groups"
-            ),
-            Self::WorkCannotMove => write!(
-                f,
-                "its work cannot move to its replacement, it goes on serving and the replacement goes; look at the ECS \
-                 agent of the replacement"
-            ),
-            Self::GivenUp => write!(f, "its exchange was given up before, it goes on serving"),
-            Self::LeftToHealthCheck => {
-                write!(f, "Auto Scaling's health check replaces an instance that stops")
-            }
-            Self::NotForThisFunction => write!(f, "this belongs to another function"),
-        }
-    }
-}
-
-/// A setting that will hurt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
-    /// Auto Scaling could do this by itself.
-    CapacityRebalancingOff {
-        /// The group.
-        group: String,
-    },
-    /// How healthy the replacement is could not be read, and the time for waiting is over.
-    HealthUnread {
-        /// The error.
-        error: String,
-    },
-    /// An exchange ends with fewer instances in service than it began with.
-    ReplacementLost {
-        /// The group.
-        group: String,
-    },
-    /// `ReplacementStrategy=terminate`: without a termination lifecycle hook the instance loses its two minutes.
-    StrategyTerminatesEarly {
-        /// The group.
-        group: String,
-    },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CapacityRebalancingOff { group } => write!(
-                f,
-                "Auto Scaling group {group}: Capacity Rebalancing is off; with it on, Auto Scaling launches replacements \
-                 on rebalance recommendations itself: aws autoscaling update-auto-scaling-group \
-                 --auto-scaling-group-name {group} --capacity-rebalance"
-            ),
-            Self::HealthUnread { error } => write!(
-                f,
-                "whether its replacement is healthy could not be read in time, so the exchange is given up: {error}"
-            ),
-            Self::ReplacementLost { group } => write!(
-                f,
-                "Auto Scaling group {group}: the replacement is not in service any more, and the time for waiting is \
-                 over: the group is short of an instance until Auto Scaling has launched another; look at its scaling \
-                 activities"
-            ),
-            Self::StrategyTerminatesEarly { group } => write!(
-                f,
-                "Auto Scaling group {group}: ReplacementStrategy is `terminate`, without a termination lifecycle hook \
-                 the instance ends now and not in two minutes"
-            ),
-        }
-    }
-}
-
-/// What the notices of a batch that were planned before take for themselves.
+/// The plans of a batch, and what has to stand in the table first.
 #[derive(Debug, Default)]
-pub struct InBatch {
-    /// The instances for which a replacement is launched, by group: MaxSize has to leave room for all.
-    launched: BTreeMap<String, BTreeSet<InstanceId>>,
-    /// The instances by whose end a raise is given back: one raise each.
-    given_back: BTreeSet<InstanceId>,
+pub struct Planned {
+    /// One for each notice, in their order.
+    pub plans: Vec<Plan>,
+    /// The group in whose item the state has to stand before the notice's actions are carried out.
+    pub gates: Vec<Option<String>>,
+    /// The items that have changed, by group, each with what its write expects.
+    pub items: BTreeMap<String, (Exchanges, Expected)>,
 }
 
-/// Plans for all notices of a batch, from the same facts.
+/// Plans for some notices of a batch, from the same facts.
 pub fn plans(
     notices: &[Notice],
-    groups: &Groups,
-    health: &Health,
+    batch: &[Notice],
+    facts: &Facts,
     config: &Config,
     now: Timestamp,
-) -> Vec<Plan> {
-    let interrupted: BTreeSet<&InstanceId> = notices
+) -> Planned {
+    let interrupted: BTreeSet<&InstanceId> = batch
         .iter()
         .filter(|notice| ends_in_two_minutes(notice))
         .map(|notice| &notice.instance)
         .collect();
-    let mut in_batch = InBatch::default();
-    let plan_of = |notice: &Notice| {
-        if !ends_in_two_minutes(notice) && interrupted.contains(&notice.instance) {
-            return Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile);
-        }
-        plan(notice, groups, health, config, now, &mut in_batch)
+    let mut planning = Planning {
+        facts,
+        config,
+        now,
+        items: BTreeMap::new(),
     };
-    notices.iter().map(plan_of).collect()
+    let mut planned = Planned::default();
+    for notice in notices {
+        let (plan, gate) = if !ends_in_two_minutes(notice) && interrupted.contains(&notice.instance) {
+            (
+                Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile),
+                None,
+            )
+        } else {
+            planning.plan(notice)
+        };
+        planned.plans.push(plan);
+        planned.gates.push(gate);
+    }
+    planned.items = planning.items;
+    planned
 }
 
-fn ends_in_two_minutes(notice: &Notice) -> bool {
+/// Whether the notice is an interruption warning after which AWS terminates the instance.
+pub fn ends_in_two_minutes(notice: &Notice) -> bool {
     let terminate = InstanceAction::Terminate;
     matches!(&notice.signal, Signal::InterruptionWarning { action } if *action == terminate)
 }
 
-fn plan(
-    notice: &Notice,
-    groups: &Groups,
-    health: &Health,
-    config: &Config,
+/// The planning of a batch: the exchanges of a group are decided one after the other.
+struct Planning<'a> {
+    facts: &'a Facts,
+    config: &'a Config,
     now: Timestamp,
-    in_batch: &mut InBatch,
-) -> Plan {
-    let nothing = |skip| Plan::nothing(&notice.instance, skip);
-    match &notice.signal {
-        Signal::InterruptionWarning {
-            action: InstanceAction::Stop | InstanceAction::Hibernate,
-        } => nothing(Skip::ComesBack),
-        Signal::InterruptionWarning {
-            action: InstanceAction::Terminate,
-        } => match serving(notice, groups, config.scope, now) {
-            Ok((group, member)) => interruption::plan(notice, group, &member, config, now),
-            Err(plan) => *plan,
-        },
-        Signal::RebalanceRecommendation if config.rebalance == RebalanceAction::Ignore => {
-            nothing(Skip::RebalanceIgnored)
+    items: BTreeMap<String, (Exchanges, Expected)>,
+}
+
+/// A plan, and the group in whose item it has to stand before it is carried out.
+type Gated = (Plan, Option<String>);
+
+impl Planning<'_> {
+    fn plan(&mut self, notice: &Notice) -> Gated {
+        let nothing = |skip| (Plan::nothing(&notice.instance, skip), None);
+        match &notice.signal {
+            Signal::InterruptionWarning {
+                action: InstanceAction::Stop | InstanceAction::Hibernate,
+            } => nothing(Skip::ComesBack),
+            Signal::InterruptionWarning {
+                action: InstanceAction::Terminate,
+            } => match serving(notice, &self.facts.groups, self.config.scope) {
+                Ok((group, _)) if group.capacity_rebalance => nothing(Skip::LeftToAutoScaling),
+                Ok((group, member)) => self.interruption(notice, group, &member),
+                Err(plan) => (*plan, None),
+            },
+            Signal::RebalanceRecommendation => {
+                match serving(notice, &self.facts.groups, self.config.scope) {
+                    Ok((group, _)) => self.recommendation(notice, group),
+                    Err(plan) => (*plan, None),
+                }
+            }
+            Signal::ScheduledRetirement { .. } => {
+                match serving(notice, &self.facts.groups, self.config.scope) {
+                    Ok((group, _)) => self.begin(notice, group, Cause::Retirement),
+                    Err(plan) => (*plan, None),
+                }
+            }
+            Signal::StateChange { .. } => nothing(Skip::LeftToHealthCheck),
+            Signal::FollowUp(follow_up) => match &follow_up.step {
+                Step::AwaitReplacement { group } => self.step(notice, follow_up, group, Asked::Look),
+                Step::Retire { group } => self.step(notice, follow_up, group, Asked::WorkMoved),
+                Step::GiveUp { group } => self.step(notice, follow_up, group, Asked::CallOff),
+                Step::MoveWork { .. }
+                | Step::StopTasks { .. }
+                | Step::AwaitTasks { .. }
+                | Step::Look { .. } => nothing(Skip::NotForThisFunction),
+            },
+            Signal::TerminateLifecycleAction(_) => nothing(Skip::NotForThisFunction),
         }
-        Signal::RebalanceRecommendation => match serving(notice, groups, config.scope, now) {
-            Ok((group, _)) if group.capacity_rebalance => nothing(Skip::LeftToAutoScaling),
-            Ok((group, _)) => {
-                let mut plan = exchange::begin(notice, group, Cause::Rebalance, now, in_batch);
-                let group = group.name.clone();
-                plan.warnings.push(Warning::CapacityRebalancingOff { group });
-                plan
-            }
-            Err(plan) => *plan,
-        },
-        Signal::ScheduledRetirement { .. } => match serving(notice, groups, config.scope, now) {
-            Ok((group, _)) => exchange::begin(notice, group, Cause::Retirement, now, in_batch),
-            Err(plan) => *plan,
-        },
-        Signal::StateChange { .. } => nothing(Skip::LeftToHealthCheck),
-        Signal::FollowUp(follow_up) => match &follow_up.step {
-            Step::AwaitReplacement { group } => {
-                exchange::await_replacement(notice, follow_up, group, groups, health, now, in_batch)
-            }
-            Step::Retire { group } => exchange::retire(notice, follow_up, group, groups, now, in_batch),
-            Step::GiveUp { group } => exchange::give_up(notice, group, groups, in_batch),
-            Step::MoveWork { .. }
-            | Step::StopTasks { .. }
-            | Step::AwaitTasks { .. }
-            | Step::Look { .. }
-            | Step::Tell => nothing(Skip::NotForThisFunction),
-        },
-        Signal::TerminateLifecycleAction(_) => nothing(Skip::NotForThisFunction),
     }
+
+    /// An interruption warning: the instance leaves its group now, and the group launches its replacement now, instead of
+    /// after a failed health check minutes later. Naturally once: a repeated warning finds it in no group.
+    fn interruption(&mut self, notice: &Notice, group: &Group, member: &Member) -> Gated {
+        let (mut plan, gate) = match self.item(&group.name) {
+            Ok(item) if item.under_way.contains_key(&member.id) => {
+                let deadline = notice.deadline().unwrap_or(self.now);
+                let asked = Asked::Interrupted {
+                    leaves: true,
+                    deadline,
+                };
+                self.ask(notice, group, asked)
+            }
+            Ok(item) => {
+                let asks_for_it = item.recommendation_over.is_some() || !item.under_way.is_empty();
+                if asks_for_it {
+                    self.remember_warning(group);
+                }
+                (self.leaves_now(group, member), None)
+            }
+            Err(error) => {
+                let mut plan = self.leaves_now(group, member);
+                plan.warnings.push(Warning::ExchangesUnread { error });
+                (plan, None)
+            }
+        };
+        if self.config.scope == Scope::Tagged {
+            plan.actions.extend(tell_the_others(notice, group, self.now));
+        }
+        if self.config.strategy == ReplacementStrategy::Terminate {
+            let group = group.name.clone();
+            plan.warnings.push(Warning::StrategyTerminatesEarly { group });
+        }
+        (plan, gate)
+    }
+
+    fn leaves_now(&self, group: &Group, member: &Member) -> Plan {
+        let leaving = Leaving {
+            group: group.name.clone(),
+            instance: member.id.clone(),
+            decrement: false,
+        };
+        Plan {
+            actions: vec![leave(self.config.strategy, leaving)],
+            ..Plan::default()
+        }
+    }
+
+    fn recommendation(&mut self, notice: &Notice, group: &Group) -> Gated {
+        let nothing = |skip| (Plan::nothing(&notice.instance, skip), None);
+        let instance = &notice.instance;
+        let (asked_for, unknown) = rebalance_of(group);
+        if asked_for.unwrap_or(self.config.rebalance) == RebalanceAction::Ignore {
+            return nothing(Skip::RebalanceIgnored);
+        }
+        if group.capacity_rebalance {
+            return nothing(Skip::LeftToAutoScaling);
+        }
+        let is_under_way = |item: Exchanges| item.under_way.contains_key(instance);
+        if !self.item(&group.name).is_ok_and(is_under_way) {
+            match self.facts.brake_of(instance, self.now) {
+                Ok(None) => {}
+                Ok(Some(Brake::NotInCluster)) if asked_for.is_some() => {}
+                Ok(Some(brake)) => return nothing(Skip::Held(brake)),
+                Err(error) => return (unread(error), None),
+            }
+        }
+        let (mut plan, gate) = self.begin(notice, group, Cause::Rebalance);
+        let group = group.name.clone();
+        plan.warnings.extend(unknown.map(|value| Warning::UnknownRebalanceTag {
+            group: group.clone(),
+            value,
+        }));
+        plan.warnings.push(Warning::CapacityRebalancingOff { group });
+        (plan, gate)
+    }
+
+    fn begin(&mut self, notice: &Notice, group: &Group, cause: Cause) -> Gated {
+        if group.is_weighted {
+            return (Plan::nothing(&notice.instance, Skip::Weighted), None);
+        }
+        let limit = self.now.saturating_add(LIMIT).unwrap_or(self.now);
+        self.ask(notice, group, Asked::Begin { cause, limit })
+    }
+}
+
+/// By this tag a group says itself what a recommendation leads to, also for instances in no cluster.
+const REBALANCE_TAG: &str = "spot-handoff:rebalance";
+
+/// What the group's tag asks for; or its value, where nobody knows that.
+fn rebalance_of(group: &Group) -> (Option<RebalanceAction>, Option<String>) {
+    let Some(value) = group.tags.get(REBALANCE_TAG) else {
+        return (None, None);
+    };
+    let known = RebalanceAction::CHOICES
+        .iter()
+        .find(|(spelling, _)| *spelling == value.trim());
+    match known {
+        Some((_, action)) => (Some(*action), None),
+        None => (None, Some(value.clone())),
+    }
+}
+
+/// How an interrupted instance leaves.
+fn leave(strategy: ReplacementStrategy, leaving: Leaving) -> Action {
+    match strategy {
+        ReplacementStrategy::Detach => Action::Detach(leaving),
+        ReplacementStrategy::Terminate => Action::Terminate(leaving),
+    }
+}
+
+fn unread(error: String) -> Plan {
+    Plan {
+        problems: vec![error],
+        ..Plan::default()
+    }
+}
+
+/// With `Scope=tagged`, the tag on the group is what makes the instance ours. The other functions may look when it is in
+/// the group no more, and would leave it alone; so they are told.
+fn tell_the_others(notice: &Notice, group: &Group, now: Timestamp) -> [Action; 2] {
+    [Queue::DeregisterTargets, Queue::DrainTasks].map(|to| Action::Send {
+        to,
+        instance: notice.instance.clone(),
+        at: now,
+        follow_up: FollowUp {
+            cause: Cause::Interruption,
+            deadline: notice.deadline(),
+            step: Step::MoveWork {
+                group: group.name.clone(),
+                replacement: None,
+            },
+        },
+    })
 }
 
 /// The group in which the instance serves, where it does and the group is ours and may launch.
@@ -484,31 +267,19 @@ fn serving<'a>(
     notice: &Notice,
     groups: &'a Groups,
     scope: Scope,
-    now: Timestamp,
 ) -> Result<(&'a Group, Member), Box<Plan>> {
     let nothing = |skip| Err(Box::new(Plan::nothing(&notice.instance, skip)));
     let (group, member) = match groups.of_instance(&notice.instance) {
         GroupOf::Some { group, member } => (group, member),
         GroupOf::None => return nothing(Skip::InNoGroup),
-        GroupOf::Unknown(error) => {
-            return Err(Box::new(Plan {
-                problems: vec![error.to_string()],
-                ..Plan::default()
-            }));
-        }
+        GroupOf::Unknown(error) => return Err(Box::new(unread(error.to_string()))),
     };
     if let Err(why) = scope.admits(Some(group)) {
         return nothing(Skip::OutOfScope(why));
     }
     match member.lifecycle {
         Lifecycle::InService => {}
-        Lifecycle::Terminating | Lifecycle::Detaching => {
-            let mut plan = Plan::nothing(&notice.instance, Skip::AlreadyLeaving);
-            if exchange_of(group, &member.id).is_some() {
-                plan.actions.push(exchange::clean_up(notice, group, now));
-            }
-            return Err(Box::new(plan));
-        }
+        Lifecycle::Terminating | Lifecycle::Detaching => return nothing(Skip::AlreadyLeaving),
         lifecycle @ (Lifecycle::Pending | Lifecycle::Standby | Lifecycle::Other) => {
             return nothing(Skip::NotInService { lifecycle });
         }

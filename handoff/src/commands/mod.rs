@@ -3,6 +3,7 @@
 mod dlq;
 mod doctor;
 mod drill;
+mod exchange;
 mod replay;
 mod sandbox;
 mod signals;
@@ -26,6 +27,8 @@ pub enum Command {
     Drill(drill::Arguments),
     /// Shows what failed for good and why; sends it back where that makes sense, or deletes it
     Dlq(dlq::Arguments),
+    /// Shows the exchanges that are under way, and ends them
+    Exchange(exchange::Arguments),
     /// Runs an AWS on this machine, with a sample fleet and the deployed stack, to try the other commands on
     Sandbox(sandbox::Arguments),
 }
@@ -39,6 +42,7 @@ impl Command {
             Self::Timeline(arguments) => timeline::run(arguments).await?,
             Self::Drill(arguments) => drill::run(arguments).await?,
             Self::Dlq(arguments) => dlq::run(arguments).await?,
+            Self::Exchange(arguments) => exchange::run(arguments).await?,
             Self::Sandbox(arguments) => sandbox::run(arguments).await?,
         };
         Ok(if went_well {

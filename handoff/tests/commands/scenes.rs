@@ -210,7 +210,7 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
     };
     let faults = json!([
         denied("replace-capacity", "DetachInstances"),
-        denied("replace-capacity", "LaunchInstances"),
+        denied("replace-capacity", "SetDesiredCapacity"),
         denied("announce-hand-offs", "PutEvents"),
     ]);
     scene.bed.world.faults(&faults).await?;
@@ -314,7 +314,7 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
             let mut reports = scene.bed.reports().into_iter();
             Ok(reports.any(|report| {
                 report.actions.iter().any(|action| {
-                    action.action == "launch-replacement"
+                    action.action == "raise-desired-capacity"
                         && action.result == spot_handoff::report::ActionResult::Done
                 })
             }))

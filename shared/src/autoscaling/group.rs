@@ -32,12 +32,8 @@ pub struct Group {
     pub zones: Vec<String>,
     /// Its instances.
     pub instances: Vec<Member>,
-    /// Whether it launches from a launch template, and not from a launch configuration.
-    pub has_launch_template: bool,
     /// Whether it mixes On-Demand and Spot Instances.
     pub mixes_purchase_options: bool,
-    /// Whether it takes its instances from a warm pool.
-    pub has_warm_pool: bool,
     /// Whether its instance types have weights, or it counts processors or memory, so that capacities are not numbers of
     /// instances.
     /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups-instance-weighting.html>
@@ -182,9 +178,7 @@ impl From<AutoScalingGroup> for Group {
                 .into_iter()
                 .filter_map(member)
                 .collect(),
-            has_launch_template: group.launch_configuration_name.is_none(),
             mixes_purchase_options,
-            has_warm_pool: group.warm_pool_configuration.is_some(),
             is_weighted,
             operator: group.operator.and_then(|operator| operator.principal),
         }

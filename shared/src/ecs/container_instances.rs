@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::ContainerInstance as SdkContainerInstance;
+use jiff::Timestamp;
 
 use crate::ecs::clusters::{self, Size, Sizes};
 use crate::notice::InstanceId;
@@ -36,6 +37,8 @@ pub struct ContainerInstance {
     pub agent_connected: bool,
     /// Tasks that ECS wants running or pending on it.
     pub tasks: usize,
+    /// When it was registered.
+    pub registered_at: Option<Timestamp>,
 }
 
 /// Whether ECS places tasks on a container instance.
@@ -286,6 +289,9 @@ fn known(container_instance: SdkContainerInstance, cluster: &str) -> Option<Cont
             container_instance.running_tasks_count + container_instance.pending_tasks_count,
         )
         .unwrap_or_default(),
+        registered_at: container_instance
+            .registered_at
+            .and_then(|at| Timestamp::from_second(at.secs()).ok()),
     })
 }
 

@@ -1,106 +1,80 @@
-//! Exchanges: an instance that may serve on for a while goes only after its replacement has come. replace-capacity makes
-//! them; the other functions have to know when to leave the instance alone meanwhile.
+//! Exchanges: an instance that may serve on for a while goes only after its replacement has come.
+//!
+//! A rebalance recommendation or a retirement begins one; so does an interruption warning where the instance's targets
+//! are still needed. replace-capacity moves it on, at messages that come every ten seconds. Capacity comes by raising the
+//! group's desired capacity by one, and goes by lowering it by one, only while that raise is still in it.
+//!
+//! | stage | who moves it on | to | what undoes it |
+//! |---|---|---|---|
+//! | waiting | a look that finds the desired capacity as we left it: raise it by one | awaiting | nothing is done yet |
+//! | awaiting | a look that finds a member that was not there before, in service, healthy, ACTIVE: ask drain-tasks to move the work | moving | giving back |
+//! | moving | drain-tasks: the work has moved, or cannot | moved, giving back | giving back, while the instance is not DRAINING |
+//! | moved | a look that finds the group covered without the instance: terminate it, with decrement | leaving | nothing: its work is gone |
+//! | leaving | a look that finds it gone | over | nothing |
+//! | giving back | a look that finds the replacement gone, or the desired capacity lowered | over | nothing |
+//!
+//! Besides, at any stage:
+//! - An interruption warning takes the instance out at once: with decrement where the raise is in the desired capacity,
+//!   without where it is not.
+//! - An instance that has left for another reason, fifteen minutes without a replacement, work that cannot move, and
+//!   `cargo handoff exchange end` lead to giving back. So the old instance serves on, and the replacement goes.
+//! - A desired capacity that somebody else has set is obeyed: the raise is not ours any more, and is never lowered.
+//!
+//! The whole state stands in one item of the table for each group, [`state`]. It is written before anything is done, and
+//! only if nobody else has written it since it was read. So two invocations, and several exchanges of a group, are decided
+//! one after the other. What is done can be repeated, so a kill at any call is made good at the next look. [`next`] decides,
+//! as a pure function; [`capacity`] says what of the desired capacity is ours; [`restraint`] says which recommendations are
+//! not acted on; [`messages`] is what is sent.
+
+pub mod capacity;
+pub mod messages;
+mod next;
+pub mod restraint;
+pub mod state;
 
 use jiff::SignedDuration;
 
+pub use next::{Act, Asked, LOOK_AGAIN, LOOK_SELDOM, Seen, Step, Told, next};
+pub use restraint::Brake;
+pub use state::{Capacity, Ending, Exchange, Exchanges, Stage};
+
 use crate::autoscaling::groups::{Group, GroupOf, Lifecycle, Member};
-use crate::notice::{InstanceId, Notice, Signal};
+use crate::notice::{Notice, Signal};
 
-/// How long an exchange may take, from its first launch on. Also the deadline by which standalone tasks on the old
-/// instance are stopped, and as far as one delayed message reaches.
+/// How long an exchange may take until its replacement is there and its work has moved. Also the deadline by which
+/// standalone tasks on the old instance are stopped, and as far as one delayed message reaches.
 pub const LIMIT: SignedDuration = SignedDuration::from_mins(15);
-
-const TAG: &str = "spot-handoff:replacing:";
-
-/// The key of the tag on a group that says how far the exchange of an instance has come.
-pub fn tag_of(instance: &InstanceId) -> String {
-    format!("{TAG}{instance}")
-}
-
-/// The instance whose exchange a tag is about, where it is such a tag.
-pub fn instance_of(tag: &str) -> Option<&str> {
-    tag.strip_prefix(TAG)
-}
+/// Before this last part of the time until a retirement nothing is taken out of service for it.
+const LAST_PART: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whether the work stays on the instance until replace-capacity says that the replacement is there.
 ///
-/// A rebalance recommendation always waits. A retirement does where there is time for an exchange and one can begin;
-/// else nobody would ever say so, and the work is moved at once.
+/// A rebalance recommendation always waits. So does a retirement until an hour before its date, and after that where
+/// there is time for an exchange and one can begin; else the work is moved at once.
 pub fn replacement_comes_first(notice: &Notice, group: &GroupOf<'_>) -> bool {
     match (&notice.signal, group) {
         (Signal::RebalanceRecommendation, _) => true,
-        (Signal::ScheduledRetirement { starts }, GroupOf::Some { group, member }) => {
-            starts.duration_since(notice.time) > LIMIT && can_be_exchanged(group, member)
+        (Signal::ScheduledRetirement { starts }, group) => {
+            let left = starts.duration_since(notice.time);
+            let can_begin = match group {
+                GroupOf::Some { group, member } => can_be_exchanged(group, member),
+                GroupOf::None | GroupOf::Unknown(_) => false,
+            };
+            left > LAST_PART || (left > LIMIT && can_begin)
         }
         _ => false,
     }
 }
 
-/// Whether the exchange of an instance is under way or can begin. Whether it does is for replace-capacity to see, which
-/// knows how many others take room in the group at the same time.
+/// Whether an exchange of the instance can begin. Whether it does is for replace-capacity to see, which knows how many
+/// others take room in the group at the same time.
 fn can_be_exchanged(group: &Group, member: &Member) -> bool {
     let serves = member.lifecycle == Lifecycle::InService;
     let has_room = group.desired < group.max && !group.suspended.contains("Launch");
-    let can_begin = serves && has_room && !group.is_weighted;
-    can_begin || group.tags.contains_key(&tag_of(&member.id))
+    serves && has_room && !group.is_weighted
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::autoscaling::groups::Groups;
-
-    fn time(text: &str) -> Timestamp {
-        text.parse().expect("a time")
-    }
-
-    fn waits(starts: &str, change: impl FnOnce(&mut Group)) -> bool {
-        let instance: InstanceId = "i-1234567890abcdef0".parse().expect("an id");
-        let mut group = Group {
-            name: "g".to_owned(),
-            desired: 2,
-            max: 3,
-            instances: vec![Member {
-                id: instance.clone(),
-                zone: "us-east-1a".to_owned(),
-                lifecycle: Lifecycle::InService,
-            }],
-            ..Group::default()
-        };
-        change(&mut group);
-        let notice = Notice {
-            event_id: "e".to_owned(),
-            instance: instance.clone(),
-            time: time("2026-11-24T04:00:00Z"),
-            signal: Signal::ScheduledRetirement { starts: time(starts) },
-            ends: None,
-            drill: None,
-        };
-        replacement_comes_first(&notice, &Groups::of([group]).of_instance(&instance))
-    }
-
-    #[test]
-    fn a_retirement_waits_for_its_replacement_where_one_will_come_in_time() {
-        let in_a_week = "2026-12-01T00:00:00Z";
-        assert!(waits(in_a_week, |_| {}));
-        assert!(!waits("2026-11-24T04:15:00Z", |_| {}), "no time");
-        assert!(!waits(in_a_week, |group| group.max = 2), "no room");
-        assert!(!waits(in_a_week, |group| group.is_weighted = true), "weights");
-        assert!(!waits(in_a_week, |group| group.instances.clear()), "no group");
-        let standby = |group: &mut Group| group.instances[0].lifecycle = Lifecycle::Standby;
-        assert!(!waits(in_a_week, standby), "not replaced");
-        let suspended = |group: &mut Group| group.suspended = ["Launch".to_owned()].into();
-        assert!(!waits(in_a_week, suspended), "no launch");
-        let under_way = |group: &mut Group| {
-            group.max = 2;
-            let key = "spot-handoff:replacing:i-1234567890abcdef0".to_owned();
-            group.tags = [(key, "raised 1".to_owned())].into();
-        };
-        assert!(
-            waits(in_a_week, under_way),
-            "a repeated notice finds its own exchange"
-        );
-    }
-}
+mod any_state;
+#[cfg(test)]
+mod tests;

@@ -96,13 +96,7 @@ pub fn instance(report: &Report, now: Timestamp) {
 /// How many replacements the report's actions have had launched. One that an exchange launched is not counted again when
 /// an interruption takes the old instance away.
 fn replacements(report: &Report) -> u64 {
-    const LAUNCHING: [&str; 5] = [
-        "detach-instance",
-        "terminate-instance",
-        "finish-launch-and-leave",
-        "launch-replacement",
-        "raise-desired-capacity",
-    ];
+    const LAUNCHING: [&str; 3] = ["detach-instance", "terminate-instance", "raise-desired-capacity"];
     let launches = |line: &&ActionLine| {
         line.result == ActionResult::Done
             && LAUNCHING.contains(&line.action.as_str())
@@ -144,8 +138,7 @@ mod tests {
     fn an_exchange_that_ends_in_an_interruption_counts_one_replacement() {
         let before = format!("i-1: {}", crate::REPLACED_BEFORE);
         let table = [
-            ("launch-replacement", "for i-1, in us-east-1a", "done", 1),
-            ("raise-desired-capacity", "for i-1, from 2", "done", 1),
+            ("raise-desired-capacity", "for i-1, from 2 to 3", "done", 1),
             (
                 "detach-instance",
                 "i-1: the group launches its replacement",
@@ -154,7 +147,7 @@ mod tests {
             ),
             ("detach-instance", &before, "done", 0),
             ("retire-instance", &before, "done", 0),
-            ("launch-replacement", "for i-1, in us-east-1a", "not-possible", 0),
+            ("lower-desired-capacity", "raised for i-1, from 3 to 2", "done", 0),
             (
                 "detach-instance",
                 "i-1: the group launches its replacement",

@@ -5,7 +5,7 @@ use testbed::State;
 use testbed::state::Instance;
 
 use crate::dead_letters;
-use crate::scene::{Scene, exchange_tags, serving};
+use crate::scene::{Scene, serving};
 
 /// Everything that has nothing to do with the lost instance is as it was, and nothing is left half done.
 pub fn nothing_else_is_touched(scene: &Scene, after: &State, lost: &[&str]) -> Result<()> {
@@ -89,11 +89,6 @@ pub fn nothing_else_is_touched(scene: &Scene, after: &State, lost: &[&str]) -> R
     ensure!(
         begun.is_none(),
         "a lifecycle action is not completed: {begun:?}\n{story}"
-    );
-    ensure!(
-        exchange_tags(after).is_empty(),
-        "tags are left: {:?}\n{story}",
-        exchange_tags(after)
     );
     ensure!(
         dead_letters(after).is_empty(),

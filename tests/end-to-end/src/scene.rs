@@ -182,6 +182,13 @@ impl Scene {
         .await
     }
 
+    /// The instances whose exchanges are under way, as the table says.
+    pub async fn under_way(&self) -> Result<BTreeSet<String>> {
+        let items = self.bed.world.items("exchanges").await?;
+        let under_way = items.iter().filter_map(|item| item["under-way"].as_object());
+        Ok(under_way.flat_map(|exchanges| exchanges.keys().cloned()).collect())
+    }
+
     /// Every report so far.
     pub fn reports(&self) -> Vec<Report> {
         self.bed.reports()
@@ -251,14 +258,6 @@ pub fn serving(group: &Group) -> Vec<&str> {
         .iter()
         .filter(|member| member.lifecycle == "InService");
     members.map(|member| member.id.as_str()).collect()
-}
-
-/// The tags of exchanges that are under way, in every group.
-pub fn exchange_tags(state: &State) -> Vec<String> {
-    let tags = state.groups.iter().flat_map(|group| &group.tags);
-    tags.filter(|(key, _)| key.starts_with("spot-handoff:replacing:"))
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect()
 }
 
 /// Whether an instance registered in its cluster has this status there.

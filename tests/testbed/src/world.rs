@@ -308,6 +308,27 @@ impl World {
         Ok(())
     }
 
+    /// The bodies of all items of a kind in the stack's table.
+    pub async fn items(&self, what: &str) -> Result<Vec<Value>> {
+        let signature = "AWS4-HMAC-SHA256 Credential=testbed/20260101/us-east-1/dynamodb/aws4_request, \
+                         SignedHeaders=host, Signature=0";
+        let request = self.http.post(&self.url).header("Authorization", signature);
+        let scan = request
+            .header("X-Amz-Target", "DynamoDB_20120810.Scan")
+            .header("Content-Type", "application/x-amz-json-1.0")
+            .body(json!({ "TableName": "spot-handoff" }).to_string());
+        let response = scan.send().await?;
+        let (status, text) = (response.status(), response.text().await?);
+        if !status.is_success() {
+            bail!("cannot read the table: {text}");
+        }
+        let answer: Value = serde_json::from_str(&text)?;
+        let items = answer["Items"].as_array().cloned().unwrap_or_default();
+        let of_kind = items.iter().filter(|item| item["what"]["S"] == what);
+        let body = |item: &Value| Ok(serde_json::from_str(item["body"]["S"].as_str().unwrap_or_default())?);
+        of_kind.map(body).collect()
+    }
+
     /// Says where the functions run, for whoever calls Lambda's Invoke.
     pub(crate) async fn functions_run_at(&self, url: &str) -> Result<()> {
         let place = json!({ "url": url });

@@ -294,6 +294,7 @@ fn container_instance() -> ContainerInstances {
         instance: id(DOOMED),
         status: Status::Active,
         agent_connected: true,
+        registered_at: None,
         tasks: 2,
     }])
 }

@@ -105,6 +105,7 @@ fn on(instance: &str, status: Status) -> ContainerInstance {
         instance: id(instance),
         status,
         agent_connected: true,
+        registered_at: None,
         tasks: 0,
     }
 }

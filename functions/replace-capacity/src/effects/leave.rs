@@ -1,6 +1,10 @@
 //! Instances that leave their group: detached twenty a call, or terminated one by one.
+//!
+//! With decrement a call must not be carried out twice, and AWS does not say whether a second one lowers again. So it is
+//! asked once, and before it is asked again the instance is looked at.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use spot_handoff::autoscaling::groups::{self, GroupOf, Lifecycle};
 use spot_handoff::notice::InstanceId;
@@ -8,138 +12,104 @@ use spot_handoff::report::plan::Done;
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{at_most, together};
 
-use super::{Asked, Aws, launch, tags};
+use super::{Asked, Aws};
 use crate::plan::{Action, Leaving};
-use crate::replacement_tag::{Attempt, Exchange};
 
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DetachInstances.html>
 const DETACHED_PER_CALL: usize = 20;
 /// How many groups lose instances at once. While AWS throttles, each tries about once a second; more of them would not be
 /// sooner done, since AWS takes a handful of such calls a second.
 const GROUPS_AT_ONCE: usize = 5;
+const TRIES: usize = 4;
+/// How long a group is busy with another change of it.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// How an instance leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Detached,
+    Terminated,
+}
 
 /// Whether an instance leaves by it.
 pub fn is_one(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::Detach(_) | Action::Terminate(_) | Action::Retire(_) | Action::FinishLaunchAndLeave { .. }
-    )
+    alone(action).is_some() || matches!(action, Action::Detach(_))
+}
+
+/// An instance that leaves by a call of its own.
+fn alone(action: &Action) -> Option<(Leaving, How)> {
+    match action {
+        Action::Detach(leaving) if leaving.decrement => Some((leaving.clone(), How::Detached)),
+        Action::Terminate(leaving) | Action::Retire(leaving) => Some((leaving.clone(), How::Terminated)),
+        Action::GiveBack { group, replacement } => {
+            let leaving = Leaving {
+                group: group.clone(),
+                instance: replacement.clone(),
+                decrement: true,
+            };
+            Some((leaving, How::Terminated))
+        }
+        _ => None,
+    }
 }
 
 /// Carries out everything by which instances leave.
 pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
-    let knowing = |action: &Action| match action {
-        Action::Detach(leaving) | Action::Retire(leaving) => leaving.decrement,
-        _ => false,
-    };
-    let with_decrement: Vec<(&str, &InstanceId)> = distinct
-        .iter()
-        .filter_map(|(_, action)| match action {
-            Action::Detach(leaving) | Action::Retire(leaving) if leaving.decrement => {
-                Some((leaving.group.as_str(), &leaving.instance))
-            }
-            _ => None,
-        })
-        .collect();
-    // Where it cannot be said that the raise is given back, it is not: the exchange will do it.
-    let unsaid = tags::write_left(aws, &with_decrement).await;
-    let detachings = distinct.iter().filter_map(|(_, action)| match action {
-        Action::Detach(leaving) => Some(leaving),
-        _ => None,
-    });
-    let mut by_group: BTreeMap<(&str, bool, bool), Vec<&InstanceId>> = BTreeMap::new();
-    for leaving in detachings {
-        let unsaid = unsaid.contains_key(&leaving.instance);
-        by_group
-            .entry((&leaving.group, leaving.decrement, unsaid))
-            .or_default()
-            .push(&leaving.instance);
+    let mut by_group: BTreeMap<&str, Vec<&InstanceId>> = BTreeMap::new();
+    let mut others = vec![];
+    for (_, action) in distinct {
+        match (action, alone(action)) {
+            (_, Some((leaving, how))) => others.push(async move {
+                let done = leave_alone(aws, &leaving, how).await;
+                ((*action).clone(), done)
+            }),
+            (Action::Detach(leaving), None) => by_group
+                .entry(&leaving.group)
+                .or_default()
+                .push(&leaving.instance),
+            _ => {}
+        }
     }
-    let others = distinct.iter().filter_map(|(_, action)| match action {
-        Action::Terminate(leaving) | Action::Retire(leaving) => Some((*action, leaving, None, true)),
-        Action::FinishLaunchAndLeave {
-            leaving,
-            attempt,
-            terminate,
-        } => Some((*action, leaving, Some(attempt), *terminate)),
-        _ => None,
-    });
-    let (detached, others) = tokio::join!(
-        at_most(
-            GROUPS_AT_ONCE,
-            by_group
-                .into_iter()
-                .map(|((group, decrement, unsaid), ids)| detach(aws, group, decrement, unsaid, ids))
-        ),
-        together(others.map(|(action, leaving, launching, terminate)| {
-            let unsaid = knowing(action) && unsaid.contains_key(&leaving.instance);
-            let leaving = Leaving {
-                decrement: leaving.decrement && !unsaid,
-                ..leaving.clone()
-            };
-            async move {
-                (
-                    action.clone(),
-                    leave_alone(aws, &leaving, launching, terminate).await,
-                )
-            }
-        })),
-    );
+    let detaching = by_group
+        .into_iter()
+        .map(|(group, instances)| detach(aws, group, instances));
+    let (detached, others) = tokio::join!(at_most(GROUPS_AT_ONCE, detaching), together(others));
     detached.into_iter().flatten().chain(others).collect()
 }
 
 /// Detaches instances of one group, one call after the other: Auto Scaling works on one change of a group at a time.
-async fn detach(
-    aws: Aws<'_>,
-    group: &str,
-    planned: bool,
-    unsaid: bool,
-    instances: Vec<&InstanceId>,
-) -> Vec<(Action, Done)> {
-    let decrement = planned && !unsaid;
+async fn detach(aws: Aws<'_>, group: &str, instances: Vec<&InstanceId>) -> Vec<(Action, Done)> {
+    let leaving = |instance: &InstanceId| Leaving {
+        group: group.to_owned(),
+        instance: instance.clone(),
+        decrement: false,
+    };
     let mut results = vec![];
     for chunk in instances.chunks(DETACHED_PER_CALL) {
-        let answer = detach_call(aws, group, decrement, chunk).await;
+        let answer = detach_call(&aws.clients.autoscaling, aws, group, false, chunk).await;
         // One instance that is not in the group any more fails the call for all of them.
-        let one_spoils_all = chunk.len() > 1 && answer.as_ref().is_err_and(is_validation_error);
-        if one_spoils_all {
+        if chunk.len() > 1 && answer.as_ref().is_err_and(is_validation_error) {
             for instance in chunk {
-                let leaving = Leaving {
-                    group: group.to_owned(),
-                    instance: (*instance).clone(),
-                    decrement,
-                };
-                results.push((instance, leave_alone(aws, &leaving, None, false).await));
+                let done = leave_alone(aws, &leaving(instance), How::Detached).await;
+                results.push((Action::Detach(leaving(instance)), done));
             }
-        } else if decrement && answer.as_ref().is_err_and(is_at_min_size) {
-            let done = left(aws, detach_call(aws, group, false, chunk).await);
-            results.extend(chunk.iter().map(|instance| (instance, done.clone())));
         } else {
             let done = left(aws, answer);
-            results.extend(chunk.iter().map(|instance| (instance, done.clone())));
+            let all = chunk.iter().map(|instance| Action::Detach(leaving(instance)));
+            results.extend(all.map(|action| (action, done.clone())));
         }
     }
-    let action = |instance: &InstanceId| {
-        Action::Detach(Leaving {
-            group: group.to_owned(),
-            instance: instance.clone(),
-            decrement: planned,
-        })
-    };
     results
-        .into_iter()
-        .map(|(instance, done)| (action(instance), done))
-        .collect()
 }
 
 async fn detach_call(
+    client: &aws_sdk_autoscaling::Client,
     aws: Aws<'_>,
     group: &str,
     decrement: bool,
     instances: &[&InstanceId],
 ) -> Result<(), CallError> {
-    let asking = aws
-        .autoscaling
+    let asking = client
         .detach_instances()
         .auto_scaling_group_name(group)
         .set_instance_ids(Some(instances.iter().map(ToString::to_string).collect()))
@@ -148,96 +118,59 @@ async fn detach_call(
     aws.invocation.call("DetachInstances", asking).await.map(|_| ())
 }
 
-/// One instance that leaves by itself: terminated, or after a launch that was under way has been finished.
-async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, launching: Option<&Attempt>, terminate: bool) -> Done {
-    if launching.is_some() && has_left_already(aws, leaving).await {
-        return Done::already(aws.invocation.clock, "it had left the group before");
+/// One instance that leaves by itself.
+async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, how: How) -> Done {
+    if !leaving.decrement {
+        return left(aws, ask(&aws.clients.autoscaling, aws, leaving, how).await);
     }
-    let decrement = match launching {
-        None => leaving.decrement,
-        // Whether the launch went through before is not known. Asked with the same token it answers as it did then, or
-        // launches now; where it cannot, the group launches the replacement when the instance has left.
-        Some(attempt) => match launch::in_zone(aws, &leaving.group, &leaving.instance, attempt).await {
-            Ok(Ok(replacement)) => says_so(aws, leaving, replacement).await,
-            Ok(Err(_)) => false,
-            // What AWS refuses now it will refuse again, and the two minutes pass.
-            Err(error) if !error.is_passing() => false,
-            Err(error) => return Done::failed(aws.invocation.clock, error),
-        },
-    };
-    let leave = async |decrement| {
-        if terminate {
-            terminate_call(aws, &leaving.instance, decrement).await
-        } else {
-            detach_call(aws, &leaving.group, decrement, &[&leaving.instance]).await
+    let clock = aws.invocation.clock;
+    for attempt in 1.. {
+        let answer = ask(&aws.clients.autoscaling_once, aws, leaving, how).await;
+        let is_passing = answer.as_ref().is_err_and(CallError::is_passing);
+        if !is_passing || attempt == TRIES {
+            return left(aws, answer);
         }
-    };
-    let answer = leave(decrement).await;
-    // Somebody lowered the desired capacity to MinSize meanwhile, so there is nothing left to give back.
-    let answer = if decrement && answer.as_ref().is_err_and(is_at_min_size) {
-        leave(false).await
-    } else {
-        answer
-    };
-    left(aws, answer)
-}
-
-/// Says that the instance leaves with decrement; whether it could be said. Where not, for a group with as many tags as it can
-/// have, the tag of the exchange says at least what is to be given back.
-async fn says_so(aws: Aws<'_>, leaving: &Leaving, replacement: InstanceId) -> bool {
-    let (group, instance) = (leaving.group.as_str(), &leaving.instance);
-    let unsaid = tags::write_left(aws, &[(group, instance)]).await;
-    if !unsaid.is_empty() {
-        let launched = Exchange::Launched { replacement };
-        if let Err(error) = tags::write_one(aws, group, instance, launched).await {
-            tracing::warn!(
-                "{group} may keep one instance more than it had, the replacement of {instance}: {error}"
-            );
+        tokio::time::sleep(clock.real_duration(BUSY)).await;
+        match has_left(aws, &leaving.instance).await {
+            Some(true) => return Done::now(clock),
+            Some(false) => {}
+            None => return left(aws, answer),
         }
     }
-    unsaid.is_empty()
+    Done::failed(clock, "not tried")
 }
 
-/// Looks once more before anything is launched for an instance: a copy of the warning may have been faster.
-async fn has_left_already(aws: Aws<'_>, leaving: &Leaving) -> bool {
-    let now = groups::read(
-        aws.autoscaling,
-        aws.invocation,
-        std::slice::from_ref(&leaving.instance),
-        &[],
-    )
-    .await;
-    match now.of_instance(&leaving.instance) {
-        GroupOf::Some { member, .. } => member.lifecycle != Lifecycle::InService,
-        GroupOf::None => true,
-        GroupOf::Unknown(_) => false,
+async fn ask(
+    client: &aws_sdk_autoscaling::Client,
+    aws: Aws<'_>,
+    leaving: &Leaving,
+    how: How,
+) -> Result<(), CallError> {
+    if how == How::Detached {
+        let instances = [&leaving.instance];
+        return detach_call(client, aws, &leaving.group, leaving.decrement, &instances).await;
     }
-}
-
-/// Terminates an instance of a group.
-///
-/// # Errors
-/// See [`CallError`].
-pub async fn terminate_call(aws: Aws<'_>, instance: &InstanceId, decrement: bool) -> Result<(), CallError> {
-    let asking = aws
-        .autoscaling
+    let asking = client
         .terminate_instance_in_auto_scaling_group()
-        .instance_id(instance.as_str())
-        .should_decrement_desired_capacity(decrement)
+        .instance_id(leaving.instance.as_str())
+        .should_decrement_desired_capacity(leaving.decrement)
         .send();
-    aws.invocation
-        .call("TerminateInstanceInAutoScalingGroup", asking)
-        .await
-        .map(|_| ())
+    let asked = aws.invocation.call("TerminateInstanceInAutoScalingGroup", asking);
+    asked.await.map(|_| ())
 }
 
-/// Auto Scaling words this in two ways, for detaching and for terminating.
-pub fn is_at_min_size(error: &CallError) -> bool {
-    let message = error.message().to_lowercase();
-    is_validation_error(error)
-        && ["min-size", "minsize", "min size"]
-            .iter()
-            .any(|words| message.contains(words))
+/// Whether a call whose answer is not known was carried out; `None` where that cannot be known.
+async fn has_left(aws: Aws<'_>, instance: &InstanceId) -> Option<bool> {
+    let ids = std::slice::from_ref(instance);
+    let now = groups::read(&aws.clients.autoscaling, aws.invocation, ids, &[]).await;
+    match now.of_instance(instance) {
+        GroupOf::Some { member, .. } => Some(!matches!(
+            member.lifecycle,
+            Lifecycle::Pending | Lifecycle::InService | Lifecycle::Standby
+        )),
+        GroupOf::None => Some(true),
+        GroupOf::Unknown(_) => None,
+    }
 }
 
 fn is_validation_error(error: &CallError) -> bool {
@@ -245,7 +178,7 @@ fn is_validation_error(error: &CallError) -> bool {
 }
 
 /// An instance that is not in the group any more has left before: a repeated event, or AWS was faster.
-pub fn left(aws: Aws<'_>, answer: Result<(), CallError>) -> Done {
+fn left(aws: Aws<'_>, answer: Result<(), CallError>) -> Done {
     let says_gone = |message: &str| {
         [
             "not part of Auto Scaling group",

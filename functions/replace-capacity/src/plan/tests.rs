@@ -1,15 +1,19 @@
-use spot_handoff::autoscaling::policies::ReplacementStrategy;
-use spot_handoff::autoscaling::scope::IGNORE_TAG;
-use spot_handoff::exchange::{self, tag_of};
+use std::collections::BTreeSet;
+
+use spot_handoff::autoscaling::scope::{IGNORE_TAG, OutOfScope};
+use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
+use spot_handoff::exchange::{self, Brake, Ending, Exchange, Seen, Stage};
 use spot_handoff::notice::InstanceState;
+use spot_handoff::runtime::aws::CallError;
+use spot_handoff::state::Versioned;
 
 use super::*;
 use crate::config::Queues;
-use crate::facts::NotReady;
-use crate::replacement_tag::Exchange;
+use crate::facts::Health;
 
 const OLD: &str = "i-1234567890abcdef0";
 const NEW: &str = "i-1234567890abcdef1";
+const OTHER: &str = "i-1234567890abcdefa";
 
 fn id(text: &str) -> InstanceId {
     text.parse().expect("an id")
@@ -21,6 +25,11 @@ fn time(text: &str) -> Timestamp {
 
 fn now() -> Timestamp {
     time("2026-11-24T04:00:01Z")
+}
+
+/// When an exchange that began now may take no longer.
+fn late() -> Timestamp {
+    now() + exchange::LIMIT
 }
 
 fn config() -> Config {
@@ -36,57 +45,95 @@ fn config() -> Config {
     }
 }
 
-fn member(id_text: &str, zone: &str, lifecycle: Lifecycle) -> Member {
+fn member(id_text: &str, lifecycle: Lifecycle) -> Member {
     Member {
         id: id(id_text),
-        zone: zone.to_owned(),
+        zone: "us-east-1a".to_owned(),
         lifecycle,
     }
 }
 
-/// A group of two in two zones; its first instance is the one in question.
+/// A group of two; its first instance is the one in question.
 fn group() -> Group {
     Group {
         name: "g".to_owned(),
         desired: 2,
         max: 4,
-        zones: vec!["us-east-1a".to_owned(), "us-east-1b".to_owned()],
-        has_launch_template: true,
         instances: vec![
-            member(OLD, "us-east-1a", Lifecycle::InService),
-            member("i-1234567890abcdefa", "us-east-1b", Lifecycle::InService),
+            member(OLD, Lifecycle::InService),
+            member(OTHER, Lifecycle::InService),
         ],
         ..Group::default()
     }
 }
 
-fn tagged(exchange: Exchange) -> Group {
-    let mut group = group();
-    group.tags.insert(tag_of(&id(OLD)), exchange.to_value());
-    group
-}
-
-/// A launch that was under way before, of an exchange that another message asked for.
-fn attempt() -> Attempt {
-    Attempt {
-        zone: "us-east-1b".to_owned(),
-        begun: time("2026-11-24T03:58:00Z"),
+fn registered(instance: &str, status: Status) -> ContainerInstance {
+    ContainerInstance {
+        arn: format!("arn:of:{instance}"),
+        cluster: "c".to_owned(),
+        instance: id(instance),
+        status,
+        agent_connected: true,
+        tasks: 1,
+        registered_at: Some(time("2026-11-24T02:00:00Z")),
     }
 }
 
-/// The exchange has raised the desired capacity, and another that raised it before is over.
-fn marked() -> Group {
-    tagged(Exchange::Raised { from: 2 })
+/// The group as it is, nothing under way, all in the cluster for long.
+fn facts(group: Group) -> Facts {
+    let members = group.instances.iter();
+    let found = members.map(|member| registered(member.id.as_str(), Status::Active));
+    Facts {
+        found: ContainerInstances::of(found.collect::<Vec<_>>()),
+        groups: Groups::of([group]),
+        ..Facts::default()
+    }
 }
 
-/// The exchange has launched the replacement, which raised the desired capacity.
-fn launched(lifecycle: Option<Lifecycle>) -> Group {
-    let mut group = tagged(Exchange::Launched { replacement: id(NEW) });
+/// The group and the facts in the middle of an exchange that raised the desired capacity ten seconds ago.
+fn raised(cause: Cause, new: Option<Lifecycle>) -> Facts {
+    let before = group();
+    let seen = Seen {
+        now: now() - jiff::SignedDuration::from_secs(10),
+        instance: &id(OLD),
+        asked: Asked::Begin {
+            cause,
+            limit: late(),
+        },
+        group: Some(&before),
+        ready: &BTreeSet::new(),
+        drains: false,
+    };
+    let (item, _) = exchange::next(&Exchanges::none("g", now()), &seen);
+    let mut group = before;
     group.desired = 3;
     group
         .instances
-        .extend(lifecycle.map(|lifecycle| member(NEW, "us-east-1a", lifecycle)));
-    group
+        .extend(new.map(|lifecycle| member(NEW, lifecycle)));
+    with_item(facts(group), item)
+}
+
+fn with_item(mut facts: Facts, item: Exchanges) -> Facts {
+    let versioned = Versioned { item, version: 7 };
+    facts.items.insert("g".to_owned(), Ok(Some(versioned)));
+    facts
+}
+
+fn at_stage(mut facts: Facts, stage: Stage) -> Facts {
+    if let Some(Ok(Some(versioned))) = facts.items.get_mut("g") {
+        for exchange in versioned.item.under_way.values_mut() {
+            exchange.stage = stage.clone();
+            exchange.replacement = Some(id(NEW));
+        }
+    }
+    facts
+}
+
+fn change_group(mut facts: Facts, change: impl FnOnce(&mut Group)) -> Facts {
+    let mut group = facts.groups.by_name("g").expect("a group").clone();
+    change(&mut group);
+    facts.groups = Groups::of([group]);
+    facts
 }
 
 fn notice(signal: Signal) -> Notice {
@@ -110,37 +157,44 @@ fn recommendation() -> Notice {
     notice(Signal::RebalanceRecommendation)
 }
 
-fn follow_up(step: Step) -> Notice {
-    let deadline = Some(time("2026-11-24T04:15:00Z"));
+fn retirement() -> Notice {
+    notice(Signal::ScheduledRetirement {
+        starts: time("2026-12-01T00:00:00Z"),
+    })
+}
+
+fn follow_up(step: fn(String) -> Step) -> Notice {
     notice(Signal::FollowUp(FollowUp {
         cause: Cause::Rebalance,
-        deadline,
-        step,
+        deadline: Some(late()),
+        step: step("g".to_owned()),
     }))
 }
 
-fn await_replacement() -> Notice {
-    follow_up(Step::AwaitReplacement {
-        group: "g".to_owned(),
-    })
+fn look() -> Notice {
+    follow_up(|group| Step::AwaitReplacement { group })
 }
 
-fn retire() -> Notice {
-    follow_up(Step::Retire {
-        group: "g".to_owned(),
-    })
+fn work_moved() -> Notice {
+    follow_up(|group| Step::Retire { group })
 }
 
-fn plan_at(notice: Notice, group: Group, config: &Config, now: Timestamp) -> Plan {
-    plan_with(notice, group, &Health::default(), config, now)
+fn planned(notice: Notice, facts: &Facts, config: &Config, now: Timestamp) -> Planned {
+    plans(
+        std::slice::from_ref(&notice),
+        std::slice::from_ref(&notice),
+        facts,
+        config,
+        now,
+    )
 }
 
-fn plan_with(notice: Notice, group: Group, health: &Health, config: &Config, now: Timestamp) -> Plan {
-    plans(&[notice], &Groups::of([group]), health, config, now).remove(0)
+fn plan_with(notice: Notice, facts: &Facts, config: &Config, now: Timestamp) -> Plan {
+    planned(notice, facts, config, now).plans.remove(0)
 }
 
-fn plan_of(notice: Notice, group: Group) -> Plan {
-    plan_at(notice, group, &config(), now())
+fn plan_of(notice: Notice, facts: &Facts) -> Plan {
+    plan_with(notice, facts, &config(), now())
 }
 
 fn leaving(decrement: bool) -> Leaving {
@@ -151,45 +205,12 @@ fn leaving(decrement: bool) -> Leaving {
     }
 }
 
-/// Whether these actions are one look half a minute later, which removes the tags.
-fn cleans_up(actions: &[Action]) -> bool {
-    let at = now() + jiff::SignedDuration::from_secs(30);
-    matches!(actions, [Action::Send { to: Queue::Own, at: when, follow_up, .. }]
-        if *when == at && matches!(follow_up.step, Step::AwaitReplacement { .. }))
-}
-
-/// The instance has left, and whoever took it away has given back what the exchange had raised, or has not.
-fn gone(mut group: Group, given_back: bool) -> Group {
-    group.instances.remove(0);
-    if given_back {
-        group
-            .tags
-            .insert(crate::replacement_tag::left_key(&id(OLD)), "true".to_owned());
+fn refused() -> CallError {
+    CallError::Refused {
+        action: "GetItem",
+        code: "AccessDeniedException".to_owned(),
+        message: String::new(),
     }
-    group
-}
-
-fn untag() -> Action {
-    Action::Untag {
-        group: "g".to_owned(),
-        instance: id(OLD),
-    }
-}
-
-fn give_back(surplus: Surplus) -> Action {
-    Action::GiveBack {
-        group: "g".to_owned(),
-        instance: id(OLD),
-        surplus,
-    }
-}
-
-fn terminate(replacement: &str) -> Action {
-    give_back(Surplus::Instance(id(replacement)))
-}
-
-fn lower() -> Action {
-    give_back(Surplus::Capacity { from: 3 })
 }
 
 fn only_reason(plan: &Plan) -> &Skip {
@@ -197,12 +218,38 @@ fn only_reason(plan: &Plan) -> &Skip {
     &plan.skipped[0].reason
 }
 
+/// Without the look that follows.
+fn acts(plan: &Plan) -> Vec<Action> {
+    let is_look = |action: &&Action| matches!(action, Action::Send { to: Queue::Own, .. });
+    plan.actions
+        .iter()
+        .filter(|action| !is_look(action))
+        .cloned()
+        .collect()
+}
+
 #[test]
-fn an_interrupted_instance_is_detached_and_the_desired_capacity_stays() {
-    assert_eq!(
-        plan_of(warning(), group()).actions,
-        [Action::Detach(leaving(false))]
-    );
+fn an_interrupted_instance_is_detached_at_once_and_the_desired_capacity_stays() {
+    let planned = planned(warning(), &facts(group()), &config(), now());
+    assert_eq!(planned.plans[0].actions, [Action::Detach(leaving(false))]);
+    assert_eq!(planned.gates, [None], "the table is not waited for");
+    assert!(planned.items.is_empty());
+}
+
+#[test]
+fn an_interruption_does_without_the_table() {
+    let mut facts = facts(group());
+    facts.items.insert("g".to_owned(), Err(refused()));
+    let planned = planned(warning(), &facts, &config(), now());
+    assert_eq!(planned.plans[0].actions, [Action::Detach(leaving(false))]);
+    assert!(planned.plans[0].problems.is_empty());
+    assert!(matches!(
+        planned.plans[0].warnings[..],
+        [Warning::ExchangesUnread { .. }]
+    ));
+    assert_eq!(planned.gates, [None]);
+    let plan = plan_of(recommendation(), &facts);
+    assert!(plan.actions.is_empty() && !plan.problems.is_empty(), "{plan:?}");
 }
 
 #[test]
@@ -211,7 +258,7 @@ fn the_strategy_terminate_runs_hooks_and_warns_that_it_is_early() {
         strategy: ReplacementStrategy::Terminate,
         ..config()
     };
-    let plan = plan_at(warning(), group(), &config, now());
+    let plan = plan_with(warning(), &facts(group()), &config, now());
     assert_eq!(plan.actions, [Action::Terminate(leaving(false))]);
     assert_eq!(
         plan.warnings,
@@ -222,35 +269,31 @@ fn the_strategy_terminate_runs_hooks_and_warns_that_it_is_early() {
 }
 
 #[test]
-fn an_interruption_during_an_exchange_uses_the_replacement_that_is_there() {
-    let mut raised = tagged(Exchange::Raising { from: 2 });
-    raised.desired = 3;
-    let finish = Action::FinishLaunchAndLeave {
-        leaving: leaving(true),
-        attempt: attempt(),
-        terminate: false,
-    };
-    let table = [
-        (marked(), Action::Detach(leaving(true))),
-        (
-            launched(Some(Lifecycle::InService)),
-            Action::Detach(leaving(true)),
-        ),
-        (launched(Some(Lifecycle::Pending)), Action::Detach(leaving(true))),
-        // The replacement is gone, but the desired capacity that was raised for it launches another.
-        (launched(None), Action::Detach(leaving(true))),
-        (raised, Action::Detach(leaving(true))),
-        (
-            tagged(Exchange::Raising { from: 2 }),
-            Action::Detach(leaving(false)),
-        ),
-        (tagged(Exchange::Launching(attempt())), finish),
-    ];
-    for (group, expected) in table {
-        let actions = plan_of(warning(), group.clone()).actions;
-        assert_eq!(actions[..1], [expected], "{group:?}");
-        assert!(cleans_up(&actions[1..]), "{actions:?}");
+fn an_interruption_during_an_exchange_takes_its_raise_with_it_and_waits_for_the_item() {
+    for new in [
+        None,
+        Some(Lifecycle::Pending),
+        Some(Lifecycle::InService),
+    ] {
+        let planned = planned(warning(), &raised(Cause::Rebalance, new), &config(), now());
+        assert_eq!(acts(&planned.plans[0]), [Action::Detach(leaving(true))], "{new:?}");
+        assert_eq!(planned.gates, [Some("g".to_owned())]);
+        assert!(matches!(planned.items["g"].1, Expected::Version(7)));
     }
+    let unseen = change_group(raised(Cause::Rebalance, None), |group| group.desired = 2);
+    assert_eq!(
+        acts(&plan_of(warning(), &unseen)),
+        [Action::Detach(leaving(false))]
+    );
+}
+
+#[test]
+fn a_warning_after_a_recommendation_is_remembered_without_holding_anything_up() {
+    let mut item = Exchanges::none("g", now());
+    item.recommendation_over = Some(now());
+    let planned = planned(warning(), &with_item(facts(group()), item), &config(), now());
+    assert_eq!(planned.gates, [None]);
+    assert_eq!(planned.items["g"].0.warned, Some(now()));
 }
 
 #[test]
@@ -268,38 +311,23 @@ fn only_an_instance_in_service_in_a_group_that_is_ours_is_replaced() {
         group.suspended.insert("Launch".to_owned());
     });
     let absent = with(&|group| group.instances.clear());
+    let of_g = || "g".to_owned();
+    let not = |lifecycle| Skip::NotInService { lifecycle };
     let table = [
         (lifecycle(Lifecycle::Terminating), Skip::AlreadyLeaving),
         (lifecycle(Lifecycle::Detaching), Skip::AlreadyLeaving),
-        (
-            lifecycle(Lifecycle::Standby),
-            Skip::NotInService {
-                lifecycle: Lifecycle::Standby,
-            },
-        ),
-        (
-            lifecycle(Lifecycle::Pending),
-            Skip::NotInService {
-                lifecycle: Lifecycle::Pending,
-            },
-        ),
+        (lifecycle(Lifecycle::Standby), not(Lifecycle::Standby)),
+        (lifecycle(Lifecycle::Pending), not(Lifecycle::Pending)),
         (
             ignored,
-            Skip::OutOfScope(OutOfScope::Ignored {
-                group: "g".to_owned(),
-            }),
+            Skip::OutOfScope(OutOfScope::Ignored { group: of_g() }),
         ),
-        (
-            suspended,
-            Skip::LaunchSuspended {
-                group: "g".to_owned(),
-            },
-        ),
+        (suspended, Skip::LaunchSuspended { group: of_g() }),
         (absent, Skip::InNoGroup),
     ];
     for (group, expected) in table {
         for notice in [warning(), recommendation()] {
-            assert_eq!(*only_reason(&plan_of(notice, group.clone())), expected);
+            assert_eq!(*only_reason(&plan_of(notice, &facts(group.clone()))), expected);
         }
     }
 }
@@ -307,8 +335,20 @@ fn only_an_instance_in_service_in_a_group_that_is_ours_is_replaced() {
 #[test]
 fn an_instance_that_comes_back_needs_no_replacement() {
     for action in [InstanceAction::Stop, InstanceAction::Hibernate] {
-        let plan = plan_of(notice(Signal::InterruptionWarning { action }), group());
+        let plan = plan_of(notice(Signal::InterruptionWarning { action }), &facts(group()));
         assert_eq!(*only_reason(&plan), Skip::ComesBack);
+    }
+}
+
+#[test]
+fn with_capacity_rebalancing_the_launch_is_left_to_auto_scaling() {
+    let mut group = group();
+    group.capacity_rebalance = true;
+    for notice in [warning(), recommendation()] {
+        assert_eq!(
+            *only_reason(&plan_of(notice, &facts(group.clone()))),
+            Skip::LeftToAutoScaling
+        );
     }
 }
 
@@ -323,7 +363,7 @@ fn with_scope_tagged_the_other_functions_are_told_since_they_may_look_too_late()
         spot_handoff::autoscaling::scope::MANAGED_TAG.to_owned(),
         "true".to_owned(),
     );
-    let plan = plan_at(warning(), managed, &config, now());
+    let plan = plan_with(warning(), &facts(managed), &config, now());
     let asked: Vec<_> = plan
         .actions
         .iter()
@@ -332,499 +372,183 @@ fn with_scope_tagged_the_other_functions_are_told_since_they_may_look_too_late()
             _ => None,
         })
         .collect();
-    let deadline = warning().deadline();
+    let deadline = Some(time("2026-11-24T04:02:00Z"));
     assert_eq!(
         asked,
-        [
-            (Queue::DeregisterTargets, deadline),
-            (Queue::DrainTasks, deadline)
-        ]
+        [(Queue::DeregisterTargets, deadline), (Queue::DrainTasks, deadline)]
     );
 }
 
 #[test]
-fn a_recommendation_is_left_to_auto_scaling_where_capacity_rebalancing_is_on() {
-    let group = Group {
-        capacity_rebalance: true,
-        ..group()
-    };
-    assert_eq!(
-        *only_reason(&plan_of(recommendation(), group)),
-        Skip::LeftToAutoScaling
-    );
-    let ignore = Config {
-        rebalance: RebalanceAction::Ignore,
-        ..config()
-    };
-    assert_eq!(
-        *only_reason(&plan_at(recommendation(), self::group(), &ignore, now())),
-        Skip::RebalanceIgnored
-    );
-}
-
-#[test]
-fn a_recommendation_launches_first_in_the_emptiest_zone_and_advises_capacity_rebalancing() {
-    let plan = plan_of(recommendation(), group());
-    let [
-        Action::Launch {
-            zones,
-            begun,
-            resumes: false,
-            ..
-        },
-    ] = plan.actions.as_slice()
+fn a_recommendation_raises_the_desired_capacity_and_looks_soon() {
+    let planned = planned(recommendation(), &facts(group()), &config(), now());
+    let [Action::SetDesired { from: 2, to: 3, .. }, Action::Send { to, at, .. }] =
+        &planned.plans[0].actions[..]
     else {
-        panic!("{:?}", plan.actions)
+        panic!("{planned:?}");
     };
-    assert_eq!(*begun, time("2026-11-24T04:00:00Z"));
-    // The instance itself does not count: its zone is the empty one.
-    assert_eq!(zones, &["us-east-1a", "us-east-1b"]);
+    assert_eq!((*to, *at), (Queue::Own, now() + exchange::LOOK_AGAIN));
+    assert_eq!(planned.gates, [Some("g".to_owned())]);
+    assert_eq!(planned.items["g"].1, Expected::Nothing);
+}
+
+#[test]
+fn recommendations_are_held_back_for_instances_that_are_young_or_in_no_cluster() {
+    let mut nowhere = facts(group());
+    nowhere.found = ContainerInstances::default();
     assert_eq!(
-        plan.warnings,
-        [Warning::CapacityRebalancingOff {
-            group: "g".to_owned()
-        }]
+        *only_reason(&plan_of(recommendation(), &nowhere)),
+        Skip::Held(Brake::NotInCluster)
     );
-}
-
-#[test]
-fn groups_that_launch_instances_does_not_take_have_their_desired_capacity_raised() {
-    let mixed = Group {
-        mixes_purchase_options: true,
-        ..group()
-    };
-    let old_fashioned = Group {
-        has_launch_template: false,
-        ..group()
-    };
-    for group in [mixed, old_fashioned] {
-        let plan = plan_of(recommendation(), group);
-        assert!(
-            matches!(plan.actions[..], [Action::RaiseDesiredCapacity { from: 2, .. }]),
-            "{:?}",
-            plan.actions
-        );
-    }
-}
-
-#[test]
-fn a_group_with_a_warm_pool_takes_the_replacement_from_there() {
-    let mut group = group();
-    group.has_warm_pool = true;
-    let plan = plan_of(recommendation(), group);
-    assert!(matches!(plan.actions[..], [Action::RaiseDesiredCapacity { .. }]));
-}
-
-#[test]
-fn max_size_leaves_room_or_the_instance_goes_on_serving() {
-    let full = Group { max: 2, ..group() };
+    let mut young = facts(group());
+    let since = time("2026-11-24T03:40:00Z");
+    young.found = ContainerInstances::of([ContainerInstance {
+        registered_at: Some(since),
+        ..registered(OLD, Status::Active)
+    }]);
     assert_eq!(
-        *only_reason(&plan_of(recommendation(), full)),
-        Skip::NoRoom { max: 2 }
+        *only_reason(&plan_of(recommendation(), &young)),
+        Skip::Held(Brake::Young { since })
     );
+    let plan = plan_of(retirement(), &young);
+    assert!(!plan.actions.is_empty(), "a retirement is acted on");
+}
 
-    // Room for one: the second recommendation of the same batch has to wait for its interruption.
-    let mut room_for_one = Group { max: 3, ..group() };
-    room_for_one
-        .instances
-        .push(member(NEW, "us-east-1b", Lifecycle::InService));
-    room_for_one.desired = 2;
-    let second = Notice {
-        instance: id(NEW),
+#[test]
+fn two_recommendations_of_a_batch_lead_to_one_exchange() {
+    let other = Notice {
+        instance: id(OTHER),
         ..recommendation()
     };
-    let plans = plans(
-        &[recommendation(), second],
-        &Groups::of([room_for_one]),
-        &Health::default(),
+    let notices = [recommendation(), other];
+    let planned = plans(&notices, &notices, &facts(group()), &config(), now());
+    assert!(!planned.plans[0].actions.is_empty());
+    assert_eq!(
+        *only_reason(&planned.plans[1]),
+        Skip::Held(Brake::Enough { under_way: 1 })
+    );
+}
+
+#[test]
+fn two_retirements_of_a_batch_raise_by_two() {
+    let other = Notice {
+        instance: id(OTHER),
+        ..retirement()
+    };
+    let notices = [retirement(), other];
+    let planned = plans(&notices, &notices, &facts(group()), &config(), now());
+    let set: Vec<i32> = planned
+        .plans
+        .iter()
+        .flat_map(|plan| &plan.actions)
+        .filter_map(|action| match action {
+            Action::SetDesired { to, .. } => Some(*to),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(set, [3, 4]);
+    assert_eq!(planned.items["g"].0.under_way.len(), 2);
+}
+
+#[test]
+fn a_warning_in_the_same_batch_wins() {
+    let notices = [recommendation(), warning()];
+    let planned = plans(&notices, &notices, &facts(group()), &config(), now());
+    assert_eq!(*only_reason(&planned.plans[0]), Skip::InterruptedMeanwhile);
+}
+
+fn with_targets(facts: Facts, healthy: &[&str]) -> Facts {
+    let mut facts = change_group(facts, |group| {
+        group.target_groups.insert("tg".to_owned());
+    });
+    facts.health = Health::with("tg", healthy.iter().map(|one| id(one)));
+    facts
+}
+
+#[test]
+fn the_work_moves_when_the_replacement_is_healthy_and_active() {
+    let came = || raised(Cause::Rebalance, Some(Lifecycle::InService));
+    let moves = |facts: &Facts| {
+        let plan = plan_of(look(), facts);
+        acts(&plan).iter().any(|action| {
+            matches!(action, Action::Send { to: Queue::DrainTasks, follow_up, .. }
+                if matches!(&follow_up.step, Step::MoveWork { replacement: Some(one), .. } if one.as_str() == NEW))
+        })
+    };
+    assert!(moves(&came()));
+    assert!(moves(&with_targets(came(), &[OLD, NEW])));
+    assert!(
+        !moves(&with_targets(came(), &[OLD])),
+        "not registered, or not healthy"
+    );
+    assert!(
+        moves(&with_targets(came(), &[])),
+        "a target group in which the old one is not healthy either"
+    );
+    let mut unregistered = came();
+    unregistered.found = ContainerInstances::of([registered(OLD, Status::Active)]);
+    assert!(!moves(&unregistered), "not in the cluster");
+    let mut draining = came();
+    draining.found =
+        ContainerInstances::of([registered(OLD, Status::Active), registered(NEW, Status::Draining)]);
+    assert!(!moves(&draining), "not ACTIVE");
+    assert!(!moves(&raised(Cause::Rebalance, Some(Lifecycle::Pending))));
+}
+
+#[test]
+fn health_that_cannot_be_read_is_asked_again_until_it_is_late() {
+    let mut unread = with_targets(raised(Cause::Rebalance, Some(Lifecycle::InService)), &[]);
+    unread.health = Health::unread("tg");
+    let plan = plan_of(look(), &unread);
+    assert!(plan.actions.is_empty() && !plan.problems.is_empty());
+    let plan = plan_with(look(), &unread, &config(), late());
+    assert!(matches!(plan.warnings[..], [Warning::HealthUnread { .. }]));
+    let replacement = id(NEW);
+    let group = "g".to_owned();
+    assert_eq!(acts(&plan), [Action::GiveBack { group, replacement }]);
+}
+
+#[test]
+fn a_step_without_an_exchange_changes_nothing() {
+    for notice in [look(), work_moved(), follow_up(|group| Step::GiveUp { group })] {
+        let plan = plan_of(notice, &facts(group()));
+        assert_eq!(*only_reason(&plan), Skip::NoExchange);
+    }
+    let deleted = Facts::default();
+    assert_eq!(*only_reason(&plan_of(look(), &deleted)), Skip::NoExchange);
+}
+
+#[test]
+fn the_copy_of_a_look_changes_nothing() {
+    let looked = planned(
+        look(),
+        &raised(Cause::Rebalance, Some(Lifecycle::Pending)),
         &config(),
         now(),
     );
-    assert_eq!(plans[0].actions.len(), 1);
-    assert_eq!(*only_reason(&plans[1]), Skip::NoRoom { max: 3 });
+    let item = looked.items["g"].0.clone();
+    let facts = with_item(raised(Cause::Rebalance, Some(Lifecycle::Pending)), item);
+    assert_eq!(*only_reason(&plan_of(look(), &facts)), Skip::UnderWay);
 }
 
 #[test]
-fn a_repeated_recommendation_resumes_what_the_tag_says() {
-    let plan = plan_of(recommendation(), tagged(Exchange::Launching(attempt())));
-    let [
-        Action::Launch {
-            zones,
-            begun,
-            resumes: true,
-            ..
-        },
-    ] = plan.actions.as_slice()
-    else {
-        panic!("{:?}", plan.actions)
-    };
-    // Zone and minute are parts of the client token: the zone in the tag comes first.
-    assert_eq!(zones, &["us-east-1b", "us-east-1a"]);
-    assert_eq!(*begun, attempt().begun);
-    let plan = plan_of(recommendation(), tagged(Exchange::Raising { from: 1 }));
-    assert!(matches!(
-        plan.actions[..],
-        [Action::RaiseDesiredCapacity { from: 1, .. }]
-    ));
-    let plan = plan_of(recommendation(), launched(Some(Lifecycle::Pending)));
-    assert!(matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]));
-}
-
-#[test]
-fn a_warning_in_the_same_batch_wins_over_a_recommendation() {
-    let plans = plans(
-        &[recommendation(), warning()],
-        &Groups::of([group()]),
-        &Health::default(),
-        &config(),
-        now(),
-    );
-    assert_eq!(*only_reason(&plans[0]), Skip::InterruptedMeanwhile);
-    assert_eq!(plans[1].actions, [Action::Detach(leaving(false))]);
-}
-
-#[test]
-fn work_moves_when_the_replacement_is_in_service_and_not_before() {
-    let plan = plan_of(await_replacement(), launched(Some(Lifecycle::InService)));
-    // drain-tasks has the targets deregistered when the replacement can take the tasks.
-    let [
-        Action::Send {
-            to: Queue::DrainTasks,
-            follow_up,
-            ..
-        },
-    ] = plan.actions.as_slice()
-    else {
-        panic!("{:?}", plan.actions)
-    };
-    assert_eq!(
-        follow_up.step,
-        Step::MoveWork {
-            group: "g".to_owned(),
-            replacement: Some(id(NEW))
-        }
-    );
-    for waiting in [Some(Lifecycle::Pending), None] {
-        let plan = plan_of(await_replacement(), launched(waiting));
-        assert!(
-            matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]),
-            "{waiting:?}: {:?}",
-            plan.actions
-        );
-    }
-}
-
-#[test]
-fn an_exchange_ends_where_its_tag_is_gone_or_its_instance_left_and_gave_the_raise_back() {
-    for notice in [await_replacement(), retire()] {
-        assert_eq!(
-            *only_reason(&plan_of(notice.clone(), group())),
-            Skip::ExchangeOver
-        );
-        let left = gone(launched(Some(Lifecycle::InService)), true);
-        assert_eq!(plan_of(notice, left).actions, [untag()], "the tags go as well");
-    }
-}
-
-#[test]
-fn an_exchange_whose_instance_left_unknowing_gives_its_own_raise_back() {
-    let lower = lower();
-    let mut raised = marked();
-    raised.desired = 3;
-    let mut raising = tagged(Exchange::Raising { from: 2 });
-    raising.desired = 3;
-    let not_raised = tagged(Exchange::Raising { from: 2 });
-    let table = [
-        (
-            // The group is short of an instance without it: it is needed.
-            launched(Some(Lifecycle::InService)),
-            vec![lower.clone(), untag()],
-        ),
-        (launched(Some(Lifecycle::Pending)), vec![lower.clone(), untag()]),
-        (
-            replaced_by_the_group(launched(Some(Lifecycle::InService))),
-            vec![terminate(NEW), untag()],
-        ),
-        (
-            launched(Some(Lifecycle::Terminating)),
-            vec![lower.clone(), untag()],
-        ),
-        (raised, vec![lower.clone(), untag()]),
-        (raising, vec![lower, untag()]),
-        (not_raised, vec![untag()]),
-    ];
-    for (group, expected) in table {
-        assert_eq!(
-            plan_of(await_replacement(), gone(group.clone(), false)).actions,
-            expected,
-            "{group:?}"
-        );
-    }
-}
-
-/// A warning that did not know of the exchange has had the group launch another instance.
-fn replaced_by_the_group(mut group: Group) -> Group {
-    let other = member("i-1234567890abcdefb", "us-east-1a", Lifecycle::Pending);
-    group.instances.push(other);
-    group
-}
-
-#[test]
-fn work_moves_when_requests_reach_the_replacement_and_not_before() {
-    let not_ready = not_ready(&[(NEW, NotReady::Initial)]);
-    let served = || with_targets(launched(Some(Lifecycle::InService)));
-    let raised = || {
-        let mut raised = with_targets(marked());
-        raised.desired = 3;
-        raised
-            .instances
-            .push(member(NEW, "us-east-1a", Lifecycle::InService));
-        raised
-    };
-    for group in [served(), raised()] {
-        let plan = plan_with(await_replacement(), group.clone(), &not_ready, &config(), now());
-        assert!(
-            matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]),
-            "{:?}",
-            plan.actions
-        );
-        let to_drain_tasks = plan_of(await_replacement(), group);
-        assert!(
-            matches!(
-                to_drain_tasks.actions[..],
-                [Action::Send {
-                    to: Queue::DrainTasks,
-                    ..
-                }]
-            ),
-            "{:?}",
-            to_drain_tasks.actions
-        );
-    }
-    let late = time("2026-11-24T04:16:00Z");
-    let never = plan_with(await_replacement(), served(), &not_ready, &config(), late);
-    assert_eq!(never.skipped[0].reason, Skip::ReplacementNeverHealthy);
-    assert_eq!(never.actions, [terminate(NEW), untag()]);
-    let moves = |group: Group, health: &Health| {
-        let plan = plan_with(await_replacement(), group, health, &config(), now());
-        matches!(
-            plan.actions[..],
-            [Action::Send {
-                to: Queue::DrainTasks,
-                ..
-            }]
-        )
-    };
-    let unhealthy = NotReady::Unhealthy;
-    assert!(!moves(served(), &self::not_ready(&[(NEW, unhealthy)])));
-    // Where requests do not reach the old instance either, the target group says nothing about the new one.
-    assert!(moves(
-        served(),
-        &self::not_ready(&[(NEW, unhealthy), (OLD, unhealthy)])
-    ));
-    // An instance that was there before may be unhealthy for reasons of its own.
-    assert!(moves(
-        raised(),
-        &self::not_ready(&[("i-1234567890abcdefa", unhealthy)])
-    ));
-    // What came for a lost replacement may be lost for the same reason.
-    let successor = || {
-        let mut group = with_targets(launched(None));
-        let successor = member("i-1234567890abcdefb", "us-east-1a", Lifecycle::InService);
-        group.instances.push(successor);
-        group
-    };
-    assert!(moves(successor(), &Health::default()));
-    assert!(!moves(
-        successor(),
-        &self::not_ready(&[("i-1234567890abcdefb", unhealthy)])
-    ));
-    assert!(!moves(served(), &Health::unread("t")));
-}
-
-#[test]
-fn an_exchange_that_is_late_ends_although_nobody_tells_how_healthy_the_replacement_is() {
-    let group = || with_targets(launched(Some(Lifecycle::InService)));
-    let early = plan_with(
-        await_replacement(),
-        group(),
-        &Health::unread("t"),
-        &config(),
-        now(),
-    );
-    assert!(early.actions.is_empty() && early.problems.len() == 1, "{early:?}");
-    let late = time("2026-11-24T04:16:00Z");
-    let plan = plan_with(
-        await_replacement(),
-        group(),
-        &Health::unread("t"),
-        &config(),
-        late,
-    );
-    assert_eq!(plan.actions, [terminate(NEW), untag()]);
-    assert!(plan.problems.is_empty() && plan.warnings.len() == 1, "{plan:?}");
-}
-
-#[test]
-fn a_replacement_of_no_use_goes_also_where_the_group_is_short_of_another_instance() {
-    let give_up = follow_up(Step::GiveUp {
-        group: "g".to_owned(),
+fn other_steps_and_signals_belong_to_others() {
+    let stops = notice(Signal::StateChange {
+        state: InstanceState::Stopping,
     });
-    let mut short = launched(Some(Lifecycle::InService));
-    short.instances.remove(1);
-    let plan = plan_of(give_up, short);
-    assert_eq!(plan.actions, [terminate(NEW), untag()]);
-}
-
-fn with_targets(mut group: Group) -> Group {
-    group.target_groups.insert("t".to_owned());
-    group
-}
-
-fn not_ready(instances: &[(&str, NotReady)]) -> Health {
-    Health::with("t", instances.iter().map(|(instance, why)| (id(instance), *why)))
-}
-
-#[test]
-fn a_group_whose_types_have_weights_is_not_exchanged_instance_by_instance() {
-    let weighted = Group {
-        is_weighted: true,
-        ..group()
-    };
     assert_eq!(
-        *only_reason(&plan_of(recommendation(), weighted.clone())),
-        Skip::Weighted
-    );
-    assert_eq!(
-        plan_of(warning(), weighted).actions,
-        [Action::Detach(leaving(false))]
-    );
-}
-
-#[test]
-fn an_instance_with_its_own_replacement_does_not_wait_for_those_of_others() {
-    let mut group = launched(Some(Lifecycle::InService));
-    // Another exchange of the group has raised the desired capacity, too, and waits for its replacement.
-    group.desired = 4;
-    let actions = plan_of(retire(), group).actions;
-    assert_eq!(actions[..1], [Action::Retire(leaving(true))]);
-}
-
-#[test]
-fn a_replacement_that_never_comes_gives_its_capacity_back() {
-    let late = time("2026-11-24T04:16:00Z");
-    let hangs = plan_at(
-        await_replacement(),
-        launched(Some(Lifecycle::Pending)),
-        &config(),
-        late,
-    );
-    assert_eq!(hangs.actions, [terminate(NEW), untag()]);
-    let nothing = plan_at(await_replacement(), launched(None), &config(), late);
-    assert_eq!(nothing.actions, [lower(), untag()]);
-    assert_eq!(nothing.skipped[0].reason, Skip::ReplacementNeverCame);
-}
-
-#[test]
-fn an_exchange_whose_work_cannot_move_ends_as_it_began() {
-    let give_up = follow_up(Step::GiveUp {
-        group: "g".to_owned(),
-    });
-    let plan = plan_of(give_up, launched(Some(Lifecycle::InService)));
-    assert_eq!(plan.actions, [terminate(NEW), untag()]);
-    assert_eq!(plan.skipped[0].reason, Skip::WorkCannotMove);
-}
-
-#[test]
-fn a_raise_that_was_made_is_not_made_again_when_another_exchange_gives_its_own_back() {
-    let mut group = marked();
-    group.desired = 2;
-    group.instances.pop();
-    let plan = plan_of(await_replacement(), group);
-    assert!(
-        matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]),
-        "{:?}",
-        plan.actions
-    );
-}
-
-#[test]
-fn a_stop_warning_in_the_same_batch_does_not_eat_the_steps_of_an_exchange() {
-    let stop = notice(Signal::InterruptionWarning {
-        action: InstanceAction::Stop,
-    });
-    let groups = Groups::of([launched(Some(Lifecycle::InService))]);
-    let plans = plans(&[stop, retire()], &groups, &Health::default(), &config(), now());
-    assert_eq!(plans[1].actions[..1], [Action::Retire(leaving(true))]);
-}
-
-#[test]
-fn a_tag_that_may_outlive_its_instance_is_looked_after() {
-    let mut group = launched(Some(Lifecycle::InService));
-    group.instances[0].lifecycle = Lifecycle::Detaching;
-    assert!(cleans_up(&plan_of(warning(), group).actions));
-}
-
-#[test]
-fn a_raise_that_somebody_undid_in_the_same_moment_is_made_again() {
-    let plan = plan_of(await_replacement(), {
-        let mut group = tagged(Exchange::Raising { from: 2 });
-        group.instances.remove(1);
-        group
-    });
-    assert!(
-        matches!(plan.actions[..], [Action::RaiseDesiredCapacity { from: 2, .. }]),
-        "{:?}",
-        plan.actions
-    );
-}
-
-#[test]
-fn the_old_instance_is_retired_only_while_the_group_is_covered_without_it() {
-    let actions = plan_of(retire(), launched(Some(Lifecycle::InService))).actions;
-    assert_eq!(actions[..1], [Action::Retire(leaving(true))]);
-    assert!(cleans_up(&actions[1..]), "{actions:?}");
-    let plan = plan_of(retire(), launched(None));
-    assert!(
-        matches!(plan.actions[..], [Action::Send { to: Queue::Own, .. }]),
-        "{:?}",
-        plan.actions
-    );
-    assert!(plan.warnings.is_empty());
-    let plan = retired_too_late(launched(None));
-    assert_eq!(plan.actions[..1], [Action::Retire(leaving(true))]);
-    let said = plan.warnings[0].to_string();
-    assert!(said.contains("the group is short of an instance"), "{said}");
-    assert!(
-        retired_too_late(launched(Some(Lifecycle::InService)))
-            .warnings
-            .is_empty()
-    );
-}
-
-/// The end of an exchange whose 15 minutes are over.
-fn retired_too_late(group: Group) -> Plan {
-    let over = now().saturating_add(exchange::LIMIT).expect("a time");
-    plan_at(retire(), group, &config(), over)
-}
-
-#[test]
-fn signals_of_other_functions_ask_nothing() {
-    let state = InstanceState::ShuttingDown;
-    assert_eq!(
-        *only_reason(&plan_of(notice(Signal::StateChange { state }), group())),
+        *only_reason(&plan_of(stops, &facts(group()))),
         Skip::LeftToHealthCheck
     );
-    let step = Step::MoveWork {
-        group: "g".to_owned(),
+    let moves = follow_up(|group| Step::MoveWork {
+        group,
         replacement: None,
-    };
+    });
     assert_eq!(
-        *only_reason(&plan_of(follow_up(step), group())),
+        *only_reason(&plan_of(moves, &facts(group()))),
         Skip::NotForThisFunction
     );
 }
 
 mod any_facts;
 mod documented;
-mod giving_back;

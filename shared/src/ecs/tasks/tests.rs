@@ -84,6 +84,7 @@ async fn a_task_that_is_told_to_stop_between_two_listings_is_not_lost() {
         instance: "i-1234567890abcdef0".parse::<InstanceId>().expect("an id"),
         status: Status::Draining,
         agent_connected: true,
+        registered_at: None,
         tasks: 1,
     };
     let ecs = Stopping::default();

@@ -1,9 +1,14 @@
 """Container instances of ECS: they join, drain, and go with the EC2 instances under them."""
 
+import datetime as dt
+
 from .. import backends, pace
 from ..services import elbv2
 from ..world import WORLD
 from . import agent, applications, room, scheduler, stopping, tasks
+
+# For how long the instances of a fleet have served when its story begins.
+SERVED_BEFORE = dt.timedelta(hours=2)
 
 
 def register_instance(cluster_name, instance_id):
@@ -15,6 +20,9 @@ def register_instance(cluster_name, instance_id):
     del known[container_instance.id]
     container_instance.id = container_instance.id.replace("-", "")
     known[container_instance.id] = container_instance
+    if WORLD.seeding:
+        # What is there at the start has been there for a while.
+        container_instance.registered_at = WORLD.clock.utcnow() - SERVED_BEFORE
     room.tell_gpus(container_instance)
     # An empty place may be what a service has been waiting for.
     for service in scheduler.services_in(cluster_name):

@@ -15,21 +15,21 @@ use end_to_end::events;
 use end_to_end::invariants::{
     launched_for, nobody_runs_outside_a_group, nothing_else_is_touched, remaining_for,
 };
-use end_to_end::scene::{Scene, exchange_tags, is_registered_as, quick, serving};
+use end_to_end::scene::{Scene, is_registered_as, quick, serving};
 
-/// How the launch of the replacement goes.
+/// How the raise for the replacement goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Launch {
     /// At the first attempt.
     Succeeds,
-    /// In the second zone only.
-    InAnotherZone,
+    /// The group is busy at first.
+    Busy,
     /// It succeeds, but the answer is lost.
     AnswerLost,
-    /// In no zone.
+    /// MaxSize has no room.
     Impossible,
-    /// By raising the desired capacity, in a group that LaunchInstances refuses.
-    ByRaise,
+    /// In a group that is in no cluster, and has asked for exchanges.
+    WithoutCluster,
 }
 
 /// When the interruption warning comes.
@@ -83,11 +83,11 @@ impl Order {
         let mut orders = vec![];
         for &launch in launches {
             let warnings: &[Warning] = match launch {
-                Launch::Succeeds | Launch::InAnotherZone | Launch::AnswerLost => {
+                Launch::Succeeds | Launch::Busy | Launch::AnswerLost => {
                     &[Never, First, Launched, InService, Draining, Over]
                 }
                 Launch::Impossible => &[Never, First, Over],
-                Launch::ByRaise => &[Never, First, Launched, InService, Over],
+                Launch::WithoutCluster => &[Never, First, Launched, InService, Over],
             };
             orders.extend(warnings.iter().flat_map(|&warning| Self::of(launch, warning)));
         }
@@ -117,26 +117,34 @@ impl Order {
 
     fn group(&self) -> &'static str {
         match self.launch {
-            Launch::ByRaise => "mixed",
+            Launch::WithoutCluster => "mixed",
             _ => "inference",
         }
     }
 
     async fn play(self) -> Result<()> {
-        let scene = Scene::start(quick()).await?;
+        let mut scene = Scene::start(quick()).await?;
         let old = scene.first_of(self.group())?;
         let hooked = scene.first_of("hooked")?;
+        let busy = json!({ "kind": "error", "code": "ResourceContention", "status": 500 });
         let fault = match self.launch {
-            Launch::InAnotherZone => Some((Some(1), "no-capacity")),
-            Launch::AnswerLost => Some((Some(1), "lost-answer")),
-            Launch::Impossible => Some((None, "no-capacity")),
-            Launch::Succeeds | Launch::ByRaise => None,
+            Launch::Busy => Some(busy),
+            Launch::AnswerLost => Some(json!({ "kind": "lost-answer" })),
+            Launch::Succeeds | Launch::Impossible | Launch::WithoutCluster => None,
         };
-        if let Some((times, kind)) = fault {
+        if let Some(fault) = fault {
+            scene.fault("SetDesiredCapacity", Some(1), fault).await?;
+        }
+        if self.launch == Launch::Impossible {
             scene
-                .fault("LaunchInstances", times, json!({ "kind": kind }))
+                .happen(json!({ "kind": "limit-size", "group": "inference", "max": 6 }))
                 .await?;
         }
+        let tag = (self.group(), "spot-handoff:rebalance", "launch-first");
+        if self.launch == Launch::WithoutCluster {
+            scene.bed.world.tag_group(tag.0, tag.1, tag.2).await?;
+        }
+        scene.before = scene.state().await?;
 
         if self.hook == Hook::First {
             self.terminate(&scene, &hooked).await?;
@@ -184,6 +192,7 @@ impl Order {
                 .await?;
         }
         let after = scene.settled().await?;
+        ensure!(scene.under_way().await?.is_empty(), "an exchange is left\n{}", scene.story());
         self.judge(&scene, &after, &old, &hooked)
     }
 
@@ -255,10 +264,11 @@ impl Order {
             }
             Warning::Over => {
                 scene
-                    .until("the exchange is over", |state| {
-                        state.group_of(old).is_none() && exchange_tags(state).is_empty()
-                    })
+                    .until("the instance has left", |state| state.group_of(old).is_none())
                     .await?;
+                while !scene.under_way().await?.is_empty() {
+                    scene.pass(1).await;
+                }
             }
         }
         Ok(())
@@ -316,37 +326,26 @@ async fn play(orders: Vec<Order>) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_every_order_a_lost_instance_has_one_replacement_launched_by_launch_instances() -> Result<()> {
-    play(Order::all(&[
-        Launch::Succeeds,
-        Launch::InAnotherZone,
-        Launch::AnswerLost,
-    ]))
-    .await
+async fn in_every_order_a_lost_instance_has_one_replacement() -> Result<()> {
+    play(Order::all(&[Launch::Succeeds, Launch::Busy, Launch::AnswerLost])).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_every_order_a_lost_instance_has_one_replacement_where_launch_instances_finds_no_room()
--> Result<()> {
+async fn in_every_order_a_lost_instance_has_one_replacement_where_there_is_no_room() -> Result<()> {
     play(Order::all(&[Launch::Impossible])).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_every_order_a_lost_instance_has_one_replacement_launched_by_a_raise() -> Result<()> {
-    play(Order::all(&[Launch::ByRaise])).await
+async fn in_every_order_a_lost_instance_has_one_replacement_without_a_cluster() -> Result<()> {
+    play(Order::all(&[Launch::WithoutCluster])).await
 }
 
 // Which of the two is faster is decided by the machine, so a run proves little and is not repeatable; the tables of the
-// plan cover each order by itself. A raise is left out: Auto Scaling chooses which instance gives it back.
+// plan cover each order by itself.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "not repeatable: run with --ignored"]
 async fn a_warning_in_the_moment_of_the_recommendation_leaves_one_replacement() -> Result<()> {
-    let launches = [
-        Launch::Succeeds,
-        Launch::InAnotherZone,
-        Launch::AnswerLost,
-        Launch::Impossible,
-    ];
+    let launches = [Launch::Succeeds, Launch::AnswerLost, Launch::Impossible];
     play(
         launches
             .into_iter()

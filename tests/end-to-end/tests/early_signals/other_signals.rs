@@ -150,27 +150,38 @@ async fn an_instance_that_aws_retires_in_two_weeks_is_exchanged_now() -> Result<
     nothing_else_is_touched(&scene, &after, &[&old])
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_aws_retires_is_drained_at_once_where_no_replacement_can_come_first() -> Result<()> {
+async fn retired_without_room(hours: i64) -> Result<(Scene, String)> {
     let scene = Scene::start(quick()).await?;
     let old = scene.first_of("inference")?;
     scene
         .happen(json!({ "kind": "limit-size", "group": "inference", "max": 6 }))
         .await?;
-    let starts = scene.now() + SignedDuration::from_hours(14 * 24);
+    let starts = scene.now() + SignedDuration::from_hours(hours);
     scene.put(&events::retirement(&old, starts, scene.now())?).await?;
+    scene
+        .reported("no room", |report| skips(report, "leaves no room"))
+        .await?;
+    Ok((scene, old))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_aws_retires_in_two_weeks_serves_on_where_no_replacement_can_come_first() -> Result<()>
+{
+    let (scene, old) = retired_without_room(14 * 24).await?;
+    let after = scene.settled().await?;
+    assert!(is_registered_as(&after, &old, "ACTIVE"), "{}", scene.story());
+    launched_for(&scene, &after, "inference", 0)?;
+    nothing_else_is_touched(&scene, &after, &[])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_last_hour_it_is_drained_at_once() -> Result<()> {
+    let (scene, old) = retired_without_room(1).await?;
     scene
         .until("it is draining", |state| {
             is_registered_as(state, &old, "DRAINING")
         })
         .await?;
     let after = scene.settled().await?;
-    launched_for(&scene, &after, "inference", 0)?;
-    let told = scene.reports_of("replace-capacity");
-    assert!(
-        told.iter().any(|report| skips(report, "leaves no room")),
-        "{}",
-        scene.story()
-    );
-    Ok(())
+    launched_for(&scene, &after, "inference", 0)
 }

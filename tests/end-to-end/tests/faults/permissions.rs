@@ -17,8 +17,6 @@ use crate::several::{all_well, several};
 fn asked_for_with(action: &str) -> Option<&'static str> {
     match action {
         "ecs:TagResource" => Some("RunTask"),
-        "ssm:GetParameters" => Some("LaunchInstances"),
-        _ if action.starts_with("ec2:") => Some("LaunchInstances"),
         _ => None,
     }
 }
@@ -26,13 +24,8 @@ fn asked_for_with(action: &str) -> Option<&'static str> {
 /// The scenarios in which the function makes the call that needs this action.
 fn scenarios_of(recording: &Recording, function: &str, permission: &str) -> Option<Vec<Scenario>> {
     let (service, action) = permission.split_once(':')?;
-    let role_is_passed = if function == "drain-tasks" {
-        "RunTask"
-    } else {
-        "LaunchInstances"
-    };
     let call = match permission {
-        "iam:PassRole" => role_is_passed,
+        "iam:PassRole" => "RunTask",
         _ => asked_for_with(permission).unwrap_or(action),
     };
     let is_it = |of: &Use| {

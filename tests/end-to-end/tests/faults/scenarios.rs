@@ -16,10 +16,10 @@ pub enum Scenario {
     Termination,
     /// An interruption in a world where only tagged groups are ours.
     TaggedOnly,
-    /// An instance at risk, in a group that LaunchInstances takes.
-    ExchangeByLaunch,
-    /// An instance at risk, in a group that it does not.
-    ExchangeByRaise,
+    /// An instance at risk.
+    Exchange,
+    /// An instance at risk, whose replacement is of no use.
+    ExchangeInVain,
     /// An instance waits at its termination hook.
     LifecycleAction,
     /// An instance goes without a warning.
@@ -51,8 +51,8 @@ impl Scenario {
     pub const ALL: [Self; 12] = [
         Self::ShuttingDown,
         Self::Interruption,
-        Self::ExchangeByLaunch,
-        Self::ExchangeByRaise,
+        Self::Exchange,
+        Self::ExchangeInVain,
         Self::LifecycleAction,
         Self::OfNobody,
         Self::Termination,
@@ -107,6 +107,10 @@ impl Scenario {
                 .tag_group("inference", "spot-handoff:managed", "true")
                 .await?;
         }
+        if self == Self::ExchangeInVain {
+            let fails = json!({ "kind": "new-instances-fail", "group": "inference", "what": "agent" });
+            scene.happen(fails).await?;
+        }
         if self == Self::TriedAgain {
             let once = FUNCTIONS.map(|function| {
                 json!({
@@ -140,8 +144,7 @@ impl Scenario {
                 let target = by_hand.and_then(|group| group.targets.first());
                 interrupt(scene, vec![target.context("a target")?.id.clone()]).await
             }
-            Self::ExchangeByLaunch => at_risk(scene, "inference").await,
-            Self::ExchangeByRaise => at_risk(scene, "mixed").await,
+            Self::Exchange | Self::ExchangeInVain => at_risk(scene, "inference").await,
             Self::LifecycleAction => {
                 let instance = scene.first_of("hooked")?;
                 let leaves = json!({ "kind": "terminate-with-hook", "instance": instance });
@@ -171,7 +174,7 @@ impl Scenario {
     pub fn is_side_by_side(self) -> bool {
         !matches!(
             self,
-            Self::ExchangeByLaunch | Self::ExchangeByRaise | Self::LifecycleAction
+            Self::Exchange | Self::ExchangeInVain | Self::LifecycleAction
         )
     }
 }

@@ -462,7 +462,7 @@ async fn a_recommendation_is_left_to_auto_scaling_where_capacity_rebalancing_is_
         skipped(&bed)
     );
     let calls = bed.world.calls().await?;
-    assert!(!calls.iter().any(|call| call.action == "LaunchInstances"));
+    assert!(!calls.iter().any(|call| call.action == "SetDesiredCapacity"));
     Ok(())
 }
 

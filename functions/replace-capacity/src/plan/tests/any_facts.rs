@@ -10,8 +10,6 @@ use proptest::sample::select;
 
 use super::*;
 
-const OTHER: &str = "i-1234567890abcdefa";
-
 fn any_lifecycle() -> impl Strategy<Value = Lifecycle> {
     select(vec![
         Lifecycle::InService,
@@ -23,61 +21,95 @@ fn any_lifecycle() -> impl Strategy<Value = Lifecycle> {
     ])
 }
 
-fn any_exchange() -> impl Strategy<Value = Exchange> {
-    let zone = select(vec!["us-east-1a".to_owned(), "us-east-1b".to_owned()]);
+fn any_stage() -> impl Strategy<Value = Stage> {
+    let since = now() - jiff::SignedDuration::from_secs(30);
     prop_oneof![
-        Just(Exchange::Launched { replacement: id(NEW) }),
-        zone.prop_map(|zone| Exchange::Launching(Attempt { zone, ..attempt() })),
-        (0..5i32).prop_map(|from| Exchange::Raising { from }),
-        (0..5i32).prop_map(|from| Exchange::Raised { from }),
-        Just(Exchange::GivingBack(Surplus::Instance(id(NEW)))),
-        (0..5i32).prop_map(|from| Exchange::GivingBack(Surplus::Capacity { from })),
+        Just(Stage::Waiting),
+        Just(Stage::Awaiting),
+        Just(Stage::Moving),
+        Just(Stage::Moved),
+        any::<bool>().prop_map(move |decrement| Stage::Leaving { decrement, since }),
+        proptest::option::of(Just(id(NEW))).prop_map(move |instance| Stage::GivingBack {
+            why: Ending::NeverCame,
+            instance,
+            since
+        }),
     ]
 }
 
 prop_compose! {
-    fn any_group()(
-        (desired, max) in (0..5i32, 0..6i32), states in vec(any_lifecycle(), 3), members in 0..4usize,
-        exchange in proptest::option::of(any_exchange()), left: bool, ignored: bool, launch_suspended: bool,
-        capacity_rebalance: bool, has_launch_template: bool, mixes_purchase_options: bool,
-    ) -> Group {
-        let mut group = Group { desired, max, capacity_rebalance, has_launch_template, mixes_purchase_options, ..group() };
-        let ids = [OLD, OTHER, NEW].into_iter().zip(states).take(members);
-        group.instances = ids.map(|(id, lifecycle)| member(id, "us-east-1a", lifecycle)).collect();
-        group.tags.extend(exchange.map(|exchange| (tag_of(&id(OLD)), exchange.to_value())));
-        if left {
-            group.tags.insert(crate::replacement_tag::left_key(&id(OLD)), "true".to_owned());
+    fn any_exchange()(stage in any_stage(), raised: bool, has_replacement: bool, overdue: bool) -> Exchange {
+        Exchange {
+            cause: Cause::Rebalance,
+            begun: now(),
+            limit: late(),
+            raised,
+            already: BTreeSet::new(),
+            replacement: has_replacement.then(|| id(NEW)),
+            stage,
+            next_look: if overdue { now() } else { late() },
         }
+    }
+}
+
+prop_compose! {
+    fn any_item()(
+        exchange in proptest::option::of(any_exchange()),
+        (to, low, high) in (0..5i32, 0..5i32, 0..5i32),
+        is_ours: bool, was_recommended: bool,
+    ) -> Exchanges {
+        let mut item = Exchanges::none("g", now());
+        item.known = [id(OLD), id(OTHER)].into();
+        item.under_way.extend(exchange.map(|exchange| (id(OLD), exchange)));
+        let since = now() - jiff::SignedDuration::from_secs(30);
+        item.capacity =
+            is_ours.then_some(exchange::Capacity { to, low, high, since, doubted: None });
+        item.recommendation_over = was_recommended.then_some(now());
+        item
+    }
+}
+
+prop_compose! {
+    fn any_facts()(
+        (desired, min, max) in (0..5i32, 0..3i32, 0..6i32), states in vec(any_lifecycle(), 3), members in 0..4usize,
+        item in proptest::option::of(any_item()), ignored: bool, launch_suspended: bool, capacity_rebalance: bool,
+        unread: bool,
+    ) -> Facts {
+        let (min, max) = (min.min(desired), max.max(desired));
+        let mut group = Group { desired, min, max, capacity_rebalance, ..group() };
+        let ids = [OLD, OTHER, NEW].into_iter().zip(states).take(members);
+        group.instances = ids.map(|(id, lifecycle)| member(id, lifecycle)).collect();
         if ignored {
             group.tags.insert(IGNORE_TAG.to_owned(), "true".to_owned());
         }
         if launch_suspended {
             group.suspended.insert("Launch".to_owned());
         }
-        group
+        let mut facts = facts(group);
+        if let Some(item) = item {
+            facts = with_item(facts, item);
+        }
+        if unread {
+            facts.items.insert("g".to_owned(), Err(refused()));
+        }
+        facts
     }
 }
 
 fn any_notice() -> impl Strategy<Value = Notice> {
-    let step = |step: fn(String) -> Step| step("g".to_owned());
-    let starts = time("2026-12-01T00:00:00Z");
     let signals = vec![
         warning(),
         notice(Signal::InterruptionWarning {
             action: InstanceAction::Stop,
         }),
         recommendation(),
-        notice(Signal::ScheduledRetirement { starts }),
+        retirement(),
         notice(Signal::StateChange {
             state: InstanceState::Stopping,
         }),
-        await_replacement(),
-        retire(),
-        follow_up(step(|group| Step::GiveUp { group })),
-        follow_up(step(|group| Step::MoveWork {
-            group,
-            replacement: None,
-        })),
+        look(),
+        work_moved(),
+        follow_up(|group| Step::GiveUp { group }),
     ];
     (select(signals), select(vec![OLD, OTHER])).prop_map(|(notice, instance)| Notice {
         instance: id(instance),
@@ -96,87 +128,39 @@ prop_compose! {
     }
 }
 
-/// The group and the instance that an action is about.
-fn subject(action: &Action) -> (Option<&str>, &InstanceId) {
-    match action {
-        Action::Detach(leaving)
-        | Action::Terminate(leaving)
-        | Action::Retire(leaving)
-        | Action::FinishLaunchAndLeave { leaving, .. } => (Some(&leaving.group), &leaving.instance),
-        Action::Launch { group, instance, .. }
-        | Action::RaiseDesiredCapacity { group, instance, .. }
-        | Action::GiveBack { group, instance, .. }
-        | Action::Untag { group, instance } => (Some(group), instance),
-        Action::Send { instance, .. } => (None, instance),
-    }
-}
-
-/// What launches a replacement, without what comes after it: equal ones are carried out under one token.
-fn launch(action: &Action) -> Option<(&InstanceId, String)> {
-    let how = match action {
-        Action::Detach(leaving) | Action::Terminate(leaving) if !leaving.decrement => "leave".to_owned(),
-        Action::FinishLaunchAndLeave { attempt, .. } => format!("finish {attempt:?}"),
-        Action::Launch { zones, begun, .. } => format!("in {zones:?} of {begun}"),
-        Action::RaiseDesiredCapacity { from, .. } => format!("raise from {from}"),
-        _ => return None,
-    };
-    Some((subject(action).1, how))
-}
-
 proptest! {
     #[test]
-    fn every_notice_gets_a_plan_that_says_something_and_the_same_one_again(
-        notices in vec(any_notice(), 1..6), group in any_group(), config in any_config(),
+    fn whatever_the_facts_each_notice_is_answered_and_none_launches_twice(
+        notices in vec(any_notice(), 1..5), facts in any_facts(), config in any_config(),
     ) {
-        let groups = Groups::of([group]);
-        let first = plans(&notices, &groups, &Health::default(), &config, now());
-        prop_assert_eq!(first.len(), notices.len());
-        for plan in &first {
-            prop_assert!(!plan.actions.is_empty() || !plan.skipped.is_empty() || !plan.problems.is_empty(), "{plan:?}");
+        let planned = plans(&notices, &notices, &facts, &config, now());
+        let group = facts.groups.by_name("g").expect("a group").clone();
+        prop_assert_eq!(planned.plans.len(), notices.len());
+        for (notice, plan) in notices.iter().zip(&planned.plans) {
+            let says = !plan.actions.is_empty() || !plan.skipped.is_empty() || !plan.problems.is_empty();
+            prop_assert!(says, "{:?}", notice);
+            for action in &plan.actions {
+                match action {
+                    Action::Detach(leaving) | Action::Terminate(leaving) | Action::Retire(leaving) => {
+                        prop_assert_eq!(&leaving.instance, &notice.instance);
+                        prop_assert!(!leaving.decrement || group.desired > group.min);
+                    }
+                    Action::SetDesired { to, .. } => prop_assert!(*to >= group.min && *to <= group.max),
+                    Action::GiveBack { replacement, .. } => prop_assert_eq!(replacement.as_str(), NEW),
+                    Action::Send { instance, .. } => prop_assert_eq!(instance, &notice.instance),
+                }
+            }
         }
-        prop_assert_eq!(first, plans(&notices, &groups, &Health::default(), &config, now()));
-    }
-
-    #[test]
-    fn a_plan_names_only_its_instance_its_group_and_what_the_exchange_may_have_launched(
-        notice in any_notice(), group in any_group(), config in any_config(), late: bool,
-    ) {
-        let now = if late { time("2026-11-24T05:00:00Z") } else { now() };
-        let plan = plan_at(notice.clone(), group.clone(), &config, now);
-        for action in &plan.actions {
-            let (name, instance) = subject(action);
-            prop_assert!(name.is_none_or(|name| name == "g"), "{action:?}");
-            prop_assert_eq!(instance, &notice.instance, "{:?}", action);
-            let Action::GiveBack { surplus: Surplus::Instance(replacement), .. } = action else { continue };
-            let named = match exchange_of(&group, instance) {
-                Some(Exchange::Launched { replacement } | Exchange::GivingBack(Surplus::Instance(replacement))) => Some(replacement),
-                _ => None,
-            };
-            // Where nobody knows which instance it is, one that is pending may go.
-            let mut pending = group.instances.iter().filter(|member| member.lifecycle == Lifecycle::Pending);
-            prop_assert!(named.as_ref() == Some(replacement) || pending.any(|member| member.id == *replacement), "{action:?}");
+        let all = planned.plans.iter().flat_map(|plan| &plan.actions);
+        let leaves: HashSet<&Action> = all
+            .filter(|action| matches!(action, Action::Detach(_) | Action::Terminate(_) | Action::Retire(_)))
+            .collect();
+        prop_assert!(leaves.len() <= 2, "one for each instance: {:?}", leaves);
+        if group.tags.contains_key(IGNORE_TAG) {
+            let begins = |notice: &Notice| !matches!(notice.signal, Signal::FollowUp(_));
+            for (notice, plan) in notices.iter().zip(&planned.plans) {
+                prop_assert!(!begins(notice) || plan.actions.is_empty());
+            }
         }
-    }
-
-    #[test]
-    fn no_instance_is_replaced_twice_by_a_batch(
-        notices in vec(any_notice(), 1..6), group in any_group(), config in any_config(),
-    ) {
-        let plans = plans(&notices, &Groups::of([group]), &Health::default(), &config, now());
-        let launches: HashSet<_> = plans.iter().flat_map(|plan| &plan.actions).filter_map(launch).collect();
-        for instance in [OLD, OTHER].map(id) {
-            let own = launches.iter().filter(|(of, _)| **of == instance).count();
-            prop_assert!(own <= 1, "{launches:?}");
-        }
-    }
-
-    #[test]
-    fn nothing_is_launched_beyond_max_size(notices in vec(any_notice(), 1..6), group in any_group(), config in any_config()) {
-        let group = Group { tags: BTreeMap::new(), ..group };
-        let (desired, max) = (group.desired, group.max);
-        let plans = plans(&notices, &Groups::of([group]), &Health::default(), &config, now());
-        let of_exchange = |action: &&Action| matches!(action, Action::Launch { .. } | Action::RaiseDesiredCapacity { .. });
-        let more: HashSet<_> = plans.iter().flat_map(|plan| &plan.actions).filter(of_exchange).map(|a| subject(a).1).collect();
-        prop_assert!(more.is_empty() || desired + i32::try_from(more.len()).unwrap_or(i32::MAX) <= max);
     }
 }

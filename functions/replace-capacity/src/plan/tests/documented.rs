@@ -6,42 +6,29 @@ use super::*;
 
 const IN_SERVICE: Option<Lifecycle> = Some(Lifecycle::InService);
 
-fn with(change: impl FnOnce(&mut Group)) -> Group {
+fn with(change: impl FnOnce(&mut Group)) -> Facts {
     let mut group = group();
     change(&mut group);
-    group
+    facts(group)
 }
 
-fn full() -> Group {
+fn full() -> Facts {
     with(|group| group.max = 2)
 }
 
-fn suspended() -> Group {
+fn suspended() -> Facts {
     with(|group| {
         group.suspended.insert("Launch".to_owned());
     })
 }
 
-fn ignored() -> Group {
+fn ignored() -> Facts {
     with(|group| {
         group.tags.insert(IGNORE_TAG.to_owned(), "true".to_owned());
     })
 }
 
-fn raised_by_its_exchange() -> Group {
-    let mut group = marked();
-    group.desired = 3;
-    group
-}
-
-fn launching() -> Group {
-    tagged(Exchange::Launching(attempt()))
-}
-
 type Row = (&'static str, &'static str, Plan);
-
-/// When an exchange that began with the notice may take no longer.
-const LIMIT: &str = "2026-11-24T04:15:00Z";
 
 fn interruptions() -> Vec<Row> {
     let as_is = |lifecycle| with(|group| group.instances[0].lifecycle = lifecycle);
@@ -57,27 +44,31 @@ fn interruptions() -> Vec<Row> {
         strategy: ReplacementStrategy::Terminate,
         ..config()
     };
+    let rebalancing = with(|group| group.capacity_rebalance = true);
+    let not_raised = change_group(raised(Cause::Rebalance, None), |group| group.desired = 2);
     let warned = "interruption warning";
-    let comes_back = |action| plan_of(notice(Signal::InterruptionWarning { action }), group());
-    let of = |group| plan_of(warning(), group);
+    let of = |facts: Facts| plan_of(warning(), &facts);
+    let by = |facts: Facts, config: &Config| plan_with(warning(), &facts, config, now());
+    let comes_back = |action| plan_of(notice(Signal::InterruptionWarning { action }), &facts(group()));
     vec![
-        (warned, "in service", of(group())),
+        (warned, "in service", of(facts(group()))),
         (warned, "desired capacity at MaxSize", of(full())),
         (
             warned,
             "`ReplacementStrategy=terminate`",
-            plan_at(warning(), group(), &terminate, now()),
+            by(facts(group()), &terminate),
         ),
         (
             warned,
             "`Scope=tagged`, group tagged `spot-handoff:managed`",
-            plan_at(warning(), managed, &scope_tagged, now()),
+            by(managed, &scope_tagged),
         ),
         (
             warned,
             "`Scope=tagged`, group not tagged",
-            plan_at(warning(), group(), &scope_tagged, now()),
+            by(facts(group()), &scope_tagged),
         ),
+        (warned, "Capacity Rebalancing on", of(rebalancing)),
         (warned, "group tagged `spot-handoff:ignore`", of(ignored())),
         (warned, "process Launch suspended", of(suspended())),
         (warned, "in standby", of(as_is(Lifecycle::Standby))),
@@ -93,23 +84,18 @@ fn interruptions() -> Vec<Row> {
         ),
         (
             warned,
-            "its exchange was launching a replacement",
-            of(launching()),
-        ),
-        (
-            warned,
-            "its exchange has launched a replacement",
-            of(launched(IN_SERVICE)),
-        ),
-        (
-            warned,
             "its exchange has raised the desired capacity",
-            of(raised_by_its_exchange()),
+            of(raised(Cause::Rebalance, IN_SERVICE)),
         ),
         (
             warned,
             "the same, `ReplacementStrategy=terminate`",
-            plan_at(warning(), raised_by_its_exchange(), &terminate, now()),
+            by(raised(Cause::Rebalance, IN_SERVICE), &terminate),
+        ),
+        (
+            warned,
+            "its exchange was about to raise the desired capacity",
+            of(not_raised),
         ),
         (
             "interruption warning: stop",
@@ -129,32 +115,38 @@ fn beginnings() -> Vec<Row> {
         rebalance: RebalanceAction::Ignore,
         ..config()
     };
-    let in_one_batch = plans(
-        &[recommendation(), warning()],
-        &Groups::of([group()]),
-        &Health::default(),
-        &config(),
-        now(),
-    );
-    let starts = time("2026-12-01T00:00:00Z");
+    let notices = [recommendation(), warning()];
+    let in_one_batch = plans(&notices, &notices, &facts(group()), &config(), now());
+    let mut nowhere = facts(group());
+    nowhere.found = ContainerInstances::default();
+    let mut young = facts(group());
+    young.found = ContainerInstances::of([ContainerInstance {
+        registered_at: Some(time("2026-11-24T03:40:00Z")),
+        ..registered(OLD, Status::Active)
+    }]);
+    let mut other_under_way = raised(Cause::Rebalance, IN_SERVICE);
+    if let Some(Ok(Some(versioned))) = other_under_way.items.get_mut("g") {
+        let exchange = versioned.item.under_way.remove(&id(OLD)).expect("an exchange");
+        versioned.item.under_way.insert(id(OTHER), exchange);
+    }
+    let mut in_vain = Exchanges::none("g", now());
+    in_vain.recommendation_over = Some(now());
     let risk = "rebalance recommendation";
-    let of = |group| plan_of(recommendation(), group);
+    let of = |facts: Facts| plan_of(recommendation(), &facts);
     vec![
-        (risk, "launch template, wholly Spot", of(group())),
+        (risk, "in an ECS cluster", of(facts(group()))),
+        (risk, "in no ECS cluster", of(nowhere)),
+        (risk, "younger than 30 minutes", of(young)),
+        (risk, "another of its small group is exchanged", of(other_under_way)),
         (
             risk,
-            "mixes On-Demand and Spot",
-            of(with(|group| group.mixes_purchase_options = true)),
+            "no warning followed the last one in its group",
+            of(with_item(facts(group()), in_vain)),
         ),
         (
             risk,
             "instance types have weights",
             of(with(|group| group.is_weighted = true)),
-        ),
-        (
-            risk,
-            "launch configuration",
-            of(with(|group| group.has_launch_template = false)),
         ),
         (
             risk,
@@ -164,126 +156,125 @@ fn beginnings() -> Vec<Row> {
         (
             risk,
             "`RebalanceAction=ignore`",
-            plan_at(recommendation(), group(), &ignore, now()),
+            plan_with(recommendation(), &facts(group()), &ignore, now()),
         ),
         (risk, "desired capacity at MaxSize", of(full())),
         (risk, "process Launch suspended", of(suspended())),
         (risk, "group tagged `spot-handoff:ignore`", of(ignored())),
-        (risk, "its exchange was launching a replacement", of(launching())),
         (
             risk,
-            "its exchange has launched a replacement",
-            of(launched(IN_SERVICE)),
+            "its exchange is under way",
+            of(after_look(raised(Cause::Rebalance, IN_SERVICE))),
         ),
         (
             risk,
             "interruption warning in the same batch",
-            in_one_batch[0].clone(),
+            in_one_batch.plans[0].clone(),
         ),
         (
             "retirement by AWS",
-            "launch template, wholly Spot",
-            plan_of(notice(Signal::ScheduledRetirement { starts }), group()),
+            "in service",
+            plan_of(retirement(), &facts(group())),
         ),
         (
             "retirement by AWS",
             "desired capacity at MaxSize",
-            plan_of(notice(Signal::ScheduledRetirement { starts }), full()),
+            plan_of(retirement(), &full()),
         ),
     ]
 }
 
+/// The facts after a look: the next one is still to come.
+fn after_look(facts: Facts) -> Facts {
+    let item = planned(look(), &facts, &config(), now()).items["g"].0.clone();
+    with_item(facts, item)
+}
+
 fn steps() -> Vec<Row> {
-    let late = time(LIMIT);
+    let came = || raised(Cause::Rebalance, IN_SERVICE);
+    let lost = || at_stage(raised(Cause::Rebalance, None), Stage::Moving);
+    let moving = || at_stage(came(), Stage::Moving);
+    let set_by_somebody = {
+        let mut facts = change_group(came(), |group| group.desired = 4);
+        if let Some(Ok(Some(versioned))) = facts.items.get_mut("g")
+            && let Some(ours) = &mut versioned.item.capacity
+        {
+            ours.doubted = Some(now() - exchange::LOOK_AGAIN);
+        }
+        at_stage(facts, Stage::Moving)
+    };
+    let gone = |facts: Facts| change_group(facts, |group| {
+        group.instances.remove(0);
+    });
+    let and_another = |facts: Facts| change_group(facts, |group| {
+        group.instances.push(member("i-1234567890abcdef2", Lifecycle::Pending));
+    });
     let awaited = "replacement awaited";
     let moved = "work has moved";
-    let give_up = follow_up(Step::GiveUp {
-        group: "g".to_owned(),
-    });
-    let too_late = |notice, group| plan_at(notice, group, &config(), late);
-    let not_ready = not_ready(&[(NEW, NotReady::Initial)]);
-    let pending = || launched(Some(Lifecycle::Pending));
+    let of = |facts: Facts| plan_of(look(), &facts);
+    let too_late = |notice, facts: Facts| plan_with(notice, &facts, &config(), late());
+    let moves = |facts: Facts| plan_of(work_moved(), &facts);
+    let unhealthy = || with_targets(came(), &[OLD]);
+    let give_up = follow_up(|group| Step::GiveUp { group });
     vec![
         (
             awaited,
             "replacement pending",
-            plan_of(await_replacement(), pending()),
+            of(raised(Cause::Rebalance, Some(Lifecycle::Pending))),
         ),
         (
             awaited,
-            "replacement in service",
-            plan_of(await_replacement(), launched(IN_SERVICE)),
+            "desired capacity not raised yet",
+            of(change_group(raised(Cause::Rebalance, None), |group| group.desired = 2)),
+        ),
+        (awaited, "replacement in service, healthy and ACTIVE", of(came())),
+        (
+            awaited,
+            "replacement in service, not healthy or not ACTIVE yet",
+            of(unhealthy()),
         ),
         (
             awaited,
-            "replacement in service, its targets not healthy yet",
-            plan_with(
-                await_replacement(),
-                with_targets(launched(IN_SERVICE)),
-                &not_ready,
-                &config(),
-                now(),
-            ),
-        ),
-        (
-            awaited,
-            "15 minutes over, replacement in service, its targets not healthy",
-            plan_with(
-                await_replacement(),
-                with_targets(launched(IN_SERVICE)),
-                &not_ready,
-                &config(),
-                late,
-            ),
+            "the same, 15 minutes over",
+            too_late(look(), unhealthy()),
         ),
         (
             awaited,
             "15 minutes over, replacement pending",
-            too_late(await_replacement(), pending()),
+            too_late(look(), raised(Cause::Rebalance, Some(Lifecycle::Pending))),
         ),
         (
             awaited,
             "15 minutes over, nothing launched",
-            too_late(await_replacement(), launched(None)),
+            too_late(look(), raised(Cause::Rebalance, None)),
         ),
         (
             awaited,
-            "instance has left the group, raise not given back",
-            plan_of(await_replacement(), gone(launched(IN_SERVICE), false)),
+            "instance has left the group, which is short without it",
+            of(gone(came())),
         ),
         (
             awaited,
             "the same, and the group has launched another",
-            plan_of(
-                await_replacement(),
-                gone(replaced_by_the_group(launched(IN_SERVICE)), false),
-            ),
+            of(gone(and_another(came()))),
         ),
-        (
-            awaited,
-            "instance has left the group, raise given back",
-            plan_of(await_replacement(), gone(launched(IN_SERVICE), true)),
-        ),
-        (
-            awaited,
-            "no tag of the exchange",
-            plan_of(await_replacement(), group()),
-        ),
+        (awaited, "no exchange in the table", of(facts(group()))),
+        (moved, "its replacement serves", moves(moving())),
         (
             moved,
-            "group covered without the instance",
-            plan_of(retire(), launched(IN_SERVICE)),
+            "somebody has set the desired capacity",
+            moves(set_by_somebody),
         ),
-        (moved, "replacement lost again", plan_of(retire(), launched(None))),
+        (moved, "replacement lost again", moves(lost())),
         (
             moved,
             "replacement lost again, 15 minutes over",
-            too_late(retire(), launched(None)),
+            too_late(work_moved(), lost()),
         ),
         (
-            "work cannot move",
+            "work cannot move, or ended by hand",
             "replacement in service",
-            plan_of(give_up, launched(IN_SERVICE)),
+            plan_of(give_up, &moving()),
         ),
     ]
 }
@@ -303,7 +294,7 @@ fn cell(action: &Action) -> String {
         Action::Send {
             to: Queue::Own, at, ..
         } => {
-            let from = if *at > time(LIMIT) { time(LIMIT) } else { now() };
+            let from = if *at > late() { late() } else { now() };
             match at.duration_since(from).as_secs() {
                 ..=0 => "look now".to_owned(),
                 seconds => format!("look again in {seconds} s"),
@@ -311,7 +302,8 @@ fn cell(action: &Action) -> String {
         }
         _ => detail
             .replace(OLD, "the instance")
-            .replace(NEW, "the replacement"),
+            .replace(NEW, "the replacement")
+            .replace("i-1234567890abcdef2", "the other one"),
     };
     format!("`{name}` {detail}")
 }

@@ -35,8 +35,7 @@ pub const RULES: &[Rule] = &[
         id: "launch-configuration",
         title: "Launch configuration instead of a launch template",
         severity: Severity::Warning,
-        why: "one instance type only, no allocation strategy, and LaunchInstances refuses the group: an exchange has to \
-              raise the desired capacity and wait; AWS gives launch configurations no new features",
+        why: "one instance type only, no allocation strategy; AWS gives launch configurations no new features",
         fix: "create a launch template from it and set it on the group",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/migrate-to-launch-templates.html",
         check: launch_configuration,

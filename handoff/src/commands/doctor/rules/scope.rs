@@ -1,7 +1,6 @@
 //! Whether anybody hands the work over at all.
 
 use spot_handoff::autoscaling::scope::{IGNORE_TAG, MANAGED_TAG, OutOfScope};
-use spot_handoff::exchange;
 
 use super::{Finding, Kind, Resource, Rule, Severity};
 use crate::commands::doctor::facts::{Deployment, Facts};
@@ -49,15 +48,6 @@ pub const RULES: &[Rule] = &[
         fix: "remove the tag",
         page: TAGS_PAGE,
         check: ignore_tag_false,
-    },
-    Rule {
-        id: "exchange-left-over",
-        title: "Tag of an exchange whose instance is gone",
-        severity: Severity::Warning,
-        why: "a rebalance exchange has not ended in order: the group may have one instance too many",
-        fix: "redrive replace-capacity's dead-letter queue, compare the desired capacity, remove the tag",
-        page: TAGS_PAGE,
-        check: exchange_left_over,
     },
 ];
 
@@ -125,30 +115,6 @@ fn ignore_tag_false(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
             rule.found(Resource::group(group), what, delete_tag(group.name(), IGNORE_TAG))
         })
         .collect()
-}
-
-fn exchange_left_over(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    let mut findings = vec![];
-    for group in &facts.groups {
-        for key in group.core.tags.keys() {
-            let Some(instance) = exchange::instance_of(key) else {
-                continue;
-            };
-            if group
-                .core
-                .instances
-                .iter()
-                .all(|member| member.id.as_str() != instance)
-            {
-                findings.push(rule.found(
-                    Resource::group(group),
-                    format!("tagged {key}, and {instance} is not in the group any more"),
-                    delete_tag(group.name(), key),
-                ));
-            }
-        }
-    }
-    findings
 }
 
 fn delete_tag(group: &str, key: &str) -> String {

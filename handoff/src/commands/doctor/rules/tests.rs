@@ -38,7 +38,6 @@ fn group() -> Group {
             target_groups: names(&[TARGET_GROUP]),
             zones: ["a", "b", "c"].map(str::to_owned).to_vec(),
             instances: vec![member("i-00000000000000001"), member("i-00000000000000002")],
-            has_launch_template: true,
             ..Default::default()
         },
         purchase: Purchase::Spot,
@@ -208,11 +207,6 @@ fn every_rule_finds_what_it_is_for() {
             Box::new(|facts| facts.settings.scope = Scope::Tagged),
         ),
         ("ignore-tag-false", Critical, tag("spot-handoff:ignore", "false")),
-        (
-            "exchange-left-over",
-            Warning,
-            tag("spot-handoff:replacing:i-0000000000000000f", "launching"),
-        ),
         (
             "few-pools",
             Info,

@@ -1,0 +1,350 @@
+//! What this function can do, why it leaves something alone, and what it warns of, in the words of the reports.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use spot_handoff::REPLACED_BEFORE;
+use spot_handoff::autoscaling::groups::Lifecycle;
+use spot_handoff::autoscaling::scope::OutOfScope;
+use spot_handoff::exchange::{Brake, Ending, Told};
+use spot_handoff::notice::{FollowUp, InstanceId, Step};
+use spot_handoff::report::plan as shared_plan;
+
+/// What this function can do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Take an interrupted instance out of its group.
+    Detach(Leaving),
+    /// The same by terminating it, for the sake of lifecycle hooks.
+    Terminate(Leaving),
+    /// Terminate an instance whose replacement serves: the end of an exchange.
+    Retire(Leaving),
+    /// Set the desired capacity: one more for the replacement of an instance that still serves, or one less for a raise
+    /// that is of no use.
+    SetDesired {
+        /// The group.
+        group: String,
+        /// The instance to be replaced.
+        instance: InstanceId,
+        /// What it is.
+        from: i32,
+        /// What it is to be.
+        to: i32,
+    },
+    /// Terminate a replacement that is of no use, and lower the desired capacity with it.
+    GiveBack {
+        /// The group.
+        group: String,
+        /// The replacement.
+        replacement: InstanceId,
+    },
+    /// Come back later, or ask another function for the next step.
+    Send {
+        /// Whose queue.
+        to: Queue,
+        /// The instance it is about.
+        instance: InstanceId,
+        /// When it shall arrive.
+        at: Timestamp,
+        /// The message.
+        follow_up: FollowUp,
+    },
+}
+
+/// An instance that leaves its group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Leaving {
+    /// The group.
+    pub group: String,
+    /// The instance.
+    pub instance: InstanceId,
+    /// Whether the desired capacity goes down with it: only where it has been raised for it before.
+    pub decrement: bool,
+}
+
+/// A queue that follow-ups are sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Queue {
+    /// That of deregister-targets.
+    DeregisterTargets,
+    /// That of drain-tasks.
+    DrainTasks,
+    /// This function's own.
+    Own,
+}
+
+impl shared_plan::Action for Action {
+    fn describe(&self) -> (&'static str, String, String) {
+        let replaced = |leaving: &Leaving| {
+            let capacity = if leaving.decrement {
+                REPLACED_BEFORE
+            } else {
+                "the group launches its replacement"
+            };
+            format!("{}: {capacity}", leaving.instance)
+        };
+        match self {
+            Self::Detach(leaving) => ("detach-instance", leaving.group.clone(), replaced(leaving)),
+            Self::Terminate(leaving) => ("terminate-instance", leaving.group.clone(), replaced(leaving)),
+            Self::Retire(leaving) => ("retire-instance", leaving.group.clone(), replaced(leaving)),
+            Self::SetDesired {
+                group,
+                instance,
+                from,
+                to,
+            } => {
+                let (name, why) = if to > from {
+                    ("raise-desired-capacity", "for")
+                } else {
+                    ("lower-desired-capacity", "raised for")
+                };
+                (name, group.clone(), format!("{why} {instance}, from {from} to {to}"))
+            }
+            Self::GiveBack { group, replacement } => (
+                "give-capacity-back",
+                group.clone(),
+                format!("{replacement} is not needed, desired capacity goes down by one"),
+            ),
+            Self::Send {
+                to,
+                instance,
+                at,
+                follow_up,
+            } => send_in_words(*to, instance, *at, follow_up),
+        }
+    }
+}
+
+fn send_in_words(
+    to: Queue,
+    instance: &InstanceId,
+    at: Timestamp,
+    follow_up: &FollowUp,
+) -> (&'static str, String, String) {
+    let name = match (to, &follow_up.step) {
+        (Queue::Own, _) => "await-replacement",
+        (Queue::DeregisterTargets | Queue::DrainTasks, _) => "ask-to-move-work",
+    };
+    let detail = match &follow_up.step {
+        Step::MoveWork { group, .. } => format!("group {group}"),
+        Step::AwaitReplacement { group } => {
+            format!("group {group}, look again at {}", at.strftime("%H:%M:%S"))
+        }
+        _ => format!("at {}", at.strftime("%H:%M:%S")),
+    };
+    (name, instance.to_string(), detail)
+}
+
+/// Why something is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// The group is not ours to act on.
+    OutOfScope(OutOfScope),
+    /// The instance is in no group, or not any more.
+    InNoGroup,
+    /// The interruption stops or hibernates the instance, and it comes back under the same id.
+    ComesBack,
+    /// The instance is not in service in the group.
+    NotInService {
+        /// What it is instead.
+        lifecycle: Lifecycle,
+    },
+    /// It is on its way out already.
+    AlreadyLeaving,
+    /// The group may not launch.
+    LaunchSuspended {
+        /// The group.
+        group: String,
+    },
+    /// Capacity Rebalancing is on.
+    LeftToAutoScaling,
+    /// `RebalanceAction=ignore`, or the group's tag says so.
+    RebalanceIgnored,
+    /// The instances of the group count for different amounts of its capacity.
+    Weighted,
+    /// MaxSize leaves no room for a replacement beside the instance.
+    NoRoom {
+        /// MaxSize.
+        max: i32,
+    },
+    /// An interruption warning for the same instance is in the same batch.
+    InterruptedMeanwhile,
+    /// The recommendation is not acted on.
+    Held(Brake),
+    /// Its exchange is under way.
+    UnderWay,
+    /// There is no exchange of the instance.
+    NoExchange,
+    /// The exchange is over.
+    Over(Ending),
+    /// Auto Scaling's health check replaces a stopped instance.
+    LeftToHealthCheck,
+    /// The step or signal belongs to another function.
+    NotForThisFunction,
+}
+
+impl Skip {
+    /// What `next` tells, where it is a reason to leave something alone.
+    pub fn of(told: &Told) -> Option<Self> {
+        Some(match told {
+            Told::UnderWay => Self::UnderWay,
+            Told::NoExchange => Self::NoExchange,
+            Told::Over(ending) => Self::Over(*ending),
+            Told::NoRoom { max } => Self::NoRoom { max: *max },
+            Told::Held(brake) => Self::Held(brake.clone()),
+            Told::ReplacementLost => return None,
+        })
+    }
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfScope(why) => why.fmt(f),
+            Self::InNoGroup => write!(
+                f,
+                "not in any Auto Scaling group, or detached by now: nothing to replace"
+            ),
+            Self::ComesBack => write!(
+                f,
+                "the interruption does not terminate it: it comes back under the same id and needs no replacement"
+            ),
+            Self::NotInService { lifecycle } => write!(
+                f,
+                "it is {lifecycle} in its group, only an instance in service is replaced"
+            ),
+            Self::AlreadyLeaving => {
+                write!(f, "it is leaving its group already, its replacement is under way")
+            }
+            Self::LaunchSuspended { group } => write!(
+                f,
+                "the process Launch is suspended, so nothing would be launched in its place: \
+                 aws autoscaling resume-processes --auto-scaling-group-name {group} --scaling-processes Launch"
+            ),
+            Self::LeftToAutoScaling => write!(
+                f,
+                "Capacity Rebalancing is on: Auto Scaling launches the replacement itself"
+            ),
+            Self::RebalanceIgnored => write!(f, "RebalanceAction is `ignore`"),
+            Self::Weighted => write!(
+                f,
+                "the instance types of the group have weights, so one instance is not one of its capacity: it is replaced \
+                 when it is interrupted, or by Capacity Rebalancing"
+            ),
+            Self::NoRoom { max } => write!(
+                f,
+                "MaxSize {max} leaves no room for a replacement beside it; raise MaxSize by one or more to \
+                 have replacements launched first"
+            ),
+            Self::InterruptedMeanwhile => write!(f, "an interruption warning has come for it as well"),
+            Self::Held(brake) => brake.fmt(f),
+            Self::UnderWay => write!(f, "its exchange is under way, its next look comes by itself"),
+            Self::NoExchange => write!(f, "its exchange is over, or there has been none"),
+            Self::Over(ending) => f.write_str(in_words(*ending)),
+            Self::LeftToHealthCheck => {
+                write!(f, "Auto Scaling's health check replaces an instance that stops")
+            }
+            Self::NotForThisFunction => write!(f, "this belongs to another function"),
+        }
+    }
+}
+
+fn in_words(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Exchanged => "its exchange is over: it has left, and its replacement serves",
+        Ending::LeftMeanwhile => "its exchange is over: it was interrupted or terminated meanwhile",
+        Ending::NeverCame => {
+            "its exchange is over: no replacement came into service in time, it goes on serving; look at the group's \
+             scaling activities"
+        }
+        Ending::NeverReady => {
+            "its exchange is over: its replacement did not become healthy in the group's target groups and ACTIVE in its \
+             cluster in time. It goes on serving, and the replacement goes; look at the health checks of the target \
+             groups, and at the ECS agent"
+        }
+        Ending::CalledOff => {
+            "its exchange is over: its work cannot move to its replacement, or somebody ended the exchange. It goes on \
+             serving, and the replacement goes"
+        }
+        Ending::Overruled => {
+            "its exchange is over: somebody has set the desired capacity meanwhile, and no replacement comes of it. It \
+             goes on serving"
+        }
+        Ending::NoRoom => "its exchange is over: MaxSize has left no room, it goes on serving",
+        Ending::GroupGone => "its exchange is over: its group was deleted",
+    }
+}
+
+/// A setting that will hurt, or a fact that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// Auto Scaling could do this by itself.
+    CapacityRebalancingOff {
+        /// The group.
+        group: String,
+    },
+    /// How healthy the replacement is could not be read, and the time for waiting is over.
+    HealthUnread {
+        /// The error.
+        error: String,
+    },
+    /// An exchange ends with fewer instances in service than it began with.
+    ReplacementLost {
+        /// The group.
+        group: String,
+    },
+    /// `ReplacementStrategy=terminate`: without a termination lifecycle hook the instance loses its two minutes.
+    StrategyTerminatesEarly {
+        /// The group.
+        group: String,
+    },
+    /// The table did not answer, so nobody knows whether an exchange of the instance is under way.
+    ExchangesUnread {
+        /// The error.
+        error: String,
+    },
+    /// The group's tag `spot-handoff:rebalance` has a value that nobody knows.
+    UnknownRebalanceTag {
+        /// The group.
+        group: String,
+        /// The value.
+        value: String,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CapacityRebalancingOff { group } => write!(
+                f,
+                "Auto Scaling group {group}: Capacity Rebalancing is off; with it on, Auto Scaling launches replacements \
+                 on rebalance recommendations itself: aws autoscaling update-auto-scaling-group \
+                 --auto-scaling-group-name {group} --capacity-rebalance"
+            ),
+            Self::HealthUnread { error } => write!(
+                f,
+                "whether its replacement is ready could not be read in time, so the exchange is given up: {error}"
+            ),
+            Self::ReplacementLost { group } => write!(
+                f,
+                "Auto Scaling group {group}: the replacement is not in service any more, and the time for waiting is \
+                 over: the group is short of an instance until Auto Scaling has launched another; look at its scaling \
+                 activities"
+            ),
+            Self::StrategyTerminatesEarly { group } => write!(
+                f,
+                "Auto Scaling group {group}: ReplacementStrategy is `terminate`, without a termination lifecycle hook \
+                 the instance ends now and not in two minutes"
+            ),
+            Self::ExchangesUnread { error } => write!(
+                f,
+                "the table did not tell whether an exchange of it is under way, so it is taken for none: {error}"
+            ),
+            Self::UnknownRebalanceTag { group, value } => write!(
+                f,
+                "Auto Scaling group {group}: tag spot-handoff:rebalance has the value `{value}`; `launch-first` and `ignore` \
+                 are known, so the parameter RebalanceAction holds"
+            ),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The messages of an exchange. They say "look now"; what is so stands in the table.
+
+use jiff::Timestamp;
+
+use super::state::Exchange;
+use crate::notice::{Cause, FollowUp, InstanceId, Step};
+
+/// replace-capacity to itself: look how far the exchange has come.
+pub fn look(group: &str, cause: Cause, limit: Timestamp) -> FollowUp {
+    FollowUp {
+        cause,
+        deadline: Some(limit),
+        step: Step::AwaitReplacement {
+            group: group.to_owned(),
+        },
+    }
+}
+
+/// replace-capacity to drain-tasks, which has the targets deregistered: move the work to the replacement.
+pub fn move_work(group: &str, exchange: &Exchange, replacement: InstanceId) -> FollowUp {
+    FollowUp {
+        cause: exchange.cause,
+        deadline: Some(exchange.limit),
+        step: Step::MoveWork {
+            group: group.to_owned(),
+            replacement: Some(replacement),
+        },
+    }
+}
+
+/// To replace-capacity: end the exchange without the work having moved. drain-tasks sends it, and whoever ends one by hand.
+pub fn call_off(group: &str, cause: Cause, limit: Timestamp) -> FollowUp {
+    FollowUp {
+        cause,
+        deadline: Some(limit),
+        step: Step::GiveUp {
+            group: group.to_owned(),
+        },
+    }
+}
