@@ -70,11 +70,7 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[&Notice], plans: &[Plan]) -> Res
 /// The actions of the plans of which nothing failed.
 ///
 /// What failed comes back by itself. Would it send its own follow-up as well, each failure would make two chains of one.
-fn of_successes<'a>(
-    notices: &[&'a Notice],
-    plans: &'a [Plan],
-    results: &Results<Action>,
-) -> Vec<Asked<'a>> {
+fn of_successes<'a>(notices: &[&'a Notice], plans: &'a [Plan], results: &Results<Action>) -> Vec<Asked<'a>> {
     let mut seen = HashSet::new();
     notices
         .iter()

@@ -63,7 +63,11 @@ pub async fn read(clients: &Clients, invocation: &Invocation, notices: &[Notice]
 /// is known only by the name of the group it left.
 pub async fn groups_of(clients: &Clients, invocation: &Invocation, notices: &[Notice]) -> Groups {
     let ids: Vec<InstanceId> = notices.iter().map(|notice| notice.instance.clone()).collect();
-    let named: Vec<String> = notices.iter().filter_map(named_group).map(str::to_owned).collect();
+    let named: Vec<String> = notices
+        .iter()
+        .filter_map(named_group)
+        .map(str::to_owned)
+        .collect();
     groups::read(&clients.autoscaling, invocation, &ids, &named).await
 }
 
@@ -245,12 +249,7 @@ impl Health {
 }
 
 /// Reads how the targets of the groups are in which a replacement is awaited.
-async fn health_of(
-    clients: &Clients,
-    invocation: &Invocation,
-    notices: &[Notice],
-    facts: &Facts,
-) -> Health {
+async fn health_of(clients: &Clients, invocation: &Invocation, notices: &[Notice], facts: &Facts) -> Health {
     let arns: BTreeSet<&String> = facts
         .looks(notices)
         .flat_map(|(group, _)| &group.target_groups)

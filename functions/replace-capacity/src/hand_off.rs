@@ -98,9 +98,8 @@ impl Function for ReplaceCapacity {
             self.carry_through(&other_notices, notices, invocation),
         );
         let indexes = urgent.into_iter().chain(others);
-        let mut done: Vec<(usize, Report)> = indexes
-            .zip(urgent_done.into_iter().chain(others_done))
-            .collect();
+        let mut done: Vec<(usize, Report)> =
+            indexes.zip(urgent_done.into_iter().chain(others_done)).collect();
         done.sort_by_key(|(index, _)| *index);
         done.into_iter().map(|(_, report)| report).collect()
     }

@@ -56,10 +56,7 @@ pub fn plans(
     let mut planned = Planned::default();
     for notice in notices {
         let (plan, gate) = if !ends_in_two_minutes(notice) && interrupted.contains(&notice.instance) {
-            (
-                Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile),
-                None,
-            )
+            (Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile), None)
         } else {
             planning.plan(notice)
         };
@@ -101,12 +98,10 @@ impl Planning<'_> {
                 Ok((group, member)) => self.interruption(notice, group, &member),
                 Err(plan) => (*plan, None),
             },
-            Signal::RebalanceRecommendation => {
-                match serving(notice, &self.facts.groups, self.config.scope) {
-                    Ok((group, _)) => self.recommendation(notice, group),
-                    Err(plan) => (*plan, None),
-                }
-            }
+            Signal::RebalanceRecommendation => match serving(notice, &self.facts.groups, self.config.scope) {
+                Ok((group, _)) => self.recommendation(notice, group),
+                Err(plan) => (*plan, None),
+            },
             Signal::ScheduledRetirement { .. } => {
                 match serving(notice, &self.facts.groups, self.config.scope) {
                     Ok((group, _)) => self.begin(notice, group, Cause::Retirement),
@@ -121,7 +116,8 @@ impl Planning<'_> {
                 Step::MoveWork { .. }
                 | Step::StopTasks { .. }
                 | Step::AwaitTasks { .. }
-                | Step::Look { .. } => nothing(Skip::NotForThisFunction),
+                | Step::Look { .. }
+                | Step::Tell => nothing(Skip::NotForThisFunction),
             },
             Signal::TerminateLifecycleAction(_) => nothing(Skip::NotForThisFunction),
         }
@@ -195,10 +191,11 @@ impl Planning<'_> {
         }
         let (mut plan, gate) = self.begin(notice, group, Cause::Rebalance);
         let group = group.name.clone();
-        plan.warnings.extend(unknown.map(|value| Warning::UnknownRebalanceTag {
-            group: group.clone(),
-            value,
-        }));
+        plan.warnings
+            .extend(unknown.map(|value| Warning::UnknownRebalanceTag {
+                group: group.clone(),
+                value,
+            }));
         plan.warnings.push(Warning::CapacityRebalancingOff { group });
         (plan, gate)
     }
@@ -263,11 +260,7 @@ fn tell_the_others(notice: &Notice, group: &Group, now: Timestamp) -> [Action; 2
 }
 
 /// The group in which the instance serves, where it does and the group is ours and may launch.
-fn serving<'a>(
-    notice: &Notice,
-    groups: &'a Groups,
-    scope: Scope,
-) -> Result<(&'a Group, Member), Box<Plan>> {
+fn serving<'a>(notice: &Notice, groups: &'a Groups, scope: Scope) -> Result<(&'a Group, Member), Box<Plan>> {
     let nothing = |skip| Err(Box::new(Plan::nothing(&notice.instance, skip)));
     let (group, member) = match groups.of_instance(&notice.instance) {
         GroupOf::Some { group, member } => (group, member),

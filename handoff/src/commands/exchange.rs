@@ -110,9 +110,10 @@ async fn end(
         for (id, exchange) in chosen.filter(|(id, _)| instance.is_none_or(|wanted| wanted == *id)) {
             let body = message(&exchanges.group, id, exchange, now);
             let sending = sqs.send_message().queue_url(&function.queue).message_body(body);
-            sending.send().await.map_err(|error| {
-                cannot(format!("send to {}", function.queue), "sqs:SendMessage", &error)
-            })?;
+            sending
+                .send()
+                .await
+                .map_err(|error| cannot(format!("send to {}", function.queue), "sqs:SendMessage", &error))?;
             anstream::println!(
                 "{} {id}  replace-capacity is asked to end its exchange",
                 style::good("✓")
@@ -134,6 +135,7 @@ fn message(group: &str, instance: &InstanceId, exchange: &Exchange, now: Timesta
         instance: instance.clone(),
         time: now,
         signal: Signal::FollowUp(follow_up.clone()),
+        ends: None,
         drill: None,
     };
     follow_up.to_body(&notice)
@@ -154,8 +156,8 @@ async fn read(config: &SdkConfig, stack: &Stack, group: Option<&str>) -> Result<
         .send();
     let mut found = vec![];
     while let Some(item) = pages.next().await {
-        let item = item
-            .map_err(|error| cannot(format!("read the table {}", stack.table), "dynamodb:Scan", &error))?;
+        let item =
+            item.map_err(|error| cannot(format!("read the table {}", stack.table), "dynamodb:Scan", &error))?;
         found.push(exchanges(&item)?);
     }
     found.retain(|exchanges| group.is_none_or(|group| exchanges.group == group));

@@ -136,7 +136,10 @@ impl World {
             self.members.insert(id(1000 + self.launched), (Pending, self.now));
         }
         while self.counted() > self.desired {
-            let oldest = self.members.iter_mut().find(|(_, one)| matches!(one.0, Pending | InService));
+            let oldest = self
+                .members
+                .iter_mut()
+                .find(|(_, one)| matches!(one.0, Pending | InService));
             if let Some((_, one)) = oldest {
                 *one = (Terminating, self.now);
             }
@@ -182,7 +185,9 @@ impl World {
         let ready: BTreeSet<InstanceId> = ready.map(|(id, _)| id.clone()).collect();
         let asked_now = match asked {
             // A look at an instance under notice is asked as the warning was.
-            Asked::Interrupted { deadline, .. } if at(self.now) >= deadline - SignedDuration::from_secs(10) => {
+            Asked::Interrupted { deadline, .. }
+                if at(self.now) >= deadline - SignedDuration::from_secs(10) =>
+            {
                 Asked::Interrupted {
                     leaves: true,
                     deadline,
@@ -249,7 +254,10 @@ impl World {
         let now = self.now;
         match what {
             Happens::Begin(instance) => {
-                let serves = self.members.get(&id(instance)).is_some_and(|one| one.0 == InService);
+                let serves = self
+                    .members
+                    .get(&id(instance))
+                    .is_some_and(|one| one.0 == InService);
                 if serves {
                     let limit = at(now) + LIMIT;
                     let cause = Cause::Retirement;
@@ -258,7 +266,10 @@ impl World {
             }
             Happens::Warning(instance) | Happens::HeldWarning(instance) => {
                 let leaves = matches!(what, Happens::Warning(_));
-                let serves = self.members.get(&id(instance)).is_some_and(|one| one.0 == InService);
+                let serves = self
+                    .members
+                    .get(&id(instance))
+                    .is_some_and(|one| one.0 == InService);
                 if serves {
                     let deadline = at(now + 120);
                     self.ask(instance, Asked::Interrupted { leaves, deadline });

@@ -206,9 +206,7 @@ impl Turn<'_> {
             stage: Stage::Waiting,
             next_look: now,
         };
-        self.state
-            .under_way
-            .insert(self.seen.instance.clone(), exchange);
+        self.state.under_way.insert(self.seen.instance.clone(), exchange);
         self.raise();
     }
 
@@ -221,9 +219,7 @@ impl Turn<'_> {
         if capacity::meant(&self.state, self.group) >= self.group.max {
             self.state.under_way.remove(self.seen.instance);
             self.tidy();
-            self.tell(Told::NoRoom {
-                max: self.group.max,
-            });
+            self.tell(Told::NoRoom { max: self.group.max });
             return;
         }
         let to = capacity::change(&mut self.state, self.group, 1, self.seen.now);
@@ -266,9 +262,7 @@ impl Turn<'_> {
         let in_service = |member: &&Member| member.lifecycle == Lifecycle::InService;
         let came: Vec<&Member> = self.state.newcomers(exchange, self.group).collect();
         let serving: Vec<&&Member> = came.iter().filter(|member| in_service(member)).collect();
-        let ready = serving
-            .iter()
-            .find(|member| self.seen.ready.contains(&member.id));
+        let ready = serving.iter().find(|member| self.seen.ready.contains(&member.id));
         if let Some(replacement) = ready.map(|member| member.id.clone()) {
             if let Some(exchange) = self.state.under_way.get_mut(self.seen.instance) {
                 exchange.replacement = Some(replacement.clone());
@@ -363,9 +357,8 @@ impl Turn<'_> {
         }
         if self.serves() && is_clear && self.seen.now.duration_since(since) >= SETTLES {
             // It was not told, or not heard. Somebody may have set the desired capacity since.
-            let decrement = decrement
-                && self.standing == Standing::AsMeant
-                && self.group.desired > self.group.min;
+            let decrement =
+                decrement && self.standing == Standing::AsMeant && self.group.desired > self.group.min;
             let since = self.seen.now;
             self.set_stage(Stage::Leaving { decrement, since });
             self.step.acts.push(Act::Leave { decrement });
@@ -581,9 +574,7 @@ impl Turn<'_> {
 
     fn serves(&self) -> bool {
         let mut members = self.group.instances.iter();
-        members.any(|member| {
-            member.id == *self.seen.instance && member.lifecycle == Lifecycle::InService
-        })
+        members.any(|member| member.id == *self.seen.instance && member.lifecycle == Lifecycle::InService)
     }
 
     fn is_coming_or_there(&self, id: &InstanceId) -> bool {

@@ -181,13 +181,16 @@ impl Exchanges {
             let mut members = group.instances.iter();
             members.any(|member| member.id == *id && is_coming_or_there(member))
         };
-        let to_come = self.under_way.iter().filter(|(old, exchange)| match &exchange.stage {
-            Stage::Leaving { decrement: true, .. } => stays(old),
-            Stage::GivingBack {
-                instance: Some(id), ..
-            } => stays(id),
-            _ => false,
-        });
+        let to_come = self
+            .under_way
+            .iter()
+            .filter(|(old, exchange)| match &exchange.stage {
+                Stage::Leaving { decrement: true, .. } => stays(old),
+                Stage::GivingBack {
+                    instance: Some(id), ..
+                } => stays(id),
+                _ => false,
+            });
         count(to_come)
     }
 }

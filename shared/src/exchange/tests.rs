@@ -35,7 +35,10 @@ fn group(desired: i32, members: &[(&str, Lifecycle)]) -> Group {
         desired,
         min: 1,
         max: 4,
-        instances: members.iter().map(|(id, lifecycle)| member(id, *lifecycle)).collect(),
+        instances: members
+            .iter()
+            .map(|(id, lifecycle)| member(id, *lifecycle))
+            .collect(),
         ..Group::default()
     }
 }
@@ -130,7 +133,11 @@ fn an_exchange_raises_moves_the_work_and_leaves_with_decrement() {
 #[test]
 fn a_member_that_was_there_before_is_no_replacement() {
     let mut story = Story::raised();
-    assert_eq!(story.look(10, &group(3, &TWO)).acts, [], "OTHER is ready, and was there");
+    assert_eq!(
+        story.look(10, &group(3, &TWO)).acts,
+        [],
+        "OTHER is ready, and was there"
+    );
 }
 
 #[test]
@@ -149,10 +156,7 @@ fn a_replacement_that_no_requests_reach_goes_and_the_old_one_stays() {
 fn where_nothing_came_the_desired_capacity_is_lowered() {
     let mut story = Story::raised();
     let _ = story.look(10, &group(3, &TWO));
-    assert_eq!(
-        story.look(900, &group(3, &TWO)).acts,
-        [Act::SetDesired { to: 2 }]
-    );
+    assert_eq!(story.look(900, &group(3, &TWO)).acts, [Act::SetDesired { to: 2 }]);
     assert!(over(&story.look(910, &group(2, &TWO)), Ending::NeverCame));
 }
 
@@ -184,10 +188,7 @@ fn one_stale_read_is_not_believed() {
 #[test]
 fn a_raise_that_was_lost_is_made_again_with_the_same_number() {
     let mut story = Story::raised();
-    assert_eq!(
-        story.look(10, &group(2, &TWO)).acts,
-        [Act::SetDesired { to: 3 }]
-    );
+    assert_eq!(story.look(10, &group(2, &TWO)).acts, [Act::SetDesired { to: 3 }]);
 }
 
 #[test]
@@ -205,7 +206,9 @@ fn two_exchanges_raise_by_two_and_each_has_its_own_replacement() {
     );
     assert_eq!(
         story.ask(11, OTHER, Asked::Look, &both).acts,
-        [Act::MoveWork { replacement: id(NEWER) }]
+        [Act::MoveWork {
+            replacement: id(NEWER)
+        }]
     );
     assert_eq!(
         story.ask(12, OTHER, Asked::Begin { cause, limit }, &both).told,
@@ -229,10 +232,7 @@ fn a_warning_takes_the_raise_with_it_or_leaves_it_to_the_next_look() {
         [Act::Leave { decrement: false }]
     );
     let landed_late = group(3, &[TWO[1], (NEW, Pending), (NEWER, Pending)]);
-    assert_eq!(
-        unseen.look(11, &landed_late).acts,
-        [Act::SetDesired { to: 2 }]
-    );
+    assert_eq!(unseen.look(11, &landed_late).acts, [Act::SetDesired { to: 2 }]);
     let settled = group(2, &[TWO[1], (NEW, InService)]);
     assert!(over(&unseen.look(21, &settled), Ending::LeftMeanwhile));
 }
@@ -299,7 +299,9 @@ fn recommendations_are_held_back() {
     let recommended = |story: &mut Story, seconds, instance: &str, group: &Group| {
         let limit = at(seconds) + LIMIT;
         let cause = Cause::Rebalance;
-        story.ask(seconds, instance, Asked::Begin { cause, limit }, group).told
+        story
+            .ask(seconds, instance, Asked::Begin { cause, limit }, group)
+            .told
     };
     let mut story = Story::new();
     assert_eq!(recommended(&mut story, 0, OLD, &group(2, &TWO)), []);
@@ -336,6 +338,7 @@ fn waits(starts: &str, change: impl FnOnce(&mut Group)) -> bool {
         signal: Signal::ScheduledRetirement {
             starts: starts.parse().expect("a time"),
         },
+        ends: None,
         drill: None,
     };
     replacement_comes_first(&notice, &Groups::of([group]).of_instance(&instance))
@@ -346,7 +349,10 @@ fn nothing_is_taken_out_of_service_for_a_retirement_before_its_last_hour() {
     let in_a_week = "2026-12-01T00:00:00Z";
     assert!(waits(in_a_week, |_| {}));
     assert!(waits(in_a_week, |group| group.max = 2), "no room: reported");
-    assert!(waits(in_a_week, |group| group.instances.clear()), "no group: reported");
+    assert!(
+        waits(in_a_week, |group| group.instances.clear()),
+        "no group: reported"
+    );
     let soon = "2026-11-24T04:50:00Z";
     assert!(waits(soon, |_| {}));
     assert!(!waits("2026-11-24T04:15:00Z", |_| {}), "no time");

@@ -186,7 +186,9 @@ impl Scene {
     pub async fn under_way(&self) -> Result<BTreeSet<String>> {
         let items = self.bed.world.items("exchanges").await?;
         let under_way = items.iter().filter_map(|item| item["under-way"].as_object());
-        Ok(under_way.flat_map(|exchanges| exchanges.keys().cloned()).collect())
+        Ok(under_way
+            .flat_map(|exchanges| exchanges.keys().cloned())
+            .collect())
     }
 
     /// Every report so far.

@@ -325,7 +325,11 @@ impl World {
         let answer: Value = serde_json::from_str(&text)?;
         let items = answer["Items"].as_array().cloned().unwrap_or_default();
         let of_kind = items.iter().filter(|item| item["what"]["S"] == what);
-        let body = |item: &Value| Ok(serde_json::from_str(item["body"]["S"].as_str().unwrap_or_default())?);
+        let body = |item: &Value| {
+            Ok(serde_json::from_str(
+                item["body"]["S"].as_str().unwrap_or_default(),
+            )?)
+        };
         of_kind.map(body).collect()
     }
 

@@ -45,13 +45,7 @@ impl Planning<'_> {
     }
 
     /// A message about an exchange.
-    pub(super) fn step(
-        &mut self,
-        notice: &Notice,
-        follow_up: &FollowUp,
-        name: &str,
-        asked: Asked,
-    ) -> Gated {
+    pub(super) fn step(&mut self, notice: &Notice, follow_up: &FollowUp, name: &str, asked: Asked) -> Gated {
         let group = self.facts.groups.by_name(name);
         if let (None, Some(error)) = (group, self.facts.groups.why_unread(name)) {
             return (unread(error.to_string()), None);

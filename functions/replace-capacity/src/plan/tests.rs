@@ -96,10 +96,7 @@ fn raised(cause: Cause, new: Option<Lifecycle>) -> Facts {
     let seen = Seen {
         now: now() - jiff::SignedDuration::from_secs(10),
         instance: &id(OLD),
-        asked: Asked::Begin {
-            cause,
-            limit: late(),
-        },
+        asked: Asked::Begin { cause, limit: late() },
         group: Some(&before),
         ready: &BTreeSet::new(),
         drains: false,
@@ -270,13 +267,13 @@ fn the_strategy_terminate_runs_hooks_and_warns_that_it_is_early() {
 
 #[test]
 fn an_interruption_during_an_exchange_takes_its_raise_with_it_and_waits_for_the_item() {
-    for new in [
-        None,
-        Some(Lifecycle::Pending),
-        Some(Lifecycle::InService),
-    ] {
+    for new in [None, Some(Lifecycle::Pending), Some(Lifecycle::InService)] {
         let planned = planned(warning(), &raised(Cause::Rebalance, new), &config(), now());
-        assert_eq!(acts(&planned.plans[0]), [Action::Detach(leaving(true))], "{new:?}");
+        assert_eq!(
+            acts(&planned.plans[0]),
+            [Action::Detach(leaving(true))],
+            "{new:?}"
+        );
         assert_eq!(planned.gates, [Some("g".to_owned())]);
         assert!(matches!(planned.items["g"].1, Expected::Version(7)));
     }
@@ -318,10 +315,7 @@ fn only_an_instance_in_service_in_a_group_that_is_ours_is_replaced() {
         (lifecycle(Lifecycle::Detaching), Skip::AlreadyLeaving),
         (lifecycle(Lifecycle::Standby), not(Lifecycle::Standby)),
         (lifecycle(Lifecycle::Pending), not(Lifecycle::Pending)),
-        (
-            ignored,
-            Skip::OutOfScope(OutOfScope::Ignored { group: of_g() }),
-        ),
+        (ignored, Skip::OutOfScope(OutOfScope::Ignored { group: of_g() })),
         (suspended, Skip::LaunchSuspended { group: of_g() }),
         (absent, Skip::InNoGroup),
     ];
@@ -375,15 +369,20 @@ fn with_scope_tagged_the_other_functions_are_told_since_they_may_look_too_late()
     let deadline = Some(time("2026-11-24T04:02:00Z"));
     assert_eq!(
         asked,
-        [(Queue::DeregisterTargets, deadline), (Queue::DrainTasks, deadline)]
+        [
+            (Queue::DeregisterTargets, deadline),
+            (Queue::DrainTasks, deadline)
+        ]
     );
 }
 
 #[test]
 fn a_recommendation_raises_the_desired_capacity_and_looks_soon() {
     let planned = planned(recommendation(), &facts(group()), &config(), now());
-    let [Action::SetDesired { from: 2, to: 3, .. }, Action::Send { to, at, .. }] =
-        &planned.plans[0].actions[..]
+    let [
+        Action::SetDesired { from: 2, to: 3, .. },
+        Action::Send { to, at, .. },
+    ] = &planned.plans[0].actions[..]
     else {
         panic!("{planned:?}");
     };

@@ -98,7 +98,11 @@ impl shared_plan::Action for Action {
                 } else {
                     ("lower-desired-capacity", "raised for")
                 };
-                (name, group.clone(), format!("{why} {instance}, from {from} to {to}"))
+                (
+                    name,
+                    group.clone(),
+                    format!("{why} {instance}, from {from} to {to}"),
+                )
             }
             Self::GiveBack { group, replacement } => (
                 "give-capacity-back",

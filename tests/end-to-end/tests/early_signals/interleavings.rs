@@ -192,7 +192,11 @@ impl Order {
                 .await?;
         }
         let after = scene.settled().await?;
-        ensure!(scene.under_way().await?.is_empty(), "an exchange is left\n{}", scene.story());
+        ensure!(
+            scene.under_way().await?.is_empty(),
+            "an exchange is left\n{}",
+            scene.story()
+        );
         self.judge(&scene, &after, &old, &hooked)
     }
 

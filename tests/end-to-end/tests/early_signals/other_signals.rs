@@ -165,8 +165,8 @@ async fn retired_without_room(hours: i64) -> Result<(Scene, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_aws_retires_in_two_weeks_serves_on_where_no_replacement_can_come_first() -> Result<()>
-{
+async fn an_instance_that_aws_retires_in_two_weeks_serves_on_where_no_replacement_can_come_first()
+-> Result<()> {
     let (scene, old) = retired_without_room(14 * 24).await?;
     let after = scene.settled().await?;
     assert!(is_registered_as(&after, &old, "ACTIVE"), "{}", scene.story());

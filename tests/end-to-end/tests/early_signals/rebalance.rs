@@ -263,9 +263,7 @@ async fn where_the_work_cannot_move_the_old_instance_serves_on_and_can_be_exchan
     scene.happen(working).await?;
     // A recommendation would be held back for half an hour.
     let starts = scene.now() + jiff::SignedDuration::from_hours(48);
-    scene
-        .put(&events::retirement(&old, starts, scene.now())?)
-        .await?;
+    scene.put(&events::retirement(&old, starts, scene.now())?).await?;
     scene
         .until("another replacement", |state| {
             let mut new = scene.new_instances(state).into_iter();

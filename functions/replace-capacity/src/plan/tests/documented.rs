@@ -137,7 +137,11 @@ fn beginnings() -> Vec<Row> {
         (risk, "in an ECS cluster", of(facts(group()))),
         (risk, "in no ECS cluster", of(nowhere)),
         (risk, "younger than 30 minutes", of(young)),
-        (risk, "another of its small group is exchanged", of(other_under_way)),
+        (
+            risk,
+            "another of its small group is exchanged",
+            of(other_under_way),
+        ),
         (
             risk,
             "no warning followed the last one in its group",
@@ -203,12 +207,18 @@ fn steps() -> Vec<Row> {
         }
         at_stage(facts, Stage::Moving)
     };
-    let gone = |facts: Facts| change_group(facts, |group| {
-        group.instances.remove(0);
-    });
-    let and_another = |facts: Facts| change_group(facts, |group| {
-        group.instances.push(member("i-1234567890abcdef2", Lifecycle::Pending));
-    });
+    let gone = |facts: Facts| {
+        change_group(facts, |group| {
+            group.instances.remove(0);
+        })
+    };
+    let and_another = |facts: Facts| {
+        change_group(facts, |group| {
+            group
+                .instances
+                .push(member("i-1234567890abcdef2", Lifecycle::Pending));
+        })
+    };
     let awaited = "replacement awaited";
     let moved = "work has moved";
     let of = |facts: Facts| plan_of(look(), &facts);
@@ -225,7 +235,9 @@ fn steps() -> Vec<Row> {
         (
             awaited,
             "desired capacity not raised yet",
-            of(change_group(raised(Cause::Rebalance, None), |group| group.desired = 2)),
+            of(change_group(raised(Cause::Rebalance, None), |group| {
+                group.desired = 2
+            })),
         ),
         (awaited, "replacement in service, healthy and ACTIVE", of(came())),
         (
