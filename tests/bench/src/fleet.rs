@@ -1,5 +1,5 @@
 //! The fleet that a storm hits: groups and clusters alike, with a target on each instance for its group and for its
-//! service.
+//! service. Beside these targets are as many that stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,6 +61,9 @@ pub fn build(size: Size) -> Fleet {
     for n in 0..size.instances {
         add_instance(&mut fleet, size, n);
     }
+    for target_group in &mut fleet.target_groups {
+        add_staying_targets(target_group);
+    }
     for group in &mut fleet.groups {
         group.desired = group.members.len() as i64;
         group.max = group.desired * 2;
@@ -86,6 +89,14 @@ fn target_group(n: usize, groups: usize) -> TargetGroup {
         delay: 60,
         targets: BTreeSet::new(),
     }
+}
+
+/// As many On-Demand instances serve as Spot instances. The half that has to stay is there, so no target is held back and
+/// a storm shows how fast the functions are.
+fn add_staying_targets(target_group: &mut TargetGroup) {
+    let staying = 0..target_group.targets.len();
+    let target = |n| (format!("i-0d{n:015x}"), target_group.port);
+    target_group.targets.extend(staying.map(target));
 }
 
 fn group(n: usize, target_groups: usize) -> Group {
@@ -251,7 +262,7 @@ mod tests {
             (10, 5, 20)
         );
         let targets: usize = fleet.target_groups.iter().map(|group| group.targets.len()).sum();
-        assert_eq!(targets, 200);
+        assert_eq!(targets, 400, "and beside each of them is one that stays");
         let tasks: usize = fleet.clusters.iter().map(|cluster| cluster.tasks.len()).sum();
         assert_eq!(
             tasks, 110,

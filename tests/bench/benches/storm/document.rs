@@ -20,7 +20,8 @@ in memory. It takes 20 to 60 ms for each call, and refuses calls by token bucket
 cautious assumptions for Auto Scaling. Each queue has 5 pollers at first and up to 300 more a minute, as Lambda has.
 
 The instances are spread over 10 Auto Scaling groups, 5 clusters and 20 target groups. Each is a target of its group and
-runs a service task that is a target, too; every tenth has a standalone task besides. Seconds are counted from each
+runs a service task that is a target, too; every tenth has a standalone task besides. In each target group as many
+On-Demand instances serve, which are the half that has to stay: no target is held. Seconds are counted from each
 instance's event to the last change that the AWS saw; calls include retries and refusals. Round trips are the calls, one
 after the other's answer, before the first change. That of deregister-targets is the targets of the group, after three; where
 Auto Scaling was sooner, because replace-capacity has detached the instance, it is those of ECS services, after seven. Queue

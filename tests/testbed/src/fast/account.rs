@@ -119,7 +119,6 @@ impl Account {
             ("autoscaling", "DetachInstances") => autoscaling::detach(self, form),
             ("autoscaling", "TerminateInstanceInAutoScalingGroup") => autoscaling::terminate(self, form),
             ("autoscaling", "CreateOrUpdateTags") => autoscaling::put_tags(self, form),
-            ("autoscaling", "DeleteTags") => autoscaling::delete_tags(self, form),
             ("elasticloadbalancing", "DescribeTargetHealth") => elbv2::describe_health(self, form),
             ("elasticloadbalancing", "DescribeTargetGroups") => elbv2::describe_groups(self, form),
             ("elasticloadbalancing", "DescribeTargetGroupAttributes") => {

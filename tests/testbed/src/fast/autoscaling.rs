@@ -355,15 +355,3 @@ pub(crate) fn put_tags(account: &mut Account, form: &Form) -> Answer {
     }
     Ok(xml::answer("CreateOrUpdateTags", |_| {}))
 }
-
-pub(crate) fn delete_tags(account: &mut Account, form: &Form) -> Answer {
-    for tag in form.structures("Tags") {
-        let key = tag.required("Key")?;
-        account
-            .groups
-            .named(tag.required("ResourceId")?)?
-            .tags
-            .remove(key);
-    }
-    Ok(xml::answer("DeleteTags", |_| {}))
-}
