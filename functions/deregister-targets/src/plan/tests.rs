@@ -194,7 +194,7 @@ fn which_signals_are_acted_on() {
         ),
         (
             Signal::ScheduledRetirement {
-                starts: "2026-12-01T00:00:00Z".parse().expect("a time"),
+                starts: "2026-11-24T04:50:00Z".parse().expect("a time"),
             },
             1,
         ),

@@ -724,7 +724,10 @@ fn a_retirement_moves_nothing_while_its_replacement_can_come_first() {
     let plan = may_act(&retirement, &with_room().of_instance(&id(DOOMED)), &config()).expect_err("waits");
     assert_eq!(plan.skipped[0].reason, Skip::WaitsForReplacement);
     let without_room = Groups::of([group()]);
-    assert!(may_act(&retirement, &without_room.of_instance(&id(DOOMED)), &config()).is_ok());
+    let waits = |retirement| may_act(retirement, &without_room.of_instance(&id(DOOMED)), &config()).is_err();
+    assert!(waits(&retirement), "a week ahead nothing is taken out of service");
+    let soon = notice(Signal::ScheduledRetirement { starts: after(50 * 60) });
+    assert!(!waits(&soon), "in the last hour no replacement can come first");
 }
 
 mod any_facts;
