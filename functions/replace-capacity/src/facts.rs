@@ -18,7 +18,7 @@ use crate::hand_off::Clients;
 use crate::plan::ends_in_two_minutes;
 
 /// How long an interruption waits for the table at the most. Its first action can do without.
-const TABLE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+const TABLE_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// What stands in the table about the exchanges of each group, or why that is not known.
 pub type Items = HashMap<String, Result<Option<Versioned<Exchanges>>, CallError>>;
