@@ -93,7 +93,7 @@ impl Scenario {
             },
             Self::Announcement => Options {
                 announce: true,
-                ..options
+                ..options.parameter("Announcements", "all")
             },
             _ => options,
         }
@@ -159,7 +159,8 @@ impl Scenario {
             }
             Self::MostOfACluster => {
                 let retired = many(scene)?;
-                let starts = scene.now() + SignedDuration::from_hours(48);
+                // Too soon for an exchange: the work is moved at once.
+                let starts = scene.now() + SignedDuration::from_mins(10);
                 let mut event = events::retirement(&retired[0], starts, scene.now())?;
                 event["resources"] = json!(retired);
                 let affected = retired.iter().map(|instance| json!({ "entityValue": instance }));
