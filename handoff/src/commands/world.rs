@@ -97,7 +97,10 @@ mod tests {
     #[test]
     fn parameters_are_those_of_the_template() {
         let names: Vec<&str> = parameters().into_iter().map(|(name, _)| name).collect();
-        assert!(names.starts_with(&["DryRun", "Drills", "Scope", "Clusters"]), "{names:?}");
+        assert!(
+            names.starts_with(&["DryRun", "Drills", "Scope", "Clusters"]),
+            "{names:?}"
+        );
         assert_eq!(names.last(), Some(&"AlarmEmail"));
         for fine in [
             "DryRun=true",

@@ -726,7 +726,9 @@ fn a_retirement_moves_nothing_while_its_replacement_can_come_first() {
     let without_room = Groups::of([group()]);
     let waits = |retirement| may_act(retirement, &without_room.of_instance(&id(DOOMED)), &config()).is_err();
     assert!(waits(&retirement), "a week ahead nothing is taken out of service");
-    let soon = notice(Signal::ScheduledRetirement { starts: after(50 * 60) });
+    let soon = notice(Signal::ScheduledRetirement {
+        starts: after(50 * 60),
+    });
     assert!(!waits(&soon), "in the last hour no replacement can come first");
 }
 

@@ -69,9 +69,27 @@ async fn told(scene: &Scene, gone: &[String]) -> Result<Vec<String>> {
     let mut told = vec![];
     for message in scene.bed.world.notifications().await? {
         let subject = message.subject.unwrap_or_default();
-        let about = gone.iter().find(|instance| subject.contains(instance.as_str()));
-        let about = about.with_context(|| format!("whom is this about? {subject}"))?;
-        told.push(format!("message {about} {}", message.attributes["outcome"]));
+        // Hand-offs of the same seconds share a message, which has a line for each of them.
+        let lines = || std::iter::once(subject.as_str()).chain(message.message.lines());
+        let mut about = gone
+            .iter()
+            .filter_map(|instance| {
+                let said =
+                    |words: &str| lines().any(|line| line.starts_with(&format!("{words}: {instance}")));
+                let outcome = if said("FAILED") {
+                    "failed"
+                } else if said("Handed off") {
+                    "handed-off"
+                } else {
+                    return None;
+                };
+                Some(format!("message {instance} {outcome}"))
+            })
+            .peekable();
+        about
+            .peek()
+            .with_context(|| format!("whom is this about? {subject}"))?;
+        told.extend(about);
     }
     for event in scene.bed.world.events().await? {
         if event["detail-type"] == "Spot Instance Handed Off" {

@@ -31,6 +31,11 @@ const DONE_WITHOUT: &[(&str, &str)] = &[
     // Without the table it is decided by what is seen, and a warning says so.
     ("deregister-targets", "BatchGetItem"),
     ("deregister-targets", "PutItem"),
+    // Reports are in the log as well. What people are to be told, and cannot gather, goes out at once.
+    ("deregister-targets", "BatchWriteItem"),
+    ("drain-tasks", "BatchWriteItem"),
+    ("replace-capacity", "BatchWriteItem"),
+    ("announce-hand-offs", "BatchWriteItem"),
     // Sizes of clusters, which only decide between two ways to find the same container instances.
     ("deregister-targets", "DescribeClusters"),
     ("drain-tasks", "DescribeClusters"),
