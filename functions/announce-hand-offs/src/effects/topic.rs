@@ -72,6 +72,7 @@ impl Outlets {
         };
         let now = invocation.clock.now();
         let at = now.saturating_add(GATHERING).unwrap_or(now);
+        let names: Vec<String> = notices.iter().map(|notice| Telling::name_of(notice)).collect();
         let by = Telling::name_of(first);
         loop {
             match self
@@ -80,19 +81,20 @@ impl Outlets {
                 .await?
             {
                 Written::Yes(_) => break,
-                Written::Conflict => match self.table.get::<Telling>(invocation, &Telling::key()).await? {
-                    // An earlier try of one of these was ended before it had sent the message.
-                    Some(there)
-                        if notices
-                            .iter()
-                            .any(|notice| Telling::name_of(notice) == there.item.by) =>
-                    {
-                        break;
+                Written::Conflict => {
+                    let key = Telling::key();
+                    let there = self
+                        .table
+                        .all_of::<Telling>(invocation, &key.of, &key.what)
+                        .await?;
+                    match there.first() {
+                        // An earlier try of one of these was ended before it had sent the message.
+                        Some(there) if names.contains(&there.item.by) => break,
+                        Some(_) => return Ok(()),
+                        // It was published in this moment.
+                        None => {}
                     }
-                    Some(_) => return Ok(()),
-                    // It was published in this moment.
-                    None => {}
-                },
+                }
             }
         }
         let follow_up = FollowUp {

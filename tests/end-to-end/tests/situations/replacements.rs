@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use aws_sdk_autoscaling::types::Tag;
 use end_to_end::clients::Clients;
 use end_to_end::events;
-use end_to_end::expectation::{expected_to_fail, judge};
+use end_to_end::expectation::judge;
 use serde_json::json;
 use testbed::{Pace, State};
 
@@ -142,36 +142,28 @@ async fn tags_that_others_remove(pace: Pace) -> Result<()> {
     )
 }
 
-const TRUSTS_ANY: &str =
-    "an instance that Auto Scaling launched after a raise counts as a replacement, healthy or not";
-const NO_BRAKE: &str = "nothing holds a second exchange back in a group whose first was for nothing";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_instance_stays_where_its_replacement_never_becomes_healthy() -> Result<()> {
-    expected_to_fail(TRUSTS_ANY, a_replacement_of_no_use(Pace::Quick)).await
+    a_replacement_of_no_use(Pace::Quick).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_instance_stays_where_its_replacement_never_becomes_healthy_at_the_real_pace() -> Result<()>
 {
-    expected_to_fail(TRUSTS_ANY, a_replacement_of_no_use(Pace::Real)).await
+    a_replacement_of_no_use(Pace::Real).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recommendations_every_three_minutes_launch_one_instance_in_half_an_hour() -> Result<()> {
-    expected_to_fail(NO_BRAKE, recommendations_without_end(Pace::Quick)).await
+    recommendations_without_end(Pace::Quick).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recommendations_every_three_minutes_launch_one_instance_at_the_real_pace() -> Result<()> {
-    expected_to_fail(NO_BRAKE, recommendations_without_end(Pace::Real)).await
+    recommendations_without_end(Pace::Real).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exchange_ends_in_order_although_somebody_removes_all_tags_of_its_group() -> Result<()> {
-    expected_to_fail(
-        "what an exchange has raised is remembered in tags alone",
-        tags_that_others_remove(Pace::Quick),
-    )
-    .await
+    tags_that_others_remove(Pace::Quick).await
 }

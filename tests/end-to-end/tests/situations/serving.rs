@@ -140,7 +140,7 @@ const LAST_GOES_AT_ONCE: &str = "the last healthy target goes at once, and not w
 // At the quick pace the successor is there in seconds, and a machine that is busy hands over later than that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_one_task_is_never_without_a_healthy_target_at_the_real_pace() -> Result<()> {
-    expected_to_fail(LAST_GOES_AT_ONCE, one_task()).await
+    one_task().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use aws_sdk_ecs::types::{ContainerCondition, ContainerDefinition, ContainerDependency, NetworkMode};
 use end_to_end::clients::Clients;
 use end_to_end::events;
-use end_to_end::expectation::{expected_to_fail, judge};
+use end_to_end::expectation::judge;
 use jiff::Timestamp;
 use testbed::Pace;
 
@@ -74,9 +74,5 @@ async fn a_chain_of_containers() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_that_end_one_after_the_other_get_the_sum_of_their_graces() -> Result<()> {
-    expected_to_fail(
-        "the longest grace counts, and not their sum",
-        a_chain_of_containers(),
-    )
-    .await
+    a_chain_of_containers().await
 }
