@@ -77,7 +77,7 @@ pub fn look(state: &mut Exchanges, group: &Group, now: Timestamp) -> Standing {
 /// Raises what the desired capacity is to be by one, or lowers it; answers with the number to set.
 pub fn change(state: &mut Exchanges, group: &Group, by: i32, now: Timestamp) -> i32 {
     let to_come = state.decrements_to_come(group);
-    let ours = state.capacity.get_or_insert_with(|| Capacity {
+    let ours = state.capacity.get_or_insert(Capacity {
         to: group.desired,
         low: group.desired,
         high: group.desired,

@@ -5,8 +5,11 @@ use std::fmt::Write as _;
 use super::contender::Contender;
 use super::outcome::{Losses, Outcome};
 
+/// A column: its heading, and what stands in it.
+type Column = (&'static str, fn(&Losses) -> Option<f64>);
+
 /// The columns: a heading, and the number. What nobody tells is left empty.
-pub const COLUMNS: [(&str, fn(&Losses) -> Option<f64>); 10] = [
+pub const COLUMNS: [Column; 10] = [
     ("failed requests", |of| Some(of.failed.all())),
     ("no target", |of| Some(of.failed.no_target)),
     ("gone", |of| Some(of.failed.gone)),

@@ -92,7 +92,7 @@ fn most_on_a_topic(told: &[Notification]) -> usize {
 async fn mails_of_a_storm() -> Result<()> {
     let scene = Scene::start(Options {
         announce: true,
-        ..Options::default().speed(20.0)
+        ..Options::default().speed(20.0).parameter("Announcements", "all")
     })
     .await?;
     let groups = ["inference", "web", "mixed", "hooked", "legacy"];
