@@ -112,7 +112,7 @@ mod tests {
         }
         for (wrong, said) in [
             ("DryRun", "must look like"),
-            ("Foo=1", "template.yaml has DryRun, Scope,"),
+            ("Foo=1", "template.yaml has DryRun, Drills, Scope,"),
             ("DryRun=yes", "DryRun is one of true, false"),
         ] {
             let error = parameter(wrong).expect_err(wrong);

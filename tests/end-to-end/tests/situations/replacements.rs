@@ -56,6 +56,12 @@ async fn a_replacement_of_no_use(pace: Pace) -> Result<()> {
     scene
         .happen(json!({ "kind": "new-instances-fail", "group": "mixed-web", "what": "targets" }))
         .await?;
+    // Its instances are in no cluster: only a group that asks for it is exchanged then.
+    scene
+        .bed
+        .world
+        .tag_group("mixed-web", "spot-handoff:rebalance", "launch-first")
+        .await?;
     let old = state.group("mixed-web").context("mixed-web")?.instances[0]
         .id
         .clone();
@@ -111,6 +117,12 @@ async fn tags_that_others_remove(pace: Pace) -> Result<()> {
     let scene = scene(pace, 20.0).await?;
     let aws = Clients::of(&scene.bed)?;
     let old = scene.first_of("mixed")?;
+    // Its instances are in no cluster: only a group that asks for it is exchanged then.
+    scene
+        .bed
+        .world
+        .tag_group("mixed", "spot-handoff:rebalance", "launch-first")
+        .await?;
     scene.put(&events::rebalance(&old, scene.now())?).await?;
     let state = scene
         .until("a replacement is launched", |state| {
