@@ -107,7 +107,7 @@ async fn mails_of_a_storm() -> Result<()> {
         .map(|member| events::interruption(&member.id, scene.now()))
         .collect();
     scene.bed.world.put_events(&warnings?).await?;
-    scene.pass(200).await;
+    scene.pass(300).await;
     let told = scene.bed.world.notifications().await?;
     ensure!(!told.is_empty(), "nothing was told\n{}", scene.story());
     let most = most_on_a_topic(&told);
