@@ -160,6 +160,9 @@ async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
         );
     }
 
+    // Its instances are in no cluster: only a group that asks for it is exchanged then.
+    let asks = ("spot-handoff:rebalance", "launch-first");
+    scene.bed.world.tag_group("mixed", asks.0, asks.1).await?;
     let begun = "drill --group mixed --signal rebalance-recommendation --for-real";
     let (printed, status) = scene.run(begun).await?;
     ensure!(
