@@ -10,11 +10,12 @@ use aws_sdk_autoscaling::types::Tag;
 use aws_sdk_elasticloadbalancingv2::types::TargetGroupAttribute;
 use aws_types::region::Region;
 use serde_json::{Value, json};
-use testbed::{Clock, Pace, World, WorldOptions, documentation};
+use testbed::{Clock, Options, Pace, World, WorldOptions, documentation};
 use tokio::process::Command;
 
+/// With the stack of the sandbox.
 async fn world() -> Result<World> {
-    world_with(BTreeMap::new()).await
+    world_with(Options::default().parameters).await
 }
 
 /// With a stack that has these parameters.
@@ -154,6 +155,31 @@ async fn the_deployed_parameters_count_unless_others_are_given() -> Result<()> {
     assert_eq!(found(&[]).await?, [true, true]);
     assert_eq!(found(&["--parameter", "DryRun=false"]).await?, [false, true]);
     assert_eq!(found(&["--stack", "another"]).await?, [false, false]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_whose_roles_are_not_named_is_found_with_the_roles_to_add() -> Result<()> {
+    let world = world().await?;
+    let found = async |roles: &str| {
+        let parameter = format!("RerunRoles={roles}");
+        let arguments = ["--format", "json", "--parameter", &parameter];
+        let report: Value = serde_json::from_slice(&doctor(&world, &arguments).await?.stdout)?;
+        let findings = report["findings"].as_array().cloned().unwrap_or_default();
+        let of_rule = findings.into_iter().filter(|one| one["rule"] == "rerun-roles");
+        let said = of_rule.map(|one| [one["what"].clone(), one["fix"].clone()]);
+        anyhow::Ok(said.collect::<Vec<_>>())
+    };
+    let (agent, report) = (
+        "arn:aws:iam::123456789012:role/ecs-tasks",
+        "arn:aws:iam::123456789012:role/report",
+    );
+    let fix = format!("set RerunRoles={agent},{report} as in docs/runbook.md#only-report");
+    let empty = "1 task tagged spot-handoff:rerun; RerunRoles is empty";
+    assert_eq!(found("").await?, [[json!(empty), json!(fix)]]);
+    let lacks = format!("1 task tagged spot-handoff:rerun; RerunRoles does not name {report}");
+    assert_eq!(found(agent).await?, [[json!(lacks), json!(fix)]]);
+    assert!(found(&format!("{agent},{report}")).await?.is_empty());
     Ok(())
 }
 

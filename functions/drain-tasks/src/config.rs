@@ -1,6 +1,7 @@
 //! The settings of this function.
 
 use spot_handoff::autoscaling::policies::{DefaultStopTimeout, LifecycleHooks, StandaloneTasks};
+use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::runtime::config::{ConfigError, Env, Scope};
 
 /// What the environment says.
@@ -14,6 +15,8 @@ pub struct Config {
     pub standalone_tasks: StandaloneTasks,
     /// The grace of a container without `stopTimeout`, where the group says nothing else.
     pub default_stop_timeout: DefaultStopTimeout,
+    /// Which roles tasks may have that are run again.
+    pub rerun_roles: RerunRoles,
     /// Whose lifecycle actions are completed.
     pub lifecycle_hooks: LifecycleHooks,
     /// URL of this function's own queue.
@@ -35,6 +38,7 @@ impl Config {
             clusters: env.clusters()?,
             standalone_tasks: env.choice("STANDALONE_TASKS")?,
             default_stop_timeout: DefaultStopTimeout::of_env(env)?,
+            rerun_roles: RerunRoles::of_env(env)?,
             lifecycle_hooks: LifecycleHooks::of(
                 &env.get("LIFECYCLE_HOOKS").unwrap_or("spot-handoff-*".to_owned()),
             ),

@@ -10,6 +10,7 @@ use spot_handoff::ecs::accelerators::{self, Accelerator};
 use spot_handoff::ecs::clusters::Sizes;
 use spot_handoff::ecs::container_instances::ContainerInstance;
 use spot_handoff::ecs::grace;
+use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::ecs::standalone_tasks::{Rerun, rerun};
 use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::ecs::tasks::{self, Looking};
@@ -65,20 +66,32 @@ pub struct Tasks {
     pub described: HashMap<String, Task>,
 }
 
+/// What the reads of tasks share.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    /// The client.
+    pub ecs: &'a Client,
+    /// What is at work.
+    pub invocation: &'a Invocation,
+    /// The task definitions that are known.
+    pub definitions: &'a TaskDefinitions,
+    /// Which roles tasks may have that are run again.
+    pub rerun_roles: &'a RerunRoles,
+}
+
 /// Reads the tasks on these container instances, with what their definitions say. `default_stop_timeout` is what a container
 /// without one gets, by the ARN of its container instance.
 pub async fn tasks_on(
-    ecs: &Client,
-    invocation: &Invocation,
-    definitions: &TaskDefinitions,
+    reading: Reading<'_>,
     container_instances: &[&ContainerInstance],
     cluster_sizes: &Sizes,
     looking: Looking,
     default_stop_timeout: impl Fn(&str) -> SignedDuration,
 ) -> Tasks {
+    let Reading { ecs, invocation, .. } = reading;
     let found = tasks::on(ecs, invocation, container_instances, cluster_sizes, looking).await;
     let all: Vec<&Task> = found.values().flatten().flatten().collect();
-    let known = definitions.of(ecs, invocation, &all).await;
+    let known = reading.definitions.of(ecs, invocation, &all).await;
     let mut tasks = Tasks::default();
     for (container_instance, on) in found {
         if let Ok(list) = &on {
@@ -89,7 +102,10 @@ pub async fn tasks_on(
         }
         let facts = on.map(|list| {
             list.iter()
-                .filter_map(|task| TaskFacts::of(task, &known, default_stop_timeout(&container_instance)))
+                .filter_map(|task| {
+                    let default = default_stop_timeout(&container_instance);
+                    TaskFacts::of(task, &known, reading.rerun_roles, default)
+                })
                 .collect()
         });
         tasks.on.insert(container_instance, facts);
@@ -103,12 +119,11 @@ pub type NamedTasks = Result<(Vec<TaskFacts>, HashMap<String, Task>), CallError>
 /// Reads lists of tasks by cluster and ARN, wherever they are and whether they still run or not; answers in the order of the
 /// lists. The lists of a storm are read together, a hundred tasks a call.
 pub async fn tasks_named(
-    ecs: &Client,
-    invocation: &Invocation,
-    definitions: &TaskDefinitions,
+    reading: Reading<'_>,
     lists: &[(&str, &[String])],
     default_stop_timeout: SignedDuration,
 ) -> Vec<NamedTasks> {
+    let Reading { ecs, invocation, .. } = reading;
     let mut by_cluster: BTreeMap<&str, BTreeSet<&String>> = BTreeMap::new();
     for (cluster, arns) in lists {
         by_cluster.entry(cluster).or_default().extend(*arns);
@@ -133,7 +148,7 @@ pub async fn tasks_named(
         }
     }
     let all: Vec<&Task> = described.values().collect();
-    let known = definitions.of(ecs, invocation, &all).await;
+    let known = reading.definitions.of(ecs, invocation, &all).await;
     let read = |arns: &[String]| -> NamedTasks {
         if let Some(error) = arns.iter().find_map(|arn| unread.get(arn)) {
             return Err(error.clone());
@@ -141,7 +156,7 @@ pub async fn tasks_named(
         let tasks = arns.iter().filter_map(|arn| described.get(arn));
         let facts = tasks
             .clone()
-            .filter_map(|task| TaskFacts::of(task, &known, default_stop_timeout));
+            .filter_map(|task| TaskFacts::of(task, &known, reading.rerun_roles, default_stop_timeout));
         let by_arn = tasks.filter_map(|task| Some((task.task_arn.clone()?, task.clone())));
         Ok((facts.collect(), by_arn.collect()))
     };
@@ -152,6 +167,7 @@ impl TaskFacts {
     fn of(
         task: &Task,
         definitions: &HashMap<String, Arc<TaskDefinition>>,
+        rerun_roles: &RerunRoles,
         default_stop_timeout: SignedDuration,
     ) -> Option<Self> {
         let definition_arn = task.task_definition_arn()?;
@@ -164,7 +180,7 @@ impl TaskFacts {
             grace: grace::grace(definition, default_stop_timeout),
             definition_unread: definition.is_none(),
             state: state(task),
-            rerun: rerun(task),
+            rerun: rerun(task, definition, rerun_roles),
             container_instance: task.container_instance_arn.clone().unwrap_or_default(),
         })
     }

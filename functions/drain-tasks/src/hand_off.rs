@@ -20,7 +20,7 @@ use spot_handoff::runtime::invocation::Invocation;
 
 use crate::config::Config;
 use crate::effects::{self, Clients};
-use crate::facts::{self, NamedTasks, Tasks};
+use crate::facts::{self, NamedTasks, Reading, Tasks};
 use crate::plan::drain::Replacement;
 use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, standalone_tasks};
 
@@ -182,7 +182,6 @@ impl DrainTasks {
                 .flat_map(|(notice, _)| found.of_instance(&notice.instance))
                 .collect()
         };
-        let (ecs, definitions) = (&self.clients.ecs, &self.definitions);
         let (for_running, for_all) = (on_ours(Looking::ForRunning), on_ours(Looking::ForAllNotGone));
         let mut defaults: HashMap<&str, SignedDuration> = HashMap::new();
         for notice in notices {
@@ -195,9 +194,7 @@ impl DrainTasks {
         let tasks_on = |container_instances, looking| {
             let sizes = found.cluster_sizes();
             facts::tasks_on(
-                ecs,
-                invocation,
-                definitions,
+                self.reading(invocation),
                 container_instances,
                 sizes,
                 looking,
@@ -450,6 +447,15 @@ impl DrainTasks {
         spot_handoff::runtime::invocation::together(calls).await
     }
 
+    fn reading<'a>(&'a self, invocation: &'a Invocation) -> Reading<'a> {
+        Reading {
+            ecs: &self.clients.ecs,
+            invocation,
+            definitions: &self.definitions,
+            rerun_roles: &self.config.rerun_roles,
+        }
+    }
+
     /// The tasks that stop messages name.
     async fn named_tasks(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Option<NamedTasks>> {
         let named = |notice: &'_ Notice| match &notice.signal {
@@ -465,9 +471,8 @@ impl DrainTasks {
             .flatten()
             .map(|(cluster, tasks)| (cluster.as_str(), tasks.as_slice()))
             .collect();
-        let (ecs, definitions) = (&self.clients.ecs, &self.definitions);
         let default = self.config.default_stop_timeout.0;
-        let read = facts::tasks_named(ecs, invocation, definitions, &lists, default).await;
+        let read = facts::tasks_named(self.reading(invocation), &lists, default).await;
         let mut read = read.into_iter();
         let of_notice = |named: &Option<_>| named.as_ref().and_then(|_| read.next());
         named.iter().map(of_notice).collect()

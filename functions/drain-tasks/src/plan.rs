@@ -291,6 +291,18 @@ pub enum Warning {
         /// The task definition's family.
         family: String,
     },
+    /// A task asks to be run again, but no task is.
+    RerunIsSwitchedOff {
+        /// The task definition's family.
+        family: String,
+    },
+    /// A task asks to be run again, but has roles that it may not be given.
+    RerunRolesNotNamed {
+        /// The task definition's family.
+        family: String,
+        /// These roles.
+        roles: Vec<String>,
+    },
     /// A task asks to be run again, but whoever started it waits for it.
     RerunIsWaitedFor {
         /// The task definition's family.
@@ -322,6 +334,17 @@ impl fmt::Display for Warning {
                 f,
                 "{family}: tagged {RERUN_TAG} but not run again, since ECS does not tell the security groups of its \
                  network interface: name them in the tag {SECURITY_GROUPS_TAG}"
+            ),
+            Self::RerunIsSwitchedOff { family } => {
+                write!(
+                    f,
+                    "{family}: tagged {RERUN_TAG} but not run again: RerunRoles is empty"
+                )
+            }
+            Self::RerunRolesNotNamed { family, roles } => write!(
+                f,
+                "{family}: tagged {RERUN_TAG} but not run again: RerunRoles does not name {}",
+                roles.join(", ")
             ),
             Self::RerunIsWaitedFor { family } => write!(
                 f,

@@ -1,7 +1,10 @@
 //! Whether a standalone task is run again after it had to be stopped.
 
-use aws_sdk_ecs::types::Task;
+use std::collections::BTreeSet;
 
+use aws_sdk_ecs::types::{Task, TaskDefinition};
+
+use crate::ecs::rerun_roles::{self, RerunRoles};
 use crate::ecs::tasks;
 
 /// A standalone task with this tag is run again elsewhere after it had to be stopped.
@@ -15,7 +18,7 @@ pub const SECURITY_GROUPS_TAG: &str = "spot-handoff:security-groups";
 const WAITED_FOR: [&str; 1] = ["AWS Step Functions"];
 
 /// Whether a standalone task is to be run again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rerun {
     /// Nobody asked for it.
     No,
@@ -23,12 +26,22 @@ pub enum Rerun {
     Yes,
     /// It carries [`RERUN_TAG`], but whoever started it waits for it, and sees to it.
     WaitedFor,
+    /// It carries [`RERUN_TAG`], but `RerunRoles` is empty, so that no task is.
+    SwitchedOff {
+        /// Its roles, which that would have to name.
+        roles: BTreeSet<String>,
+    },
+    /// It carries [`RERUN_TAG`], but has roles that `RerunRoles` does not name.
+    RolesNotNamed {
+        /// These.
+        roles: BTreeSet<String>,
+    },
     /// It carries [`RERUN_TAG`], but its network interface needs security groups that nobody named.
     LacksSecurityGroups,
 }
 
-/// Whether a task is to be run again after it had to be stopped.
-pub fn rerun(task: &Task) -> Rerun {
+/// Whether a task is to be run again after it had to be stopped, where tasks with these roles may be.
+pub fn rerun(task: &Task, definition: Option<&TaskDefinition>, allowed: &RerunRoles) -> Rerun {
     let tag = |key: &str| {
         task.tags()
             .iter()
@@ -40,6 +53,13 @@ pub fn rerun(task: &Task) -> Rerun {
     }
     if task.started_by().is_some_and(|by| WAITED_FOR.contains(&by)) {
         return Rerun::WaitedFor;
+    }
+    let roles = allowed.lacking(rerun_roles::of_task(task, definition));
+    if *allowed == RerunRoles::NoRerun {
+        return Rerun::SwitchedOff { roles };
+    }
+    if !roles.is_empty() {
+        return Rerun::RolesNotNamed { roles };
     }
     let has_own_interface = task
         .attachments()
@@ -60,6 +80,8 @@ mod tests {
     #[test]
     fn only_a_tagged_standalone_task_is_run_again() {
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let without_role = RerunRoles::Only(BTreeSet::new());
+        let rerun = |task: &Task| rerun(task, None, &without_role);
         let tagged = || Task::builder().group("family:job").tags(tag(RERUN_TAG, "true"));
         let interface = Attachment::builder().r#type("ElasticNetworkInterface").build();
         assert_eq!(rerun(&Task::builder().group("family:job").build()), Rerun::No);
@@ -78,5 +100,24 @@ mod tests {
             .attachments(interface)
             .tags(tag(SECURITY_GROUPS_TAG, "sg-1"));
         assert_eq!(rerun(&named.build()), Rerun::Yes);
+    }
+
+    #[test]
+    fn a_task_whose_roles_may_not_be_passed_is_not_run_again() {
+        let tag = Tag::builder().key(RERUN_TAG).value("true").build();
+        let task = Task::builder().group("family:job").tags(tag).build();
+        let role = "arn:aws:iam::123456789012:role/job";
+        let roles = BTreeSet::from([role.to_owned()]);
+        let definition = TaskDefinition::builder().task_role_arn(role).build();
+        let with = |allowed: &RerunRoles| rerun(&task, Some(&definition), allowed);
+        assert_eq!(with(&RerunRoles::Only(roles.clone())), Rerun::Yes);
+        let other = RerunRoles::Only(BTreeSet::new());
+        assert_eq!(with(&other), Rerun::RolesNotNamed { roles: roles.clone() });
+        assert_eq!(with(&RerunRoles::NoRerun), Rerun::SwitchedOff { roles });
+        let nobody_asked = Task::builder().group("family:job").build();
+        assert_eq!(
+            rerun(&nobody_asked, Some(&definition), &RerunRoles::NoRerun),
+            Rerun::No
+        );
     }
 }

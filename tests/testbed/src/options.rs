@@ -21,10 +21,14 @@ pub enum Pace {
     Real,
 }
 
+/// The roles of the task in the sample fleet that asks to be run again.
+const ROLES_OF_JOBS: &str = "arn:aws:iam::123456789012:role/ecs-tasks,arn:aws:iam::123456789012:role/report";
+
 /// What a bed starts with.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Parameters of the template that differ from their defaults.
+    /// Parameters of the template that differ from their defaults. `RerunRoles` does unless it is set: the sample fleet has a
+    /// task that asks to be run again.
     pub parameters: BTreeMap<String, String>,
     /// How many seconds of the world pass in a real one.
     pub speed: f64,
@@ -89,7 +93,7 @@ impl MappingOptions {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            parameters: BTreeMap::new(),
+            parameters: BTreeMap::from([("RerunRoles".to_owned(), ROLES_OF_JOBS.to_owned())]),
             speed: 1.0,
             simulate: true,
             pace: Pace::default(),

@@ -149,6 +149,7 @@ pub fn stop_now(
         container_instance,
         later: BTreeMap::new(),
     };
+    plan.warnings.extend(no_rerun(task));
     stops.due(plan, task, now);
     stops.add_later(plan, limit);
 }
@@ -161,15 +162,7 @@ fn in_order(tasks: &[TaskFacts]) -> Vec<&TaskFacts> {
 }
 
 fn warn(plan: &mut Plan, task: &TaskFacts) {
-    let family = || task.family.clone();
-    match task.rerun {
-        Rerun::LacksSecurityGroups => {
-            plan.warnings
-                .push(Warning::RerunLacksSecurityGroups { family: family() });
-        }
-        Rerun::WaitedFor => plan.warnings.push(Warning::RerunIsWaitedFor { family: family() }),
-        Rerun::No | Rerun::Yes => {}
-    }
+    plan.warnings.extend(no_rerun(task));
     if task.definition_unread {
         plan.warnings.push(Warning::DefinitionUnread {
             family: task.family.clone(),
@@ -180,6 +173,21 @@ fn warn(plan: &mut Plan, task: &TaskFacts) {
             family: task.family.clone(),
             seconds,
         });
+    }
+}
+
+/// Why a task is not run again that asks for it.
+fn no_rerun(task: &TaskFacts) -> Option<Warning> {
+    let family = task.family.clone();
+    match &task.rerun {
+        Rerun::No | Rerun::Yes => None,
+        Rerun::WaitedFor => Some(Warning::RerunIsWaitedFor { family }),
+        Rerun::SwitchedOff { .. } => Some(Warning::RerunIsSwitchedOff { family }),
+        Rerun::RolesNotNamed { roles } => Some(Warning::RerunRolesNotNamed {
+            family,
+            roles: roles.iter().cloned().collect(),
+        }),
+        Rerun::LacksSecurityGroups => Some(Warning::RerunLacksSecurityGroups { family }),
     }
 }
 

@@ -4,6 +4,7 @@ use spot_handoff::autoscaling::groups::{Group, Groups, Lifecycle, Member};
 use spot_handoff::autoscaling::policies::{DefaultStopTimeout, LifecycleHooks, StandaloneTasks};
 use spot_handoff::ecs::accelerators::Accelerator;
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
+use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::ecs::standalone_tasks::Rerun;
 use spot_handoff::notice::{InstanceAction, InstanceState, NOTICE, Then};
 use spot_handoff::runtime::config::Scope;
@@ -65,6 +66,7 @@ fn move_work(replacement: Option<&str>) -> Notice {
 
 fn config() -> Config {
     Config {
+        rerun_roles: RerunRoles::NoRerun,
         scope: Scope::All,
         clusters: None,
         standalone_tasks: StandaloneTasks::StopLate,
@@ -397,7 +399,21 @@ fn settings_that_will_hurt_are_named() {
         rerun: Rerun::WaitedFor,
         ..task("of a state machine")
     };
-    let plan = standalone(&[slow, lacking, waited_for], StandaloneTasks::StopLate, now());
+    let no_task_is = TaskFacts {
+        rerun: Rerun::SwitchedOff {
+            roles: Default::default(),
+        },
+        ..task("while RerunRoles is empty")
+    };
+    let role = "arn:aws:iam::123456789012:role/job".to_owned();
+    let of_another_role = TaskFacts {
+        rerun: Rerun::RolesNotNamed {
+            roles: [role.clone()].into(),
+        },
+        ..task("with another role")
+    };
+    let tasks = [slow, lacking, waited_for, no_task_is, of_another_role];
+    let plan = standalone(&tasks, StandaloneTasks::StopLate, now());
     let family = || "batch-score".to_owned();
     assert_eq!(
         plan.warnings,
@@ -407,7 +423,12 @@ fn settings_that_will_hurt_are_named() {
             Warning::GraceLongerThanNotice {
                 family: family(),
                 seconds: 120
-            }
+            },
+            Warning::RerunIsSwitchedOff { family: family() },
+            Warning::RerunRolesNotNamed {
+                family: family(),
+                roles: vec![role]
+            },
         ]
     );
 }
@@ -502,7 +523,7 @@ fn when_the_moment_comes_each_task_gets_what_it_needs() {
     ];
     for (seconds, state, rerun, expected) in table {
         assert_eq!(
-            names(&plan_at(&[with(state, rerun)], after(seconds))),
+            names(&plan_at(&[with(state, rerun.clone())], after(seconds))),
             expected,
             "{state:?} {rerun:?} at {seconds} s"
         );

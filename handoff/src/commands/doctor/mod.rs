@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use spot_handoff::autoscaling::policies::LifecycleHooks;
+use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::runtime::config::{ConfigError, Env};
 
 use crate::account::{self, AccountArguments};
@@ -27,6 +28,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("ReplacementStrategy", "REPLACEMENT_STRATEGY"),
     ("LifecycleHooks", "LIFECYCLE_HOOKS"),
     ("RebalanceAction", "REBALANCE_ACTION"),
+    ("RerunRoles", "RERUN_ROLES"),
     ("DryRun", "DRY_RUN"),
 ];
 
@@ -161,6 +163,7 @@ fn settings(parameters: &[(String, String)], source: Source<'_>) -> Result<Setti
             .get("LIFECYCLE_HOOKS")
             .map_or_else(|| Settings::default().hooks, |list| LifecycleHooks::of(&list)),
         rebalance: env.choice("REBALANCE_ACTION").map_err(wrong("RebalanceAction"))?,
+        rerun_roles: RerunRoles::of_env(&env).map_err(wrong("RerunRoles"))?,
         dry_run: env.dry_run().map_err(wrong("DryRun"))?,
     })
 }

@@ -11,7 +11,7 @@ use testbed::{Options, State};
 use end_to_end::dead_letters;
 use end_to_end::events;
 use end_to_end::invariants::nobody_runs_outside_a_group;
-use end_to_end::scene::Scene;
+use end_to_end::scene::{Scene, quick};
 
 /// Slower than elsewhere, where moments count.
 fn exact() -> Options {
@@ -228,5 +228,56 @@ async fn a_run_that_finds_no_room_is_tried_again() -> Result<()> {
     let after = scene.settled().await?;
     assert_eq!(of_family(&after, "report").len(), 2, "{}", scene.story());
     assert!(dead_letters(&after).is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_no_role_named_no_task_is_run_again_and_none_could_be() -> Result<()> {
+    let scene = Scene::start(quick().parameter("RerunRoles", "")).await?;
+    let role = &scene.bed.world.permissions().await?.roles["drain-tasks"];
+    for permission in ["ecs:RunTask", "ecs:TagResource", "iam:PassRole"] {
+        assert!(!role.iter().any(|one| one == permission), "{permission}");
+    }
+    let doomed = scene.first_of("inference")?;
+    scene.put(&events::interruption(&doomed, scene.now())?).await?;
+    let first = scene
+        .reported("the task is to be stopped", |report| {
+            report.function == "drain-tasks" && !report.tasks.is_empty()
+        })
+        .await?;
+    let said = "report: tagged spot-handoff:rerun but not run again: RerunRoles is empty";
+    assert!(first.warnings.iter().any(|warning| warning == said), "{first:?}");
+    let after = scene.settled().await?;
+    assert!(scene.calls("RunTask").await?.is_empty(), "{}", scene.story());
+    let old = scene.task("report", &doomed)?;
+    let stopped = after.tasks_on(&doomed).find(|task| task.arn == old.arn);
+    let reason = stopped.and_then(|task| task.stopped_reason.clone());
+    assert!(
+        reason.unwrap_or_default().contains("spot-handoff:"),
+        "{}",
+        scene.story()
+    );
+    assert!(dead_letters(&after).is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_with_a_role_that_is_not_named_is_told_before_it_is_stopped() -> Result<()> {
+    let agent = "arn:aws:iam::123456789012:role/ecs-tasks";
+    let scene = Scene::start(quick().parameter("RerunRoles", agent)).await?;
+    let doomed = scene.first_of("inference")?;
+    scene.put(&events::interruption(&doomed, scene.now())?).await?;
+    let first = scene
+        .reported("the task is to be stopped", |report| {
+            report.function == "drain-tasks" && !report.tasks.is_empty()
+        })
+        .await?;
+    let said = "RerunRoles does not name arn:aws:iam::123456789012:role/report";
+    assert!(
+        first.warnings.iter().any(|warning| warning.contains(said)),
+        "{first:?}"
+    );
+    scene.settled().await?;
+    assert!(scene.calls("RunTask").await?.is_empty(), "{}", scene.story());
     Ok(())
 }

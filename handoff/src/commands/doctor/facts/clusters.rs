@@ -10,6 +10,7 @@ use aws_sdk_ecs::types::{
     TaskDefinition, TaskField,
 };
 use spot_handoff::ecs::accelerators::{self, Accelerator};
+use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::ecs::standalone_tasks::{Rerun, rerun};
 use spot_handoff::ecs::tasks::service_of;
 use spot_handoff::runtime::invocation::together;
@@ -136,6 +137,7 @@ pub async fn read(
     config: &SdkConfig,
     reader: &Reader,
     named: Option<&[String]>,
+    rerun_roles: &RerunRoles,
 ) -> (Vec<Cluster>, BTreeMap<String, Definition>) {
     let client = Client::new(config);
     let clusters = match named {
@@ -162,7 +164,7 @@ pub async fn read(
     let clusters = read.into_iter().map(|(cluster, tasks)| Cluster {
         tasks: tasks
             .iter()
-            .filter_map(|task| task_of(task, &described))
+            .filter_map(|task| task_of(task, &described, rerun_roles))
             .collect(),
         ..cluster
     });
@@ -338,14 +340,18 @@ fn service_from(found: SdkService) -> Service {
     }
 }
 
-fn task_of(task: &SdkTask, definitions: &BTreeMap<String, TaskDefinition>) -> Option<Task> {
+fn task_of(
+    task: &SdkTask,
+    definitions: &BTreeMap<String, TaskDefinition>,
+    rerun_roles: &RerunRoles,
+) -> Option<Task> {
     let definition = task.task_definition_arn()?;
     Some(Task {
         arn: task.task_arn()?.to_owned(),
         service: service_of(task).map(str::to_owned),
         container_instance: task.container_instance_arn()?.to_owned(),
         accelerators: accelerators::of_task(task, definitions.get(definition)),
-        rerun: rerun(task),
+        rerun: rerun(task, definitions.get(definition), rerun_roles),
         definition: definition.to_owned(),
     })
 }

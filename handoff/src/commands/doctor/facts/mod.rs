@@ -13,6 +13,7 @@ use aws_config::SdkConfig;
 use spot_handoff::autoscaling::policies::{
     LifecycleHooks, RebalanceAction, ReplacementStrategy, StandaloneTasks,
 };
+use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::runtime::config::Scope;
 
 #[cfg(test)]
@@ -61,6 +62,8 @@ pub struct Settings {
     pub hooks: LifecycleHooks,
     /// `RebalanceAction`.
     pub rebalance: RebalanceAction,
+    /// `RerunRoles`.
+    pub rerun_roles: RerunRoles,
     /// `DryRun`.
     pub dry_run: bool,
 }
@@ -74,6 +77,7 @@ impl Default for Settings {
             replacement: ReplacementStrategy::Detach,
             hooks: LifecycleHooks::of("spot-handoff-*"),
             rebalance: RebalanceAction::LaunchFirst,
+            rerun_roles: RerunRoles::NoRerun,
             dry_run: false,
         }
     }
@@ -89,7 +93,12 @@ pub async fn read(
 ) -> Facts {
     let (groups, (clusters, definitions), deployment) = tokio::join!(
         groups::read(config, &reader, only.as_deref()),
-        clusters::read(config, &reader, settings.clusters.as_deref()),
+        clusters::read(
+            config,
+            &reader,
+            settings.clusters.as_deref(),
+            &settings.rerun_roles
+        ),
         deployment::read(config, &reader),
     );
     let mut facts = Facts {

@@ -1,9 +1,10 @@
 //! Tasks that no service owns: draining leaves them alone, and nobody starts them again unless asked to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use spot_handoff::autoscaling::policies::StandaloneTasks;
 use spot_handoff::ecs::grace;
+use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::ecs::standalone_tasks::{RERUN_TAG, Rerun, SECURITY_GROUPS_TAG};
 
 use super::targets::NOTICE;
@@ -13,6 +14,8 @@ use crate::commands::doctor::facts::{Cluster, Facts, Task};
 const STOP_PAGE: &str =
     "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html";
 const TAG_PAGE: &str = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-using-tags.html";
+
+const PASS_PAGE: &str = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html";
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -35,6 +38,16 @@ pub const RULES: &[Rule] = &[
         fix: "tag them spot-handoff:rerun = true when they are run",
         page: TAG_PAGE,
         check: not_run_again,
+    },
+    Rule {
+        id: "rerun-roles",
+        title: "Re-run that RerunRoles does not allow",
+        severity: Severity::Warning,
+        why: "the task is tagged to be run again, but drain-tasks may pass only the roles that RerunRoles names, and with \
+              none named it runs nothing: it is not run again",
+        fix: "name the task's roles in RerunRoles, by their ARNs; without-role where no task has any",
+        page: PASS_PAGE,
+        check: rerun_roles,
     },
     Rule {
         id: "rerun-lacks-security-groups",
@@ -111,7 +124,7 @@ fn stop_timeout(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
 }
 
 fn not_run_again(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    with_rerun(facts, Rerun::No, |cluster, arn, tasks, first| {
+    with_rerun(facts, &Rerun::No, |cluster, arn, tasks, first| {
         let what = format!(
             "{} without the tag {RERUN_TAG}",
             crate::words::count(tasks as u64, "task")
@@ -121,22 +134,59 @@ fn not_run_again(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     })
 }
 
+fn rerun_roles(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    if facts.settings.standalone_tasks == StandaloneTasks::Leave {
+        return vec![];
+    }
+    let allowed = &facts.settings.rerun_roles;
+    let mut findings = vec![];
+    for (cluster, arn, tasks) in by_definition(facts) {
+        let lacking = |task: &&Task| match &task.rerun {
+            Rerun::SwitchedOff { roles } | Rerun::RolesNotNamed { roles } => Some(roles.clone()),
+            _ => None,
+        };
+        let lacking: Vec<BTreeSet<String>> = tasks.iter().filter_map(lacking).collect();
+        if lacking.is_empty() {
+            continue;
+        }
+        let tagged = crate::words::count(lacking.len() as u64, "task");
+        let roles: BTreeSet<String> = lacking.into_iter().flatten().collect();
+        let what = match allowed {
+            RerunRoles::NoRerun => format!("{tagged} tagged {RERUN_TAG}; RerunRoles is empty"),
+            RerunRoles::Only(_) => {
+                let named: Vec<&str> = roles.iter().map(String::as_str).collect();
+                format!(
+                    "{tagged} tagged {RERUN_TAG}; RerunRoles does not name {}",
+                    named.join(", ")
+                )
+            }
+        };
+        let fix = super::set_parameter(&format!("RerunRoles={}", allowed.with(&roles)));
+        findings.push(rule.found(resource(facts, cluster, arn), what, fix));
+    }
+    findings
+}
+
 fn rerun_lacks_security_groups(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    with_rerun(facts, Rerun::LacksSecurityGroups, |cluster, arn, tasks, first| {
-        let what = format!(
-            "{} without the tag {SECURITY_GROUPS_TAG}",
-            crate::words::count(tasks as u64, "task")
-        );
-        let fix = format!(
-            "aws ecs tag-resource --resource-arn {first} --tags 'key={SECURITY_GROUPS_TAG},value=sg-…'"
-        );
-        rule.found(resource(facts, cluster, arn), what, fix)
-    })
+    with_rerun(
+        facts,
+        &Rerun::LacksSecurityGroups,
+        |cluster, arn, tasks, first| {
+            let what = format!(
+                "{} without the tag {SECURITY_GROUPS_TAG}",
+                crate::words::count(tasks as u64, "task")
+            );
+            let fix = format!(
+                "aws ecs tag-resource --resource-arn {first} --tags 'key={SECURITY_GROUPS_TAG},value=sg-…'"
+            );
+            rule.found(resource(facts, cluster, arn), what, fix)
+        },
+    )
 }
 
 fn with_rerun(
     facts: &Facts,
-    wanted: Rerun,
+    wanted: &Rerun,
     finding: impl Fn(&Cluster, &str, usize, &str) -> Finding,
 ) -> Vec<Finding> {
     if facts.settings.standalone_tasks == StandaloneTasks::Leave {
@@ -144,7 +194,7 @@ fn with_rerun(
     }
     let mut findings = vec![];
     for (cluster, arn, tasks) in by_definition(facts) {
-        let such: Vec<&&Task> = tasks.iter().filter(|task| task.rerun == wanted).collect();
+        let such: Vec<&&Task> = tasks.iter().filter(|task| task.rerun == *wanted).collect();
         if let Some(first) = such.first() {
             findings.push(finding(cluster, arn, such.len(), &first.arn));
         }

@@ -304,6 +304,24 @@ fn every_rule_finds_what_it_is_for() {
         ),
         ("not-run-again", Info, of_tasks(|t| t.rerun = Rerun::No)),
         (
+            "rerun-roles",
+            Warning,
+            of_tasks(|t| {
+                t.rerun = Rerun::SwitchedOff {
+                    roles: names(&["arn:role/job"]),
+                }
+            }),
+        ),
+        (
+            "rerun-roles",
+            Warning,
+            of_tasks(|t| {
+                t.rerun = Rerun::RolesNotNamed {
+                    roles: names(&["arn:role/job"]),
+                }
+            }),
+        ),
+        (
             "rerun-lacks-security-groups",
             Warning,
             of_tasks(|t| t.rerun = Rerun::LacksSecurityGroups),
