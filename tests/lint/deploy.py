@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""What docs/deploy has beside templates: the plain template as docs/deploy/plain-template writes it, for cfn-lint; the
+Terraform module and the CDK example, which have to parse and to name every function.
+
+    tests/lint/deploy.py FILE      writes the plain template there
+"""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import hcl2
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "docs" / "deploy"
+
+
+def problems():
+    functions = sorted(folder.name for folder in (ROOT / "functions").iterdir() if (folder / "Cargo.toml").exists())
+    for file in sorted((DEPLOY / "terraform").glob("*.tf")):
+        with open(file) as text:
+            module = hcl2.load(text)
+        for block in module.get("locals", []):
+            named = [str(name).strip('"') for name in block.get("functions", [])]
+            if named and named != functions:
+                yield f"{file.relative_to(ROOT)} names {named}; the functions are {functions}"
+    ast.parse((DEPLOY / "cdk" / "app.py").read_text())
+
+
+def main():
+    subprocess.run([sys.executable, DEPLOY / "plain-template", sys.argv[1]], check=True)
+    found = list(problems())
+    print(*(f"lint: {problem}" for problem in found), sep="\n", end="\n" if found else "", file=sys.stderr)
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
