@@ -95,6 +95,22 @@ class Double:
         )
         return self.until("the stack stands", lambda: done(formation.describe_stacks(StackName=STACK)["Stacks"][0]))
 
+    def deploy_plain(self, name):
+        """The plain template as a stack of this name, with the zips of a release, which it does not run."""
+        s3, zips = self.client("s3"), [folder.name for folder in (ROOT / "functions").iterdir() if folder.is_dir()]
+        s3.create_bucket(Bucket="release")
+        for function in zips:
+            s3.put_object(Bucket="release", Key=f"1/{function}-x86_64.zip", Body=packed(BINARIES / function))
+        plain = subprocess.run([sys.executable, ROOT / "docs/deploy/plain-template"], capture_output=True, check=True)
+        s3.put_object(Bucket="release", Key="1/template.json", Body=plain.stdout)
+        chosen = {"CodeBucket": "release", "CodePrefix": "1/", "NamePrefix": name, "Drills": "off"}
+        formation = self.client("cloudformation")
+        formation.create_stack(
+            StackName=name, TemplateURL=f"{self.url}/release/1/template.json", Capabilities=["CAPABILITY_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in chosen.items()],
+        )
+        return self.until("the plain stack stands", lambda: done(formation.describe_stacks(StackName=name)["Stacks"][0]))
+
     def queue(self, name):
         return f"{self.url}/{ACCOUNT}/{STACK}-{name}"
 

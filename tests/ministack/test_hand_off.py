@@ -137,6 +137,12 @@ class HandOff(unittest.TestCase):
         answer = put({**warning("i-0fedcba9876543211"), "source": "aws.ec2"})
         self.assertEqual("NotAuthorizedForSourceException", answer["Entries"][0]["ErrorCode"])
 
+    def test_the_plain_template_deploys_as_a_second_stack(self):
+        DOUBLE.deploy_plain("plain")
+        made = {f["FunctionName"] for f in DOUBLE.client("lambda").list_functions()["Functions"]}
+        of_sam = {name for name in made if name.startswith("spot-handoff-")}
+        self.assertEqual({name.replace("spot-handoff", "plain") for name in of_sam}, made - of_sam)
+
     def test_what_ministack_lacks_it_lacks(self):
         for service, call, parameters in LACKS:
             with self.subTest(call), self.assertRaises(ClientError) as refused:
