@@ -1,0 +1,48 @@
+"""Parameters of template.yaml that leave a part of the stack out."""
+
+import unittest
+from pathlib import Path
+
+from embedded_aws import backends, services
+from embedded_aws.stack import NAME, Stack, translate
+
+ROOT = Path(__file__).resolve().parents[3]
+OTHERS = "arn:aws:sns:us-east-1:123456789012:ours"
+
+
+class Parameters(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        services.install()
+        cls.template = translate(str(ROOT / "template.yaml"))
+
+    def deployed(self, **parameters):
+        stack = Stack(self.template, parameters)
+        self.addCleanup(backends.cloudformation().delete_stack, NAME)
+        return stack
+
+    def topics(self):
+        return sorted(topic.name.split("-")[2] for topic in backends.sns().topics.values())
+
+    def told(self, stack):
+        environments = [function["environment"] for function in stack.functions()]
+        return next(environment["TOPIC_ARN"] for environment in environments if "TOPIC_ARN" in environment)
+
+    def test_without_topics_of_others_the_stack_makes_two_and_tells_the_one_of_hand_offs(self):
+        stack = self.deployed()
+        self.assertEqual(["Alarms", "HandOffs"], self.topics())
+        self.assertIn("-HandOffs-", self.told(stack))
+
+    def test_topics_of_others_are_taken_and_none_is_made(self):
+        stack = self.deployed(HandOffTopicArn=OTHERS, AlarmTopicArn=OTHERS, AlarmEmail="on-call@example.com")
+        self.assertEqual([], self.topics())
+        self.assertEqual(OTHERS, self.told(stack))
+
+    def test_one_of_them_may_be_anothers(self):
+        stack = self.deployed(AlarmTopicArn=OTHERS)
+        self.assertEqual(["HandOffs"], self.topics())
+        self.assertIn("-HandOffs-", self.told(stack))
+
+
+if __name__ == "__main__":
+    unittest.main()
