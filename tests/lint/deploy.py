@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What docs/deploy has beside templates: the plain template as docs/deploy/plain-template writes it, for cfn-lint; the
-Terraform module and the CDK example, which have to parse and to name every function.
+Terraform module and the CDK example, which have to parse and to name every function. And a release of this version could
+be made: Cargo.toml, template.yaml and CHANGELOG.md agree.
 
     tests/lint/deploy.py FILE      writes the plain template there
 """
@@ -8,6 +9,7 @@ Terraform module and the CDK example, which have to parse and to name every func
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import hcl2
@@ -26,6 +28,9 @@ def problems():
             if named and named != functions:
                 yield f"{file.relative_to(ROOT)} names {named}; the functions are {functions}"
     ast.parse((DEPLOY / "cdk" / "app.py").read_text())
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    if subprocess.run([ROOT / ".ci" / "release", "check", f"v{version}"]).returncode != 0:
+        yield f"there could be no release of {version}"
 
 
 def main():
