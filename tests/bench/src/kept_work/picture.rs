@@ -192,12 +192,12 @@ fn notice(svg: &mut String, top: f64, scale: &Scale) {
         r##"<rect x="{begins:.1}" y="{top}" width="{:.1}" height="{PANEL}" fill="#fff3d6"/>"##,
         ends - begins
     );
-    if ends - begins > 110.0 {
+    // Above the panel, where no line runs, and beside its heading.
+    if ends - LEFT > 270.0 {
         let _ = writeln!(
             svg,
-            r##"<text x="{:.1}" y="{}" fill="#a07000" font-size="11">two minutes of notice</text>"##,
-            begins + 4.0,
-            top + PANEL - 3.0
+            r##"<text x="{ends:.1}" y="{}" text-anchor="end" fill="#a07000" font-size="11">two minutes of notice</text>"##,
+            top - 5.0
         );
     }
 }
