@@ -4,8 +4,6 @@
 //! The table says that such a message is under way, so that a storm sends one. Whoever publishes says first that none is
 //! under way any more: what comes in between is told by the next.
 
-use std::time::Duration;
-
 use aws_sdk_sns::types::MessageAttributeValue;
 use jiff::SignedDuration;
 use spot_handoff::lambda::outbox::{self, Outgoing};
@@ -20,8 +18,6 @@ use super::Outlets;
 use crate::plan::digest::{Digest, digest};
 use crate::plan::{Action, Outcome, for_mail};
 
-/// How long the table is tried: what is left of a minute is for the topic, so that people hear of it without the table.
-const TABLE_WITHIN: Duration = Duration::from_secs(20);
 /// How long messages gather. One message in ten seconds is far from what SNS takes for too many.
 const GATHERING: SignedDuration = SignedDuration::from_secs(10);
 
@@ -52,10 +48,7 @@ impl Outlets {
         if pending.is_empty() {
             return vec![];
         }
-        let written = self
-            .table
-            .overwrite_all(&invocation.for_at_most(TABLE_WITHIN), &pending)
-            .await;
+        let written = self.table.overwrite_all(&invocation.briefly(), &pending).await;
         let done = match written {
             Ok(()) => match self.have_told(invocation, &notices).await {
                 Ok(()) => Done::later(invocation.clock),

@@ -11,7 +11,7 @@ use crate::faults::is_denial;
 use crate::finish::{Finish, nothing, play};
 use crate::recording::{Recording, Use};
 use crate::scenarios::Scenario;
-use crate::several::{all_well, several};
+use crate::several::{all_well, chosen, several};
 
 /// What another action depends on: asked for by AWS when that one is called.
 fn asked_for_with(action: &str) -> Option<&'static str> {
@@ -99,7 +99,8 @@ async fn every_permission_of_every_role_is_needed() -> Result<()> {
                 .map(|permission| (function, permission.as_str())),
         );
     }
-    let plays = taken.into_iter().map(|(function, permission)| {
+    let every = || taken.clone();
+    let plays = chosen(every, every).into_iter().map(|(function, permission)| {
         let recording = &recording;
         async move {
             let played = without(recording, function, permission).await;

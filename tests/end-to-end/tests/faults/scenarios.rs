@@ -5,7 +5,7 @@ use end_to_end::events;
 use end_to_end::scene::{Scene, quick};
 use jiff::SignedDuration;
 use serde_json::json;
-use testbed::{FUNCTIONS, MappingOptions, Options};
+use testbed::{ANNOUNCER, FUNCTIONS, MappingOptions, Options};
 
 /// What happens in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +30,7 @@ pub enum Scenario {
     MostOfACluster,
     /// Two instances are interrupted, and what was done for them is told.
     Announcement,
-    /// An instance is interrupted, and each function fails once.
+    /// An instance is interrupted, each function fails once, and what was done is told.
     TriedAgain,
     /// More instances are interrupted than Lambda hands over at once.
     ManyAtOnce,
@@ -91,7 +91,7 @@ impl Scenario {
                 },
                 ..options
             },
-            Self::Announcement => Options {
+            Self::Announcement | Self::TriedAgain => Options {
                 announce: true,
                 ..options.parameter("Announcements", "all")
             },
@@ -112,15 +112,19 @@ impl Scenario {
             scene.happen(fails).await?;
         }
         if self == Self::TriedAgain {
-            let once = FUNCTIONS.map(|function| {
+            let once = |function, action| {
                 json!({
                     "caller": function,
-                    "action": "DescribeAutoScalingInstances",
+                    "action": action,
                     "times": 1,
                     "fault": { "kind": "denied" },
                 })
-            });
-            scene.bed.world.faults(&json!(once)).await?;
+            };
+            let mut faults = FUNCTIONS
+                .map(|function| once(function, "DescribeAutoScalingInstances"))
+                .to_vec();
+            faults.push(once(ANNOUNCER, "PutEvents"));
+            scene.bed.world.faults(&json!(faults)).await?;
         }
         Ok(())
     }
