@@ -37,17 +37,10 @@ impl Config {
     /// # Errors
     /// Where a variable is wrong; the error names it.
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
-        const KEEP_HEALTHY: &str = "KEEP_HEALTHY";
-        let keep_healthy = match env.get(KEEP_HEALTHY) {
-            None => KeepHealthy::default(),
-            Some(found) => found
-                .parse()
-                .map_err(|expected| ConfigError::new(KEEP_HEALTHY, expected, &found))?,
-        };
         Ok(Self {
             scope: env.scope()?,
             clusters: env.clusters()?,
-            keep_healthy,
+            keep_healthy: KeepHealthy::of_env(env)?,
             lone_instances: env.choice("LONE_INSTANCES")?,
             own_queue_url: env.required("DEREGISTER_TARGETS_QUEUE_URL")?,
         })

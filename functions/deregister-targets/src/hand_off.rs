@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use aws_types::SdkConfig;
 use spot_handoff::autoscaling::groups::{self, Groups};
-use spot_handoff::autoscaling::policies::KeepHealthy;
+use spot_handoff::autoscaling::policies::{DryRun, KeepHealthy};
 use spot_handoff::ecs::container_instances::{self, ContainerInstances};
 use spot_handoff::elb::health::{self, TargetHealth};
 use spot_handoff::elb::target_groups::{Balancers, Delays};
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::{InstanceId, Notice};
 use spot_handoff::report::Report;
-use spot_handoff::report::plan::Results;
+use spot_handoff::report::plan::{Results, to_carry_out};
 use spot_handoff::runtime::aws::{self, CallCounter, CallError, RetryBusyGroups};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
@@ -114,7 +114,12 @@ impl Function for DeregisterTargets {
             to_look_at.extend(looked_at);
         }
         let now = invocation.clock.now();
+        let planned_only = planned_only(notices, &groups);
         for (notice, plan) in notices.iter().zip(&mut plans) {
+            let (_, unknown) = DryRun::of(plan::group_of(notice, &groups));
+            if !plan.actions.is_empty() || !plan.held.is_empty() {
+                plan.warnings.extend(unknown.map(Warning::from));
+            }
             let seen = look::Seen {
                 group: plan::group_of(notice, &groups).map(|group| group.name.as_str()),
                 has_target_groups: to_look_at.contains(&notice.instance),
@@ -128,15 +133,18 @@ impl Function for DeregisterTargets {
             Results::new()
         } else {
             let queue = &self.config.own_queue_url;
-            effects::send_looks(&self.sqs, invocation, queue, notices, &plans).await
+            let acted_on = to_carry_out(&plans, &planned_only);
+            effects::send_looks(&self.sqs, invocation, queue, notices, &acted_on).await
         };
         for plan in &mut plans {
             look::settle(plan, &sent);
         }
         notices
             .iter()
-            .zip(&plans)
-            .map(|(notice, plan)| invocation.report(notice, plan, &results))
+            .zip(plans.iter().zip(planned_only))
+            .map(|(notice, (plan, planned_only))| {
+                invocation.with(planned_only).report(notice, plan, &results)
+            })
             .collect()
     }
 }
@@ -262,10 +270,48 @@ impl DeregisterTargets {
         under_notice::read(&self.table, invocation, arns).await
     }
 
+    /// Carries the plans out; those of groups that are only planned for apart from the others, whose targets they leave as
+    /// they are.
+    async fn carry_out(
+        &self,
+        notices: &[Notice],
+        plans: Vec<Plan>,
+        groups: &Groups,
+        health: &TargetHealth,
+        known: Known,
+        invocation: &Invocation,
+    ) -> (Vec<Plan>, Results<Action>) {
+        let planned_only = planned_only(notices, groups);
+        let those = |wanted: bool| -> (Vec<Notice>, Vec<Plan>) {
+            let all = notices.iter().zip(&plans).zip(&planned_only);
+            all.filter(|(_, planned_only)| **planned_only == wanted)
+                .map(|((notice, plan), _)| (notice.clone(), plan.clone()))
+                .unzip()
+        };
+        if !planned_only.contains(&true) {
+            return self
+                .carry_out_those(notices, plans, groups, health, known, invocation)
+                .await;
+        }
+        let planning = invocation.planning_only();
+        let ((acted_on, acting), (tried, trying)) = (those(false), those(true));
+        let ((acted, results), (planned, _)) = tokio::join!(
+            self.carry_out_those(&acted_on, acting, groups, health, known.clone(), invocation),
+            self.carry_out_those(&tried, trying, groups, health, known, &planning),
+        );
+        let (mut acted, mut planned) = (acted.into_iter(), planned.into_iter());
+        let next = |planned_only| match planned_only {
+            true => planned.next(),
+            false => acted.next(),
+        };
+        let in_order = planned_only.into_iter().map(next);
+        (in_order.map(Option::unwrap_or_default).collect(), results)
+    }
+
     /// Writes down what is doomed, holds what has to stay, and deregisters the rest. Then it looks whether the
     /// deregistration delay fits into the notice: not meanwhile, since both draw on the same request rate of the account.
     /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html>
-    async fn carry_out(
+    async fn carry_out_those(
         &self,
         notices: &[Notice],
         mut plans: Vec<Plan>,
@@ -378,6 +424,13 @@ impl DeregisterTargets {
         }
         under_notice
     }
+}
+
+/// Whether the group of each notice is only planned for.
+fn planned_only(notices: &[Notice], groups: &Groups) -> Vec<bool> {
+    let group_of = |notice| plan::group_of(notice, groups);
+    let is_planned_only = |notice| DryRun::of(group_of(notice)).0;
+    notices.iter().map(is_planned_only).collect()
 }
 
 fn instances<'a>(notices: impl IntoIterator<Item = &'a Notice>) -> BTreeSet<InstanceId> {

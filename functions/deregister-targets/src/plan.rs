@@ -12,6 +12,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups};
+use spot_handoff::autoscaling::policies::UnknownValue;
 use spot_handoff::autoscaling::restarts;
 use spot_handoff::autoscaling::scope::OutOfScope;
 use spot_handoff::elb::health::Target;
@@ -207,6 +208,23 @@ pub enum OtherWay {
     CloudMap,
     /// Amazon VPC Lattice.
     VpcLattice,
+}
+
+impl From<UnknownValue> for Warning {
+    fn from(unknown: UnknownValue) -> Self {
+        let UnknownValue {
+            group,
+            tag,
+            found,
+            expected,
+        } = unknown;
+        Self::UnknownPolicy {
+            group,
+            tag,
+            found,
+            expected,
+        }
+    }
 }
 
 impl Warning {

@@ -39,9 +39,7 @@ impl Config {
             standalone_tasks: env.choice("STANDALONE_TASKS")?,
             default_stop_timeout: DefaultStopTimeout::of_env(env)?,
             rerun_roles: RerunRoles::of_env(env)?,
-            lifecycle_hooks: LifecycleHooks::of(
-                &env.get("LIFECYCLE_HOOKS").unwrap_or("spot-handoff-*".to_owned()),
-            ),
+            lifecycle_hooks: LifecycleHooks::of_env(env),
             own_queue_url: env.required("DRAIN_TASKS_QUEUE_URL")?,
             deregister_targets_queue_url: env.required("DEREGISTER_TARGETS_QUEUE_URL")?,
             replace_capacity_queue_url: env.required("REPLACE_CAPACITY_QUEUE_URL")?,

@@ -6,14 +6,13 @@ use aws_sdk_ecs::types::Task;
 use aws_types::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::groups::{self, Group, GroupOf, Groups};
-use spot_handoff::autoscaling::policies::{self, DefaultStopTimeout, UnknownValue};
 use spot_handoff::ecs::container_instances::{self, ContainerInstance, ContainerInstances};
 use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::ecs::tasks::Looking;
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step, Then};
 use spot_handoff::report::Report;
-use spot_handoff::report::plan::Results;
+use spot_handoff::report::plan::{Results, to_carry_out};
 use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
@@ -23,6 +22,7 @@ use crate::effects::{self, Clients};
 use crate::facts::{self, NamedTasks, Reading, Tasks};
 use crate::plan::drain::Replacement;
 use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, standalone_tasks};
+use crate::policies::Policies;
 
 /// How long a lifecycle action is waited for where its hook cannot be read: the shortest default of a hook.
 const UNKNOWN_HOOK_LIMIT: SignedDuration = SignedDuration::from_hours(1);
@@ -70,6 +70,9 @@ impl Function for DrainTasks {
             self.container_instances(notices, invocation)
         );
         let now = invocation.clock.now();
+        let policies = notices.iter().map(|notice| group_of(notice, &groups));
+        let policies: Vec<Policies> = policies.map(|group| Policies::of(group, &self.config)).collect();
+        let planned_only: Vec<bool> = policies.iter().map(|one| one.planned_only).collect();
         let drains: Vec<Plan> = notices
             .iter()
             .map(|notice| {
@@ -84,23 +87,28 @@ impl Function for DrainTasks {
             .collect();
         let all: Vec<&Notice> = notices.iter().collect();
         let none = HashMap::new();
+        let acted_on = to_carry_out(&drains, &planned_only);
         let (drained, (cares, cared)) = tokio::join!(
-            self.carry_out(&all, &drains, &none, invocation),
-            self.care_for_tasks(notices, &groups, &found, invocation),
+            self.carry_out(&all, &acted_on, &none, invocation),
+            self.care_for_tasks(notices, &groups, &policies, &found, invocation),
         );
+        drop(acted_on);
         let mut results: Results<Action> = drained.into_iter().chain(cared).collect();
         let plans = drains.into_iter().zip(cares);
         let plans: Vec<Plan> = plans.map(|(drain, care)| plan::merge(drain, care)).collect();
         if !invocation.dry_run {
             let (clients, config) = (&self.clients, &self.config);
+            let plans = to_carry_out(&plans, &planned_only);
             results.extend(
                 effects::send_successors(clients, config, invocation, notices, &plans, &results).await,
             );
         }
         notices
             .iter()
-            .zip(&plans)
-            .map(|(notice, plan)| invocation.report(notice, plan, &results))
+            .zip(plans.iter().zip(planned_only))
+            .map(|(notice, (plan, planned_only))| {
+                invocation.with(planned_only).report(notice, plan, &results)
+            })
             .collect()
     }
 }
@@ -121,15 +129,6 @@ impl DrainTasks {
             .collect();
         let named: Vec<String> = named.into_iter().collect();
         groups::read(&self.clients.autoscaling, invocation, &ids, &named).await
-    }
-
-    /// What a container without `stopTimeout` gets on the instance of the notice.
-    fn default_stop_timeout(
-        &self,
-        notice: &Notice,
-        groups: &Groups,
-    ) -> (DefaultStopTimeout, Option<UnknownValue>) {
-        policies::of_group(group_of(notice, groups), self.config.default_stop_timeout)
     }
 
     /// The container instances of the instances, and of the replacements that some of them wait for.
@@ -166,6 +165,7 @@ impl DrainTasks {
         &self,
         notices: &[Notice],
         groups: &Groups,
+        policies: &[Policies],
         found: &ContainerInstances,
         invocation: &Invocation,
     ) -> (Vec<Plan>, Results<Action>) {
@@ -184,10 +184,10 @@ impl DrainTasks {
         };
         let (for_running, for_all) = (on_ours(Looking::ForRunning), on_ours(Looking::ForAllNotGone));
         let mut defaults: HashMap<&str, SignedDuration> = HashMap::new();
-        for notice in notices {
-            let (default, _) = self.default_stop_timeout(notice, groups);
+        for (notice, policies) in notices.iter().zip(policies) {
+            let default = policies.default_stop_timeout;
             let on = found.of_instance(&notice.instance).iter();
-            defaults.extend(on.map(|container_instance| (container_instance.arn.as_str(), default.0)));
+            defaults.extend(on.map(|container_instance| (container_instance.arn.as_str(), default)));
         }
         let of_stack = self.config.default_stop_timeout.0;
         let default_on = |arn: &str| defaults.get(arn).copied().unwrap_or(of_stack);
@@ -209,7 +209,10 @@ impl DrainTasks {
         );
         let now = invocation.clock.now();
         let mut plans = vec![];
-        for ((notice, ours), (limit, named)) in notices.iter().zip(ours).zip(limits.iter().zip(&named)) {
+        let with_policies = notices.iter().zip(policies);
+        for (((notice, policies), ours), (limit, named)) in
+            with_policies.zip(ours).zip(limits.iter().zip(&named))
+        {
             plans.push(match &notice.signal {
                 _ if !ours => Plan::default(),
                 Signal::FollowUp(FollowUp {
@@ -217,20 +220,21 @@ impl DrainTasks {
                     ..
                 }) => self.for_named(notice, named, now),
                 Signal::TerminateLifecycleAction(action) => {
-                    self.for_lifecycle_action(notice, action, *limit, found, &not_gone, now)
+                    self.for_lifecycle_action(notice, action, *limit, policies, found, &not_gone, now)
                 }
                 Signal::FollowUp(follow_up) => {
-                    self.for_follow_up(notice, follow_up, found, &running, &not_gone, now)
+                    self.for_follow_up(notice, follow_up, policies, found, &running, &not_gone, now)
                 }
                 _ => {
                     let group = groups.of_instance(&notice.instance);
-                    self.for_deadline(notice, &group, found, &running, now)
+                    self.for_deadline(notice, &group, policies, found, &running, now)
                 }
             });
         }
-        for (notice, plan) in notices.iter().zip(&mut plans) {
-            let (_, unknown) = self.default_stop_timeout(notice, groups);
-            if !plan.tasks.is_empty() {
+        for ((notice, policies), plan) in notices.iter().zip(policies).zip(&mut plans) {
+            // Who looks again has told before.
+            if !plan.tasks.is_empty() && !is_look(notice) {
+                let unknown = policies.unknown.iter().cloned();
                 plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
             }
         }
@@ -240,7 +244,10 @@ impl DrainTasks {
             described.extend(tasks);
         }
         let all: Vec<&Notice> = notices.iter().collect();
-        let results = self.carry_out(&all, &plans, &described, invocation).await;
+        let planned_only: Vec<bool> = policies.iter().map(|one| one.planned_only).collect();
+        let acted_on = to_carry_out(&plans, &planned_only);
+        let results = self.carry_out(&all, &acted_on, &described, invocation).await;
+        drop(acted_on);
         (plans, results)
     }
 
@@ -249,6 +256,7 @@ impl DrainTasks {
         &self,
         notice: &Notice,
         group: &GroupOf<'_>,
+        policies: &Policies,
         found: &ContainerInstances,
         tasks: &Tasks,
         now: Timestamp,
@@ -261,7 +269,7 @@ impl DrainTasks {
             }
             match tasks.on.get(&container_instance.arn) {
                 Some(Ok(tasks)) => {
-                    let policy = self.config.standalone_tasks;
+                    let policy = policies.standalone_tasks;
                     let more =
                         standalone_tasks::plan(notice, deadline, container_instance, tasks, policy, now);
                     plan = plan::merge(plan, more);
@@ -315,6 +323,7 @@ impl DrainTasks {
         notice: &Notice,
         action: &LifecycleAction,
         limit: Option<SignedDuration>,
+        policies: &Policies,
         found: &ContainerInstances,
         tasks: &Tasks,
         now: Timestamp,
@@ -327,18 +336,20 @@ impl DrainTasks {
                 },
             );
         }
+        let waits = policies.max_drain.saturating_add(await_tasks::BEFORE_LIMIT);
         let limit = notice
             .time
-            .saturating_add(limit.unwrap_or(UNKNOWN_HOOK_LIMIT))
+            .saturating_add(limit.unwrap_or(UNKNOWN_HOOK_LIMIT).min(waits))
             .unwrap_or(notice.time);
         let then = Then::CompleteLifecycleAction(action.clone());
-        self.wait(notice, &then, limit, found, tasks, now)
+        self.wait(notice, &then, limit, policies, found, tasks, now)
     }
 
     fn for_follow_up(
         &self,
         notice: &Notice,
         follow_up: &FollowUp,
+        policies: &Policies,
         found: &ContainerInstances,
         running: &Tasks,
         not_gone: &Tasks,
@@ -348,7 +359,7 @@ impl DrainTasks {
         match (&follow_up.step, follow_up.cause) {
             (Step::MoveWork { .. }, Cause::Interruption) => {
                 // Its group matters where the instance may start again, and that is decided.
-                self.for_deadline(notice, &GroupOf::None, found, running, now)
+                self.for_deadline(notice, &GroupOf::None, policies, found, running, now)
             }
             (Step::MoveWork { group, .. }, _) if plan::runs_batch_jobs(&notice.instance, found) => {
                 let mut plan = Plan::nothing(&notice.instance, Skip::OfAwsBatch);
@@ -358,7 +369,7 @@ impl DrainTasks {
             (Step::MoveWork { group, .. }, _) => match plan::drain::replacement_of(notice, found, now) {
                 Replacement::NotNeeded | Replacement::Ready => {
                     let then = Then::Retire { group: group.clone() };
-                    let mut plan = self.wait(notice, &then, limit, found, not_gone, now);
+                    let mut plan = self.wait(notice, &then, limit, policies, found, not_gone, now);
                     // Only now: where the work cannot move, the instance goes on serving.
                     plan.actions.push(Action::Send {
                         to: Queue::DeregisterTargets,
@@ -385,7 +396,9 @@ impl DrainTasks {
                     plan
                 }
             },
-            (Step::AwaitTasks { then, .. }, _) => self.wait(notice, then, limit, found, not_gone, now),
+            (Step::AwaitTasks { then, .. }, _) => {
+                self.wait(notice, then, limit, policies, found, not_gone, now)
+            }
             (
                 Step::StopTasks { .. }
                 | Step::Look { .. }
@@ -403,6 +416,7 @@ impl DrainTasks {
         notice: &Notice,
         then: &Then,
         limit: Timestamp,
+        policies: &Policies,
         found: &ContainerInstances,
         tasks: &Tasks,
         now: Timestamp,
@@ -412,15 +426,12 @@ impl DrainTasks {
             Some(Err(error)) => Err(error.to_string()),
             None => Ok(vec![]),
         };
-        await_tasks::plan(
-            notice,
-            then,
-            limit,
-            found,
-            tasks_on,
-            self.config.standalone_tasks,
-            now,
-        )
+        let policy = policies.standalone_tasks;
+        let mut plan = await_tasks::plan(notice, then, limit, found, tasks_on, policy, now);
+        if policies.retains_abandoned {
+            await_tasks::abandon_with_tasks_left(&mut plan);
+        }
+        plan
     }
 
     /// How long the hook of each notice waits, where it has one that is ours.
@@ -540,6 +551,11 @@ fn named_group(notice: &Notice) -> Option<&str> {
         | Step::GiveUp { .. }
         | Step::Tell => None,
     }
+}
+
+/// Whether it looks again at what a notice was about before.
+fn is_look(notice: &Notice) -> bool {
+    matches!(&notice.signal, Signal::FollowUp(follow_up) if matches!(follow_up.step, Step::AwaitTasks { .. }))
 }
 
 /// Which tasks of the instance the notice is about: those that run, or all that are not gone; `None` for none.

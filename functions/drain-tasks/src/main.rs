@@ -7,6 +7,7 @@ mod effects;
 mod facts;
 mod hand_off;
 mod plan;
+mod policies;
 
 use hand_off::DrainTasks;
 

@@ -62,6 +62,8 @@ pub enum Action {
     Heartbeat(LifecycleAction),
     /// Let Auto Scaling go on with the termination.
     Complete(LifecycleAction),
+    /// Let Auto Scaling keep the instance, since tasks are still on it.
+    Abandon(LifecycleAction),
     /// Come back later, or ask another function for the next step.
     Send {
         /// Whose queue.
@@ -107,6 +109,11 @@ impl shared_plan::Action for Action {
                 "complete-lifecycle-action",
                 action.group.clone(),
                 format!("hook {}, CONTINUE", action.hook),
+            ),
+            Self::Abandon(action) => (
+                "abandon-lifecycle-action",
+                action.group.clone(),
+                format!("hook {}, ABANDON: the group retains the instance", action.hook),
             ),
             Self::Send {
                 to: Queue::DeregisterTargets,

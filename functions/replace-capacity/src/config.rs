@@ -1,6 +1,6 @@
 //! The settings of this function.
 
-use spot_handoff::autoscaling::policies::{RebalanceAction, ReplacementStrategy};
+use spot_handoff::autoscaling::policies::{LifecycleHooks, RebalanceAction, ReplacementStrategy};
 use spot_handoff::runtime::config::{ConfigError, Env, Scope};
 
 /// What the environment says.
@@ -8,9 +8,11 @@ use spot_handoff::runtime::config::{ConfigError, Env, Scope};
 pub struct Config {
     /// Which groups are acted on.
     pub scope: Scope,
-    /// How an interrupted instance leaves its group.
+    /// How an interrupted instance leaves its group, where the group says nothing else.
     pub strategy: ReplacementStrategy,
-    /// What a rebalance recommendation is answered with.
+    /// The lifecycle hooks that wait for drain-tasks.
+    pub lifecycle_hooks: LifecycleHooks,
+    /// What a rebalance recommendation is answered with, where the group says nothing else.
     pub rebalance: RebalanceAction,
     /// URLs of the three queues.
     pub queues: Queues,
@@ -36,6 +38,7 @@ impl Config {
         Ok(Self {
             scope: env.scope()?,
             strategy: env.choice("REPLACEMENT_STRATEGY")?,
+            lifecycle_hooks: LifecycleHooks::of_env(env),
             rebalance: env.choice("REBALANCE_ACTION")?,
             queues: Queues {
                 deregister_targets: env.required("DEREGISTER_TARGETS_QUEUE_URL")?,

@@ -7,18 +7,20 @@ use std::time::Duration;
 use aws_sdk_elasticloadbalancingv2::types::{TargetHealthDescription, TargetHealthStateEnum as State};
 use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::{self, Group, GroupOf, Groups};
+use spot_handoff::autoscaling::policies::{LifecycleHooks, ReplacementStrategy};
 use spot_handoff::ecs::container_instances::{self, ContainerInstances, Status};
 use spot_handoff::exchange::{Brake, Exchanges, restraint};
-use spot_handoff::notice::{FollowUp, InstanceId, Notice, Signal, Step};
+use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Signal, Step};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
 use spot_handoff::state::Versioned;
 
+use crate::config::Config;
 use crate::hand_off::Clients;
-use crate::plan::ends_in_two_minutes;
+use crate::plan::{self, ends_in_two_minutes};
 
-/// How long an interruption waits for the table at the most. Its first action can do without.
-const TABLE_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// How long an interruption waits at the most for what its first action can do without: the table, and hooks.
+const DISPENSABLE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What stands in the table about the exchanges of each group, or why that is not known.
 pub type Items = HashMap<String, Result<Option<Versioned<Exchanges>>, CallError>>;
@@ -34,22 +36,27 @@ pub struct Facts {
     pub health: Health,
     /// Which of the instances are in a cluster.
     pub found: ContainerInstances,
+    /// Whether a termination lifecycle hook of ours waits in a group, where its strategy depends on that.
+    pub hooks: HashMap<String, Result<bool, CallError>>,
 }
 
 /// Reads the facts of a batch. What interruptions need is read at once; what exchanges need takes one more round.
-pub async fn read(clients: &Clients, invocation: &Invocation, notices: &[Notice]) -> Facts {
+pub async fn read(clients: &Clients, config: &Config, invocation: &Invocation, notices: &[Notice]) -> Facts {
     let groups = groups_of(clients, invocation, notices).await;
     let mut facts = Facts {
         groups,
         ..Facts::default()
     };
     let names = groups_with_exchanges(notices, &facts.groups);
-    let invocation_for_table = if notices.iter().any(ends_in_two_minutes) {
-        invocation.for_at_most(TABLE_ANSWERS_WITHIN)
+    let dispensable = if notices.iter().any(ends_in_two_minutes) {
+        invocation.for_at_most(DISPENSABLE_WITHIN)
     } else {
         *invocation
     };
-    facts.items = items(clients, &invocation_for_table, names).await;
+    (facts.items, facts.hooks) = tokio::join!(
+        items(clients, &dispensable, names),
+        hooks(clients, config, &dispensable, notices, &facts),
+    );
     let (health, found) = tokio::join!(
         health_of(clients, invocation, notices, &facts),
         container_instances_of(clients, invocation, notices, &facts),
@@ -84,6 +91,54 @@ pub async fn items(
     let found = together(names.into_iter().map(read)).await;
     found.into_iter().collect()
 }
+
+/// Reads whether a hook of ours waits in the groups that instances leave now and whose strategy depends on it.
+async fn hooks(
+    clients: &Clients,
+    config: &Config,
+    invocation: &Invocation,
+    notices: &[Notice],
+    facts: &Facts,
+) -> HashMap<String, Result<bool, CallError>> {
+    let leaves = |notice: &&Notice| ends_in_two_minutes(notice) || is_interrupted_exchange(notice);
+    let leaving = notices.iter().filter(leaves);
+    let groups = leaving.filter_map(|notice| facts.group_of(notice));
+    let depending = groups.filter(|group| plan::strategy_of(group, config).0 == ReplacementStrategy::Auto);
+    let names: BTreeSet<String> = depending.map(|group| group.name.clone()).collect();
+    let read = |name: String| async move {
+        let has_one = has_hook_of_ours(clients, invocation, &name, &config.lifecycle_hooks).await;
+        (name, has_one)
+    };
+    let found = together(names.into_iter().map(read)).await;
+    found.into_iter().collect()
+}
+
+/// Whether it looks after an exchange whose instance is interrupted.
+fn is_interrupted_exchange(notice: &Notice) -> bool {
+    matches!(&notice.signal, Signal::FollowUp(follow_up) if follow_up.cause == Cause::Interruption)
+}
+
+async fn has_hook_of_ours(
+    clients: &Clients,
+    invocation: &Invocation,
+    group: &str,
+    ours: &LifecycleHooks,
+) -> Result<bool, CallError> {
+    let asking = clients
+        .autoscaling
+        .describe_lifecycle_hooks()
+        .auto_scaling_group_name(group)
+        .send();
+    let answer = invocation.call("DescribeLifecycleHooks", asking).await?;
+    let mut hooks = answer.lifecycle_hooks().iter();
+    Ok(hooks.any(|hook| {
+        let is_ours = hook.lifecycle_hook_name().is_some_and(|name| ours.include(name));
+        is_ours && hook.lifecycle_transition() == Some(TERMINATING)
+    }))
+}
+
+/// The transition of termination lifecycle hooks.
+const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 
 fn named_group(notice: &Notice) -> Option<&str> {
     match &notice.signal {
@@ -163,6 +218,15 @@ impl Facts {
         match self.found.why_not_found(newcomer) {
             Some(error) if !is_active => Err(error.to_string()),
             _ => Ok(is_active),
+        }
+    }
+
+    /// The group that a notice names, or that its instance is in.
+    pub fn group_of(&self, notice: &Notice) -> Option<&Group> {
+        match (named_group(notice), self.groups.of_instance(&notice.instance)) {
+            (Some(name), _) => self.groups.by_name(name),
+            (None, GroupOf::Some { group, .. }) => Some(group),
+            (None, GroupOf::None | GroupOf::Unknown(_)) => None,
         }
     }
 

@@ -117,7 +117,7 @@ impl ReplaceCapacity {
         if notices.is_empty() {
             return vec![];
         }
-        let facts = facts::read(&self.clients, invocation, notices).await;
+        let facts = facts::read(&self.clients, &self.config, invocation, notices).await;
         let planned = self.plan(notices, batch, &facts, invocation);
         if invocation.dry_run {
             let none = Results::new();
@@ -222,10 +222,14 @@ impl ReplaceCapacity {
             queues: &self.config.queues,
             invocation,
         };
-        let notices: Vec<&Notice> = chosen.iter().map(|one| one.notice).collect();
-        let plans: Vec<Plan> = chosen.iter().map(|one| one.plan.clone()).collect();
+        let acted_on: Vec<&Chosen<'_>> = chosen.iter().filter(|one| !one.planned_only).collect();
+        let notices: Vec<&Notice> = acted_on.iter().map(|one| one.notice).collect();
+        let plans: Vec<Plan> = acted_on.iter().map(|one| one.plan.clone()).collect();
         let results = effects::carry_out(aws, &notices, &plans).await;
-        let report = |one: &Chosen<'_>| (one.index, invocation.report(one.notice, &one.plan, &results));
+        let report = |one: &Chosen<'_>| {
+            let invocation = invocation.with(one.planned_only);
+            (one.index, invocation.report(one.notice, &one.plan, &results))
+        };
         chosen.iter().map(report).collect()
     }
 }
@@ -235,17 +239,17 @@ struct Chosen<'a> {
     index: usize,
     notice: &'a Notice,
     plan: Plan,
+    planned_only: bool,
 }
 
 /// The notices whose actions wait for the item of this group; or those that wait for none.
 fn chosen<'a>(notices: &'a [Notice], planned: &Planned, group: Option<&str>) -> Vec<Chosen<'a>> {
-    let plans = planned.plans.iter().zip(&planned.gates);
-    let all = notices.iter().zip(plans).enumerate();
-    all.filter(|(_, (_, (_, gate)))| gate.as_deref() == group)
-        .map(|(index, (notice, (plan, _)))| Chosen {
-            index,
-            notice,
-            plan: plan.clone(),
-        })
-        .collect()
+    let of_group = |index: &usize| planned.gates[*index].as_deref() == group;
+    let chosen = |index: usize| Chosen {
+        index,
+        notice: &notices[index],
+        plan: planned.plans[index].clone(),
+        planned_only: planned.planned_only[index],
+    };
+    (0..notices.len()).filter(of_group).map(chosen).collect()
 }

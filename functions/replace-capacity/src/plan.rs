@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups, Lifecycle, Member};
-use spot_handoff::autoscaling::policies::{RebalanceAction, ReplacementStrategy};
+use spot_handoff::autoscaling::policies::{
+    self, ByTag, DryRun, RebalanceAction, ReplacementStrategy, UnknownValue,
+};
 use spot_handoff::exchange::{Asked, Brake, Exchanges, LIMIT};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
-use spot_handoff::runtime::config::{Choice, Scope};
+use spot_handoff::runtime::config::Scope;
 use spot_handoff::state::Expected;
 
 pub use words::{Action, Leaving, Queue, Skip, Warning};
@@ -30,6 +32,8 @@ pub struct Planned {
     pub plans: Vec<Plan>,
     /// The group in whose item the state has to stand before the notice's actions are carried out.
     pub gates: Vec<Option<String>>,
+    /// Whether the group of each notice is only planned for.
+    pub planned_only: Vec<bool>,
     /// The items that have changed, by group, each with what its write expects.
     pub items: BTreeMap<String, (Exchanges, Expected)>,
 }
@@ -60,10 +64,20 @@ pub fn plans(
         } else {
             planning.plan(notice)
         };
+        let group = facts.group_of(notice);
+        let (planned_only, unknown) = DryRun::of(group);
+        let mut plan = plan;
+        // Who looks again has told before.
+        if !plan.actions.is_empty() && !matches!(notice.signal, Signal::FollowUp(_)) {
+            plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
+        }
         planned.plans.push(plan);
-        planned.gates.push(gate);
+        planned.gates.push(gate.filter(|_| !planned_only));
+        planned.planned_only.push(planned_only);
     }
+    let is_written = |group: &String| !DryRun::of(facts.groups.by_name(group)).0;
     planned.items = planning.items;
+    planned.items.retain(|group, _| is_written(group));
     planned
 }
 
@@ -151,11 +165,33 @@ impl Planning<'_> {
         if self.config.scope == Scope::Tagged {
             plan.actions.extend(tell_the_others(notice, group, self.now));
         }
-        if self.config.strategy == ReplacementStrategy::Terminate {
-            let group = group.name.clone();
-            plan.warnings.push(Warning::StrategyTerminatesEarly { group });
-        }
+        plan.warnings.extend(self.warnings_of_strategy(group));
         (plan, gate)
+    }
+
+    /// How an interrupted instance leaves this group: what it depends on is decided.
+    fn strategy(&self, group: &Group) -> ReplacementStrategy {
+        let (strategy, _) = strategy_of(group, self.config);
+        let has_hook = || matches!(self.facts.hooks.get(&group.name), Some(Ok(true)));
+        match strategy {
+            ReplacementStrategy::Auto if has_hook() => ReplacementStrategy::Terminate,
+            ReplacementStrategy::Auto => ReplacementStrategy::Detach,
+            strategy => strategy,
+        }
+    }
+
+    fn warnings_of_strategy(&self, group: &Group) -> Vec<Warning> {
+        let (strategy, unknown) = strategy_of(group, self.config);
+        let name = || group.name.clone();
+        let costs = match (strategy, self.facts.hooks.get(&group.name)) {
+            (ReplacementStrategy::Terminate, _) => Some(Warning::StrategyTerminatesEarly { group: name() }),
+            (ReplacementStrategy::Auto, Some(Err(error))) => Some(Warning::HooksUnread {
+                group: name(),
+                error: error.to_string(),
+            }),
+            _ => None,
+        };
+        unknown.map(Warning::UnknownPolicy).into_iter().chain(costs).collect()
     }
 
     fn leaves_now(&self, group: &Group, member: &Member) -> Plan {
@@ -165,7 +201,7 @@ impl Planning<'_> {
             decrement: false,
         };
         Plan {
-            actions: vec![leave(self.config.strategy, leaving)],
+            actions: vec![leave(self.strategy(group), leaving)],
             ..Plan::default()
         }
     }
@@ -173,10 +209,12 @@ impl Planning<'_> {
     fn recommendation(&mut self, notice: &Notice, group: &Group) -> Gated {
         let nothing = |skip| (Plan::nothing(&notice.instance, skip), None);
         let instance = &notice.instance;
-        let (asked_for, unknown) = rebalance_of(group);
-        if asked_for.unwrap_or(self.config.rebalance) == RebalanceAction::Ignore {
+        let (action, unknown) = policies::of_group(Some(group), self.config.rebalance);
+        if action == RebalanceAction::Ignore {
             return nothing(Skip::RebalanceIgnored);
         }
+        // Only its tag vouches for instances of which nobody knows what runs on them.
+        let is_asked_for = group.tags.contains_key(RebalanceAction::TAG) && unknown.is_none();
         if group.capacity_rebalance {
             return nothing(Skip::LeftToAutoScaling);
         }
@@ -184,18 +222,14 @@ impl Planning<'_> {
         if !self.item(&group.name).is_ok_and(is_under_way) {
             match self.facts.brake_of(instance, self.now) {
                 Ok(None) => {}
-                Ok(Some(Brake::NotInCluster)) if asked_for.is_some() => {}
+                Ok(Some(Brake::NotInCluster)) if is_asked_for => {}
                 Ok(Some(brake)) => return nothing(Skip::Held(brake)),
                 Err(error) => return (unread(error), None),
             }
         }
         let (mut plan, gate) = self.begin(notice, group, Cause::Rebalance);
         let group = group.name.clone();
-        plan.warnings
-            .extend(unknown.map(|value| Warning::UnknownRebalanceTag {
-                group: group.clone(),
-                value,
-            }));
+        plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
         plan.warnings.push(Warning::CapacityRebalancingOff { group });
         (plan, gate)
     }
@@ -209,27 +243,15 @@ impl Planning<'_> {
     }
 }
 
-/// By this tag a group says itself what a recommendation leads to, also for instances in no cluster.
-const REBALANCE_TAG: &str = "spot-handoff:rebalance";
-
-/// What the group's tag asks for; or its value, where nobody knows that.
-fn rebalance_of(group: &Group) -> (Option<RebalanceAction>, Option<String>) {
-    let Some(value) = group.tags.get(REBALANCE_TAG) else {
-        return (None, None);
-    };
-    let known = RebalanceAction::CHOICES
-        .iter()
-        .find(|(spelling, _)| *spelling == value.trim());
-    match known {
-        Some((_, action)) => (Some(*action), None),
-        None => (None, Some(value.clone())),
-    }
+/// How interrupted instances are to leave a group, its tag first.
+pub fn strategy_of(group: &Group, config: &Config) -> (ReplacementStrategy, Option<UnknownValue>) {
+    policies::of_group(Some(group), config.strategy)
 }
 
 /// How an interrupted instance leaves.
 fn leave(strategy: ReplacementStrategy, leaving: Leaving) -> Action {
     match strategy {
-        ReplacementStrategy::Detach => Action::Detach(leaving),
+        ReplacementStrategy::Detach | ReplacementStrategy::Auto => Action::Detach(leaving),
         ReplacementStrategy::Terminate => Action::Terminate(leaving),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use aws_sdk_autoscaling::types::{AutoScalingGroup, TrafficSourceIdentifier};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, RetentionAction, TrafficSourceIdentifier};
 
 use crate::notice::InstanceId;
 
@@ -41,6 +41,9 @@ pub struct Group {
     /// The service principal that manages it, where one does: nobody else may change it.
     /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_Operator.html>
     pub operator: Option<String>,
+    /// Whether an instance is kept whose termination hook is abandoned, instead of being terminated.
+    /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RetentionTriggers.html>
+    pub retains_abandoned: bool,
 }
 
 /// An instance of a group.
@@ -137,6 +140,12 @@ impl From<AutoScalingGroup> for Group {
             .chain(traffic_sources.into_iter().filter_map(|source| source.identifier))
             .filter(|identifier| is_target_group(identifier))
             .collect();
+        let triggers = group
+            .instance_lifecycle_policy
+            .as_ref()
+            .and_then(|policy| policy.retention_triggers());
+        let on_abandon = triggers.and_then(|triggers| triggers.terminate_hook_abandon());
+        let retains_abandoned = on_abandon == Some(&RetentionAction::Retain);
         let member = |instance: aws_sdk_autoscaling::types::Instance| {
             Some(Member {
                 id: instance.instance_id?.parse().ok()?,
@@ -181,6 +190,7 @@ impl From<AutoScalingGroup> for Group {
             mixes_purchase_options,
             is_weighted,
             operator: group.operator.and_then(|operator| operator.principal),
+            retains_abandoned,
         }
     }
 }

@@ -1,4 +1,6 @@
 //! What a person can choose when deploying, where more than one program has to know; and by tags for one group.
+//!
+//! The parameters of the stack are the defaults. [`of_group`] is the one reader of the tags; docs/policy.md is the page.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +8,7 @@ use std::str::FromStr;
 use jiff::SignedDuration;
 
 use crate::autoscaling::groups::Group;
+use crate::autoscaling::scope::{IGNORE_TAG, MANAGED_TAG};
 use crate::runtime::config::{Choice, ConfigError, Env};
 
 /// A policy that a group sets by a tag in place of the stack's parameter.
@@ -69,6 +72,64 @@ pub fn of_group<P: ByTag>(group: Option<&Group>, of_stack: P) -> (P, Option<Unkn
     }
 }
 
+/// The tags by which groups are chosen and have policies of their own. One of ours that is none of these is a typing error.
+pub const KNOWN_TAGS: &[&str] = &[
+    IGNORE_TAG,
+    MANAGED_TAG,
+    ReplacementStrategy::TAG,
+    RebalanceAction::TAG,
+    StandaloneTasks::TAG,
+    <KeepHealthy as ByTag>::TAG,
+    DefaultStopTimeout::TAG,
+    MaxDrain::TAG,
+    DryRun::TAG,
+];
+
+/// Whether a group is only planned for, so that its team can try while others act.
+///
+/// It never gives leave: with `DryRun=true` the stack has no permission to change anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DryRun(pub bool);
+
+impl DryRun {
+    /// Whether the tag of the group says so; and its value where nobody knows that.
+    pub fn of(group: Option<&Group>) -> (bool, Option<UnknownValue>) {
+        let (Self(dry_run), unknown) = of_group(group, Self(false));
+        (dry_run, unknown)
+    }
+}
+
+impl ByTag for DryRun {
+    const TAG: &'static str = "spot-handoff:dry-run";
+    const EXPECTED: &'static str = "`true` or `false`";
+
+    fn of_tag(value: &str) -> Option<Self> {
+        Choice::spelled(value).map(Self)
+    }
+}
+
+/// How long a termination lifecycle hook waits for tasks at the most, from the notice on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxDrain(pub SignedDuration);
+
+impl MaxDrain {
+    /// Auto Scaling waits for 48 hours at the most.
+    /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LifecycleHook.html>
+    const SECONDS: std::ops::RangeInclusive<i64> = 1..=48 * 3600;
+    /// What holds without the tag: no limit but the hook's own.
+    pub const NONE: Self = Self(SignedDuration::MAX);
+}
+
+impl ByTag for MaxDrain {
+    const TAG: &'static str = "spot-handoff:max-drain";
+    const EXPECTED: &'static str = "seconds from 1 to 172800";
+
+    fn of_tag(value: &str) -> Option<Self> {
+        let seconds = value.parse().ok().filter(|seconds| Self::SECONDS.contains(seconds))?;
+        Some(Self(SignedDuration::from_secs(seconds)))
+    }
+}
+
 /// The grace of a container without `stopTimeout`: what the agents' `ECS_CONTAINER_STOP_TIMEOUT` is set to.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +185,15 @@ impl Choice for StandaloneTasks {
     ];
 }
 
+impl ByTag for StandaloneTasks {
+    const TAG: &'static str = "spot-handoff:standalone-tasks";
+    const EXPECTED: &'static str = "`stop-late`, `stop-now` or `leave`";
+
+    fn of_tag(value: &str) -> Option<Self> {
+        Self::spelled(value)
+    }
+}
+
 /// How an interrupted instance leaves its group so that the group launches the replacement at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplacementStrategy {
@@ -131,11 +201,25 @@ pub enum ReplacementStrategy {
     Detach,
     /// Terminate it through Auto Scaling: termination lifecycle hooks run.
     Terminate,
+    /// Terminate it where a termination lifecycle hook waits for spot-handoff, else detach it.
+    Auto,
 }
 
 impl Choice for ReplacementStrategy {
-    const CHOICES: &'static [(&'static str, Self)] =
-        &[("detach", Self::Detach), ("terminate", Self::Terminate)];
+    const CHOICES: &'static [(&'static str, Self)] = &[
+        ("detach", Self::Detach),
+        ("terminate", Self::Terminate),
+        ("auto", Self::Auto),
+    ];
+}
+
+impl ByTag for ReplacementStrategy {
+    const TAG: &'static str = "spot-handoff:strategy";
+    const EXPECTED: &'static str = "`auto`, `detach` or `terminate`";
+
+    fn of_tag(value: &str) -> Option<Self> {
+        Self::spelled(value)
+    }
 }
 
 /// How much of what serves in a target group has to stay, in percent, before a target under notice may leave.
@@ -147,6 +231,21 @@ impl KeepHealthy {
     pub const TAG: &'static str = "spot-handoff:keep-healthy";
     /// What a value looks like.
     pub const EXPECTED: &'static str = "a whole number from 0 to 100";
+
+    const VARIABLE: &'static str = "KEEP_HEALTHY";
+
+    /// `KEEP_HEALTHY`, in percent.
+    ///
+    /// # Errors
+    /// Where it is no whole number from 0 to 100.
+    pub fn of_env(env: &Env) -> Result<Self, ConfigError> {
+        match env.get(Self::VARIABLE) {
+            None => Ok(Self::default()),
+            Some(found) => found
+                .parse()
+                .map_err(|expected| ConfigError::new(Self::VARIABLE, expected, &found)),
+        }
+    }
 
     /// This share of `all`, rounded up.
     pub fn of(self, all: usize) -> usize {
@@ -192,6 +291,15 @@ impl Choice for RebalanceAction {
         &[("launch-first", Self::LaunchFirst), ("ignore", Self::Ignore)];
 }
 
+impl ByTag for RebalanceAction {
+    const TAG: &'static str = "spot-handoff:rebalance";
+    const EXPECTED: &'static str = "`launch-first` or `ignore`";
+
+    fn of_tag(value: &str) -> Option<Self> {
+        Self::spelled(value)
+    }
+}
+
 /// Names of the lifecycle hooks that wait for this function.
 ///
 /// Every hook of a group makes an event of its own; completing one that waits for somebody else would take their time
@@ -210,6 +318,11 @@ impl LifecycleHooks {
         )
     }
 
+    /// `LIFECYCLE_HOOKS`; where it is not set, those that are named after this.
+    pub fn of_env(env: &Env) -> Self {
+        Self::of(&env.get("LIFECYCLE_HOOKS").unwrap_or("spot-handoff-*".to_owned()))
+    }
+
     /// Whether a hook is one of them.
     pub fn include(&self, hook: &str) -> bool {
         self.0.iter().any(|name| match name.strip_suffix('*') {
@@ -220,63 +333,4 @@ impl LifecycleHooks {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tag_of_the_group_wins_over_the_parameter_and_an_unknown_value_does_not() {
-        let of_stack = DefaultStopTimeout(SignedDuration::from_secs(45));
-        let of_tag = |value: Option<&str>| {
-            let tags = value.map(|value| (DefaultStopTimeout::TAG.to_owned(), value.to_owned()));
-            let group = Group {
-                name: "g".to_owned(),
-                tags: tags.into_iter().collect(),
-                ..Group::default()
-            };
-            let (policy, unknown) = of_group(Some(&group), of_stack);
-            (policy.0.as_secs(), unknown.map(|unknown| unknown.to_string()))
-        };
-        assert_eq!(of_tag(None), (45, None));
-        assert_eq!(of_tag(Some("90")), (90, None));
-        assert_eq!(of_tag(Some(" 90 ")), (90, None));
-        for wrong in ["", "0", "-1", "3601", "90s", "soon"] {
-            let (seconds, unknown) = of_tag(Some(wrong));
-            assert_eq!(seconds, 45, "{wrong}");
-            let said = unknown.expect("told");
-            let named = [
-                "group g",
-                DefaultStopTimeout::TAG,
-                wrong,
-                DefaultStopTimeout::EXPECTED,
-            ];
-            assert!(named.iter().all(|word| said.contains(word)), "{said}");
-        }
-        assert_eq!(of_group(None, of_stack), (of_stack, None));
-    }
-
-    #[test]
-    fn the_default_grace_is_that_of_agents_unless_set() {
-        let of = |value| DefaultStopTimeout::of_env(&Env::of(&[("DEFAULT_STOP_TIMEOUT", value)]));
-        assert_eq!(of(""), Ok(DefaultStopTimeout::OF_AGENTS));
-        assert_eq!(of("90").map(|set| set.0.as_secs()), Ok(90));
-        let error = of("90s").expect_err("refused").to_string();
-        assert!(
-            error.contains("DEFAULT_STOP_TIMEOUT") && error.contains("90s"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn only_named_hooks_are_ours_to_complete() {
-        let hooks = LifecycleHooks::of("spot-handoff-*, drain");
-        for (hook, ours) in [
-            ("spot-handoff-drain", true),
-            ("drain", true),
-            ("drain-logs", false),
-            ("backup", false),
-        ] {
-            assert_eq!(hooks.include(hook), ours, "{hook}");
-        }
-        assert!(LifecycleHooks::of("*").include("anything"));
-    }
-}
+mod tests;

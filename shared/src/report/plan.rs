@@ -3,6 +3,7 @@
 //! Every function has an enum of actions, one of reasons to skip and one of warnings; their text is made here and only
 //! when it is written out. A dry run prints the plan, tests compare it, effects carry it out.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::Hash;
@@ -76,6 +77,21 @@ impl<A, S, W> Plan<A, S, W> {
         plan.skip(what, reason);
         plan
     }
+}
+
+/// The plans as effects carry them out: those of notices that are planned only have no actions there.
+pub fn to_carry_out<'a, A: Clone, S: Clone, W: Clone>(
+    plans: &'a [Plan<A, S, W>],
+    planned_only: &[bool],
+) -> Cow<'a, [Plan<A, S, W>]> {
+    if !planned_only.contains(&true) {
+        return Cow::Borrowed(plans);
+    }
+    let plan = |(plan, planned_only): (&Plan<A, S, W>, &bool)| match planned_only {
+        true => Plan::default(),
+        false => plan.clone(),
+    };
+    plans.iter().zip(planned_only).map(plan).collect()
 }
 
 /// How one action went.

@@ -40,6 +40,25 @@ impl ConfigError {
 pub trait Choice: Copy + 'static {
     /// Every value with its spelling; the first is the default.
     const CHOICES: &'static [(&'static str, Self)];
+
+    /// The value of this spelling.
+    fn spelled(spelling: &str) -> Option<Self> {
+        let mut choices = Self::CHOICES.iter();
+        choices
+            .find(|(known, _)| *known == spelling)
+            .map(|(_, choice)| *choice)
+    }
+
+    /// How the value is spelled.
+    fn spelling(self) -> &'static str
+    where
+        Self: PartialEq,
+    {
+        let mut choices = Self::CHOICES.iter();
+        choices
+            .find(|(_, choice)| *choice == self)
+            .map_or("", |(spelling, _)| spelling)
+    }
 }
 
 impl Env {
@@ -77,14 +96,10 @@ impl Env {
         let Some(found) = self.get(name) else {
             return Ok(C::CHOICES[0].1);
         };
-        C::CHOICES
-            .iter()
-            .find(|(spelling, _)| *spelling == found)
-            .map(|(_, choice)| *choice)
-            .ok_or_else(|| {
-                let spellings: Vec<_> = C::CHOICES.iter().map(|(s, _)| format!("`{s}`")).collect();
-                ConfigError::new(name, spellings.join(" or "), found)
-            })
+        C::spelled(&found).ok_or_else(|| {
+            let spellings: Vec<_> = C::CHOICES.iter().map(|(s, _)| format!("`{s}`")).collect();
+            ConfigError::new(name, spellings.join(" or "), found)
+        })
     }
 
     /// `DRY_RUN`: whether to plan only and change nothing.

@@ -99,6 +99,14 @@ impl Invocation {
         }
     }
 
+    /// The same invocation for a notice, which may be planned only.
+    pub fn with(&self, planned_only: bool) -> Self {
+        match planned_only {
+            true => self.planning_only(),
+            false => *self,
+        }
+    }
+
     /// The same invocation for a call that the hand-off can do without: it is not to take the time of those that it needs.
     pub fn briefly(&self) -> Self {
         self.for_at_most(BRIEFLY)

@@ -15,10 +15,15 @@ pub async fn tell(
     distinct: &[(&Notice, &Action)],
 ) -> Vec<(Action, Done)> {
     let calls = distinct.iter().filter_map(|(_, action)| match action {
-        Action::Heartbeat(_) | Action::Complete(_) => Some(async {
+        Action::Heartbeat(_) | Action::Complete(_) | Action::Abandon(_) => Some(async {
             let answer = match action {
                 Action::Heartbeat(lifecycle_action) => heartbeat(client, invocation, lifecycle_action).await,
-                Action::Complete(lifecycle_action) => complete(client, invocation, lifecycle_action).await,
+                Action::Complete(lifecycle_action) => {
+                    complete(client, invocation, lifecycle_action, "CONTINUE").await
+                }
+                Action::Abandon(lifecycle_action) => {
+                    complete(client, invocation, lifecycle_action, "ABANDON").await
+                }
                 _ => Ok(()),
             };
             ((*action).clone(), done(invocation, answer))
@@ -49,13 +54,14 @@ async fn complete(
     client: &Client,
     invocation: &Invocation,
     action: &LifecycleAction,
+    result: &str,
 ) -> Result<(), CallError> {
     let asking = client
         .complete_lifecycle_action()
         .auto_scaling_group_name(&action.group)
         .lifecycle_hook_name(&action.hook)
         .lifecycle_action_token(&action.token)
-        .lifecycle_action_result("CONTINUE")
+        .lifecycle_action_result(result)
         .send();
     invocation
         .call("CompleteLifecycleAction", asking)

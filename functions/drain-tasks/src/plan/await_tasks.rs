@@ -17,7 +17,7 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 const LOOK_AGAIN_SELDOM: SignedDuration = SignedDuration::from_secs(15);
 const SELDOM_AFTER: SignedDuration = SignedDuration::from_mins(2);
 /// How long before the limit the waiting ends: one look and the time for the last call.
-const BEFORE_LIMIT: SignedDuration = SignedDuration::from_secs(30);
+pub const BEFORE_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 /// Agents disconnect several times an hour and are back within moments; one that is silent at every look for so long is on
 /// an instance that has failed.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_cwe_events.html>
@@ -115,6 +115,19 @@ pub fn plan(
         });
     }
     plan
+}
+
+/// Has Auto Scaling keep an instance on which tasks are left, where its group retains those whose hook is abandoned.
+pub fn abandon_with_tasks_left(plan: &mut Plan) {
+    let has_tasks_left = |warning: &Warning| matches!(warning, Warning::LimitReached { .. });
+    if !plan.warnings.iter().any(has_tasks_left) {
+        return;
+    }
+    for action in &mut plan.actions {
+        if let Action::Complete(lifecycle_action) = action {
+            *action = Action::Abandon(lifecycle_action.clone());
+        }
+    }
 }
 
 /// Since which look the agent has been disconnected each time; `None` where it is connected.

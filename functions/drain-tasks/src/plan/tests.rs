@@ -10,6 +10,7 @@ use spot_handoff::notice::{InstanceAction, InstanceState, NOTICE, Then};
 use spot_handoff::runtime::config::Scope;
 
 use super::*;
+use crate::policies::Policies;
 use crate::facts::TaskState;
 
 const DOOMED: &str = "i-1234567890abcdef0";
@@ -690,6 +691,63 @@ fn the_tasks_of_a_silent_agent_are_not_waited_for_for_ever() {
         ["await-tasks"; 5]
     );
     assert_eq!(looks(&[(1800, false), (2101, false)]), ["await-tasks", let_go]);
+}
+
+#[test]
+fn an_instance_with_tasks_left_on_it_is_kept_where_its_group_retains_it() {
+    let found = ContainerInstances::of([on(DOOMED, Status::Draining)]);
+    let names = |tasks: Vec<TaskFacts>, seconds| {
+        let policy = StandaloneTasks::StopLate;
+        let (notice, then) = (look_again(lifecycle(), None), lifecycle());
+        let tasks_on = |_: &ContainerInstance| Ok(tasks.clone());
+        let mut plan =
+            await_tasks::plan(&notice, &then, after(900), &found, tasks_on, policy, after(seconds));
+        await_tasks::abandon_with_tasks_left(&mut plan);
+        let names = plan
+            .actions
+            .iter()
+            .map(|action| shared_plan::Action::describe(action).0);
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(vec![of_service("a")], 871), ["abandon-lifecycle-action"]);
+    assert_eq!(names(vec![], 871), ["complete-lifecycle-action"]);
+    assert_eq!(names(vec![of_service("a")], 1), ["record-heartbeat", "await-tasks"]);
+}
+
+#[test]
+fn a_group_says_itself_what_becomes_of_its_tasks() {
+    let of = |tags: &[(&str, &str)]| {
+        let tags = tags
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()));
+        let group = Group {
+            tags: tags.collect(),
+            ..group()
+        };
+        Policies::of(Some(&group), &config())
+    };
+    let default = Policies::of(None, &config());
+    assert_eq!(default.standalone_tasks, StandaloneTasks::StopLate);
+    assert_eq!(default.max_drain, SignedDuration::MAX);
+    assert!(!default.planned_only && default.unknown.is_empty());
+    let tagged = of(&[
+        ("spot-handoff:standalone-tasks", "stop-now"),
+        ("spot-handoff:max-drain", "600"),
+        ("spot-handoff:dry-run", "true"),
+        ("spot-handoff:default-stop-timeout", "90"),
+    ]);
+    assert_eq!(tagged.standalone_tasks, StandaloneTasks::StopNow);
+    assert_eq!(tagged.max_drain, SignedDuration::from_secs(600));
+    assert_eq!(tagged.default_stop_timeout, SignedDuration::from_secs(90));
+    assert!(tagged.planned_only && tagged.unknown.is_empty());
+    let unknown = of(&[
+        ("spot-handoff:standalone-tasks", "kill"),
+        ("spot-handoff:dry-run", "yes"),
+    ]);
+    assert_eq!(unknown.standalone_tasks, StandaloneTasks::StopLate);
+    assert!(!unknown.planned_only, "the stack's parameter holds");
+    let told: Vec<&str> = unknown.unknown.iter().map(|unknown| unknown.tag).collect();
+    assert_eq!(told, ["spot-handoff:standalone-tasks", "spot-handoff:dry-run"]);
 }
 
 #[test]

@@ -152,10 +152,10 @@ impl Planning<'_> {
                         instance: notice.instance.clone(),
                         decrement: *decrement,
                     };
-                    Some(if is_interrupted {
-                        leave(self.config.strategy, leaving)
-                    } else {
-                        Action::Retire(leaving)
+                    Some(match (is_interrupted, group) {
+                        (true, Some(group)) => leave(self.strategy(group), leaving),
+                        (true, None) => Action::Detach(leaving),
+                        (false, _) => Action::Retire(leaving),
                     })
                 }
                 Act::Terminate { replacement } => Some(Action::GiveBack {

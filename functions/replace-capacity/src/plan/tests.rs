@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use spot_handoff::autoscaling::policies::LifecycleHooks;
 use spot_handoff::autoscaling::scope::{IGNORE_TAG, OutOfScope};
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::exchange::{self, Brake, Ending, Exchange, Seen, Stage};
@@ -36,6 +37,7 @@ fn config() -> Config {
     Config {
         scope: Scope::All,
         strategy: ReplacementStrategy::Detach,
+        lifecycle_hooks: LifecycleHooks::of("spot-handoff-*"),
         rebalance: RebalanceAction::LaunchFirst,
         queues: Queues {
             deregister_targets: "d".to_owned(),
@@ -263,6 +265,61 @@ fn the_strategy_terminate_runs_hooks_and_warns_that_it_is_early() {
             group: "g".to_owned()
         }]
     );
+}
+
+#[test]
+fn a_group_says_itself_how_its_interrupted_instances_leave() {
+    use ReplacementStrategy::{Auto, Detach, Terminate};
+    let (detach, terminate) = (Action::Detach(leaving(false)), Action::Terminate(leaving(false)));
+    let table = [
+        (Detach, Some("terminate"), None, &terminate),
+        (Terminate, Some(" detach "), None, &detach),
+        // A value that nobody knows.
+        (Terminate, Some("both"), None, &terminate),
+        (Detach, Some("auto"), Some(Ok(true)), &terminate),
+        (Detach, Some("auto"), Some(Ok(false)), &detach),
+        (Auto, None, Some(Ok(true)), &terminate),
+        (Auto, None, Some(Err(refused())), &detach),
+    ];
+    for (strategy, tag, hook, expected) in table {
+        let mut group = group();
+        let tag = tag.map(|value| (ReplacementStrategy::TAG.to_owned(), value.to_owned()));
+        group.tags.extend(tag);
+        let mut facts = facts(group);
+        facts.hooks = hook.map(|hook| ("g".to_owned(), hook)).into_iter().collect();
+        let config = Config { strategy, ..config() };
+        let plan = plan_with(warning(), &facts, &config, now());
+        assert_eq!(plan.actions, [expected.clone()], "{facts:?}");
+        let told: Vec<&Warning> = plan.warnings.iter().collect();
+        let unread = facts.hooks.values().any(Result::is_err);
+        let fits = |warning: &&Warning| match warning {
+            Warning::StrategyTerminatesEarly { .. } => facts.hooks.is_empty(),
+            Warning::UnknownPolicy(unknown) => unknown.found == "both",
+            Warning::HooksUnread { .. } => unread,
+            _ => false,
+        };
+        assert!(told.iter().all(fits), "{told:?}");
+        assert!(!unread || !told.is_empty(), "what could not be read is told");
+    }
+}
+
+#[test]
+fn of_a_group_that_is_only_planned_for_nothing_is_remembered() {
+    let tag = (DryRun::TAG.to_owned(), "true".to_owned());
+    let tagged = |facts: Facts| change_group(facts, |group| group.tags.extend([tag.clone()]));
+    for (notice, facts) in [
+        (warning(), facts(group())),
+        (warning(), raised(Cause::Rebalance, None)),
+        (recommendation(), facts(group())),
+        (look(), raised(Cause::Rebalance, Some(Lifecycle::InService))),
+    ] {
+        let acted = planned(notice.clone(), &facts, &config(), now());
+        assert_eq!(acted.planned_only, [false]);
+        let tried = planned(notice, &tagged(facts), &config(), now());
+        assert_eq!(tried.planned_only, [true]);
+        assert_eq!(tried.plans, acted.plans, "the plan is the same");
+        assert!(tried.items.is_empty() && tried.gates == [None]);
+    }
 }
 
 #[test]

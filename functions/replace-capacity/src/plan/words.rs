@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use spot_handoff::REPLACED_BEFORE;
 use spot_handoff::autoscaling::groups::Lifecycle;
+use spot_handoff::autoscaling::policies::UnknownValue;
 use spot_handoff::autoscaling::scope::OutOfScope;
 use spot_handoff::exchange::{Brake, Ending, Told};
 use spot_handoff::notice::{FollowUp, InstanceId, Step};
@@ -229,7 +230,7 @@ impl fmt::Display for Skip {
                 f,
                 "Capacity Rebalancing is on: Auto Scaling launches the replacement itself"
             ),
-            Self::RebalanceIgnored => write!(f, "RebalanceAction is `ignore`"),
+            Self::RebalanceIgnored => write!(f, "RebalanceAction is `ignore`, by parameter or by the group's tag"),
             Self::Weighted => write!(
                 f,
                 "the instance types of the group have weights, so one instance is not one of its capacity: it is replaced \
@@ -307,13 +308,15 @@ pub enum Warning {
         /// The error.
         error: String,
     },
-    /// The group's tag `spot-handoff:rebalance` has a value that nobody knows.
-    UnknownRebalanceTag {
+    /// Whether a hook of ours waits in the group could not be read, and its strategy depends on that.
+    HooksUnread {
         /// The group.
         group: String,
-        /// The value.
-        value: String,
+        /// The error.
+        error: String,
     },
+    /// A tag of the group has a value that nobody knows.
+    UnknownPolicy(UnknownValue),
 }
 
 impl fmt::Display for Warning {
@@ -337,18 +340,19 @@ impl fmt::Display for Warning {
             ),
             Self::StrategyTerminatesEarly { group } => write!(
                 f,
-                "Auto Scaling group {group}: ReplacementStrategy is `terminate`, without a termination lifecycle hook \
+                "Auto Scaling group {group}: its strategy is `terminate`, without a termination lifecycle hook \
                  the instance ends now and not in two minutes"
             ),
             Self::ExchangesUnread { error } => write!(
                 f,
                 "the table did not tell whether an exchange of it is under way, so it is taken for none: {error}"
             ),
-            Self::UnknownRebalanceTag { group, value } => write!(
+            Self::HooksUnread { group, error } => write!(
                 f,
-                "Auto Scaling group {group}: tag spot-handoff:rebalance has the value `{value}`; `launch-first` and `ignore` \
-                 are known, so the parameter RebalanceAction holds"
+                "Auto Scaling group {group}: its strategy is `auto`, and whether a lifecycle hook of spot-handoff waits is \
+                 not known, so the instance is detached: {error}"
             ),
+            Self::UnknownPolicy(unknown) => unknown.fmt(f),
         }
     }
 }

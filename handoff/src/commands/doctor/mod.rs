@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use spot_handoff::autoscaling::policies::LifecycleHooks;
+use spot_handoff::autoscaling::policies::{DefaultStopTimeout, KeepHealthy, LifecycleHooks};
 use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::runtime::config::{ConfigError, Env};
 
@@ -29,6 +29,8 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("LifecycleHooks", "LIFECYCLE_HOOKS"),
     ("RebalanceAction", "REBALANCE_ACTION"),
     ("RerunRoles", "RERUN_ROLES"),
+    ("KeepHealthy", "KEEP_HEALTHY"),
+    ("DefaultStopTimeout", "DEFAULT_STOP_TIMEOUT"),
     ("DryRun", "DRY_RUN"),
 ];
 
@@ -164,6 +166,8 @@ fn settings(parameters: &[(String, String)], source: Source<'_>) -> Result<Setti
             .map_or_else(|| Settings::default().hooks, |list| LifecycleHooks::of(&list)),
         rebalance: env.choice("REBALANCE_ACTION").map_err(wrong("RebalanceAction"))?,
         rerun_roles: RerunRoles::of_env(&env).map_err(wrong("RerunRoles"))?,
+        keep_healthy: KeepHealthy::of_env(&env).map_err(wrong("KeepHealthy"))?,
+        default_stop_timeout: DefaultStopTimeout::of_env(&env).map_err(wrong("DefaultStopTimeout"))?,
         dry_run: env.dry_run().map_err(wrong("DryRun"))?,
     })
 }

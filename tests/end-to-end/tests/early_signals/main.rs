@@ -4,4 +4,5 @@ mod interleavings;
 mod late_stops;
 mod lifecycle_actions;
 mod other_signals;
+mod policies;
 mod rebalance;

@@ -43,6 +43,8 @@ const DONE_WITHOUT: &[(&str, &str)] = &[
     ("drain-tasks", "DescribeTaskDefinition"),
     // Without a hook's timeout heartbeats come as often as the shortest one needs.
     ("drain-tasks", "DescribeLifecycleHooks"),
+    // An instance whose hooks are not known is detached, as where none waits.
+    ("replace-capacity", "DescribeLifecycleHooks"),
 ];
 
 /// Shortcuts past Lambda's own polling, which do the same later: Lambda hands over what is in the queue, what was not deleted

@@ -102,10 +102,11 @@ impl Scenario {
     /// What has to be so before.
     pub async fn prepare(self, scene: &Scene) -> Result<()> {
         if self == Self::TaggedOnly {
-            let world = &scene.bed.world;
-            world
-                .tag_group("inference", "spot-handoff:managed", "true")
-                .await?;
+            let tags = [("managed", "true"), ("strategy", "auto")];
+            for (tag, value) in tags {
+                let key = format!("spot-handoff:{tag}");
+                scene.bed.world.tag_group("inference", &key, value).await?;
+            }
         }
         if self == Self::ExchangeInVain {
             let fails = json!({ "kind": "new-instances-fail", "group": "inference", "what": "agent" });

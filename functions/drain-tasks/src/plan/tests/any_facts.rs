@@ -109,7 +109,7 @@ proptest! {
         let found = ContainerInstances::of([on(DOOMED, Status::Draining)]);
         let plan = await_tasks::plan(&warning(), &lifecycle(), after(900), &found, |_| Ok(tasks.clone()), policy, after(seconds));
         let ends = plan.actions.iter().filter(|action| match action {
-            Action::Complete(_) => true,
+            Action::Complete(_) | Action::Abandon(_) => true,
             Action::Send { follow_up, .. } => matches!(follow_up.step, Step::AwaitTasks { .. }),
             _ => false,
         });

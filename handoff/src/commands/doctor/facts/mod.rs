@@ -4,6 +4,7 @@ mod clusters;
 mod deployment;
 mod groups;
 mod parameters;
+mod policies;
 mod reading;
 mod target_groups;
 
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
 use spot_handoff::autoscaling::policies::{
-    LifecycleHooks, RebalanceAction, ReplacementStrategy, StandaloneTasks,
+    DefaultStopTimeout, KeepHealthy, LifecycleHooks, RebalanceAction, ReplacementStrategy, StandaloneTasks,
 };
 use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::runtime::config::Scope;
@@ -22,6 +23,7 @@ pub use clusters::{Cluster, ContainerInstance, Definition, Needs, Service, Task}
 pub use deployment::Deployment;
 pub use groups::{Group, Hook, Purchase, Types};
 pub use parameters::read as parameters;
+pub use policies::{Policies, misspelled};
 pub use reading::{Cause, Reader, Unread};
 
 /// Everything the rules look at.
@@ -64,6 +66,10 @@ pub struct Settings {
     pub rebalance: RebalanceAction,
     /// `RerunRoles`.
     pub rerun_roles: RerunRoles,
+    /// `KeepHealthy`.
+    pub keep_healthy: KeepHealthy,
+    /// `DefaultStopTimeout`.
+    pub default_stop_timeout: DefaultStopTimeout,
     /// `DryRun`.
     pub dry_run: bool,
 }
@@ -78,6 +84,8 @@ impl Default for Settings {
             hooks: LifecycleHooks::of("spot-handoff-*"),
             rebalance: RebalanceAction::LaunchFirst,
             rerun_roles: RerunRoles::NoRerun,
+            keep_healthy: KeepHealthy::default(),
+            default_stop_timeout: DefaultStopTimeout::OF_AGENTS,
             dry_run: false,
         }
     }
@@ -137,6 +145,19 @@ impl Facts {
             let mut members = group.core.instances.iter();
             members.any(|member| member.id.as_str() == instance)
         })
+    }
+
+    /// The policies of a group.
+    pub fn policies_of(&self, group: &Group) -> Policies {
+        Policies::of(Some(group), &self.settings)
+    }
+
+    /// The policies under which a task runs.
+    pub fn policies_on(&self, cluster: &Cluster, task: &Task) -> Policies {
+        let mut instances = cluster.instances.iter();
+        let on = instances.find(|one| one.arn == task.container_instance);
+        let group = on.and_then(|one| self.group_of(&one.instance));
+        Policies::of(group, &self.settings)
     }
 
     /// Whether AWS may interrupt the instance under a container instance, and it is ours to act on.

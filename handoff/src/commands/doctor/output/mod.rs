@@ -4,6 +4,8 @@ mod json;
 mod markdown;
 mod text;
 
+use std::collections::BTreeMap;
+
 use clap::ValueEnum;
 
 use super::facts::{Cause, Facts, Purchase, Unread};
@@ -93,6 +95,7 @@ impl Diagnosis<'_> {
                 "these commands are for the account looked at: `{export}` first"
             ));
         }
+        notes.extend(self.policies());
         let on_demand = named(Purchase::OnDemand);
         if !on_demand.is_empty() {
             notes.push(format!(
@@ -108,6 +111,17 @@ impl Diagnosis<'_> {
             ));
         }
         notes
+    }
+
+    /// What holds in each group that is ours; those in which the same holds stand in one line.
+    fn policies(&self) -> Vec<String> {
+        let mut lines: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for group in self.facts.groups_at_risk() {
+            let words = self.facts.policies_of(group).words(group);
+            lines.entry(words).or_default().push(group.name());
+        }
+        let line = |(words, groups): (String, Vec<&str>)| format!("policy of {}: {words}", groups.join(", "));
+        lines.into_iter().map(line).collect()
     }
 
     /// What could not be read: each action and error once, with what it was about.

@@ -36,10 +36,10 @@ pub const RULES: &[Rule] = &[
         id: "hook-skipped",
         title: "Termination hook that an interruption skips",
         severity: Severity::Warning,
-        why: "with ReplacementStrategy=detach an interrupted instance leaves its group, so that what the hook waits for \
-              does not happen",
-        fix: "if the hook's work matters in an interruption, set ReplacementStrategy=terminate as in \
-              docs/runbook.md#only-report",
+        why: "with the strategy detach an interrupted instance leaves its group, so that what the hook waits for does \
+              not happen",
+        fix: "if the hook's work matters in an interruption, tag the group spot-handoff:strategy = terminate; \
+              docs/policy.md says what that costs",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-detach-attach-instances.html",
         check: hook_skipped,
     },
@@ -138,11 +138,20 @@ fn slowest_drain(facts: &Facts, group: &Group) -> i64 {
 }
 
 fn hook_skipped(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    if facts.settings.replacement == ReplacementStrategy::Terminate {
-        return vec![];
-    }
     let mut findings = vec![];
     for group in facts.groups_at_risk() {
+        let has_ours = || {
+            let mut hooks = hooks(group).iter();
+            hooks.any(|hook| facts.settings.hooks.include(&hook.name))
+        };
+        let runs_hooks = match facts.policies_of(group).strategy {
+            ReplacementStrategy::Terminate => true,
+            ReplacementStrategy::Auto => has_ours(),
+            ReplacementStrategy::Detach => false,
+        };
+        if runs_hooks {
+            continue;
+        }
         // spot-handoff's own hooks wait for nothing that a warning does not bring about anyway; nor do those of ECS.
         let others: Vec<&str> = hooks(group)
             .iter()
@@ -151,7 +160,7 @@ fn hook_skipped(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
             .collect();
         if !others.is_empty() {
             let what = format!("an interruption skips the hook {}", others.join(", "));
-            let fix = super::set_parameter("ReplacementStrategy=terminate");
+            let fix = super::set_policy(group, "spot-handoff:strategy", "terminate");
             findings.push(rule.found(Resource::group(group), what, fix));
         }
     }

@@ -147,18 +147,18 @@ fn capacity_rebalancing_off(facts: &Facts, rule: &'static Rule) -> Vec<Finding> 
         .filter(|group| !group.core.capacity_rebalance && group.purchase != Purchase::Unknown);
     off.map(|group| {
         let resource = Resource::group(group);
-        if facts.settings.rebalance == RebalanceAction::LaunchFirst {
+        if facts.policies_of(group).rebalance == RebalanceAction::LaunchFirst {
             return rule.found(resource, "Capacity Rebalancing is off", rule.fix);
         }
         let fix = format!(
             "aws autoscaling update-auto-scaling-group --auto-scaling-group-name {} --capacity-rebalance, or \
-             RebalanceAction=launch-first",
+             spot-handoff:rebalance=launch-first",
             group.name()
         );
         Finding {
             why: "a rebalance recommendation comes minutes before the interruption, and nobody makes use of them",
             ..rule
-                .found(resource, "Capacity Rebalancing is off, and RebalanceAction is ignore", fix)
+                .found(resource, "Capacity Rebalancing is off, and recommendations are ignored", fix)
                 .at(Severity::Warning)
         }
     })

@@ -163,6 +163,15 @@ fn set_parameter(setting: &str) -> String {
     format!("set {setting} as in docs/runbook.md#only-report")
 }
 
+/// The fix that is another policy for one group.
+fn set_policy(group: &Group, tag: &str, value: &str) -> String {
+    format!(
+        "aws autoscaling create-or-update-tags --tags ResourceId={},ResourceType=auto-scaling-group,Key={tag},\
+         Value={value},PropagateAtLaunch=false",
+        group.name()
+    )
+}
+
 /// Every rule, in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     [

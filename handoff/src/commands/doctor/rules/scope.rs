@@ -3,7 +3,9 @@
 use spot_handoff::autoscaling::scope::{IGNORE_TAG, MANAGED_TAG, OutOfScope};
 
 use super::{Finding, Kind, Resource, Rule, Severity};
-use crate::commands::doctor::facts::{Deployment, Facts};
+use spot_handoff::autoscaling::policies::{ByTag, DryRun};
+
+use crate::commands::doctor::facts::{self, Deployment, Facts};
 use crate::stack::DEFAULT_NAME;
 
 const EVENTS_PAGE: &str =
@@ -38,6 +40,25 @@ pub const RULES: &[Rule] = &[
         fix: "remove the tag `spot-handoff:ignore`; with Scope=tagged, add `spot-handoff:managed`",
         page: TAGS_PAGE,
         check: opted_out,
+    },
+    Rule {
+        id: "group-dry-run",
+        title: "A group that is only planned for",
+        severity: Severity::Warning,
+        why: "its tag has the functions report what they would do, and change nothing: its targets are cut off and its \
+              tasks are killed with their instance",
+        fix: "when the reports show what you want, remove the tag `spot-handoff:dry-run`",
+        page: TAGS_PAGE,
+        check: group_dry_run,
+    },
+    Rule {
+        id: "unknown-policy",
+        title: "Tag of spot-handoff that says nothing",
+        severity: Severity::Warning,
+        why: "nobody knows the tag or its value, so the parameter of the stack holds in its place",
+        fix: "correct the tag: docs/policy.md lists all of them",
+        page: TAGS_PAGE,
+        check: unknown_policy,
     },
     Rule {
         id: "ignore-tag-false",
@@ -115,6 +136,36 @@ fn ignore_tag_false(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
             rule.found(Resource::group(group), what, delete_tag(group.name(), IGNORE_TAG))
         })
         .collect()
+}
+
+fn group_dry_run(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let tagged = facts
+        .groups_at_risk()
+        .filter(|group| DryRun::of(Some(&group.core)).0);
+    let found = tagged.map(|group| {
+        let what = format!("{} is `true`: the functions only report", DryRun::TAG);
+        rule.found(Resource::group(group), what, delete_tag(group.name(), DryRun::TAG))
+    });
+    found.collect()
+}
+
+fn unknown_policy(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let mut findings = vec![];
+    for group in facts.groups_at_risk() {
+        for unknown in facts.policies_of(group).unknown {
+            let what = format!(
+                "{} is `{}`, expected {}",
+                unknown.tag, unknown.found, unknown.expected
+            );
+            let fix = delete_tag(group.name(), unknown.tag);
+            findings.push(rule.found(Resource::group(group), what, fix));
+        }
+        for key in facts::misspelled(group) {
+            let what = format!("nobody reads the tag {key}");
+            findings.push(rule.found(Resource::group(group), what, delete_tag(group.name(), key)));
+        }
+    }
+    findings
 }
 
 fn delete_tag(group: &str, key: &str) -> String {

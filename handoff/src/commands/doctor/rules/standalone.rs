@@ -61,22 +61,23 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "left-to-die",
-        title: "Standalone tasks under StandaloneTasks=leave",
+        title: "Standalone tasks that are left to die",
         severity: Severity::Critical,
         why: "they are killed with the instance, without SIGTERM, and are not run again",
-        fix: "set StandaloneTasks=stop-late as in docs/runbook.md#only-report",
+        fix: "set StandaloneTasks=stop-late as in docs/runbook.md#only-report, or remove the tag \
+              spot-handoff:standalone-tasks = leave from the group",
         page: STOP_PAGE,
         check: left_to_die,
     },
 ];
 
-/// Standalone tasks at risk, by cluster and task definition.
-fn by_definition(facts: &Facts) -> Vec<(&Cluster, &str, Vec<&Task>)> {
+/// Standalone tasks at risk under these policies, by cluster and task definition.
+fn by_definition(facts: &Facts, under: impl Fn(StandaloneTasks) -> bool) -> Vec<(&Cluster, &str, Vec<&Task>)> {
     let mut found = vec![];
     for cluster in &facts.clusters {
         let mut of: BTreeMap<&str, Vec<&Task>> = BTreeMap::new();
         for task in facts.tasks_at_risk(cluster) {
-            if task.service.is_none() {
+            if task.service.is_none() && under(facts.policies_on(cluster, task).standalone_tasks) {
                 of.entry(&task.definition).or_default().push(task);
             }
         }
@@ -96,7 +97,7 @@ fn resource(facts: &Facts, cluster: &Cluster, definition: &str) -> Resource {
 
 fn stop_timeout(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     let mut findings = vec![];
-    for (cluster, arn, tasks) in by_definition(facts) {
+    for (cluster, arn, tasks) in by_definition(facts, |_| true) {
         let Some(definition) = facts.definitions.get(arn) else {
             continue;
         };
@@ -135,12 +136,9 @@ fn not_run_again(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
 }
 
 fn rerun_roles(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    if facts.settings.standalone_tasks == StandaloneTasks::Leave {
-        return vec![];
-    }
     let allowed = &facts.settings.rerun_roles;
     let mut findings = vec![];
-    for (cluster, arn, tasks) in by_definition(facts) {
+    for (cluster, arn, tasks) in by_definition(facts, |policy| policy != StandaloneTasks::Leave) {
         let lacking = |task: &&Task| match &task.rerun {
             Rerun::SwitchedOff { roles } | Rerun::RolesNotNamed { roles } => Some(roles.clone()),
             _ => None,
@@ -189,11 +187,8 @@ fn with_rerun(
     wanted: &Rerun,
     finding: impl Fn(&Cluster, &str, usize, &str) -> Finding,
 ) -> Vec<Finding> {
-    if facts.settings.standalone_tasks == StandaloneTasks::Leave {
-        return vec![];
-    }
     let mut findings = vec![];
-    for (cluster, arn, tasks) in by_definition(facts) {
+    for (cluster, arn, tasks) in by_definition(facts, |policy| policy != StandaloneTasks::Leave) {
         let such: Vec<&&Task> = tasks.iter().filter(|task| task.rerun == *wanted).collect();
         if let Some(first) = such.first() {
             findings.push(finding(cluster, arn, such.len(), &first.arn));
@@ -203,16 +198,14 @@ fn with_rerun(
 }
 
 fn left_to_die(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    if facts.settings.standalone_tasks != StandaloneTasks::Leave {
-        return vec![];
-    }
     let of = |(cluster, arn, tasks): (&Cluster, &str, Vec<&Task>)| {
         let what = format!(
             "{} left to run until killed",
             crate::words::count(tasks.len() as u64, "task")
         );
-        let fix = super::set_parameter("StandaloneTasks=stop-late");
+        let fix = super::set_parameter("StandaloneTasks=stop-late") + ", or the tag of the group";
         rule.found(resource(facts, cluster, arn), what, fix)
     };
-    by_definition(facts).into_iter().map(of).collect()
+    let left = by_definition(facts, |policy| policy == StandaloneTasks::Leave);
+    left.into_iter().map(of).collect()
 }
