@@ -191,7 +191,11 @@ impl Planning<'_> {
             }),
             _ => None,
         };
-        unknown.map(Warning::UnknownPolicy).into_iter().chain(costs).collect()
+        unknown
+            .map(Warning::UnknownPolicy)
+            .into_iter()
+            .chain(costs)
+            .collect()
     }
 
     fn leaves_now(&self, group: &Group, member: &Member) -> Plan {

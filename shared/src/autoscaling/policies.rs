@@ -125,7 +125,10 @@ impl ByTag for MaxDrain {
     const EXPECTED: &'static str = "seconds from 1 to 172800";
 
     fn of_tag(value: &str) -> Option<Self> {
-        let seconds = value.parse().ok().filter(|seconds| Self::SECONDS.contains(seconds))?;
+        let seconds = value
+            .parse()
+            .ok()
+            .filter(|seconds| Self::SECONDS.contains(seconds))?;
         Some(Self(SignedDuration::from_secs(seconds)))
     }
 }

@@ -10,8 +10,8 @@ use spot_handoff::notice::{InstanceAction, InstanceState, NOTICE, Then};
 use spot_handoff::runtime::config::Scope;
 
 use super::*;
-use crate::policies::Policies;
 use crate::facts::TaskState;
+use crate::policies::Policies;
 
 const DOOMED: &str = "i-1234567890abcdef0";
 const REPLACEMENT: &str = "i-1234567890abcdef1";
@@ -700,8 +700,15 @@ fn an_instance_with_tasks_left_on_it_is_kept_where_its_group_retains_it() {
         let policy = StandaloneTasks::StopLate;
         let (notice, then) = (look_again(lifecycle(), None), lifecycle());
         let tasks_on = |_: &ContainerInstance| Ok(tasks.clone());
-        let mut plan =
-            await_tasks::plan(&notice, &then, after(900), &found, tasks_on, policy, after(seconds));
+        let mut plan = await_tasks::plan(
+            &notice,
+            &then,
+            after(900),
+            &found,
+            tasks_on,
+            policy,
+            after(seconds),
+        );
         await_tasks::abandon_with_tasks_left(&mut plan);
         let names = plan
             .actions
@@ -711,7 +718,10 @@ fn an_instance_with_tasks_left_on_it_is_kept_where_its_group_retains_it() {
     };
     assert_eq!(names(vec![of_service("a")], 871), ["abandon-lifecycle-action"]);
     assert_eq!(names(vec![], 871), ["complete-lifecycle-action"]);
-    assert_eq!(names(vec![of_service("a")], 1), ["record-heartbeat", "await-tasks"]);
+    assert_eq!(
+        names(vec![of_service("a")], 1),
+        ["record-heartbeat", "await-tasks"]
+    );
 }
 
 #[test]

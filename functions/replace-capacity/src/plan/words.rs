@@ -230,7 +230,10 @@ impl fmt::Display for Skip {
                 f,
                 "Capacity Rebalancing is on: Auto Scaling launches the replacement itself"
             ),
-            Self::RebalanceIgnored => write!(f, "RebalanceAction is `ignore`, by parameter or by the group's tag"),
+            Self::RebalanceIgnored => write!(
+                f,
+                "RebalanceAction is `ignore`, by parameter or by the group's tag"
+            ),
             Self::Weighted => write!(
                 f,
                 "the instance types of the group have weights, so one instance is not one of its capacity: it is replaced \

@@ -66,10 +66,7 @@ async fn a_group_is_only_planned_for_while_others_are_handed_off() -> Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_strategy_auto_an_instance_is_terminated_where_a_hook_of_ours_waits() -> Result<()> {
     let scene = Scene::start(quick()).await?;
-    for (group, action) in [
-        ("hooked", "terminate-instance"),
-        ("inference", "detach-instance"),
-    ] {
+    for (group, action) in [("hooked", "terminate-instance"), ("inference", "detach-instance")] {
         tag(&scene, group, "strategy", "auto").await?;
         let instance = scene.first_of(group)?;
         scene.put(&events::interruption(&instance, scene.now())?).await?;
@@ -97,9 +94,7 @@ async fn a_hook_waits_no_longer_than_the_group_says() -> Result<()> {
         .happen(json!({ "kind": "terminate-with-hook", "instance": instance }))
         .await?;
     let let_go = scene
-        .reported("it is let go", |report| {
-            acts(report, "complete-lifecycle-action")
-        })
+        .reported("it is let go", |report| acts(report, "complete-lifecycle-action"))
         .await?;
     let told = let_go.warnings.iter();
     told.into_iter()

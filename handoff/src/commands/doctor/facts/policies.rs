@@ -75,10 +75,7 @@ impl Policies {
             (RebalanceAction::TAG, self.rebalance.spelling().to_owned()),
             (StandaloneTasks::TAG, self.standalone_tasks.spelling().to_owned()),
             // Of a hundred, so many have to stay.
-            (
-                <KeepHealthy as ByTag>::TAG,
-                self.keep_healthy.of(100).to_string(),
-            ),
+            (<KeepHealthy as ByTag>::TAG, self.keep_healthy.of(100).to_string()),
             (
                 DefaultStopTimeout::TAG,
                 self.default_stop_timeout.0.as_secs().to_string(),

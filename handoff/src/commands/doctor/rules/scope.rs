@@ -144,7 +144,11 @@ fn group_dry_run(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
         .filter(|group| DryRun::of(Some(&group.core)).0);
     let found = tagged.map(|group| {
         let what = format!("{} is `true`: the functions only report", DryRun::TAG);
-        rule.found(Resource::group(group), what, delete_tag(group.name(), DryRun::TAG))
+        rule.found(
+            Resource::group(group),
+            what,
+            delete_tag(group.name(), DryRun::TAG),
+        )
     });
     found.collect()
 }

@@ -72,7 +72,10 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// Standalone tasks at risk under these policies, by cluster and task definition.
-fn by_definition(facts: &Facts, under: impl Fn(StandaloneTasks) -> bool) -> Vec<(&Cluster, &str, Vec<&Task>)> {
+fn by_definition(
+    facts: &Facts,
+    under: impl Fn(StandaloneTasks) -> bool,
+) -> Vec<(&Cluster, &str, Vec<&Task>)> {
     let mut found = vec![];
     for cluster in &facts.clusters {
         let mut of: BTreeMap<&str, Vec<&Task>> = BTreeMap::new();

@@ -176,8 +176,16 @@ fn every_rule_finds_what_it_is_for() {
     let table: Vec<Case> = vec![
         ("group-dry-run", Warning, tag("spot-handoff:dry-run", "true")),
         ("unknown-policy", Warning, tag("spot-handoff:dry-run", "yes")),
-        ("unknown-policy", Warning, tag("spot-handoff:stratgy", "terminate")),
-        ("left-to-die", Critical, tag("spot-handoff:standalone-tasks", "leave")),
+        (
+            "unknown-policy",
+            Warning,
+            tag("spot-handoff:stratgy", "terminate"),
+        ),
+        (
+            "left-to-die",
+            Critical,
+            tag("spot-handoff:standalone-tasks", "leave"),
+        ),
         (
             "not-deployed",
             Critical,
