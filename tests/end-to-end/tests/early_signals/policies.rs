@@ -3,10 +3,10 @@
 use anyhow::{Context, Result};
 use end_to_end::events;
 use end_to_end::invariants::nothing_else_is_touched;
-use end_to_end::scene::{Scene, acts, is_registered_as, quick};
+use end_to_end::scene::{PATIENCE, Scene, acts, is_registered_as, quick};
 use serde_json::json;
 use spot_handoff::report::Outcome;
-use testbed::FUNCTIONS;
+use testbed::{FUNCTIONS, Options};
 
 const WRITES: [&str; 12] = [
     "CompleteLifecycleAction",
@@ -30,8 +30,14 @@ async fn tag(scene: &Scene, group: &str, key: &str, value: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_is_only_planned_for_while_others_are_handed_off() -> Result<()> {
-    let scene = Scene::start(quick()).await?;
+    // AWS would take the instance within seconds of real time.
+    let mut scene = Scene::start(Options {
+        simulate: false,
+        ..quick()
+    })
+    .await?;
     tag(&scene, "inference", "dry-run", "true").await?;
+    scene.before = scene.state().await?;
     let (tried, acted_on) = (scene.first_of("inference")?, scene.first_of("hooked")?);
     scene.put(&events::rebalance(&tried, scene.now())?).await?;
     scene.put(&events::interruption(&tried, scene.now())?).await?;
@@ -44,7 +50,8 @@ async fn a_group_is_only_planned_for_while_others_are_handed_off() -> Result<()>
         assert!(report.dry_run, "{report:?}");
         assert_eq!(report.outcome, Outcome::Planned, "{report:?}");
     }
-    let after = scene.settled().await?;
+    scene.bed.until_settled(PATIENCE).await?;
+    let after = scene.state().await?;
     for action in WRITES {
         let calls = scene.calls(action).await?;
         let by_functions = calls
