@@ -1,4 +1,4 @@
-"""Parameters of template.yaml that leave a part of the stack out."""
+"""What template.yaml makes: by its parameters, and at all."""
 
 import unittest
 from pathlib import Path
@@ -42,6 +42,11 @@ class Parameters(unittest.TestCase):
         stack = self.deployed(AlarmTopicArn=OTHERS)
         self.assertEqual(["HandOffs"], self.topics())
         self.assertIn("-HandOffs-", self.told(stack))
+
+    def test_only_those_that_share_a_storm_have_a_limit(self):
+        mappings = self.deployed().describe("")["event_source_mappings"]
+        unlimited = [m["function"] for m in mappings if m["maximum_concurrency"] is None]
+        self.assertEqual(["spot-handoff-announce-hand-offs"], unlimited)
 
 
 if __name__ == "__main__":
