@@ -68,7 +68,7 @@ pub async fn parameter(config: &SdkConfig, stack: &str, name: &str) -> Result<Op
 /// A deployed stack.
 #[derive(Debug)]
 pub struct Stack {
-    /// Its three functions that hand off.
+    /// Its functions that hand off.
     pub functions: Vec<Function>,
     /// The function that tells of it.
     pub announcer: Function,
@@ -152,7 +152,8 @@ impl Stack {
                 dead_letters: id(&format!("{logical}DeadLetters"))?,
             })
         };
-        let functions = testbed::FUNCTIONS.iter().map(|name| function(name));
+        let functions = testbed::FUNCTIONS.iter().chain([&testbed::RUNNER]);
+        let functions = functions.map(|name| function(name));
         Ok(Self {
             functions: functions.collect::<Result<_>>()?,
             announcer: function(testbed::ANNOUNCER)?,

@@ -194,6 +194,7 @@ fn word(result: ActionResult) -> &'static str {
         ActionResult::Later => "to follow",
         ActionResult::Failed => "FAILED",
         ActionResult::NotPossible => "not possible",
+        ActionResult::Lost => "LOST",
     }
 }
 

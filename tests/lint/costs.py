@@ -38,6 +38,7 @@ POLLERS, FEWEST_POLLERS, POLLS_A_MINUTE = 5, 2, 3
 FREE = {
     "AWS::DynamoDB::Table", "AWS::Events::Rule", "AWS::IAM::Policy", "AWS::IAM::Role", "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup", "AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::SQS::Queue", "AWS::SQS::QueuePolicy",
+    "AWS::SSM::Document",
     "AWS::Serverless::Function",
 }
 

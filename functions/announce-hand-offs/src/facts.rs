@@ -16,6 +16,9 @@ pub struct Reporter {
     pub log_group: String,
 }
 
+/// This one has no part in the hand-off of an instance whose group has no stop script, and says nothing of it.
+pub const RUN_COMMANDS: &str = "run-commands";
+
 /// All reports about one notice, in the order of time.
 pub type Reports = Result<Vec<Report>, CallError>;
 

@@ -14,7 +14,7 @@ use spot_handoff::runtime::invocation::Invocation;
 use spot_handoff::state::Table;
 
 use crate::effects::Outlets;
-use crate::facts::{self, Reporter, Reports};
+use crate::facts::{self, RUN_COMMANDS, Reporter, Reports};
 use crate::plan::{self, Action, Announcements, Plan};
 
 /// The function, with what it keeps between invocations.
@@ -51,6 +51,7 @@ impl Function for AnnounceHandOffs {
                 reporter("deregister-targets", "DEREGISTER_TARGETS_LOG_GROUP")?,
                 reporter("drain-tasks", "DRAIN_TASKS_LOG_GROUP")?,
                 reporter("replace-capacity", "REPLACE_CAPACITY_LOG_GROUP")?,
+                reporter(RUN_COMMANDS, "RUN_COMMANDS_LOG_GROUP")?,
             ],
             table: table.clone(),
             outlets: Outlets {

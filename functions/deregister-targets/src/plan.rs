@@ -217,6 +217,7 @@ impl From<UnknownValue> for Warning {
             tag,
             found,
             expected,
+            ..
         } = unknown;
         Self::UnknownPolicy {
             group,

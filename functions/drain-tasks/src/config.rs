@@ -25,6 +25,8 @@ pub struct Config {
     pub deregister_targets_queue_url: String,
     /// URL of replace-capacity's queue.
     pub replace_capacity_queue_url: String,
+    /// URL of run-commands' queue.
+    pub run_commands_queue_url: String,
 }
 
 impl Config {
@@ -43,6 +45,7 @@ impl Config {
             own_queue_url: env.required("DRAIN_TASKS_QUEUE_URL")?,
             deregister_targets_queue_url: env.required("DEREGISTER_TARGETS_QUEUE_URL")?,
             replace_capacity_queue_url: env.required("REPLACE_CAPACITY_QUEUE_URL")?,
+            run_commands_queue_url: env.required("RUN_COMMANDS_QUEUE_URL")?,
         })
     }
 }

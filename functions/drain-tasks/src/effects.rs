@@ -278,6 +278,7 @@ async fn send(
                 Queue::Own => &config.own_queue_url,
                 Queue::DeregisterTargets => &config.deregister_targets_queue_url,
                 Queue::ReplaceCapacity => &config.replace_capacity_queue_url,
+                Queue::RunCommands => &config.run_commands_queue_url,
             };
             messages.push(Outgoing::new(queue_url, notice, follow_up, *at, now));
             actions.push((*action, *to));
@@ -287,7 +288,9 @@ async fn send(
     let done = |to, result: Result<(), CallError>| match (to, result) {
         (_, Err(error)) => Done::failed(invocation.clock, error),
         (Queue::Own, Ok(())) => Done::later(invocation.clock),
-        (Queue::DeregisterTargets | Queue::ReplaceCapacity, Ok(())) => Done::now(invocation.clock),
+        (Queue::DeregisterTargets | Queue::ReplaceCapacity | Queue::RunCommands, Ok(())) => {
+            Done::now(invocation.clock)
+        }
     };
     actions
         .into_iter()

@@ -1,5 +1,7 @@
 //! What ECS knows about the tasks on the instances: batched, parallel reads.
 
+pub mod stop_scripts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -14,9 +16,11 @@ use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::ecs::standalone_tasks::{Rerun, rerun};
 use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::ecs::tasks::{self, Looking};
-use spot_handoff::notice::LifecycleAction;
+use spot_handoff::notice::{InstanceId, LifecycleAction};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
+
+use stop_scripts::StopScript;
 
 /// How the reasons begin that this function gives ECS for stopping a task; by them it knows its own stops again.
 pub const STOP_REASON: &str = "spot-handoff: ";
@@ -64,6 +68,8 @@ pub struct Tasks {
     pub on: HashMap<String, Result<Vec<TaskFacts>, CallError>>,
     /// By ARN of the task: what a re-run copies.
     pub described: HashMap<String, Task>,
+    /// By instance: how far its stop script is, where its group asks for one.
+    pub scripts: HashMap<InstanceId, StopScript>,
 }
 
 /// What the reads of tasks share.

@@ -16,10 +16,11 @@ use spot_handoff::report::plan::{Results, to_carry_out};
 use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
+use spot_handoff::state::Table;
 
 use crate::config::Config;
 use crate::effects::{self, Clients};
-use crate::facts::{self, NamedTasks, Reading, Tasks};
+use crate::facts::{self, NamedTasks, Reading, Tasks, stop_scripts};
 use crate::plan::drain::Replacement;
 use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, standalone_tasks};
 use crate::policies::Policies;
@@ -33,6 +34,7 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 pub struct DrainTasks {
     config: Config,
     clients: Clients,
+    table: Table,
     definitions: TaskDefinitions,
 }
 
@@ -51,10 +53,11 @@ impl Function for DrainTasks {
             .build();
         let sqs = aws_sdk_sqs::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
-            .interceptor(counter)
+            .interceptor(counter.clone())
             .build();
         Ok(Self {
             config: Config::read(env)?,
+            table: Table::new(env, sdk, counter)?,
             clients: Clients {
                 autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
                 ecs: aws_sdk_ecs::Client::from_conf(ecs),
@@ -201,12 +204,16 @@ impl DrainTasks {
                 default_on,
             )
         };
-        let (running, not_gone, limits, named) = tokio::join!(
+        let (running, mut not_gone, limits, named, scripts) = tokio::join!(
             tasks_on(&for_running, Looking::ForRunning),
             tasks_on(&for_all, Looking::ForAllNotGone),
             self.lifecycle_limits(notices, invocation),
             self.named_tasks(notices, invocation),
+            stop_scripts::read(&self.table, invocation, notices, |notice| group_of(
+                notice, groups
+            )),
         );
+        not_gone.scripts = scripts;
         let now = invocation.clock.now();
         let mut plans = vec![];
         let with_policies = notices.iter().zip(policies);
@@ -371,12 +378,17 @@ impl DrainTasks {
                     let then = Then::Retire { group: group.clone() };
                     let mut plan = self.wait(notice, &then, limit, policies, found, not_gone, now);
                     // Only now: where the work cannot move, the instance goes on serving.
-                    plan.actions.push(Action::Send {
-                        to: Queue::DeregisterTargets,
+                    let has_script = not_gone.scripts.contains_key(&notice.instance);
+                    let others = [Queue::DeregisterTargets, Queue::RunCommands];
+                    let asked = others
+                        .into_iter()
+                        .filter(|to| has_script || *to != Queue::RunCommands);
+                    plan.actions.extend(asked.map(|to| Action::Send {
+                        to,
                         instance: notice.instance.clone(),
                         at: now,
                         follow_up: follow_up.clone(),
-                    });
+                    }));
                     plan
                 }
                 Replacement::Awaited(replacement) => {
@@ -405,6 +417,7 @@ impl DrainTasks {
                 | Step::AwaitReplacement { .. }
                 | Step::Retire { .. }
                 | Step::GiveUp { .. }
+                | Step::AwaitScript { .. }
                 | Step::Tell,
                 _,
             ) => Plan::default(),
@@ -431,7 +444,8 @@ impl DrainTasks {
         if policies.retains_abandoned {
             await_tasks::abandon_with_tasks_left(&mut plan);
         }
-        plan
+        let script = tasks.scripts.get(&notice.instance);
+        await_tasks::until_script_ends(plan, script, notice, then, limit, now)
     }
 
     /// How long the hook of each notice waits, where it has one that is ours.
@@ -549,6 +563,7 @@ fn named_group(notice: &Notice) -> Option<&str> {
         | Step::AwaitReplacement { .. }
         | Step::Retire { .. }
         | Step::GiveUp { .. }
+        | Step::AwaitScript { .. }
         | Step::Tell => None,
     }
 }
@@ -574,6 +589,7 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
                 | Step::AwaitReplacement { .. }
                 | Step::Retire { .. }
                 | Step::GiveUp { .. }
+                | Step::AwaitScript { .. }
                 | Step::Tell,
                 _,
             ) => None,

@@ -11,6 +11,7 @@ pub mod standalone_tasks;
 use std::fmt;
 
 use jiff::Timestamp;
+use spot_handoff::ASK_TO_RUN_STOP_SCRIPT;
 use spot_handoff::autoscaling::groups::GroupOf;
 use spot_handoff::autoscaling::policies::UnknownValue;
 use spot_handoff::autoscaling::restarts;
@@ -86,6 +87,8 @@ pub enum Queue {
     DeregisterTargets,
     /// That of replace-capacity.
     ReplaceCapacity,
+    /// That of run-commands.
+    RunCommands,
 }
 
 impl shared_plan::Action for Action {
@@ -125,6 +128,15 @@ impl shared_plan::Action for Action {
                 "its work moves now".to_owned(),
             ),
             Self::Send {
+                to: Queue::RunCommands,
+                instance,
+                ..
+            } => (
+                ASK_TO_RUN_STOP_SCRIPT,
+                instance.to_string(),
+                "its work moves now".to_owned(),
+            ),
+            Self::Send {
                 instance,
                 at,
                 follow_up,
@@ -160,6 +172,9 @@ impl shared_plan::Action for Action {
                         instance.to_string(),
                         format!("group {group}"),
                     ),
+                    Step::AwaitScript { .. } => {
+                        ("await-stop-script", instance.to_string(), format!("at {at}"))
+                    }
                     Step::Tell => ("tell", instance.to_string(), format!("at {at}")),
                 }
             }
@@ -209,6 +224,8 @@ pub enum Skip {
     AlreadyStopping,
     /// ECS does not know the task any more.
     TaskForgotten,
+    /// Its stop script has not ended.
+    StopScriptRuns,
     /// The task is not where the message says.
     NotOnInstance,
     /// `StandaloneTasks=leave`.
@@ -258,6 +275,10 @@ impl fmt::Display for Skip {
             Self::AlreadyStopped => write!(f, "already stopped"),
             Self::AlreadyStopping => write!(f, "is stopping already"),
             Self::TaskForgotten => write!(f, "ECS does not know the task any more"),
+            Self::StopScriptRuns => write!(
+                f,
+                "its stop script has not ended: the instance is waited with until then"
+            ),
             Self::NotOnInstance => write!(f, "the task is not a standalone task of this instance"),
             Self::LeftByPolicy => write!(f, "StandaloneTasks is `leave`: it runs until the instance goes"),
             Self::DeadlineFarAway => {
@@ -315,6 +336,11 @@ pub enum Warning {
         /// The task definition's family.
         family: String,
     },
+    /// Whether the stop script has ended is not known.
+    StopScriptUnknown {
+        /// Why.
+        error: String,
+    },
     /// The waiting ends although tasks are still there.
     LimitReached {
         /// How many tasks.
@@ -358,6 +384,10 @@ impl fmt::Display for Warning {
                 "{family}: tagged {RERUN_TAG} but not run again, since AWS Step Functions waits for it and sees it stop: \
                  retry the state there"
             ),
+            Self::StopScriptUnknown { error } => write!(
+                f,
+                "whether its stop script has ended is not known, so the instance stays until it must have: {error}"
+            ),
             Self::LimitReached { tasks } => write!(
                 f,
                 "the time for waiting is over with {tasks} tasks still on the instance: its termination goes on; look at \
@@ -381,6 +411,7 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
                 | Step::Retire { .. }
                 | Step::GiveUp { .. }
                 | Step::Look { .. }
+                | Step::AwaitScript { .. }
                 | Step::Tell,
             ..
         }) => {

@@ -14,17 +14,19 @@ pub struct Config {
     pub lifecycle_hooks: LifecycleHooks,
     /// What a rebalance recommendation is answered with, where the group says nothing else.
     pub rebalance: RebalanceAction,
-    /// URLs of the three queues.
+    /// URLs of the queues.
     pub queues: Queues,
 }
 
-/// URLs of the three queues.
+/// URLs of the queues.
 #[derive(Debug, Clone)]
 pub struct Queues {
     /// That of deregister-targets.
     pub deregister_targets: String,
     /// That of drain-tasks.
     pub drain_tasks: String,
+    /// That of run-commands.
+    pub run_commands: String,
     /// This function's own.
     pub own: String,
 }
@@ -43,6 +45,7 @@ impl Config {
             queues: Queues {
                 deregister_targets: env.required("DEREGISTER_TARGETS_QUEUE_URL")?,
                 drain_tasks: env.required("DRAIN_TASKS_QUEUE_URL")?,
+                run_commands: env.required("RUN_COMMANDS_QUEUE_URL")?,
                 own: env.required("REPLACE_CAPACITY_QUEUE_URL")?,
             },
         })

@@ -104,6 +104,7 @@ async fn send(aws: Aws<'_>, distinct: &[Asked<'_>], to_queue: impl Fn(Queue) -> 
             let queue_url = match to {
                 Queue::DeregisterTargets => &aws.queues.deregister_targets,
                 Queue::DrainTasks => &aws.queues.drain_tasks,
+                Queue::RunCommands => &aws.queues.run_commands,
                 Queue::Own => &aws.queues.own,
             };
             actions.push((*action, *to));
@@ -114,7 +115,9 @@ async fn send(aws: Aws<'_>, distinct: &[Asked<'_>], to_queue: impl Fn(Queue) -> 
     let done = |to, answer| match (to, answer) {
         (_, Err(error)) => Done::failed(aws.invocation.clock, error),
         (Queue::Own, Ok(())) => Done::later(aws.invocation.clock),
-        (Queue::DeregisterTargets | Queue::DrainTasks, Ok(())) => Done::now(aws.invocation.clock),
+        (Queue::DeregisterTargets | Queue::DrainTasks | Queue::RunCommands, Ok(())) => {
+            Done::now(aws.invocation.clock)
+        }
     };
     actions
         .into_iter()

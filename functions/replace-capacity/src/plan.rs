@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups, Lifecycle, Member};
 use spot_handoff::autoscaling::policies::{
-    self, ByTag, DryRun, RebalanceAction, ReplacementStrategy, UnknownValue,
+    self, ByTag, DryRun, RebalanceAction, ReplacementStrategy, StopDocument, UnknownValue,
 };
 use spot_handoff::exchange::{Asked, Brake, Exchanges, LIMIT};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
@@ -130,6 +130,7 @@ impl Planning<'_> {
                 Step::MoveWork { .. }
                 | Step::StopTasks { .. }
                 | Step::AwaitTasks { .. }
+                | Step::AwaitScript { .. }
                 | Step::Look { .. }
                 | Step::Tell => nothing(Skip::NotForThisFunction),
             },
@@ -164,6 +165,10 @@ impl Planning<'_> {
         };
         if self.config.scope == Scope::Tagged {
             plan.actions.extend(tell_the_others(notice, group, self.now));
+        }
+        if StopDocument::is_asked_for(group) {
+            plan.actions
+                .push(tell(Queue::RunCommands, notice, group, self.now));
         }
         plan.warnings.extend(self.warnings_of_strategy(group));
         (plan, gate)
@@ -270,7 +275,13 @@ fn unread(error: String) -> Plan {
 /// With `Scope=tagged`, the tag on the group is what makes the instance ours. The other functions may look when it is in
 /// the group no more, and would leave it alone; so they are told.
 fn tell_the_others(notice: &Notice, group: &Group, now: Timestamp) -> [Action; 2] {
-    [Queue::DeregisterTargets, Queue::DrainTasks].map(|to| Action::Send {
+    [Queue::DeregisterTargets, Queue::DrainTasks].map(|to| tell(to, notice, group, now))
+}
+
+/// Another function is told whose the instance was. run-commands always is where the group has a stop script, since only the
+/// group's tags say so.
+fn tell(to: Queue, notice: &Notice, group: &Group, now: Timestamp) -> Action {
+    Action::Send {
         to,
         instance: notice.instance.clone(),
         at: now,
@@ -282,7 +293,7 @@ fn tell_the_others(notice: &Notice, group: &Group, now: Timestamp) -> [Action; 2
                 replacement: None,
             },
         },
-    })
+    }
 }
 
 /// The group in which the instance serves, where it does and the group is ours and may launch.

@@ -33,6 +33,8 @@ pub enum Word {
     Later,
     /// It failed.
     Failed,
+    /// It came to a bad end, and what the instance was doing is lost.
+    Lost,
     /// It cannot be done, and trying again will not help.
     Impossible,
     /// It was left alone.
@@ -109,6 +111,7 @@ impl Word {
             Self::Planned => "would",
             Self::Later => "later",
             Self::Failed => "FAILED",
+            Self::Lost => "LOST",
             Self::Impossible => "cannot",
             Self::Left => "left",
             Self::Task => "task",
@@ -121,7 +124,7 @@ impl Word {
         match self {
             Self::Done | Self::Already => style::good(text),
             Self::Planned | Self::Later => style::pending(text),
-            Self::Failed => style::bad(text),
+            Self::Failed | Self::Lost => style::bad(text),
             Self::Warning | Self::Impossible => style::warning(text),
             Self::Left | Self::Task | Self::Note => style::dim(text),
         }
@@ -137,6 +140,7 @@ impl From<ActionResult> for Word {
             ActionResult::Later => Self::Later,
             ActionResult::Failed => Self::Failed,
             ActionResult::NotPossible => Self::Impossible,
+            ActionResult::Lost => Self::Lost,
         }
     }
 }

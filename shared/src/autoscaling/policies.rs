@@ -17,12 +17,14 @@ pub trait ByTag: Sized {
     const TAG: &'static str;
     /// What values it may have, as a person reads it.
     const EXPECTED: &'static str;
+    /// What holds where the tag has a value that is not expected.
+    const INSTEAD: &'static str = "the parameter of the stack";
 
     /// Reads the value of the tag; `None` where it is none of those that are expected.
     fn of_tag(value: &str) -> Option<Self>;
 }
 
-/// A tag of a group with a value that nobody knows. The stack's parameter holds, and the report says so.
+/// A tag of a group with a value that nobody knows. Something else holds, and the report says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownValue {
     /// The group.
@@ -33,6 +35,8 @@ pub struct UnknownValue {
     pub found: String,
     /// What is expected.
     pub expected: &'static str,
+    /// What holds.
+    pub instead: &'static str,
 }
 
 impl fmt::Display for UnknownValue {
@@ -42,11 +46,11 @@ impl fmt::Display for UnknownValue {
             tag,
             found,
             expected,
+            instead,
         } = self;
         write!(
             f,
-            "Auto Scaling group {group}: the tag {tag} is `{found}`, expected {expected}: the parameter of the stack \
-             holds"
+            "Auto Scaling group {group}: the tag {tag} is `{found}`, expected {expected}: {instead} holds"
         )
     }
 }
@@ -66,6 +70,7 @@ pub fn of_group<P: ByTag>(group: Option<&Group>, of_stack: P) -> (P, Option<Unkn
                 tag: P::TAG,
                 found: value.clone(),
                 expected: P::EXPECTED,
+                instead: P::INSTEAD,
             };
             (of_stack, Some(unknown))
         }
@@ -83,6 +88,9 @@ pub const KNOWN_TAGS: &[&str] = &[
     DefaultStopTimeout::TAG,
     MaxDrain::TAG,
     DryRun::TAG,
+    StopDocument::TAG,
+    StopSeconds::TAG,
+    StopWhen::TAG,
 ];
 
 /// Whether a group is only planned for, so that its team can try while others act.
@@ -165,6 +173,95 @@ impl ByTag for DefaultStopTimeout {
         let seconds: i64 = value.parse().ok()?;
         let is_possible = Self::SECONDS.contains(&seconds);
         is_possible.then(|| Self(SignedDuration::from_secs(seconds)))
+    }
+}
+
+/// The Command document of AWS Systems Manager that runs on an instance before it goes, where its group names one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StopDocument(pub Option<String>);
+
+impl ByTag for StopDocument {
+    const TAG: &'static str = "spot-handoff:stop-document";
+    const EXPECTED: &'static str =
+        "the name or the ARN of a Command document of this account, none of AWS's own";
+    const INSTEAD: &'static str = "no document";
+
+    /// Documents of AWS take shell text as a parameter, and a group's tags are no place to trust with that. Their names
+    /// begin with words that nobody else's may begin with.
+    /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateDocument.html>
+    fn of_tag(value: &str) -> Option<Self> {
+        let name = match value.strip_prefix("arn:") {
+            // arn:PARTITION:ssm:REGION:ACCOUNT:document/NAME
+            Some(rest) => match rest.splitn(5, ':').collect::<Vec<_>>()[..] {
+                [_, "ssm", _, account, resource] if !account.is_empty() => {
+                    resource.strip_prefix("document/")?
+                }
+                _ => return None,
+            },
+            None => value,
+        };
+        let is_name = (3..=128).contains(&name.len())
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        let lower = name.to_ascii_lowercase();
+        let is_of_aws = ["aws", "amazon", "amzn"]
+            .iter()
+            .any(|word| lower.starts_with(word));
+        (is_name && !is_of_aws).then(|| Self(Some(value.to_owned())))
+    }
+}
+
+impl StopDocument {
+    /// Whether the group names a document that can be run.
+    pub fn is_asked_for(group: &Group) -> bool {
+        of_group(Some(group), Self::default()).0.0.is_some()
+    }
+}
+
+/// How long the stop script of an instance may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopSeconds(pub SignedDuration);
+
+impl Default for StopSeconds {
+    fn default() -> Self {
+        Self(SignedDuration::from_secs(60))
+    }
+}
+
+impl ByTag for StopSeconds {
+    const TAG: &'static str = "spot-handoff:stop-seconds";
+    const EXPECTED: &'static str = "seconds from 5 to 3600";
+    const INSTEAD: &'static str = "60";
+
+    fn of_tag(value: &str) -> Option<Self> {
+        let seconds: i64 = value.parse().ok()?;
+        let is_possible = (5..=3600).contains(&seconds);
+        is_possible.then(|| Self(SignedDuration::from_secs(seconds)))
+    }
+}
+
+/// When the stop script of an instance runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StopWhen {
+    /// When the instance's targets are out, at the latest when there is just the time for it.
+    #[default]
+    TargetsOut,
+    /// At once.
+    Now,
+}
+
+impl ByTag for StopWhen {
+    const TAG: &'static str = "spot-handoff:stop-when";
+    const EXPECTED: &'static str = "`now` or `targets-out`";
+    const INSTEAD: &'static str = "`targets-out`";
+
+    fn of_tag(value: &str) -> Option<Self> {
+        match value {
+            "now" => Some(Self::Now),
+            "targets-out" => Some(Self::TargetsOut),
+            _ => None,
+        }
     }
 }
 

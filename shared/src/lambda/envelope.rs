@@ -1,6 +1,7 @@
 //! What Lambda hands to a function: an SQS batch of EventBridge events, or one bare event from somebody's replay.
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
+use aws_sdk_sqs::types::MessageSystemAttributeName;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -26,6 +27,8 @@ pub struct QueueMessage {
     pub content: Result<Message, NoticeError>,
     /// How it came.
     pub origin: Origin,
+    /// Whether it came before: then its first try failed, or nobody knows what became of it.
+    pub came_before: bool,
 }
 
 /// How a message came to the function, which decides who takes it off the queue.
@@ -60,7 +63,11 @@ struct Record {
     message_id: String,
     receipt_handle: Value,
     body: Value,
+    attributes: Value,
 }
+
+/// How often a message has come that comes for the first time.
+const FIRST: &str = "1";
 
 impl Batch {
     /// Takes a payload apart. Nothing in it can make this fail: what cannot be read is a message with an error.
@@ -94,6 +101,7 @@ impl Batch {
                 id: "event".to_owned(),
                 content,
                 origin: Origin::Event,
+                came_before: false,
             }],
         }
     }
@@ -106,6 +114,11 @@ impl Batch {
             origin: Origin::Queue {
                 receipt: message.receipt_handle.unwrap_or_default(),
             },
+            came_before: message
+                .attributes
+                .as_ref()
+                .and_then(|attributes| attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount))
+                .is_some_and(|count| count != FIRST),
         });
         self.messages.extend(taken);
     }
@@ -149,6 +162,7 @@ impl QueueMessage {
                     origin: Origin::Mapping {
                         receipt: String::new(),
                     },
+                    came_before: false,
                 };
             }
         };
@@ -161,6 +175,9 @@ impl QueueMessage {
             id: record.message_id,
             content,
             origin: Origin::Mapping { receipt },
+            came_before: record.attributes["ApproximateReceiveCount"]
+                .as_str()
+                .is_some_and(|count| count != FIRST),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName,
 };
 use aws_sdk_sqs::{Client, Config};
 use aws_types::SdkConfig;
@@ -120,6 +121,7 @@ impl OwnQueue {
             .queue_url(&self.url)
             .max_number_of_messages(MESSAGES_PER_CALL as i32)
             .wait_time_seconds(wait_seconds)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .send();
         match aws::call(stop_at, "ReceiveMessage", receiving).await {
             Ok(answer) => answer.messages.unwrap_or_default(),
@@ -258,6 +260,7 @@ mod tests {
             id: "m".to_owned(),
             content: Ok(Message::Notices(vec![])),
             origin,
+            came_before: false,
         };
         let receipt = || "r".to_owned();
         let handed_over = message(Origin::Mapping { receipt: receipt() });

@@ -42,6 +42,9 @@ pub trait Function: Sized + 'static {
     /// Its name, as reports and metrics carry it.
     const NAME: &'static str;
 
+    /// Whether it writes no report where there is nothing to do. Most functions say that too: for them an instance is the rule.
+    const IS_QUIET: bool = false;
+
     /// Reads the configuration and makes the clients.
     ///
     /// # Errors
@@ -203,23 +206,22 @@ async fn handle<F: Function>(
             }
         }
     }
-    let told = notices
-        .iter()
-        .filter_map(|notice| Some((notice, reports.remove(notice)?)));
-    let told: Vec<(&Notice, Report)> = told.collect();
-    for (notice, report) in &told {
-        if !has_seen_nothing_new(notice, report) {
-            logging::write(report);
-            metrics::instance(report, invocation.clock.now());
-        }
-    }
-    let news = told
-        .iter()
-        .filter(|(notice, report)| !has_seen_nothing_new(notice, report));
-    let kept: Vec<Reported> = news
-        .filter_map(|(_, report)| Reported::from_report(report))
+    // Of what came before, and may have failed then, it is always told how it ended.
+    let again: Vec<bool> = batch
+        .notices()
+        .into_iter()
+        .map(|(index, _)| batch.messages[index].came_before)
         .collect();
-    let reports: Vec<Report> = told.into_iter().map(|(_, report)| report).collect();
+    let told = notices.iter().zip(again).filter_map(|(notice, again)| {
+        let report = reports.remove(notice)?;
+        (again || !has_seen_nothing_new::<F>(notice, &report)).then_some(report)
+    });
+    let reports: Vec<Report> = told.collect();
+    for report in &reports {
+        logging::write(report);
+        metrics::instance(report, invocation.clock.now());
+    }
+    let kept: Vec<Reported> = reports.iter().filter_map(Reported::from_report).collect();
     let settle = async {
         if let Some(queue) = queue {
             let worked = invocation.clock.now().duration_since(invocation.started_at);
@@ -244,12 +246,15 @@ async fn handle<F: Function>(
 }
 
 /// Whether it is about a look that did nothing but plan the next one: there are twelve in the two minutes of a notice.
-fn has_seen_nothing_new(notice: &Notice, report: &Report) -> bool {
-    let is_look =
-        matches!(&notice.signal, Signal::FollowUp(follow_up) if matches!(follow_up.step, Step::Look { .. }));
+fn has_seen_nothing_new<F: Function>(notice: &Notice, report: &Report) -> bool {
+    let is_look = match &notice.signal {
+        Signal::FollowUp(follow_up) => matches!(follow_up.step, Step::Look { .. } | Step::AwaitScript { .. }),
+        _ => false,
+    };
+    let is_silence = F::IS_QUIET && report.outcome == Outcome::NothingToDo;
     let is_quiet = report.problems.is_empty() && report.warnings.is_empty();
     let mut results = report.actions.iter().map(|line| line.result);
-    is_look && is_quiet && results.all(|result| result == ActionResult::Later)
+    is_quiet && (is_silence || is_look) && results.all(|result| result == ActionResult::Later)
 }
 
 /// Keeps the reports in the table, for the account of the hand-off. The hand-off itself does not depend on it.

@@ -95,6 +95,19 @@ pub enum Step {
         /// The Auto Scaling group.
         group: String,
     },
+    /// run-commands to itself: see whether the stop script has ended.
+    AwaitScript {
+        /// The Auto Scaling group.
+        group: String,
+        /// Id of the command that runs it.
+        command: String,
+        /// The document.
+        document: String,
+        /// When the command was sent.
+        sent: Timestamp,
+        /// When it is waited for no longer.
+        until: Timestamp,
+    },
     /// announce-hand-offs to itself: publish what has gathered since, in one message.
     Tell,
 }

@@ -45,6 +45,8 @@ struct InstanceMetrics {
     replacements: u64,
     #[metrics(unit = Count)]
     tasks_saved: u64,
+    #[metrics(unit = Count)]
+    scripts_lost: u64,
     #[metrics(unit = Second)]
     seconds_to_done: f64,
     #[metrics(unit = Second)]
@@ -83,6 +85,7 @@ pub fn instance(report: &Report, now: Timestamp) {
             .iter()
             .filter(|task| task.plan == crate::SAVED_TASK)
             .count() as u64,
+        scripts_lost: report.scripts.iter().filter(|script| !script.saved).count() as u64,
         seconds_to_done: now.duration_since(report.notice_time).as_secs_f64(),
         // A follow-up comes when it was planned to, and a retirement is days away: only of a warning does it say
         // whether the functions were fast enough.

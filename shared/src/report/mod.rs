@@ -68,6 +68,9 @@ pub struct Report {
     /// The tasks on the instance and what becomes of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskLine>,
+    /// Stop scripts that have ended, or never ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<ScriptLine>,
 }
 
 /// What became of a notice.
@@ -119,6 +122,8 @@ pub enum ActionResult {
     NotPossible,
     /// AWS refused it or did not answer in time.
     Failed,
+    /// It came to a bad end, or to none in time, and trying again is no use: what the instance was doing is lost.
+    Lost,
 }
 
 /// Something left alone, and why.
@@ -146,6 +151,27 @@ pub struct HeldLine {
     pub needed: usize,
     /// Why, as a sentence.
     pub reason: String,
+}
+
+/// A stop script, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ScriptLine {
+    /// The document.
+    pub document: String,
+    /// Id of the command that ran it; absent where none was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// How it ended, in the words of Systems Manager; `Not sent` and `No end in time` are ours.
+    pub status: String,
+    /// Whether it did what it was there for.
+    pub saved: bool,
+    /// The exit code of its last step, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The last lines that it wrote.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
 }
 
 /// A task on the instance.

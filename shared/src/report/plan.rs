@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::notice::Notice;
 use crate::report::{
-    ActionLine, ActionResult, HeldLine, Outcome, REPORT_MARKER, Report, SkippedLine, TaskLine,
+    ActionLine, ActionResult, HeldLine, Outcome, REPORT_MARKER, Report, ScriptLine, SkippedLine, TaskLine,
 };
 use crate::runtime::clock::Clock;
 use crate::runtime::invocation::Invocation;
@@ -38,6 +38,8 @@ pub struct Plan<A, S, W> {
     pub held: Vec<HeldLine>,
     /// The tasks on the instance.
     pub tasks: Vec<TaskLine>,
+    /// Stop scripts that have ended, or never ran.
+    pub scripts: Vec<ScriptLine>,
 }
 
 /// Something left alone.
@@ -58,6 +60,7 @@ impl<A, S, W> Default for Plan<A, S, W> {
             problems: vec![],
             held: vec![],
             tasks: vec![],
+            scripts: vec![],
         }
     }
 }
@@ -142,6 +145,15 @@ impl Done {
         }
     }
 
+    /// What was to be saved is lost.
+    pub fn lost(clock: Clock, why: impl Display) -> Self {
+        Self {
+            result: ActionResult::Lost,
+            finished_at: clock.now(),
+            note: Some(why.to_string()),
+        }
+    }
+
     /// The action failed.
     pub fn failed(clock: Clock, error: impl Display) -> Self {
         Self {
@@ -210,6 +222,7 @@ impl Invocation {
             problems: plan.problems.clone(),
             held: plan.held.clone(),
             tasks: plan.tasks.clone(),
+            scripts: plan.scripts.clone(),
         };
         report.message = sentence(&report);
         report
@@ -269,13 +282,14 @@ fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
 /// The whole report as one sentence, for whoever reads the log at night.
 fn sentence(report: &Report) -> String {
     let count = |result| report.actions.iter().filter(|line| line.result == result).count();
-    let counted: [_; 6] = [
+    let counted: [_; 7] = [
         (ActionResult::Done, "done"),
         (ActionResult::AlreadyDone, "already done"),
         (ActionResult::Planned, "planned (dry run)"),
         (ActionResult::Later, "to follow"),
         (ActionResult::NotPossible, "NOT POSSIBLE"),
         (ActionResult::Failed, "FAILED"),
+        (ActionResult::Lost, "LOST"),
     ];
     let mut parts: Vec<String> = counted
         .into_iter()

@@ -12,6 +12,7 @@
 pub mod announcements;
 pub mod hand_offs;
 pub mod searches;
+pub mod stop_scripts;
 mod table;
 pub mod under_notice;
 

@@ -60,3 +60,18 @@ async fn with_the_functions_no_task_of_a_service_is_cut_where_there_is_room() ->
     assert!(ours.line.len() > 2, "{:?}", ours.line);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_plain_group_keeps_the_work_that_its_stop_script_saves() -> Result<()> {
+    let scenario = scenario("plain-jobs")?;
+    let nobody = lost(&scenario, Contender::Nobody).await?.told.losses;
+    assert!(nobody.job_seconds_lost > 0.0, "{nobody:?}");
+    let ours = lost(&scenario, Contender::SpotHandoff).await?.told.losses;
+    // What it did between the end of the script and its own end, and no more.
+    assert!(ours.job_seconds_lost <= 60.0, "{ours:?}");
+    assert!(
+        ours.job_seconds_lost < nobody.job_seconds_lost,
+        "{ours:?} {nobody:?}"
+    );
+    Ok(())
+}

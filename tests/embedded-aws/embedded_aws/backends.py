@@ -17,6 +17,7 @@ from moto.events.models import events_backends
 from moto.iam.models import iam_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
+from moto.ssm.models import ssm_backends
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -76,3 +77,8 @@ def sns():
 @functools.cache
 def sqs():
     return sqs_backends[ACCOUNT][REGION]
+
+
+@functools.cache
+def ssm():
+    return ssm_backends[ACCOUNT][REGION]

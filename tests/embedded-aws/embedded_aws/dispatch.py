@@ -11,6 +11,7 @@ from moto.elbv2.responses import ELBV2Response
 from moto.events.responses import EventsHandler
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.sqs.responses import SQSResponse
+from moto.ssm.responses import SimpleSystemManagerResponse
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from . import staleness
@@ -26,6 +27,7 @@ DIRECT = {
     "elasticloadbalancing": ELBV2Response,
     "events": EventsHandler,
     "sqs": SQSResponse,
+    "ssm": SimpleSystemManagerResponse,
 }
 
 # Headers that the server sets, or that are moto's own.

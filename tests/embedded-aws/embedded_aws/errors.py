@@ -16,6 +16,7 @@ THROTTLING = {
     "sqs": "ThrottlingException",
     "events": "ThrottlingException",
     "logs": "ThrottlingException",
+    "ssm": "ThrottlingException",
     "sns": "Throttled",
 }
 

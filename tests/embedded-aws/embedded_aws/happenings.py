@@ -1,5 +1,7 @@
 """What a test can have happen: things AWS, or a task, does by itself."""
 
+import json
+
 from . import backends, happenings_capacity, iam
 from .simulation import (
     agent,
@@ -10,6 +12,7 @@ from .simulation import (
     launching,
     leaving,
     scheduler,
+    scripts,
     spot,
     stopping,
     tasks,
@@ -129,6 +132,53 @@ def _lose_permission(order):
     iam.forget(order["function"], order["action"])
 
 
+def _ssm_agent(order):
+    """The agent of Systems Manager on an instance is `missing`, `silent` or `undeliverable`."""
+    WORLD.ssm_agents[order["instance"]] = order["what"]
+
+
+def _stop_script(order):
+    """Somebody writes a Command document, tags it (unless `tagged` is false), and has a group name it.
+
+    `lines` are what a shell runs. What an instance has in its directory can be given by `files`.
+    """
+    name, group = order.get("document", "stop-and-save"), order["group"]
+    content = {
+        "schemaVersion": "2.2",
+        "parameters": {p: {"type": "String", **about} for p, about in order.get("parameters", {}).items()},
+        "mainSteps": [
+            {
+                "action": "aws:runShellScript",
+                "name": "script",
+                "inputs": {"timeoutSeconds": str(order.get("timeout", 3600)), "runCommand": order["lines"]},
+            }
+        ],
+    }
+    tags = [{"Key": "spot-handoff:document", "Value": "true"}] if order.get("tagged", True) else []
+    if name not in backends.ssm()._documents:
+        backends.ssm().create_document(json.dumps(content), None, None, name, None, "Command", "JSON", None, tags)
+    wanted = {"spot-handoff:stop-document": name, **order.get("tags", {})}
+    known = backends.autoscaling().autoscaling_groups[group]
+    known.tags = [tag for tag in known.tags if tag["Key"] not in wanted]
+    known.tags += [
+        {
+            "Key": key,
+            "Value": value,
+            "ResourceId": group,
+            "ResourceType": "auto-scaling-group",
+            "PropagateAtLaunch": "false",
+        }
+        for key, value in wanted.items()
+    ]
+    for state in known.instance_states:
+        scripts.files_of(state.instance_id).update(order.get("files", {}))
+
+
+def _cancel_command(order):
+    """Somebody cancels a command."""
+    scripts.cancel(order["command"])
+
+
 def _pass_time(order):
     """The world's clock jumps forward."""
     WORLD.clock.advance(order["seconds"])
@@ -150,6 +200,9 @@ KINDS = {
     "suspend": _suspend,
     "configure-agent": _configure_agent,
     "target-fails": _target_fails,
+    "ssm-agent": _ssm_agent,
+    "stop-script": _stop_script,
+    "cancel-command": _cancel_command,
     "pass-time": _pass_time,
     **happenings_capacity.KINDS,
 }

@@ -41,6 +41,7 @@ def of(call):
         "logs": _logs,
         "sns": _sns,
         "sqs": _sqs,
+        "ssm": _ssm,
     }
     asked = by_service.get(call.service, _anything)
     return list(asked(call))
@@ -108,6 +109,30 @@ def _sqs(call):
     # A batch needs the permission of what it is a batch of.
     action = f"sqs:{call.action.removesuffix('Batch')}"
     yield action, _arn("sqs", call.parameters["QueueUrl"].split("/")[-1]), {}
+
+
+def _ssm(call):
+    if call.action not in ("SendCommand", "DescribeDocument"):
+        yield from _anything(call)
+        return
+    action, parameters = f"ssm:{call.action}", call.parameters
+    named = parameters.get("DocumentName") or parameters.get("Name", "*")
+    name = named.split(":document/")[-1]
+    # Documents of AWS are in no account.
+    account = "" if name.startswith(("AWS-", "Amazon")) else backends.ACCOUNT
+    document = f"arn:aws:ssm:{backends.REGION}:{account}:document/{name}"
+    tags = backends.ssm()._resource_tags.get("Document", {}).get(name, {})
+    if call.action == "DescribeDocument":
+        yield action, document, {}
+        return
+    yield action, document, _tagged(tags)
+    for instance in parameters.get("InstanceIds", []):
+        yield action, _arn("ec2", f"instance/{instance}"), {}
+
+
+def _tagged(tags):
+    """Condition keys of the tags on a resource of Systems Manager: IAM's own, and the service's."""
+    return {f"{kind}/{key}": [value] for kind in ("aws:ResourceTag", "ssm:resourceTag") for key, value in tags.items()}
 
 
 def _elasticloadbalancing(call):

@@ -24,6 +24,7 @@ def snapshot():
         "queues": [_queue(q) for q in backends.sqs().queues.values()],
         "tables": [_table(t) for t in backends.dynamodb().tables.values()],
         "subscriptions": [_subscription(s) for s in backends.sns().subscriptions.values()],
+        "scripts": [_script(one) for one in WORLD.invocations],
         "lifecycle_actions": [_lifecycle_action(a) for a in WORLD.lifecycle_actions.values()],
     }
 
@@ -147,6 +148,20 @@ def _subscription(subscription):
         "protocol": subscription.protocol,
         "endpoint": subscription.endpoint,
         "suspended": sns.is_suspended(subscription),
+    }
+
+
+def _script(one):
+    """A command on an instance, and what lies in the directory of the instance by now."""
+    return {
+        "command": one.command.id,
+        "instance": one.instance,
+        "document": one.command.name,
+        "parameters": one.command.values,
+        "sent_ms": round(one.command.sent_ms),
+        "ended_ms": None if one.ended_ms is None else round(one.ended_ms),
+        "status": one.details,
+        "files": dict(WORLD.instance_files.get(one.instance, {})),
     }
 
 

@@ -74,6 +74,13 @@ class World:
         self.run_task_tokens = {}
         # What agents of ECS were configured with since they were launched, see `agent`.
         self.agents = {}
+        # Commands of Systems Manager, one for each instance that they were sent to; what is wrong with agents; what lies
+        # in the directories of instances. See `scripts`.
+        self.invocations = []
+        self.ssm_agents = {}
+        self.instance_files = {}
+        # When EC2 takes an instance, where it has decided that.
+        self.ends_ms = {}
         # The instances that EC2 has told that it is going to take them.
         self.warned = set()
         # What reckons lost work, where a scenario is played; see `meter`.

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::deployment::{logs_client, specification, sqs_client};
 use crate::environment::FunctionSpec;
 use crate::event_source::EventSource;
-use crate::functions::{self, ANNOUNCER, FUNCTIONS};
+use crate::functions::{self, ANNOUNCER, FUNCTIONS, RUNNER};
 use crate::invoke;
 use crate::journal::Journal;
 use crate::lambda::Lambda;
@@ -89,6 +89,7 @@ impl Testbed {
         let journal = Arc::new(Journal::new(clock).with_log(log));
         let functions: Vec<_> = FUNCTIONS
             .into_iter()
+            .chain([RUNNER])
             .chain(options.announce.then_some(ANNOUNCER))
             .collect();
         let specs = functions
@@ -151,7 +152,7 @@ impl Testbed {
             lambda: Arc::clone(&self.lambda),
             journal: Arc::clone(&self.journal),
             clock: self.world.clock(),
-            brings_back: options.stand_in.is_none() && FUNCTIONS.contains(&function),
+            brings_back: options.stand_in.is_none() && (FUNCTIONS.contains(&function) || function == RUNNER),
             slots: Arc::new(Semaphore::new(most.min(at_first))),
         });
         for _ in 0..options.pollers {

@@ -13,6 +13,9 @@ use crate::{locked, progress};
 /// The functions that hand off, by the names of their packages and binaries.
 pub const FUNCTIONS: [&str; 3] = ["deregister-targets", "drain-tasks", "replace-capacity"];
 
+/// The function that runs stop scripts. It says nothing of instances whose group asks for none.
+pub const RUNNER: &str = "run-commands";
+
 /// The function that looks back at what those have done.
 pub const ANNOUNCER: &str = "announce-hand-offs";
 
@@ -54,7 +57,7 @@ fn is_about_the_running_package(variable: &OsStr) -> bool {
 }
 
 fn run_cargo(workspace: &Workspace) -> Result<()> {
-    let functions = || FUNCTIONS.iter().chain([&ANNOUNCER]);
+    let functions = || FUNCTIONS.iter().chain([&RUNNER, &ANNOUNCER]);
     if functions().any(|function| !binary(workspace, function).exists()) {
         progress::step("functions: building them (minutes the first time, then moments)");
     }

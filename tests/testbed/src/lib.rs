@@ -48,7 +48,7 @@ pub use backlog::Backlog;
 pub use bed::Testbed;
 pub use clock::Clock;
 pub use environment::{Environment, FunctionSpec};
-pub use functions::{ANNOUNCER, FUNCTIONS, build as build_functions, build_for_deployment};
+pub use functions::{ANNOUNCER, FUNCTIONS, RUNNER, build as build_functions, build_for_deployment};
 pub use journal::{Entry, Event, Journal};
 pub use lambda::Lambda;
 pub use options::{FastOptions, MappingOptions, Options, Pace};

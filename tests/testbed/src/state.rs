@@ -20,6 +20,25 @@ pub struct State {
     /// Lifecycle actions that were begun.
     #[serde(default)]
     pub lifecycle_actions: Vec<LifecycleAction>,
+    /// Commands of Systems Manager, one for each instance that they were sent to.
+    #[serde(default)]
+    pub scripts: Vec<Script>,
+}
+
+/// A command on an instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Script {
+    pub command: String,
+    pub instance: String,
+    pub document: String,
+    pub parameters: BTreeMap<String, String>,
+    pub sent_ms: i64,
+    pub ended_ms: Option<i64>,
+    /// In the words of Systems Manager.
+    pub status: String,
+    /// What lies in the directory of the instance by now.
+    pub files: BTreeMap<String, String>,
 }
 
 /// An EC2 instance.

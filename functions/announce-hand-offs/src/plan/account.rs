@@ -4,11 +4,12 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use spot_handoff::ASK_TO_RUN_STOP_SCRIPT;
 use spot_handoff::notice::{InstanceAction, Notice, Signal};
 use spot_handoff::report::names::Names;
-use spot_handoff::report::{ActionLine, ActionResult, Outcome as Reported, Report};
+use spot_handoff::report::{ActionLine, ActionResult, Outcome as Reported, Report, ScriptLine};
 
-use crate::facts::Reporter;
+use crate::facts::{RUN_COMMANDS, Reporter};
 
 /// A message that nobody reads to the end helps nobody; the log has the rest.
 const LINES_SHOWN: usize = 20;
@@ -59,6 +60,8 @@ pub struct HandOff<'a> {
     pub seconds_left: Option<f64>,
     /// Each function's part.
     pub parts: Vec<Part<'a>>,
+    /// Stop scripts, and how they ended.
+    pub scripts: Vec<ScriptLine>,
 }
 
 /// What one function did.
@@ -129,8 +132,19 @@ impl<'a> HandOff<'a> {
             .iter()
             .flat_map(|(_, reports)| reports)
             .any(|report| report.is_follow_up());
+        let asked_for_script = || {
+            let mut actions = found
+                .iter()
+                .flat_map(|(_, reports)| reports)
+                .flat_map(|report| &report.actions);
+            actions.any(|line| line.action == ASK_TO_RUN_STOP_SCRIPT)
+        };
+        let has_part = |reporter: &Reporter, reports: &[&Report]| {
+            reporter.function != RUN_COMMANDS || !reports.is_empty() || asked_for_script()
+        };
         let parts: Vec<Part<'a>> = found
             .iter()
+            .filter(|(reporter, reports)| has_part(reporter, reports))
             .map(|(reporter, reports)| part(reporter, reports, followed_up))
             .collect();
         let reports = || found.iter().flat_map(|(_, reports)| reports.iter().copied());
@@ -157,6 +171,7 @@ impl<'a> HandOff<'a> {
             outcome,
             seconds_left: left.min_by(f64::total_cmp),
             parts,
+            scripts: reports().flat_map(|report| report.scripts.clone()).collect(),
         }
     }
 
@@ -169,8 +184,14 @@ impl<'a> HandOff<'a> {
 fn part<'a>(reporter: &'a Reporter, reports: &[&Report], followed_up: bool) -> Part<'a> {
     // Each try makes a new plan of new facts, so the last one says what is left to do.
     let last_try = reports.iter().rev().find(|report| !report.is_follow_up());
+    // It may be asked by another function alone, and then every report of it is about a follow-up.
+    let last_try = match reporter.function {
+        RUN_COMMANDS => last_try.or(reports.last()),
+        _ => last_try,
+    };
     let state = match last_try {
         None => State::NotReported,
+        Some(_) if reporter.function == RUN_COMMANDS && has_no_end(reports) => State::NotFinished,
         Some(_) if !failures(reports).is_empty() || has_problems(reports) => State::Failed,
         Some(last) if !followed_up && last.actions.iter().any(|line| line.result == ActionResult::Later) => {
             State::NotFinished
@@ -189,14 +210,28 @@ fn part<'a>(reporter: &'a Reporter, reports: &[&Report], followed_up: bool) -> P
         function: reporter.function,
         log_group: &reporter.log_group,
         state,
-        seconds_left: last_try.and_then(|report| report.seconds_left_at_end),
+        seconds_left: last_try
+            .filter(|report| !report.is_follow_up())
+            .and_then(|report| report.seconds_left_at_end),
         lines: lines(reports, followed_up),
     }
 }
 
+/// Whether a stop script was begun, and nothing said how it ended.
+fn has_no_end(reports: &[&Report]) -> bool {
+    let is_begun = |line: &ActionLine| line.action == "run-stop-script" && line.result == ActionResult::Done;
+    let mut actions = reports.iter().flat_map(|report| &report.actions);
+    actions.any(is_begun) && reports.iter().all(|report| report.scripts.is_empty())
+}
+
 /// What failed, or could not be done, and was not made good later.
 fn failures<'r>(reports: &[&'r Report]) -> Vec<(&'r Report, &'r ActionLine)> {
-    let failed = |line: &ActionLine| matches!(line.result, ActionResult::Failed | ActionResult::NotPossible);
+    let failed = |line: &ActionLine| {
+        matches!(
+            line.result,
+            ActionResult::Failed | ActionResult::NotPossible | ActionResult::Lost
+        )
+    };
     let of_report = |(index, report): (usize, &&'r Report)| {
         let later: Vec<&&Report> = reports[index + 1..].iter().collect();
         let report: &'r Report = report;
@@ -212,8 +247,11 @@ fn failures<'r>(reports: &[&'r Report]) -> Vec<(&'r Report, &'r ActionLine)> {
     reports.iter().enumerate().flat_map(of_report).collect()
 }
 
-/// A later try has planned anew; a later follow-up counts if it speaks of the same thing.
+/// A later try has planned anew; a later follow-up counts if it speaks of the same thing. What is lost stays lost.
 fn is_made_good(report: &Report, line: &ActionLine, later: &[&&Report]) -> bool {
+    if line.result == ActionResult::Lost {
+        return false;
+    }
     later.iter().any(|other| {
         let speaks_of_it = other
             .actions
@@ -270,6 +308,7 @@ fn lines(reports: &[&Report], followed_up: bool) -> Vec<Line> {
                 }
                 ActionResult::NotPossible => "NOT POSSIBLE",
                 ActionResult::Failed => "FAILED",
+                ActionResult::Lost => "LOST",
             };
             add(result, action_text(line, &names));
         }
@@ -292,7 +331,7 @@ fn lines(reports: &[&Report], followed_up: bool) -> Vec<Line> {
     }
     if lines.len() > LINES_SHOWN {
         // What failed is kept, whatever else is not shown.
-        lines.sort_by_key(|line| line.result != "FAILED" && line.result != "NOT POSSIBLE");
+        lines.sort_by_key(|line| !matches!(line.result, "FAILED" | "NOT POSSIBLE" | "LOST"));
         let more = lines.len() - LINES_SHOWN;
         lines.truncate(LINES_SHOWN);
         lines.push(Line {

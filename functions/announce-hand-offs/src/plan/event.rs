@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 use spot_handoff::notice::InstanceAction;
+use spot_handoff::report::ScriptLine;
 
 use super::Message;
 use super::account::{HandOff, Line, State};
@@ -24,6 +25,8 @@ struct Detail<'a> {
     drill: bool,
     dry_run: bool,
     functions: Vec<Function<'a>>,
+    #[serde(skip_serializing_if = "is_empty")]
+    stop_scripts: &'a [ScriptLine],
     next_steps: Vec<String>,
     subject: &'a str,
     text: &'a str,
@@ -36,6 +39,10 @@ struct Function<'a> {
     outcome: State,
     seconds_left: Option<f64>,
     lines: &'a [Line],
+}
+
+fn is_empty(scripts: &&[ScriptLine]) -> bool {
+    scripts.is_empty()
 }
 
 /// The event's detail as JSON.
@@ -64,6 +71,7 @@ pub fn detail(hand_off: &HandOff<'_>, message: &Message) -> String {
                 lines: &part.lines,
             })
             .collect(),
+        stop_scripts: &hand_off.scripts,
         next_steps: next_steps(hand_off),
         subject: &message.subject,
         text: &message.text,

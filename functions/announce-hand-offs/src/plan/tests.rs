@@ -88,12 +88,17 @@ fn left_alone(function: &str) -> Report {
 }
 
 fn reporters() -> Vec<Reporter> {
-    ["deregister-targets", "drain-tasks", "replace-capacity"]
-        .map(|function| Reporter {
-            function,
-            log_group: format!("/aws/lambda/spot-handoff-{function}"),
-        })
-        .into()
+    [
+        "deregister-targets",
+        "drain-tasks",
+        "replace-capacity",
+        "run-commands",
+    ]
+    .map(|function| Reporter {
+        function,
+        log_group: format!("/aws/lambda/spot-handoff-{function}"),
+    })
+    .into()
 }
 
 fn plan_for(notice: &Notice, reports: &[Report], announcements: Announcements) -> Plan {
@@ -121,6 +126,59 @@ fn event(notice: &Notice, reports: &[Report]) -> Value {
     });
     let detail: Value = serde_json::from_str(&detail.expect("an event")).expect("JSON");
     json!({"source": "spot-handoff", "detail-type": DETAIL_TYPE, "detail": detail})
+}
+
+fn script_begun() -> Report {
+    let actions = [action("run-stop-script", "checkpoint", "done")];
+    report(
+        "run-commands",
+        50,
+        json!({"signal": "follow-up", "actions": actions}),
+    )
+}
+
+fn script_ended(saved: bool) -> Report {
+    let (result, status) = if saved {
+        ("done", "Success")
+    } else {
+        ("lost", "Failed")
+    };
+    let mut line = action("end-stop-script", "checkpoint", result);
+    line["detail"] = json!(format!("{status}, exit code 7: no space left"));
+    let script = json!({"document": "checkpoint", "status": status, "saved": saved, "exit-code": 7});
+    report(
+        "run-commands",
+        70,
+        json!({"signal": "follow-up", "actions": [line], "scripts": [script]}),
+    )
+}
+
+#[test]
+fn a_stop_script_that_is_lost_makes_the_hand_off_fail_and_one_of_no_end_too() {
+    let others = || vec![deregistered(), drained(), stopped(), replaced()];
+    let with = |more: Vec<Report>| [others(), more].concat();
+    let outcome = |reports: &[Report]| event(&warning(), reports)["detail"]["outcome"].clone();
+    assert_eq!(outcome(&others()), "handed-off", "nobody asked for a script");
+    let saved = with(vec![script_begun(), script_ended(true)]);
+    assert_eq!(outcome(&saved), "handed-off");
+    let told = event(&warning(), &saved);
+    assert_eq!(told["detail"]["stop-scripts"][0]["status"], "Success");
+    assert_eq!(told["detail"]["seconds-left"], 119.5, "a script is late by plan");
+    let lost = with(vec![script_begun(), script_ended(false)]);
+    assert_eq!(outcome(&lost), "failed");
+    let text = message(&warning(), &lost).text;
+    assert!(text.contains("LOST") && text.contains("no space left"), "{text}");
+    assert_eq!(outcome(&with(vec![script_begun()])), "failed");
+    let asked = report(
+        "replace-capacity",
+        0,
+        json!({"actions": [action("ask-to-run-stop-script", INSTANCE, "done")]}),
+    );
+    assert_eq!(
+        outcome(&with(vec![asked])),
+        "failed",
+        "asked for, and not heard of"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use spot_handoff::notice::InstanceAction;
 
 use super::Message;
 use super::account::{HandOff, Outcome, Part, State};
+use crate::facts::RUN_COMMANDS;
 
 /// SNS takes subjects of up to 100 ASCII characters without control characters.
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
@@ -160,6 +161,10 @@ fn steps_for(part: &Part<'_>, hand_off: &HandOff<'_>) -> [String; 2] {
     let check = match (function, &hand_off.group) {
         ("deregister-targets", _) => {
             format!("Check that no target group still sends requests to {instance}.")
+        }
+        (RUN_COMMANDS, _) => {
+            "Check what its stop script saved, and in `aws ssm list-command-invocations --details` what it wrote."
+                .to_owned()
         }
         ("drain-tasks", _) => {
             "Check that the services have their desired tasks again, and what became of standalone tasks."

@@ -9,6 +9,7 @@ use spot_handoff::notice::{FollowUp, Notice, Signal, Step, Then};
 
 use super::standalone_tasks::{latest_safe_stop, stop_now};
 use super::{Action, Plan, Queue, Skip, Warning, cause, task_line};
+use crate::facts::stop_scripts::StopScript;
 use crate::facts::{TaskFacts, TaskState};
 
 /// How often to look. Hooks last minutes to hours, so after a while seldom is enough.
@@ -99,20 +100,8 @@ pub fn plan(
         plan.actions.push(let_go(notice, then, limit, now));
     } else {
         plan.actions.extend(heartbeat(then));
-        let step = Step::AwaitTasks {
-            then: then.clone(),
-            silent_since,
-        };
-        plan.actions.push(Action::Send {
-            to: Queue::Own,
-            instance: notice.instance.clone(),
-            at: look_at,
-            follow_up: FollowUp {
-                cause: cause(notice),
-                deadline: Some(limit),
-                step,
-            },
-        });
+        plan.actions
+            .push(look_again(notice, then, limit, look_at, silent_since));
     }
     plan
 }
@@ -128,6 +117,70 @@ pub fn abandon_with_tasks_left(plan: &mut Plan) {
             *action = Action::Abandon(lifecycle_action.clone());
         }
     }
+}
+
+fn look_again(
+    notice: &Notice,
+    then: &Then,
+    limit: Timestamp,
+    at: Timestamp,
+    silent_since: Option<Timestamp>,
+) -> Action {
+    let step = Step::AwaitTasks {
+        then: then.clone(),
+        silent_since,
+    };
+    Action::Send {
+        to: Queue::Own,
+        instance: notice.instance.clone(),
+        at,
+        follow_up: FollowUp {
+            cause: cause(notice),
+            deadline: Some(limit),
+            step,
+        },
+    }
+}
+
+/// The same plan, in which the instance is not let go before its stop script has ended.
+///
+/// run-commands runs the script and writes down its end. Where the table does not answer, the instance stays until the script
+/// is over whatever becomes of it: a script that is cut off is work lost, and a termination that comes late is not.
+pub fn until_script_ends(
+    mut plan: Plan,
+    script: Option<&StopScript>,
+    notice: &Notice,
+    then: &Then,
+    limit: Timestamp,
+    now: Timestamp,
+) -> Plan {
+    let ends = limit.saturating_sub(BEFORE_LIMIT).unwrap_or(limit);
+    let (waits_until, error) = match script {
+        None | Some(StopScript::Over) => return plan,
+        Some(StopScript::Awaited { until }) => (*until, None),
+        Some(StopScript::Unknown { error, until }) => (*until, Some(error)),
+    };
+    let lets_go = let_go(notice, then, limit, now);
+    if !plan.actions.contains(&lets_go) {
+        return plan;
+    }
+    if let Some(error) = error {
+        let error = error.clone();
+        plan.warnings.push(Warning::StopScriptUnknown { error });
+    }
+    if now >= waits_until.min(ends) {
+        if error.is_none() {
+            let error = "nothing was heard of it in time".to_owned();
+            plan.warnings.push(Warning::StopScriptUnknown { error });
+        }
+        return plan;
+    }
+    plan.actions.retain(|action| *action != lets_go);
+    plan.skip(&notice.instance, Skip::StopScriptRuns);
+    plan.actions.extend(heartbeat(then));
+    plan.actions
+        .push(look_again(notice, then, limit, next_look(notice, now), None));
+    plan
 }
 
 /// Since which look the agent has been disconnected each time; `None` where it is connected.

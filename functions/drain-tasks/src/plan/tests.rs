@@ -76,6 +76,7 @@ fn config() -> Config {
         own_queue_url: "own".to_owned(),
         deregister_targets_queue_url: "d".to_owned(),
         replace_capacity_queue_url: "replace".to_owned(),
+        run_commands_queue_url: "run".to_owned(),
     }
 }
 
@@ -803,6 +804,55 @@ fn scope_is_asked_of_groups_and_not_again_for_follow_ups() {
     let group = nobody.of_instance(&id(DOOMED));
     assert!(may_act(&warning(), &group, &tagged).is_err());
     assert!(may_act(&move_work(None), &group, &tagged).is_ok());
+}
+
+#[test]
+fn an_instance_stays_until_its_stop_script_has_ended() {
+    use crate::facts::stop_scripts::StopScript;
+    let until = after(300);
+    let awaited = StopScript::Awaited { until };
+    let unknown = StopScript::Unknown {
+        error: "denied".to_owned(),
+        until,
+    };
+    let limit = after(3600);
+    let table = [
+        (None, 10, false),
+        (Some(StopScript::Over), 10, false),
+        (Some(awaited.clone()), 10, true),
+        (Some(unknown.clone()), 10, true),
+        // Nobody waits for ever for what is over by then.
+        (Some(awaited), 301, false),
+        (Some(unknown), 301, false),
+    ];
+    for (script, seconds, stays) in table {
+        let then = lifecycle();
+        let gone = await_tasks::plan(
+            &look_again(lifecycle(), None),
+            &then,
+            limit,
+            &ContainerInstances::default(),
+            |_| Ok(vec![]),
+            StandaloneTasks::StopNow,
+            after(seconds),
+        );
+        let plan = await_tasks::until_script_ends(
+            gone,
+            script.as_ref(),
+            &look_again(lifecycle(), None),
+            &then,
+            limit,
+            after(seconds),
+        );
+        let is_held = matches!(plan.actions[..], [Action::Heartbeat(_), Action::Send { .. }]);
+        let is_let_go = matches!(plan.actions[..], [Action::Complete(_)]);
+        assert_eq!(
+            (is_held, is_let_go),
+            (stays, !stays),
+            "{script:?} {seconds}: {:?}",
+            plan.actions
+        );
+    }
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn config() -> Config {
         lifecycle_hooks: LifecycleHooks::of("spot-handoff-*"),
         rebalance: RebalanceAction::LaunchFirst,
         queues: Queues {
+            run_commands: "run".to_owned(),
             deregister_targets: "d".to_owned(),
             drain_tasks: "t".to_owned(),
             own: "r".to_owned(),

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use spot_handoff::REPLACED_BEFORE;
 use spot_handoff::autoscaling::groups::Lifecycle;
 use spot_handoff::autoscaling::policies::UnknownValue;
 use spot_handoff::autoscaling::scope::OutOfScope;
 use spot_handoff::exchange::{Brake, Ending, Told};
 use spot_handoff::notice::{FollowUp, InstanceId, Step};
 use spot_handoff::report::plan as shared_plan;
+use spot_handoff::{ASK_TO_RUN_STOP_SCRIPT, REPLACED_BEFORE};
 
 /// What this function can do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -70,6 +70,8 @@ pub enum Queue {
     DeregisterTargets,
     /// That of drain-tasks.
     DrainTasks,
+    /// That of run-commands.
+    RunCommands,
     /// This function's own.
     Own,
 }
@@ -129,6 +131,7 @@ fn send_in_words(
     let name = match (to, &follow_up.step) {
         (Queue::Own, _) => "await-replacement",
         (Queue::DeregisterTargets | Queue::DrainTasks, _) => "ask-to-move-work",
+        (Queue::RunCommands, _) => ASK_TO_RUN_STOP_SCRIPT,
     };
     let detail = match &follow_up.step {
         Step::MoveWork { group, .. } => format!("group {group}"),

@@ -104,10 +104,11 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
         (Step::StopTasks { .. }, Some(late)) if late > RUN_AGAIN => {
             Judgement::no(format!("the time of these tasks was over {} ago", span(late)))
         }
-        (Step::Look { .. }, Some(late)) if late.is_positive() => {
+        (Step::Look { .. } | Step::AwaitScript { .. }, Some(late)) if late.is_positive() => {
             Judgement::no(format!("there was an end to looking {} ago", span(late)))
         }
         (Step::Look { .. }, _) => Judgement::yes("it looks what came back, came late, or may go by now"),
+        (Step::AwaitScript { .. }, _) => Judgement::yes("it tells how the stop script ended"),
         (Step::Tell, _) => Judgement::yes("what has gathered is told, as long as nobody told it since"),
         (Step::StopTasks { .. }, _) => Judgement::yes("its tasks may still be stopped, and run again"),
         (

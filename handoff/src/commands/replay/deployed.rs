@@ -9,7 +9,7 @@ use spot_handoff::notice::{DRILL_SOURCE, FOLLOW_UP_SOURCE};
 use spot_handoff::report::Report;
 use spot_handoff::runtime::clock::Clock;
 use spot_handoff::runtime::config::Env;
-use testbed::FUNCTIONS;
+use testbed::{FUNCTIONS, RUNNER};
 
 use super::output::Output;
 use super::retarget::{Retarget, StandIn};
@@ -69,7 +69,8 @@ pub async fn run(arguments: &Arguments, name: &str, sample: Sample) -> Result<bo
         let functions = stack
             .functions
             .iter()
-            .filter(|function| names.contains(&function.name.as_str()));
+            // It says nothing where no stop script is asked for.
+            .filter(|function| names.contains(&function.name.as_str()) || function.name == RUNNER);
         functions.map(|function| invoke(&lambda, function, body, clock))
     });
     let answers = try_join_all(calls).await?;

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::Value;
-use testbed::{FUNCTIONS, State, Testbed};
+use testbed::{FUNCTIONS, RUNNER, State, Testbed};
 
 use crate::account::AccountArguments;
 use crate::commands::signals::Signal;
@@ -132,6 +132,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     let leftovers = Leftovers {
         dead_letters: FUNCTIONS
             .iter()
+            .chain([&RUNNER])
             .map(|function| {
                 let queue = bed.dead_letter_queue(function)?;
                 let bodies = after.queue(&queue.name).map(|queue| queue.bodies.clone());

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use testbed::{FUNCTIONS, State, Testbed};
+use testbed::{FUNCTIONS, RUNNER, State, Testbed};
 
 use super::output::Output;
 use super::sample::Sample;
@@ -20,7 +20,7 @@ pub async fn send(bed: &Testbed, sample: &Sample, instances: &[String], output: 
             output.matched(&bed.put_event(event).await?);
         }
         Sample::Batch(bodies) => {
-            for function in FUNCTIONS {
+            for function in FUNCTIONS.into_iter().chain([RUNNER]) {
                 for body in bodies {
                     bed.send(function, body).await?;
                 }

@@ -184,6 +184,7 @@ fn marks<'a>(lines: impl Iterator<Item = &'a Line>, scale: Scale) -> Vec<Mark> {
         let what = line.action.clone().unwrap_or_else(|| "could not read".to_owned());
         let mut label = match line.word {
             Word::Failed => format!("FAILED {what}"),
+            Word::Lost => format!("LOST {what}"),
             Word::Impossible => format!("cannot {what}"),
             Word::Planned => format!("would {what}"),
             Word::Later => format!("later: {what}"),
@@ -255,7 +256,7 @@ fn class(word: Word) -> &'static str {
     match word {
         Word::Done | Word::Already => "done",
         Word::Planned | Word::Later => "pending",
-        Word::Failed => "failed",
+        Word::Failed | Word::Lost => "failed",
         Word::Impossible | Word::Warning => "warning",
         Word::Left | Word::Task | Word::Note => "dim",
     }
@@ -268,7 +269,7 @@ fn shape(word: Word) -> Markup {
             Word::Already => rect.solid x="-3.5" y="-3.5" width="7" height="7" {},
             Word::Planned => path.open d="M0 -5.5 5.5 0 0 5.5 -5.5 0Z" {},
             Word::Later => circle.open r="4.5" {},
-            Word::Failed => path.cross d="M-5 -5 5 5M5 -5 -5 5" {},
+            Word::Failed | Word::Lost => path.cross d="M-5 -5 5 5M5 -5 -5 5" {},
             Word::Impossible | Word::Warning => path.open d="M0 -5.5 5.5 4.5 -5.5 4.5Z" {},
             Word::Left | Word::Task | Word::Note => path.open d="M-4 0H4" {},
         }

@@ -84,3 +84,43 @@ fn only_named_hooks_are_ours_to_complete() {
     }
     assert!(LifecycleHooks::of("*").include("anything"));
 }
+
+#[test]
+fn shell_text_and_documents_of_aws_are_no_stop_document() {
+    let known = |value: &str| StopDocument::of_tag(value).is_some();
+    for ours in [
+        "checkpoint",
+        "Stop_Worker-2.1",
+        "arn:aws:ssm:us-east-1:123456789012:document/checkpoint",
+    ] {
+        assert!(known(ours), "{ours}");
+    }
+    for not_ours in [
+        "",
+        "ab",
+        "AWS-RunShellScript",
+        "aws-runshellscript",
+        "AmazonCloudWatch-ManageAgent",
+        "amzn-document",
+        "AWSEC2-RunPatchBaseline",
+        "arn:aws:ssm:us-east-1::document/AWS-RunShellScript",
+        "arn:aws:ssm:us-east-1:123456789012:document/AWS-RunShellScript",
+        "arn:aws:ssm:us-east-1::document/checkpoint",
+        "arn:aws:ec2:us-east-1:123456789012:document/checkpoint",
+        "rm -rf /",
+        "checkpoint; reboot",
+        "$(reboot)",
+    ] {
+        assert!(!known(not_ours), "{not_ours}");
+    }
+}
+
+#[test]
+fn the_time_of_a_stop_script_and_its_moment_have_few_spellings() {
+    assert_eq!(StopSeconds::of_tag("45").map(|it| it.0.as_secs()), Some(45));
+    for wrong in ["", "4", "3601", "60s", "-1"] {
+        assert_eq!(StopSeconds::of_tag(wrong), None, "{wrong}");
+    }
+    assert_eq!(StopWhen::of_tag("now"), Some(StopWhen::Now));
+    assert_eq!(StopWhen::of_tag("Now"), None);
+}

@@ -6,6 +6,7 @@ that anybody could lose.
 """
 
 from .. import pace
+from ..simulation import scripts
 from ..world import WORLD
 from . import announced, play, scene
 from .clients import CAUSES, Clients
@@ -46,6 +47,7 @@ class Meter:
             {group["name"]: group["jobs_of"] for group in groups if "jobs_of" in group},
             {group["name"]: group["instances"] for group in groups},
             lambda instance: pace.draw("job-at-hand", instance),
+            self._saved_at,
         )
         # [seconds, serving targets, running tasks, instances in service] of every change.
         self._line = []
@@ -64,6 +66,14 @@ class Meter:
         self._tick()
         # The last look is at the very end.
         WORLD.agenda.at_ms(self.end_ms, lambda: None)
+
+    def _saved_at(self, instance):
+        """By a stop script that wrote what it saved to a file of this name, and ended well."""
+        if "saved" not in scripts.files_of(instance):
+            return None
+        runs = [run for run in WORLD.invocations if run.instance == instance]
+        ended = [run.ended_ms for run in runs if run.status == "Success"]
+        return (max(ended) - self._zero_ms) / 1000 if ended else None
 
     def _now(self):
         return (WORLD.agenda.now_ms() - self._zero_ms) / 1000

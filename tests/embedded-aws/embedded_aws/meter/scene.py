@@ -64,6 +64,8 @@ def _group(aws, order):
         CapacityRebalance=order.get("capacity_rebalance", False),
         MixedInstancesPolicy=policy,
     )
+    if order.get("stop_script"):
+        _stop_script(name, order["stop_script"])
     if order.get("hook"):
         aws.autoscaling.put_lifecycle_hook(
             AutoScalingGroupName=name,
@@ -72,6 +74,14 @@ def _group(aws, order):
             HeartbeatTimeout=300,
             DefaultResult="CONTINUE",
         )
+
+
+def _stop_script(group, order):
+    # Imported here: what can happen is more than this package.
+    from ..happenings import happen
+
+    tags = {"spot-handoff:stop-seconds": str(order["seconds"])}
+    happen({"kind": "stop-script", "group": group, "lines": order["lines"], "tags": tags})
 
 
 def _target_group(aws, name, order):

@@ -3,7 +3,8 @@
 A *job* is a standalone task of a family of its own. On SIGTERM it saves its work, which takes it
 `checkpoint` seconds; whatever ends it before that loses all it did since it was started. A job
 that is to run again is missing until it does. A *worker* is an instance that takes jobs of the
-same length one after the other, and loses the one at hand when it is gone.
+same length one after the other, and loses the one at hand when it is gone, but for what its stop
+script has saved by then.
 """
 
 from dataclasses import dataclass
@@ -29,9 +30,10 @@ class _Run:
 
 
 class Work:
-    def __init__(self, jobs, workers, wanted, elapsed):
+    def __init__(self, jobs, workers, wanted, elapsed, saved_at=lambda instance: None):
         """`wanted`: the instances that each group's owner pays for. `elapsed`: how far the job at
-        hand of a worker is at the start, between 0 and 1, by instance."""
+        hand of a worker is at the start, between 0 and 1, by instance. `saved_at`: when a script
+        had saved the work of an instance; None where none has."""
         self.jobs = {family: Job(**job) for family, job in jobs.items()}
         self.workers = workers
         self.wanted = wanted
@@ -44,6 +46,7 @@ class Work:
         self._at = None
         self._runs = {}
         self._elapsed = elapsed
+        self._saved_at = saved_at
         self._working = {}
 
     def begin(self, at, picture):
@@ -77,7 +80,9 @@ class Work:
             if not after.runs(id_):
                 del self._working[id_]
                 job = self.workers[before.instances[id_].group]
-                self.job_seconds_lost += (self._at - began) % job
+                lost = (self._at - began) % job
+                saved = self._saved_at(id_)
+                self.job_seconds_lost += lost if saved is None else min(lost, self._at - saved)
 
     def _change_tasks(self, before, after):
         for arn, task in after.tasks.items():

@@ -19,6 +19,7 @@ MODULES = (
     "sns",
     "speed",
     "sqs",
+    "ssm",
 )
 
 

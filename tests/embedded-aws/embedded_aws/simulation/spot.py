@@ -44,6 +44,7 @@ def _reclaim_at(instance_id, time):
         noticed = WORLD.clock.now_ms()
     until = seconds_of_notice(instance_id)
     if until is not None:
+        WORLD.ends_ms[instance_id] = noticed + until * 1000
         WORLD.agenda.at_ms(noticed + until * 1000, lambda: reclaim(instance_id))
 
 

@@ -13,7 +13,7 @@ mod several;
 mod shape;
 mod sources;
 
-use testbed::{ANNOUNCER, FUNCTIONS};
+use testbed::{ANNOUNCER, FUNCTIONS, RUNNER};
 
 /// The functions that hand off, and the one that tells of it.
-const EVERY_FUNCTION: [&str; 4] = [FUNCTIONS[0], FUNCTIONS[1], FUNCTIONS[2], ANNOUNCER];
+const EVERY_FUNCTION: [&str; 5] = [FUNCTIONS[0], FUNCTIONS[1], FUNCTIONS[2], RUNNER, ANNOUNCER];

@@ -36,6 +36,15 @@ const DONE_WITHOUT: &[(&str, &str)] = &[
     ("drain-tasks", "BatchWriteItem"),
     ("replace-capacity", "BatchWriteItem"),
     ("announce-hand-offs", "BatchWriteItem"),
+    // A stop script that runs twice is better than none; and the instance waits until it is over whatever became of it.
+    ("run-commands", "BatchGetItem"),
+    ("run-commands", "PutItem"),
+    ("run-commands", "BatchWriteItem"),
+    ("drain-tasks", "BatchGetItem"),
+    // Where its targets cannot be seen, a stop script runs when its last moment comes.
+    ("run-commands", "DescribeTargetHealth"),
+    // A document that cannot be read gets no parameters.
+    ("run-commands", "DescribeDocument"),
     // Sizes of clusters, which only decide between two ways to find the same container instances.
     ("deregister-targets", "DescribeClusters"),
     ("drain-tasks", "DescribeClusters"),
@@ -62,9 +71,23 @@ const ANSWERS: &[(&str, &str)] = &[
     ("DescribeTargetHealth", "TargetGroupNotFound"),
     // The task with this token runs already.
     ("RunTask", "ConflictException"),
+    // These instances, or this document, can run no stop script: a loss, and nothing to try again.
+    ("SendCommand", "DuplicateInstanceId"),
+    ("SendCommand", "InvalidInstanceId"),
+    ("SendCommand", "InvalidDocument"),
+    ("SendCommand", "InvalidDocumentVersion"),
+    ("SendCommand", "InvalidOutputFolder"),
+    ("SendCommand", "InvalidParameters"),
+    ("SendCommand", "UnsupportedPlatformType"),
+    ("SendCommand", "MaxDocumentSizeExceeded"),
+    ("SendCommand", "InvalidRole"),
+    ("SendCommand", "InvalidNotificationConfig"),
     // A cluster that was deleted has no container instances.
     ("ListContainerInstances", "ClusterNotFoundException"),
 ];
+
+/// What is told as a loss at the end, and gives no dead letter: there is nothing left to try.
+const TOLD_AS_LOST: &[(&str, &str)] = &[("run-commands", "ListCommandInvocations")];
 
 /// How often a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,6 +266,16 @@ impl Trial {
     /// What a fault that lasts must leave behind.
     fn lasting(&self, finish: &Finish, undisturbed: &Value) -> Result<()> {
         let story = || finish.scene.story();
+        if TOLD_AS_LOST.contains(&(self.of.caller.as_str(), self.of.action.as_str())) {
+            let reports = finish.scene.reports_of(&self.of.caller);
+            let mut scripts = reports.iter().flat_map(|report| &report.scripts);
+            ensure!(
+                scripts.any(|script| !script.saved),
+                "no loss is told\n{}",
+                story()
+            );
+            return self.others_did_their_part(finish, undisturbed);
+        }
         let dead = finish.dead_letters(&self.of.caller)?;
         ensure!(dead > 0, "no dead letter\n{}", story());
         let reasons = finish.reasons(&self.of.caller);

@@ -5,7 +5,7 @@ use end_to_end::events;
 use end_to_end::scene::{Scene, quick};
 use jiff::SignedDuration;
 use serde_json::json;
-use testbed::{ANNOUNCER, FUNCTIONS, MappingOptions, Options};
+use testbed::{ANNOUNCER, FUNCTIONS, MappingOptions, Options, RUNNER};
 
 /// What happens in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +34,8 @@ pub enum Scenario {
     TriedAgain,
     /// More instances are interrupted than Lambda hands over at once.
     ManyAtOnce,
+    /// An instance whose group has a stop script is interrupted.
+    StopScript,
     /// Two instances of different groups and clusters are interrupted. Not among all: it adds no call.
     TwoOfABatch,
 }
@@ -48,7 +50,7 @@ const SPEED: f64 = 10.0;
 
 impl Scenario {
     /// All of them that add a call. First the one without replace-capacity, in whose absence the others always see the whole instance.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ShuttingDown,
         Self::Interruption,
         Self::Exchange,
@@ -61,6 +63,7 @@ impl Scenario {
         Self::Announcement,
         Self::TriedAgain,
         Self::ManyAtOnce,
+        Self::StopScript,
     ];
 
     /// The world it happens in. Where the functions need nobody else to go on, nothing moves but by their calls: what
@@ -112,6 +115,21 @@ impl Scenario {
             let fails = json!({ "kind": "new-instances-fail", "group": "inference", "what": "agent" });
             scene.happen(fails).await?;
         }
+        // Of the hook drain-tasks waits for the end of a script as well.
+        let with_script = match self {
+            Self::StopScript => Some("inference"),
+            Self::LifecycleAction => Some("hooked"),
+            _ => None,
+        };
+        if let Some(group) = with_script {
+            let script = json!({
+                "kind": "stop-script",
+                "group": group,
+                "lines": ["sleep 5", "echo done > saved"],
+                "tags": { "spot-handoff:stop-seconds": "10" },
+            });
+            scene.happen(script).await?;
+        }
         if self == Self::TriedAgain {
             let once = |function, action| {
                 json!({
@@ -121,9 +139,10 @@ impl Scenario {
                     "fault": { "kind": "denied" },
                 })
             };
-            let mut faults = FUNCTIONS
+            let functions = FUNCTIONS.into_iter().chain([RUNNER]);
+            let mut faults: Vec<_> = functions
                 .map(|function| once(function, "DescribeAutoScalingInstances"))
-                .to_vec();
+                .collect();
             faults.push(once(ANNOUNCER, "PutEvents"));
             scene.bed.world.faults(&json!(faults)).await?;
         }
@@ -143,7 +162,9 @@ impl Scenario {
                 interrupt(scene, vec![scene.first_of("inference")?, scene.first_of(other)?]).await
             }
             Self::ManyAtOnce => interrupt(scene, many(scene)?).await,
-            Self::TaggedOnly | Self::TriedAgain => interrupt(scene, vec![scene.first_of("inference")?]).await,
+            Self::TaggedOnly | Self::TriedAgain | Self::StopScript => {
+                interrupt(scene, vec![scene.first_of("inference")?]).await
+            }
             Self::OfNobody => {
                 let by_hand = scene.before.target_group("by-hand");
                 let target = by_hand.and_then(|group| group.targets.first());

@@ -32,6 +32,7 @@ impl Finish {
                 "instances": self.instances(),
                 "launched": self.scene.new_instances(&self.after).len(),
             },
+            "run-commands": self.scripts(),
             "announce-hand-offs": self.told.iter().collect::<BTreeSet<_>>(),
             "dead letters": dead,
         })
@@ -82,6 +83,23 @@ impl Finish {
         let instances = self.after.instances.iter().filter(known);
         instances
             .map(|one| (one.id.as_str(), one.state.as_str()))
+            .collect()
+    }
+
+    /// Where which script ran how often, and how it ended; and what it saved.
+    fn scripts(&self) -> BTreeMap<&str, Value> {
+        let mut of_instances: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for script in &self.after.scripts {
+            let ends = of_instances.entry(&script.instance).or_default();
+            ends.push(&script.status);
+        }
+        let saved = |instance: &str| {
+            let mut scripts = self.after.scripts.iter();
+            scripts.any(|script| script.instance == instance && script.files.contains_key("saved"))
+        };
+        let of_instances = of_instances.into_iter();
+        of_instances
+            .map(|(instance, ends)| (instance, json!({ "ends": ends, "saved": saved(instance) })))
             .collect()
     }
 

@@ -89,6 +89,7 @@ pub(crate) fn snapshot(account: &Account) -> State {
             })
             .collect(),
         lifecycle_actions: vec![],
+        scripts: vec![],
     }
 }
 

@@ -6,6 +6,7 @@ mod groups;
 mod parameters;
 mod policies;
 mod reading;
+mod scripts;
 mod target_groups;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ pub use groups::{Group, Hook, Purchase, Types};
 pub use parameters::read as parameters;
 pub use policies::{Policies, misspelled};
 pub use reading::{Cause, Reader, Unread};
+pub use scripts::{Document, Script};
 
 /// Everything the rules look at.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +45,8 @@ pub struct Facts {
     pub definitions: BTreeMap<String, Definition>,
     /// Deregistration delays in seconds by ARN of the target group.
     pub delays: BTreeMap<String, i64>,
+    /// Stop scripts by the name of the group that asks for one.
+    pub scripts: BTreeMap<String, Script>,
     /// What could not be read.
     pub unread: Vec<Unread>,
     /// The one group that was asked about.
@@ -120,7 +124,12 @@ pub async fn read(
         ..Facts::default()
     };
     let wanted = facts.target_groups_in_use();
-    facts.delays = target_groups::read(config, &reader, wanted).await;
+    let (delays, scripts) = tokio::join!(
+        target_groups::read(config, &reader, wanted),
+        scripts::read(config, &reader, facts.groups_at_risk()),
+    );
+    facts.delays = delays;
+    facts.scripts = scripts;
     facts.unread = reader.unread();
     facts
 }

@@ -6,6 +6,7 @@ mod launching;
 mod placement;
 mod pools;
 mod scope;
+mod scripts;
 mod services;
 mod standalone;
 mod targets;
@@ -183,6 +184,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         services::RULES,
         placement::RULES,
         standalone::RULES,
+        scripts::RULES,
         instances::RULES,
     ]
     .into_iter()

@@ -8,7 +8,7 @@ use spot_handoff::runtime::config::Scope;
 
 use super::*;
 use crate::commands::doctor::facts::{
-    ContainerInstance, Definition, Deployment, Hook, Needs, Provider, Purchase, Task, Types,
+    ContainerInstance, Definition, Deployment, Document, Hook, Needs, Provider, Purchase, Script, Task, Types,
 };
 
 const ON_GROUP: &str = "arn:ci/1";
@@ -438,6 +438,50 @@ fn what_is_no_risk_or_cannot_be_known_is_not_reported() {
         });
     });
     assert_eq!(drained_by_ecs, []);
+}
+
+#[test]
+fn a_stop_script_is_held_against_its_document_its_instances_and_the_notice() {
+    let all: BTreeSet<String> = names(&["i-00000000000000001", "i-00000000000000002"]);
+    let found = |tags: &[(&str, &str)], document, managed: Option<BTreeSet<String>>| {
+        let mut facts = healthy();
+        let group = &mut facts.groups[0];
+        let tags = tags
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()));
+        group.core.tags.extend(tags);
+        let script = Script { document, managed };
+        facts.scripts = BTreeMap::from([("web".to_owned(), script)]);
+        let findings = examine(&facts).into_iter();
+        findings.map(|finding| finding.rule.id).collect::<Vec<_>>()
+    };
+    let named = ("spot-handoff:stop-document", "checkpoint");
+    let seconds = |seconds| ("spot-handoff:stop-seconds", seconds);
+    let tagged = Some(Document::Tagged);
+    assert_eq!(found(&[named], tagged, Some(all.clone())), [] as [&str; 0]);
+    assert_eq!(
+        found(&[named], None, None),
+        [] as [&str; 0],
+        "unread is not the same as missing"
+    );
+    let one = names(&["i-00000000000000001"]);
+    assert_eq!(found(&[named], tagged, Some(one)), ["stop-script-not-managed"]);
+    for document in [Document::Untagged, Document::Missing] {
+        let found = found(&[named], Some(document), Some(all.clone()));
+        assert_eq!(found, ["stop-script-document"], "{document:?}");
+    }
+    assert_eq!(
+        found(&[named, seconds("100")], tagged, Some(all.clone())),
+        [] as [&str; 0]
+    );
+    assert_eq!(
+        found(&[named, seconds("101")], tagged, Some(all.clone())),
+        ["stop-script-too-long"]
+    );
+    assert_eq!(
+        found(&[named, seconds("soon")], tagged, Some(all)),
+        ["stop-script-tags"]
+    );
 }
 
 #[test]

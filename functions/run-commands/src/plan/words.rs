@@ -1,0 +1,193 @@
+//! What this function can do, why it leaves something alone, and what it warns of, in the words of the reports.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use spot_handoff::autoscaling::policies::UnknownValue;
+use spot_handoff::autoscaling::scope::OutOfScope;
+use spot_handoff::notice::{FollowUp, InstanceId, Step};
+use spot_handoff::report::{ScriptLine, plan as shared_plan};
+
+/// What this function can do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Run the stop script of an instance.
+    Run(Command),
+    /// Come back later.
+    Send {
+        /// The instance it is about.
+        instance: InstanceId,
+        /// The document.
+        document: String,
+        /// When it shall arrive.
+        at: Timestamp,
+        /// The message.
+        follow_up: FollowUp,
+    },
+    /// Tell how a stop script ended.
+    End(Ended),
+}
+
+/// A stop script that begins.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Command {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its group.
+    pub group: String,
+    /// The document.
+    pub document: String,
+    /// The parameters that it is given.
+    pub parameters: BTreeMap<String, String>,
+    /// Until when its end is waited for.
+    pub until: Timestamp,
+}
+
+/// A stop script that has ended, or never will.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ended {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The document.
+    pub document: String,
+    /// Id of the command.
+    pub command: Option<String>,
+    /// How it ended.
+    pub status: String,
+    /// Whether it did what it was there for.
+    pub saved: bool,
+    /// Its exit code.
+    pub exit_code: Option<i32>,
+    /// The last lines that it wrote.
+    pub output: String,
+}
+
+impl Ended {
+    /// The same as a report has it.
+    pub fn line(&self) -> ScriptLine {
+        ScriptLine {
+            document: self.document.clone(),
+            command: self.command.clone(),
+            status: self.status.clone(),
+            saved: self.saved,
+            exit_code: self.exit_code,
+            output: self.output.clone(),
+        }
+    }
+
+    /// The end as a sentence.
+    fn sentence(&self) -> String {
+        let code = self.exit_code.map(|code| format!(", exit code {code}"));
+        let output = match self.output.as_str() {
+            "" => String::new(),
+            output => format!(": {output}"),
+        };
+        format!("{}{}{output}", self.status, code.unwrap_or_default())
+    }
+}
+
+impl shared_plan::Action for Action {
+    fn describe(&self) -> (&'static str, String, String) {
+        match self {
+            Self::Run(command) => (
+                "run-stop-script",
+                command.document.clone(),
+                format!("on {}", command.instance),
+            ),
+            Self::Send {
+                document,
+                at,
+                follow_up,
+                ..
+            } => {
+                let at = at.strftime("%H:%M:%S");
+                let name = match &follow_up.step {
+                    Step::AwaitScript { .. } => "await-stop-script",
+                    _ => "run-stop-script-later",
+                };
+                (name, document.clone(), format!("look again at {at}"))
+            }
+            Self::End(ended) => ("end-stop-script", ended.document.clone(), ended.sentence()),
+        }
+    }
+}
+
+/// Why something is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// The instance is not ours to act on.
+    OutOfScope(OutOfScope),
+    /// No group, no tag that asks for anything.
+    InNoGroup,
+    /// The group asks for none.
+    NoStopScript,
+    /// A retirement: the replacement comes first.
+    WaitsForReplacement,
+    /// The step belongs to another function.
+    NotForThisFunction,
+    /// The hook waits for somebody else.
+    ForeignHook {
+        /// The hook.
+        hook: String,
+    },
+    /// Another signal, or a copy of the message, had it sent.
+    SentBefore,
+    /// Its end has been told.
+    ToldBefore,
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfScope(why) => why.fmt(f),
+            Self::InNoGroup => write!(f, "in no Auto Scaling group, so no tag names a stop script"),
+            Self::NoStopScript => write!(f, "its group names no stop script"),
+            Self::WaitsForReplacement => write!(f, "its stop script waits until a replacement is in service"),
+            Self::NotForThisFunction => write!(f, "this step belongs to another function"),
+            Self::ForeignHook { hook } => write!(
+                f,
+                "lifecycle hook {hook} waits for somebody else; name it in LifecycleHooks if it waits for spot-handoff"
+            ),
+            Self::SentBefore => write!(f, "its stop script has been sent before, and runs once"),
+            Self::ToldBefore => write!(f, "how its stop script ended has been told before"),
+        }
+    }
+}
+
+/// A setting that will hurt, or something that the script had to do without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// A tag of the group has a value that nobody knows.
+    UnknownPolicy(UnknownValue),
+    /// The document could not be read, so it got no parameters.
+    DocumentUnread {
+        /// The document.
+        document: String,
+        /// Why.
+        error: String,
+    },
+    /// The table did not answer.
+    TableUnread {
+        /// Why.
+        error: String,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownPolicy(unknown) => unknown.fmt(f),
+            Self::DocumentUnread { document, error } => {
+                write!(
+                    f,
+                    "{document}: could not be read, so it gets no parameters: {error}"
+                )
+            }
+            Self::TableUnread { error } => write!(
+                f,
+                "the table does not answer, so another copy of the notice may run the stop script again: {error}"
+            ),
+        }
+    }
+}
