@@ -22,7 +22,7 @@ terraform {
 
 locals {
   prefix    = "spot-handoff/${var.version_id}/"
-  functions = ["announce-hand-offs", "deregister-targets", "drain-tasks", "replace-capacity"]
+  functions = ["announce-hand-offs", "deregister-targets", "drain-tasks", "replace-capacity", "run-commands"]
   zips      = [for function in local.functions : "${function}-${var.architecture}.zip"]
 }
 
