@@ -3,9 +3,9 @@
 use anyhow::Result;
 use aws_sdk_cloudwatchlogs::Client;
 use jiff::Timestamp;
+pub use spot_handoff::report::log_line::{LogLine, message};
 use spot_handoff::report::log_patterns::Pattern;
 use spot_handoff::report::{REPORT_MARKER, Report};
-use testbed::{Entry, Event};
 
 use crate::refusal::cannot;
 use crate::stack::{Function, Stack};
@@ -14,13 +14,13 @@ use crate::stack::{Function, Stack};
 ///
 /// # Errors
 /// Where CloudWatch Logs refuses.
-pub async fn entries(
+pub async fn lines(
     client: &Client,
     function: &Function,
     pattern: &Pattern,
     since: Timestamp,
     until: Option<Timestamp>,
-) -> Result<Vec<Entry>> {
+) -> Result<Vec<LogLine>> {
     let request = client
         .filter_log_events()
         .log_group_name(&function.log_group)
@@ -28,22 +28,17 @@ pub async fn entries(
         .start_time(since.as_millisecond())
         .set_end_time(until.map(|until| until.as_millisecond()));
     let mut pages = request.into_paginator().send();
-    let mut entries = Vec::new();
+    let mut lines = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| {
             let what = format!("read the log group {}", function.log_group);
             cannot(what, "logs:FilterLogEvents", &error)
         })?;
         for event in page.events() {
-            let at = event
-                .timestamp()
-                .and_then(|ms| Timestamp::from_millisecond(ms).ok());
-            if let (Some(at), Some(line)) = (at, event.message()) {
-                entries.push(Entry::of_line(at, &function.name, line.trim_end()));
-            }
+            lines.extend(event.message().map(|line| LogLine::read(line.trim_end())));
         }
     }
-    Ok(entries)
+    Ok(lines)
 }
 
 /// The reports of all functions whose fields have these values, oldest first.
@@ -63,8 +58,8 @@ pub async fn reports(
     let pattern = Pattern::all(&fields);
     let mut reports = Vec::new();
     for function in &stack.functions {
-        for entry in entries(client, function, &pattern, since, None).await? {
-            if let Event::Report(report) = entry.event {
+        for line in lines(client, function, &pattern, since, None).await? {
+            if let LogLine::Report(report) = line {
                 reports.push(*report);
             }
         }

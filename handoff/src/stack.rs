@@ -7,6 +7,7 @@ use aws_config::SdkConfig;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use clap::Args;
+use spot_handoff::lambda;
 
 use crate::account::{self, AccountArguments};
 use crate::refusal::cannot;
@@ -152,11 +153,11 @@ impl Stack {
                 dead_letters: id(&format!("{logical}DeadLetters"))?,
             })
         };
-        let functions = testbed::FUNCTIONS.iter().chain([&testbed::RUNNER]);
+        let functions = lambda::FUNCTIONS.iter().chain([&lambda::RUNNER]);
         let functions = functions.map(|name| function(name));
         Ok(Self {
             functions: functions.collect::<Result<_>>()?,
-            announcer: function(testbed::ANNOUNCER)?,
+            announcer: function(lambda::ANNOUNCER)?,
             undelivered: id("UndeliveredNotices")?,
             table: id("Table")?,
         })

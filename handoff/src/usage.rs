@@ -21,6 +21,15 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
+/// What only a program with the feature `local` can do.
+#[cfg(not(feature = "local"))]
+pub fn needs_a_checkout(command: &str) -> UsageError {
+    UsageError::new(format!(
+        "{command} runs an AWS on this machine, which an installed `handoff` does not have: run it as `cargo handoff` in a \
+         checkout of spot-handoff, or install it there with `cargo install --path handoff --features local`"
+    ))
+}
+
 /// A group of this name is not to be found.
 pub fn no_group(name: &str) -> UsageError {
     UsageError::new(format!(

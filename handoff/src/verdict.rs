@@ -1,24 +1,20 @@
 //! The end of a hand-off: what each function achieved, and whether all went well.
 
+#[cfg(feature = "local")]
+mod replay;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(feature = "local")]
+pub use replay::Leftovers;
+
 use spot_handoff::notice::NOTICE;
-use spot_handoff::report::{ActionResult, Outcome, Report};
-use testbed::{Backlog, Entry, Event};
+use spot_handoff::report::{ActionKind, ActionResult, Outcome, Report};
 
 use crate::style;
 use crate::words::count;
 
-/// What was left when the watching ended.
-#[derive(Debug, Default)]
-pub struct Leftovers {
-    /// Messages in the dead-letter queues, by function.
-    pub dead_letters: BTreeMap<String, Vec<String>>,
-    /// What was still to do; `None` if nothing was.
-    pub backlog: Option<Backlog>,
-}
-
-/// The verdict on a replay.
+/// The verdict on a hand-off.
 #[derive(Debug)]
 pub struct Verdict {
     summary: BTreeMap<(String, bool), Summary>,
@@ -30,7 +26,7 @@ pub struct Verdict {
 #[derive(Debug, Default)]
 struct Summary {
     /// What was done to what, by how it went. A set, since looking again is not doing it again.
-    results: BTreeMap<&'static str, BTreeSet<String>>,
+    results: BTreeMap<&'static str, BTreeSet<What>>,
     planned: bool,
     /// The least that was left of the two minutes when it was done.
     seconds_left: Option<f64>,
@@ -38,41 +34,25 @@ struct Summary {
     notices: BTreeSet<(String, String)>,
 }
 
+/// Something that was acted on or left alone.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct What {
+    instance: String,
+    action: Option<ActionKind>,
+    resource: String,
+    detail: String,
+}
+
 impl Verdict {
-    /// Judges what happened.
-    pub fn on(entries: &[Entry], leftovers: &Leftovers) -> Self {
+    /// Judges what the functions reported.
+    pub fn on<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Self {
         let mut verdict = Self {
             summary: BTreeMap::new(),
             problems: Vec::new(),
             notes: Vec::new(),
         };
-        for report in last_reports(entries) {
+        for report in last_reports(reports) {
             verdict.add_report(report);
-        }
-        for (function, why) in last_failures(entries) {
-            verdict.problems.push(format!("{function} {why}"));
-        }
-        for (function, bodies) in &leftovers.dead_letters {
-            for body in bodies {
-                verdict.problems.push(format!(
-                    "{function} gave up on a message, now in its dead-letter queue: {}",
-                    beginning(body)
-                ));
-            }
-        }
-        match &leftovers.backlog {
-            Some(backlog) if backlog.is_idle() => verdict.notes.push(format!(
-                "still to come: {}; a larger --watch waits longer",
-                count(backlog.delayed, "delayed message")
-            )),
-            Some(backlog) => verdict
-                .problems
-                .push(format!("the time to watch was over with work left: {backlog}")),
-            None => {}
-        }
-        if verdict.summary.is_empty() && verdict.problems.is_empty() {
-            let note = "no function had anything to report";
-            verdict.notes.push(note.to_owned());
         }
         verdict
     }
@@ -82,17 +62,24 @@ impl Verdict {
         let key = (report.function.clone(), follow_up);
         let summary = self.summary.entry(key).or_default();
         for action in &report.actions {
-            let what = format!("{} {} {}", report.instance, action.action, action.resource);
             // A first report may have several of a kind; those of follow-ups repeat themselves.
-            let what = if follow_up {
-                what
-            } else {
-                format!("{what} {}", action.detail)
+            let detail = if follow_up { "" } else { &action.detail };
+            let what = What {
+                instance: report.instance.clone(),
+                action: Some(action.action),
+                resource: action.resource.clone(),
+                detail: detail.to_owned(),
             };
             summary.add(word(action.result), what);
         }
         for skipped in &report.skipped {
-            summary.add("left alone", format!("{} {}", report.instance, skipped.what));
+            let what = What {
+                instance: report.instance.clone(),
+                action: None,
+                resource: skipped.what.clone(),
+                detail: String::new(),
+            };
+            summary.add("left alone", what);
         }
         summary.planned |= report.outcome == Outcome::Planned;
         let notice = (report.instance.clone(), report.event_id.clone());
@@ -164,7 +151,7 @@ impl Verdict {
 }
 
 impl Summary {
-    fn add(&mut self, word: &'static str, what: String) {
+    fn add(&mut self, word: &'static str, what: What) {
         self.results.entry(word).or_default().insert(what);
     }
 
@@ -200,12 +187,9 @@ fn word(result: ActionResult) -> &'static str {
 
 /// A message that failed is tried again: the last report on it is the one that counts. Each
 /// follow-up is a matter of its own.
-fn last_reports(entries: &[Entry]) -> Vec<&Report> {
+fn last_reports<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Vec<&'r Report> {
     let mut last = Vec::<&Report>::new();
-    for report in entries.iter().filter_map(|entry| match &entry.event {
-        Event::Report(report) => Some(&**report),
-        _ => None,
-    }) {
+    for report in reports {
         let same = |other: &&Report| {
             (&other.function, &other.instance, &other.event_id, &other.signal)
                 == (
@@ -224,30 +208,6 @@ fn last_reports(entries: &[Entry]) -> Vec<&Report> {
         }
     }
     last
-}
-
-/// Functions whose last invocation failed as a whole.
-fn last_failures(entries: &[Entry]) -> BTreeMap<&str, String> {
-    let mut failures = BTreeMap::new();
-    for entry in entries {
-        if let Event::Ended { outcome, .. } = &entry.event {
-            if outcome.is_failure() {
-                failures.insert(entry.function.as_str(), outcome.to_string());
-            } else {
-                failures.remove(entry.function.as_str());
-            }
-        }
-    }
-    failures
-}
-
-fn beginning(text: &str) -> String {
-    const ENOUGH: usize = 100;
-    let mut short: String = text.chars().take(ENOUGH).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }
 
 #[cfg(test)]

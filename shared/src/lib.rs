@@ -14,12 +14,3 @@ pub mod notice;
 pub mod report;
 pub mod runtime;
 pub mod state;
-
-/// By this action of its report a function says that it has asked run-commands for the stop script of the instance.
-pub const ASK_TO_RUN_STOP_SCRIPT: &str = "ask-to-run-stop-script";
-
-/// The plan of a standalone task that ended by itself before its late stop: a job saved.
-pub const SAVED_TASK: &str = "ended by itself in time";
-
-/// Of an instance that leaves its group after its replacement: that one has been counted when it was launched.
-pub const REPLACED_BEFORE: &str = "its replacement has been launched, desired capacity goes down by one";

@@ -37,3 +37,6 @@ impl Outlets {
         put.into_iter().chain(gathered).chain(published).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

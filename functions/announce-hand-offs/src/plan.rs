@@ -10,7 +10,7 @@ use std::fmt;
 
 use spot_handoff::notice::{FollowUp, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
-use spot_handoff::report::{ActionResult, Report};
+use spot_handoff::report::{ActionKind, ActionResult, Report};
 use spot_handoff::runtime::config::Choice;
 
 use crate::facts::{Reporter, Reports};
@@ -21,10 +21,6 @@ pub use text::for_mail;
 
 /// A plan of this function. No setting that it meets could hurt, so it warns of nothing.
 pub type Plan = shared_plan::Plan<Action, Skip, Infallible>;
-
-const PUBLISH: &str = "publish-message";
-const PUBLISH_PENDING: &str = "publish-pending";
-const PUT: &str = "put-event";
 
 /// What this function can do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,11 +56,13 @@ pub struct Message {
 }
 
 impl shared_plan::Action for Action {
-    fn describe(&self) -> (&'static str, String, String) {
+    fn describe(&self) -> (ActionKind, String, String) {
         match self {
-            Self::Publish(message) => (PUBLISH, message.subject.clone(), String::new()),
-            Self::PublishPending => (PUBLISH_PENDING, "topic".to_owned(), String::new()),
-            Self::PutEvent { instance, .. } => (PUT, instance.clone(), DETAIL_TYPE.to_owned()),
+            Self::Publish(message) => (ActionKind::PublishMessage, message.subject.clone(), String::new()),
+            Self::PublishPending => (ActionKind::PublishPending, "topic".to_owned(), String::new()),
+            Self::PutEvent { instance, .. } => {
+                (ActionKind::PutEvent, instance.clone(), DETAIL_TYPE.to_owned())
+            }
         }
     }
 }
@@ -175,13 +173,13 @@ pub fn plan(
     if hand_off.outcome == Outcome::NothingToDo {
         return Plan::nothing(&notice.instance, Skip::NothingHandedOff);
     }
-    let is_done = |name| {
+    let is_done = |kind| {
         let mut lines = before.iter().flat_map(|report| &report.actions);
         let told = [ActionResult::Done, ActionResult::Later];
-        lines.any(|line| line.action == name && told.contains(&line.result))
+        lines.any(|line| line.action == kind && told.contains(&line.result))
     };
     let message = text::message(&hand_off);
-    if is_done(PUT) {
+    if is_done(ActionKind::PutEvent) {
         plan.skip(&notice.instance, Skip::PutBefore);
     } else {
         plan.actions.push(Action::PutEvent {
@@ -196,7 +194,7 @@ pub fn plan(
     };
     if !wanted {
         plan.skip(&notice.instance, Skip::LeftOut);
-    } else if is_done(PUBLISH) {
+    } else if is_done(ActionKind::PublishMessage) {
         plan.skip(&notice.instance, Skip::PublishedBefore);
     } else {
         plan.actions.push(Action::Publish(message));

@@ -133,3 +133,6 @@ pub async fn send_looks(
     }
     results
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use aws_types::SdkConfig;
 use spot_handoff::autoscaling::groups::{self, Groups};
-use spot_handoff::autoscaling::policies::{DryRun, KeepHealthy};
+use spot_handoff::autoscaling::policies::{self, DryRun, KeepHealthy};
 use spot_handoff::ecs::container_instances::{self, ContainerInstances};
 use spot_handoff::elb::health::{self, TargetHealth};
 use spot_handoff::elb::target_groups::{Balancers, Delays};
@@ -118,7 +118,7 @@ impl Function for DeregisterTargets {
         for (notice, plan) in notices.iter().zip(&mut plans) {
             let (_, unknown) = DryRun::of(plan::group_of(notice, &groups));
             if !plan.actions.is_empty() || !plan.held.is_empty() {
-                plan.warnings.extend(unknown.map(Warning::from));
+                plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
             }
             let seen = look::Seen {
                 group: plan::group_of(notice, &groups).map(|group| group.name.as_str()),
@@ -365,22 +365,9 @@ impl DeregisterTargets {
     ) -> HashMap<String, KeepHealthy> {
         let mut shares: HashMap<String, KeepHealthy> = HashMap::new();
         for (notice, plan) in notices.iter().zip(plans) {
-            let of_tag = plan::group_of(notice, groups)
-                .and_then(|group| Some((group, group.tags.get(KeepHealthy::TAG)?)));
-            let share = match of_tag.map(|(group, found)| (group, found, found.parse())) {
-                None => self.config.keep_healthy,
-                Some((_, _, Ok(share))) => share,
-                Some((group, found, Err(expected))) => {
-                    let group = group.name.clone();
-                    plan.warnings.push(Warning::UnknownPolicy {
-                        group,
-                        tag: KeepHealthy::TAG,
-                        found: found.clone(),
-                        expected,
-                    });
-                    self.config.keep_healthy
-                }
-            };
+            let (share, unknown) =
+                policies::of_group(plan::group_of(notice, groups), self.config.keep_healthy);
+            plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
             for one in plan::deregistrations(plan) {
                 let known = shares.entry(one.target_group.clone()).or_insert(share);
                 *known = share.max(*known);

@@ -19,8 +19,11 @@ use spot_handoff::elb::health::Target;
 use spot_handoff::elb::holding::Balancer;
 use spot_handoff::exchange;
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, NOTICE, Notice, Signal, Step};
+use spot_handoff::report::ActionKind;
 use spot_handoff::report::plan as shared_plan;
 use spot_handoff::runtime::config::Scope;
+
+use crate::facts::found::OtherWay;
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
@@ -74,15 +77,15 @@ impl Deregistration {
 }
 
 impl shared_plan::Action for Action {
-    fn describe(&self) -> (&'static str, String, String) {
+    fn describe(&self) -> (ActionKind, String, String) {
         match self {
             Self::Deregister(deregistration) => (
-                "deregister-target",
+                ActionKind::DeregisterTarget,
                 deregistration.target_group.clone(),
                 deregistration.words(),
             ),
             Self::Look(look) => (
-                "look",
+                ActionKind::Look,
                 look.of.1.clone(),
                 format!("look again at {}", look.at.strftime("%H:%M:%S")),
             ),
@@ -165,16 +168,7 @@ pub enum Warning {
         seconds: i64,
     },
     /// A tag of the group has a value that nobody knows.
-    UnknownPolicy {
-        /// The group.
-        group: String,
-        /// The key of the tag.
-        tag: &'static str,
-        /// Its value.
-        found: String,
-        /// What is expected.
-        expected: &'static str,
-    },
+    UnknownPolicy(UnknownValue),
     /// The table did not answer.
     TableUnread {
         /// ARN of the target group.
@@ -201,33 +195,6 @@ pub enum Warning {
     },
 }
 
-/// A way to a service that this function does not close.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum OtherWay {
-    /// ECS service discovery.
-    CloudMap,
-    /// Amazon VPC Lattice.
-    VpcLattice,
-}
-
-impl From<UnknownValue> for Warning {
-    fn from(unknown: UnknownValue) -> Self {
-        let UnknownValue {
-            group,
-            tag,
-            found,
-            expected,
-            ..
-        } = unknown;
-        Self::UnknownPolicy {
-            group,
-            tag,
-            found,
-            expected,
-        }
-    }
-}
-
 impl Warning {
     /// Whether it can come up between two looks. Others have been told with the notice itself.
     pub fn is_news_in_a_look(&self) -> bool {
@@ -246,16 +213,7 @@ impl fmt::Display for Warning {
                 "{target_group}: deregistration delay is {seconds} s, longer than the 120 s that an interruption leaves; \
                  set deregistration_delay.timeout_seconds to 90 or less"
             ),
-            Self::UnknownPolicy {
-                group,
-                tag,
-                found,
-                expected,
-            } => write!(
-                f,
-                "Auto Scaling group {group}: the tag {tag} is `{found}`, expected {expected}: the parameter of the stack \
-                 holds"
-            ),
+            Self::UnknownPolicy(unknown) => unknown.fmt(f),
             Self::TableUnread { target_group, why } => write!(
                 f,
                 "{target_group}: what other invocations take away is not known, so it was decided by what is seen: {why}"

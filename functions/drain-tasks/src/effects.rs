@@ -298,3 +298,6 @@ async fn send(
         .map(|((action, to), result)| (action.clone(), done(to, result)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,6 @@ pub mod standalone_tasks;
 use std::fmt;
 
 use jiff::Timestamp;
-use spot_handoff::ASK_TO_RUN_STOP_SCRIPT;
 use spot_handoff::autoscaling::groups::GroupOf;
 use spot_handoff::autoscaling::policies::UnknownValue;
 use spot_handoff::autoscaling::restarts;
@@ -22,8 +21,8 @@ use spot_handoff::ecs::grace::GRACE_OF_UNREAD_DEFINITION;
 use spot_handoff::ecs::standalone_tasks::{RERUN_TAG, SECURITY_GROUPS_TAG};
 use spot_handoff::exchange;
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step};
-use spot_handoff::report::TaskLine;
 use spot_handoff::report::plan as shared_plan;
+use spot_handoff::report::{ActionKind, TaskKind, TaskLine};
 
 use crate::config::Config;
 use crate::facts::TaskFacts;
@@ -92,29 +91,29 @@ pub enum Queue {
 }
 
 impl shared_plan::Action for Action {
-    fn describe(&self) -> (&'static str, String, String) {
+    fn describe(&self) -> (ActionKind, String, String) {
         match self {
             Self::Drain {
                 container_instance, ..
             } => (
-                "drain-container-instance",
+                ActionKind::DrainContainerInstance,
                 container_instance.clone(),
                 String::new(),
             ),
-            Self::StopTask { task, reason, .. } => ("stop-task", task.clone(), reason.clone()),
-            Self::RunAgain { task, .. } => ("run-task-again", task.clone(), String::new()),
+            Self::StopTask { task, reason, .. } => (ActionKind::StopTask, task.clone(), reason.clone()),
+            Self::RunAgain { task, .. } => (ActionKind::RunTaskAgain, task.clone(), String::new()),
             Self::Heartbeat(action) => (
-                "record-heartbeat",
+                ActionKind::RecordHeartbeat,
                 action.group.clone(),
                 format!("hook {}", action.hook),
             ),
             Self::Complete(action) => (
-                "complete-lifecycle-action",
+                ActionKind::CompleteLifecycleAction,
                 action.group.clone(),
                 format!("hook {}, CONTINUE", action.hook),
             ),
             Self::Abandon(action) => (
-                "abandon-lifecycle-action",
+                ActionKind::AbandonLifecycleAction,
                 action.group.clone(),
                 format!("hook {}, ABANDON: the group retains the instance", action.hook),
             ),
@@ -123,7 +122,7 @@ impl shared_plan::Action for Action {
                 instance,
                 ..
             } => (
-                "ask-to-deregister",
+                ActionKind::AskToDeregister,
                 instance.to_string(),
                 "its work moves now".to_owned(),
             ),
@@ -132,7 +131,7 @@ impl shared_plan::Action for Action {
                 instance,
                 ..
             } => (
-                ASK_TO_RUN_STOP_SCRIPT,
+                ActionKind::AskToRunStopScript,
                 instance.to_string(),
                 "its work moves now".to_owned(),
             ),
@@ -147,37 +146,57 @@ impl shared_plan::Action for Action {
                     Step::StopTasks { tasks, .. } => {
                         let ids: Vec<_> = tasks.iter().map(|task| short_id(task)).collect();
                         (
-                            "stop-tasks-later",
+                            ActionKind::StopTasksLater,
                             instance.to_string(),
                             format!("at {at}: {}", ids.join(", ")),
                         )
                     }
-                    Step::AwaitTasks { .. } => {
-                        ("await-tasks", instance.to_string(), format!("look again at {at}"))
-                    }
-                    Step::Look { .. } => ("look", instance.to_string(), format!("look again at {at}")),
-                    Step::MoveWork { .. } => (
-                        "await-registration",
+                    Step::AwaitTasks { .. } => (
+                        ActionKind::AwaitTasks,
                         instance.to_string(),
                         format!("look again at {at}"),
                     ),
-                    Step::GiveUp { group } => {
-                        ("ask-to-give-up", instance.to_string(), format!("group {group}"))
-                    }
-                    Step::Retire { group } => {
-                        ("ask-to-retire", instance.to_string(), format!("group {group}"))
-                    }
-                    Step::AwaitReplacement { group } => (
-                        "await-replacement",
+                    Step::Look { .. } => (
+                        ActionKind::Look,
+                        instance.to_string(),
+                        format!("look again at {at}"),
+                    ),
+                    Step::MoveWork { .. } => (
+                        ActionKind::AwaitRegistration,
+                        instance.to_string(),
+                        format!("look again at {at}"),
+                    ),
+                    Step::GiveUp { group } => (
+                        ActionKind::AskToGiveUp,
                         instance.to_string(),
                         format!("group {group}"),
                     ),
-                    Step::AwaitScript { .. } => {
-                        ("await-stop-script", instance.to_string(), format!("at {at}"))
-                    }
-                    Step::Tell => ("tell", instance.to_string(), format!("at {at}")),
+                    Step::Retire { group } => (
+                        ActionKind::AskToRetire,
+                        instance.to_string(),
+                        format!("group {group}"),
+                    ),
+                    Step::AwaitReplacement { group } => (
+                        ActionKind::AwaitReplacement,
+                        instance.to_string(),
+                        format!("group {group}"),
+                    ),
+                    Step::AwaitScript { .. } => (
+                        ActionKind::AwaitStopScript,
+                        instance.to_string(),
+                        format!("at {at}"),
+                    ),
+                    Step::Tell => (ActionKind::Tell, instance.to_string(), format!("at {at}")),
                 }
             }
+        }
+    }
+
+    fn group(&self) -> Option<&str> {
+        match self {
+            Self::Heartbeat(action) | Self::Complete(action) | Self::Abandon(action) => Some(&action.group),
+            Self::Send { follow_up, .. } => follow_up.step.group(),
+            Self::Drain { .. } | Self::StopTask { .. } | Self::RunAgain { .. } => None,
         }
     }
 }
@@ -482,14 +501,14 @@ fn task_line(task: &TaskFacts, plan: impl fmt::Display) -> TaskLine {
     TaskLine {
         task: task.arn.clone(),
         kind: if task.service.is_some() {
-            "service"
+            TaskKind::Service
         } else {
-            "standalone"
-        }
-        .to_owned(),
+            TaskKind::Standalone
+        },
         name: task.service.clone().unwrap_or_else(|| task.family.clone()),
         accelerators: task.accelerators.iter().map(ToString::to_string).collect(),
         plan: plan.to_string(),
+        saved: false,
     }
 }
 

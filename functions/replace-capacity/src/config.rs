@@ -1,6 +1,9 @@
 //! The settings of this function.
 
-use spot_handoff::autoscaling::policies::{LifecycleHooks, RebalanceAction, ReplacementStrategy};
+use spot_handoff::autoscaling::groups::Group;
+use spot_handoff::autoscaling::policies::{
+    self, LifecycleHooks, RebalanceAction, ReplacementStrategy, UnknownValue,
+};
 use spot_handoff::runtime::config::{ConfigError, Env, Scope};
 
 /// What the environment says.
@@ -49,5 +52,10 @@ impl Config {
                 own: env.required("REPLACE_CAPACITY_QUEUE_URL")?,
             },
         })
+    }
+
+    /// How interrupted instances are to leave a group, its tag first.
+    pub fn strategy_of(&self, group: &Group) -> (ReplacementStrategy, Option<UnknownValue>) {
+        policies::of_group(Some(group), self.strategy)
     }
 }

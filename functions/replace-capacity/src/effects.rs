@@ -11,8 +11,8 @@ use spot_handoff::report::ActionResult;
 use spot_handoff::report::plan::{Done, Results};
 use spot_handoff::runtime::invocation::Invocation;
 
+use crate::clients::Clients;
 use crate::config::Queues;
-use crate::hand_off::Clients;
 use crate::plan::{Action, Plan, Queue};
 
 /// What effects need to call AWS.
@@ -125,3 +125,6 @@ async fn send(aws: Aws<'_>, distinct: &[Asked<'_>], to_queue: impl Fn(Queue) -> 
         .map(|((action, to), answer)| (action.clone(), done(to, answer)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,17 +10,22 @@ use spot_handoff::autoscaling::groups::{self, Group, GroupOf, Groups};
 use spot_handoff::autoscaling::policies::{LifecycleHooks, ReplacementStrategy};
 use spot_handoff::ecs::container_instances::{self, ContainerInstances, Status};
 use spot_handoff::exchange::{Brake, Exchanges, restraint};
-use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Signal, Step};
+use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
 use spot_handoff::state::Versioned;
 
+use crate::clients::Clients;
 use crate::config::Config;
-use crate::hand_off::Clients;
-use crate::plan::{self, ends_in_two_minutes};
 
 /// How long an interruption waits at the most for what its first action can do without: the table, and hooks.
 const DISPENSABLE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Whether the notice is an interruption warning after which AWS terminates the instance.
+pub fn ends_in_two_minutes(notice: &Notice) -> bool {
+    let terminate = InstanceAction::Terminate;
+    matches!(&notice.signal, Signal::InterruptionWarning { action } if *action == terminate)
+}
 
 /// What stands in the table about the exchanges of each group, or why that is not known.
 pub type Items = HashMap<String, Result<Option<Versioned<Exchanges>>, CallError>>;
@@ -103,7 +108,7 @@ async fn hooks(
     let leaves = |notice: &&Notice| ends_in_two_minutes(notice) || is_interrupted_exchange(notice);
     let leaving = notices.iter().filter(leaves);
     let groups = leaving.filter_map(|notice| facts.group_of(notice));
-    let depending = groups.filter(|group| plan::strategy_of(group, config).0 == ReplacementStrategy::Auto);
+    let depending = groups.filter(|group| config.strategy_of(group).0 == ReplacementStrategy::Auto);
     let names: BTreeSet<String> = depending.map(|group| group.name.clone()).collect();
     let read = |name: String| async move {
         let has_one = has_hook_of_ours(clients, invocation, &name, &config.lifecycle_hooks).await;

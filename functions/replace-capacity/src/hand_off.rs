@@ -5,22 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_autoscaling::config::retry::RetryConfig;
 use aws_types::SdkConfig;
 use spot_handoff::exchange::Exchanges;
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::Notice;
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::Results;
-use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
+use spot_handoff::runtime::aws::{self, CallCounter};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::{Invocation, together};
-use spot_handoff::state::{Expected, Table, Written};
+use spot_handoff::state::{Expected, Written};
 
+use crate::clients::Clients;
 use crate::config::Config;
 use crate::effects::{self, Aws};
-use crate::facts::{self, Facts};
-use crate::plan::{self, Plan, Planned, ends_in_two_minutes};
+use crate::facts::{self, Facts, ends_in_two_minutes};
+use crate::plan::{self, Plan, Planned};
 
 /// How often a group is decided anew whose item another invocation has written meanwhile. Each of them was decided by one
 /// of few invocations, and each writes it once.
@@ -32,57 +32,13 @@ pub struct ReplaceCapacity {
     clients: Clients,
 }
 
-/// The clients of AWS, and where to look.
-#[derive(Debug)]
-pub struct Clients {
-    /// Auto Scaling.
-    pub autoscaling: aws_sdk_autoscaling::Client,
-    /// The same, which asks once: for what must not be repeated without looking.
-    pub autoscaling_once: aws_sdk_autoscaling::Client,
-    /// Elastic Load Balancing.
-    pub elb: aws_sdk_elasticloadbalancingv2::Client,
-    /// ECS.
-    pub ecs: aws_sdk_ecs::Client,
-    /// SQS.
-    pub sqs: aws_sdk_sqs::Client,
-    /// The table.
-    pub table: Table,
-    /// The clusters to look in; `None` means all.
-    pub clusters: Option<Vec<String>>,
-}
-
 impl Function for ReplaceCapacity {
     const NAME: &'static str = "replace-capacity";
 
     fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
-        let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
-            .retry_partition(aws::retry_partition())
-            .interceptor(counter.clone());
-        let autoscaling_once = autoscaling.clone().retry_config(RetryConfig::disabled()).build();
-        let autoscaling = autoscaling.retry_classifier(RetryBusyGroups).build();
-        let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk)
-            .retry_partition(aws::retry_partition())
-            .interceptor(counter.clone())
-            .build();
-        let ecs = aws_sdk_ecs::config::Builder::from(sdk)
-            .retry_partition(aws::retry_partition())
-            .interceptor(counter.clone())
-            .build();
-        let sqs = aws_sdk_sqs::config::Builder::from(sdk)
-            .retry_partition(aws::retry_partition())
-            .interceptor(counter.clone())
-            .build();
         Ok(Self {
             config: Config::read(env)?,
-            clients: Clients {
-                autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
-                autoscaling_once: aws_sdk_autoscaling::Client::from_conf(autoscaling_once),
-                elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
-                ecs: aws_sdk_ecs::Client::from_conf(ecs),
-                sqs: aws_sdk_sqs::Client::from_conf(sqs),
-                table: Table::new(env, sdk, counter)?,
-                clusters: env.clusters()?,
-            },
+            clients: Clients::new(env, sdk, counter)?,
         })
     }
 

@@ -3,6 +3,7 @@
 //! [`facts`] reads AWS and the table, [`plan`] decides, [`effects`] carries out. What is under way for an instance stands in
 //! the table, see [`spot_handoff::exchange`].
 
+mod clients;
 mod config;
 mod effects;
 mod facts;

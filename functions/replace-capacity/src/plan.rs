@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups, Lifecycle, Member};
 use spot_handoff::autoscaling::policies::{
-    self, ByTag, DryRun, RebalanceAction, ReplacementStrategy, StopDocument, UnknownValue,
+    self, ByTag, DryRun, RebalanceAction, ReplacementStrategy, StopDocument,
 };
 use spot_handoff::exchange::{Asked, Brake, Exchanges, LIMIT};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
@@ -20,7 +20,7 @@ use spot_handoff::state::Expected;
 pub use words::{Action, Leaving, Queue, Skip, Warning};
 
 use crate::config::Config;
-use crate::facts::Facts;
+use crate::facts::{Facts, ends_in_two_minutes};
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
@@ -79,12 +79,6 @@ pub fn plans(
     planned.items = planning.items;
     planned.items.retain(|group, _| is_written(group));
     planned
-}
-
-/// Whether the notice is an interruption warning after which AWS terminates the instance.
-pub fn ends_in_two_minutes(notice: &Notice) -> bool {
-    let terminate = InstanceAction::Terminate;
-    matches!(&notice.signal, Signal::InterruptionWarning { action } if *action == terminate)
 }
 
 /// The planning of a batch: the exchanges of a group are decided one after the other.
@@ -176,7 +170,7 @@ impl Planning<'_> {
 
     /// How an interrupted instance leaves this group: what it depends on is decided.
     fn strategy(&self, group: &Group) -> ReplacementStrategy {
-        let (strategy, _) = strategy_of(group, self.config);
+        let (strategy, _) = self.config.strategy_of(group);
         let has_hook = || matches!(self.facts.hooks.get(&group.name), Some(Ok(true)));
         match strategy {
             ReplacementStrategy::Auto if has_hook() => ReplacementStrategy::Terminate,
@@ -186,7 +180,7 @@ impl Planning<'_> {
     }
 
     fn warnings_of_strategy(&self, group: &Group) -> Vec<Warning> {
-        let (strategy, unknown) = strategy_of(group, self.config);
+        let (strategy, unknown) = self.config.strategy_of(group);
         let name = || group.name.clone();
         let costs = match (strategy, self.facts.hooks.get(&group.name)) {
             (ReplacementStrategy::Terminate, _) => Some(Warning::StrategyTerminatesEarly { group: name() }),
@@ -250,11 +244,6 @@ impl Planning<'_> {
         let limit = self.now.saturating_add(LIMIT).unwrap_or(self.now);
         self.ask(notice, group, Asked::Begin { cause, limit })
     }
-}
-
-/// How interrupted instances are to leave a group, its tag first.
-pub fn strategy_of(group: &Group, config: &Config) -> (ReplacementStrategy, Option<UnknownValue>) {
-    policies::of_group(Some(group), config.strategy)
 }
 
 /// How an interrupted instance leaves.

@@ -16,6 +16,7 @@ use spot_handoff::runtime::config::{Env, Scope};
 use spot_handoff::runtime::invocation::Invocation;
 
 use super::signals::Signal;
+use crate::NAME;
 use crate::refusal::cannot;
 use crate::stack::{self, Stack, StackArguments};
 use crate::timeline::story::Story;
@@ -118,7 +119,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         anstream::println!("\n{}", story.render());
         if has_later_steps(arguments.signal, story) {
             anstream::println!(
-                "{} later steps follow: cargo handoff timeline --instance {}{}",
+                "{} later steps follow: {NAME} timeline --instance {}{}",
                 style::warning("!"),
                 instance.id,
                 arguments.stack.option()
@@ -128,7 +129,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     if !missing.is_empty() {
         anstream::println!(
             "{} no report from {} within {} s: is the event source mapping enabled, is a message in a dead-letter \
-             queue (cargo handoff dlq list)?",
+             queue ({NAME} dlq list)?",
             style::bad("✗"),
             missing.join(" and "),
             arguments.wait

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use testbed::FUNCTIONS;
+use spot_handoff::lambda::FUNCTIONS;
 
 /// A signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,9 +1,12 @@
 //! What a world of the embedded AWS starts with, for the commands that start one.
 
 use clap::{Args, ValueEnum};
-use testbed::Options;
 
 #[derive(Args)]
+#[cfg_attr(
+    not(feature = "local"),
+    expect(dead_code, reason = "see replay::LocalArguments")
+)]
 pub struct WorldArguments {
     /// Let time run this many times as fast
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
@@ -28,16 +31,17 @@ enum Pace {
     Real,
 }
 
+#[cfg(feature = "local")]
 impl WorldArguments {
     /// The same for the test bed.
-    pub fn options(&self) -> Options {
-        let mut options = Options {
+    pub fn options(&self) -> testbed::Options {
+        let mut options = testbed::Options {
             pace: match self.pace {
                 Pace::Quick => testbed::Pace::Quick,
                 Pace::Real => testbed::Pace::Real,
             },
             seed: self.seed,
-            ..Options::default().speed(self.speed)
+            ..testbed::Options::default().speed(self.speed)
         };
         options.parameters.extend(self.parameters.clone());
         options

@@ -1,8 +1,5 @@
 //! A report as lines that a person reads from top to bottom: when, who, what became of it.
 
-pub mod comparison;
-pub mod entries;
-mod facts;
 pub mod html;
 pub mod story;
 
@@ -10,7 +7,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 pub use spot_handoff::report::names;
-use spot_handoff::report::{ActionLine, ActionResult, Outcome, Report, TaskLine};
+use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome, Report, TaskLine};
 
 use crate::style;
 use names::Names;
@@ -58,8 +55,8 @@ pub struct Line {
     pub word: Word,
     /// The rest.
     pub text: String,
-    /// What was done, where it is an action: `stop task`.
-    pub action: Option<String>,
+    /// What was done, where it is an action.
+    pub action: Option<ActionKind>,
     /// What makes the line worth telling once, where it need not be told again.
     gist: Option<String>,
 }
@@ -172,7 +169,7 @@ pub fn lines(report: &Report) -> Vec<Line> {
     let actions = report.actions.iter().map(|action| {
         let text = action_text(action, &names);
         let mut line = line(action.finished_at, action.result.into(), text);
-        line.action = Some(action.action.replace('-', " "));
+        line.action = Some(action.action);
         match action.result {
             // It says when it looks again, which is another moment each time.
             ActionResult::Later if report.is_follow_up() => {
@@ -210,7 +207,7 @@ pub fn lines(report: &Report) -> Vec<Line> {
 }
 
 fn action_text(action: &ActionLine, names: &Names) -> String {
-    let what = action.action.replace('-', " ");
+    let what = action.action.in_words();
     let mut text = format!("{what} {}", names.resource(&action.resource));
     if !action.detail.is_empty() {
         let detail = names.sentence(&action.detail);
@@ -223,7 +220,7 @@ fn action_text(action: &ActionLine, names: &Names) -> String {
 }
 
 fn task_text(task: &TaskLine, names: &Names) -> String {
-    let mut traits = vec![task.kind.clone()];
+    let mut traits = vec![task.kind.to_string()];
     traits.extend(task.accelerators.iter().cloned());
     format!(
         "{} ({}): {}",

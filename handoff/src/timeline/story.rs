@@ -3,11 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::notice::Signal;
 use spot_handoff::report::Report;
-use testbed::{Entry, Event};
 
 use super::{Line, Told, lines};
 use crate::style;
-use crate::verdict::{Leftovers, Verdict};
+use crate::verdict::Verdict;
 
 /// What was done about one instance after one event.
 #[derive(Debug, Clone)]
@@ -111,16 +110,7 @@ impl Story {
 
     /// How it ended.
     pub fn verdict(&self) -> Verdict {
-        let entries: Vec<Entry> = self
-            .reports
-            .iter()
-            .map(|report| Entry {
-                at: report.started_at,
-                function: report.function.clone(),
-                event: Event::Report(Box::new(report.clone())),
-            })
-            .collect();
-        Verdict::on(&entries, &Leftovers::default())
+        Verdict::on(&self.reports)
     }
 
     /// The whole story for a terminal, without a trailing line break.

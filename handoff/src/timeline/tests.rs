@@ -43,14 +43,14 @@ fn a_handoff_reads_from_top_to_bottom() {
     let deregister = report(json!({
         "actions": [
             {
-                "action": "deregister-targets",
+                "action": "deregister-target",
                 "resource": "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/classifier/50dc6c495c0c9188",
                 "detail": "i-0123456789abcdef0:32768, i-0123456789abcdef0:32769",
                 "result": "done",
                 "finished_at": "2026-11-24T04:00:00.481Z"
             },
             {
-                "action": "deregister-targets",
+                "action": "deregister-target",
                 "resource": "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/inference/73e2d6bc24d8a067",
                 "detail": "i-0123456789abcdef0:80",
                 "result": "already-done",

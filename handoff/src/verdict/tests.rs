@@ -1,5 +1,6 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use testbed::{Backlog, Entry, Event};
 
 use super::*;
 
@@ -66,7 +67,7 @@ fn a_replay_that_went_well_is_summed_up_by_function() {
             }]}),
         ),
     ];
-    let verdict = Verdict::on(&entries, &Leftovers::default());
+    let verdict = Verdict::on_replay(&entries, &Leftovers::default());
     assert!(verdict.is_good());
     let text = render(&verdict);
     insta::assert_snapshot!(text);
@@ -78,8 +79,8 @@ fn a_failure_that_a_retry_made_good_does_not_count() {
         report("drain-tasks", &json!({"outcome": "failed"})),
         report("drain-tasks", &json!({})),
     ];
-    assert!(Verdict::on(&entries, &Leftovers::default()).is_good());
-    assert!(!Verdict::on(&entries[..1], &Leftovers::default()).is_good());
+    assert!(Verdict::on_replay(&entries, &Leftovers::default()).is_good());
+    assert!(!Verdict::on_replay(&entries[..1], &Leftovers::default()).is_good());
 }
 
 #[test]
@@ -87,8 +88,8 @@ fn a_crash_counts_until_the_function_has_answered_again() {
     let crash = ended(testbed::Outcome::Crashed("exit status: 1".to_owned()));
     let answer = ended(testbed::Outcome::Answer("{}".to_owned()));
     let entries = [crash, answer];
-    assert!(!Verdict::on(&entries[..1], &Leftovers::default()).is_good());
-    assert!(Verdict::on(&entries, &Leftovers::default()).is_good());
+    assert!(!Verdict::on_replay(&entries[..1], &Leftovers::default()).is_good());
+    assert!(Verdict::on_replay(&entries, &Leftovers::default()).is_good());
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn a_message_in_a_dead_letter_queue_is_a_failure() {
         dead_letters: BTreeMap::from([("drain-tasks".to_owned(), letters)]),
         backlog: None,
     };
-    let verdict = Verdict::on(&[report("drain-tasks", &json!({}))], &leftovers);
+    let verdict = Verdict::on_replay(&[report("drain-tasks", &json!({}))], &leftovers);
     assert!(!verdict.is_good());
     assert!(verdict.problems()[0].len() < 200, "{:?}", verdict.problems());
 }
@@ -108,7 +109,7 @@ fn delayed_messages_may_be_left_but_work_may_not() {
     let with = |backlog| {
         let backlog = Some(backlog);
         let dead_letters = BTreeMap::new();
-        Verdict::on(
+        Verdict::on_replay(
             &[],
             &Leftovers {
                 dead_letters,
@@ -134,6 +135,6 @@ fn a_repeated_notice_does_not_count_as_late() {
         report("drain-tasks", &json!({"seconds_left_at_end": 118.0})),
         report("drain-tasks", &json!({"seconds_left_at_end": 40.0})),
     ];
-    let text = render(&Verdict::on(&entries, &Leftovers::default()));
+    let text = render(&Verdict::on_replay(&entries, &Leftovers::default()));
     assert!(text.contains("at least 118.0 s"), "{text}");
 }

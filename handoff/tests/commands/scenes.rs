@@ -317,7 +317,7 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
             let mut reports = scene.bed.reports().into_iter();
             Ok(reports.any(|report| {
                 report.actions.iter().any(|action| {
-                    action.action == "raise-desired-capacity"
+                    action.action == spot_handoff::report::ActionKind::RaiseDesiredCapacity
                         && action.result == spot_handoff::report::ActionResult::Done
                 })
             }))

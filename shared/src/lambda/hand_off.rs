@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use tracing::Instrument;
 
-use super::Function;
+use super::{Function, logging};
 use crate::notice::Notice;
-use crate::report::Report;
 use crate::report::plan::{Action, Plan, Results};
+use crate::report::{ActionKind, Report};
 use crate::runtime::config::Drills;
 use crate::runtime::invocation::Invocation;
 
@@ -100,7 +101,10 @@ async fn hand_off_those<F: Function>(
 ) -> Vec<Report> {
     match notices {
         [] => vec![],
-        notices => function.hand_off(notices, invocation).await,
+        notices => {
+            let handing_off = function.hand_off(notices, invocation);
+            handing_off.instrument(logging::about(notices)).await
+        }
     }
 }
 
@@ -122,7 +126,7 @@ fn left_alone(notice: &Notice, invocation: &Invocation, reason: String) -> Repor
 enum NoAction {}
 
 impl Action for NoAction {
-    fn describe(&self) -> (&'static str, String, String) {
+    fn describe(&self) -> (ActionKind, String, String) {
         match *self {}
     }
 }
@@ -150,8 +154,8 @@ mod tests {
     struct Act;
 
     impl Action for Act {
-        fn describe(&self) -> (&'static str, String, String) {
-            ("act", String::new(), String::new())
+        fn describe(&self) -> (ActionKind, String, String) {
+            (ActionKind::Unknown, String::new(), String::new())
         }
     }
 

@@ -17,7 +17,6 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use thiserror::Error as ThisError;
 use tokio::time::Instant;
-use tracing::Instrument;
 
 use crate::lambda::envelope::Batch;
 use crate::lambda::inbox::OwnQueue;
@@ -30,6 +29,13 @@ use crate::runtime::config::{ConfigError, Drills, Env};
 use crate::runtime::invocation::{Invocation, Times};
 use crate::state::Table;
 use crate::state::hand_offs::Reported;
+
+/// The functions that hand off, by the names of their packages, as reports have them.
+pub const FUNCTIONS: [&str; 3] = ["deregister-targets", "drain-tasks", "replace-capacity"];
+/// The function that runs stop scripts. It says nothing of instances whose group asks for none.
+pub const RUNNER: &str = "run-commands";
+/// The function that looks back at what those have done.
+pub const ANNOUNCER: &str = "announce-hand-offs";
 
 /// Notices that AWS's request rates do not make wait.
 const FEW_MESSAGES: usize = 100;
@@ -109,7 +115,7 @@ pub async fn run<F: Function>() -> Result<(), Error> {
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let (function, queue, counter) = (Arc::clone(&function), queue.clone(), counter.clone());
         let table = table.clone();
-        let span = tracing::info_span!("invocation", request_id = event.context.request_id);
+        let request_id = event.context.request_id.clone();
         let work = async move {
             let ends_at = Instant::now() + time_left(event.context.deadline(), SystemTime::now());
             let started_at = clock.now();
@@ -130,7 +136,7 @@ pub async fn run<F: Function>() -> Result<(), Error> {
         };
         // Boxed, since the compiler lays a future out together with all that it waits for.
         let work: Pin<Box<dyn Future<Output = _>>> = Box::pin(work);
-        work.instrument(span)
+        logging::on_request(request_id, work)
     }))
     .await
 }

@@ -193,6 +193,29 @@ pub fn parse_many(value: &RawValue, now: Timestamp) -> Result<Option<Vec<Notice>
     notices.map(Some)
 }
 
+impl Step {
+    /// The Auto Scaling group that it names: the instance may have left it.
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            Self::MoveWork { group, .. }
+            | Self::Look { group: Some(group) }
+            | Self::AwaitReplacement { group }
+            | Self::GiveUp { group }
+            | Self::AwaitScript { group, .. }
+            | Self::Retire { group }
+            | Self::AwaitTasks {
+                then: Then::Retire { group },
+                ..
+            } => Some(group),
+            Self::AwaitTasks {
+                then: Then::CompleteLifecycleAction(action),
+                ..
+            } => Some(&action.group),
+            Self::Look { group: None } | Self::StopTasks { .. } | Self::Tell => None,
+        }
+    }
+}
+
 impl FollowUp {
     /// The message body: the follow-up to `notice` as an EventBridge event.
     pub fn to_body(&self, notice: &Notice) -> String {

@@ -71,20 +71,20 @@ struct InvocationMetrics {
 /// Writes the metrics of one handled instance.
 pub fn instance(report: &Report, now: Timestamp) {
     let failed = report.outcome == Outcome::Failed;
-    let done = |line: &&ActionLine| line.result == ActionResult::Done;
+    let done = |line: &ActionLine| line.result == ActionResult::Done;
     let record = InstanceMetrics {
         timestamp: SystemTime::now(),
         function: report.function.clone(),
         signal: report.signal.clone(),
         instances_handled: u64::from(!failed),
         instances_failed: u64::from(failed),
-        actions_done: report.actions.iter().filter(done).count() as u64,
-        replacements: replacements(report),
-        tasks_saved: report
-            .tasks
+        actions_done: report.actions.iter().filter(|line| done(line)).count() as u64,
+        replacements: report
+            .actions
             .iter()
-            .filter(|task| task.plan == crate::SAVED_TASK)
+            .filter(|line| done(line) && line.launches)
             .count() as u64,
+        tasks_saved: report.tasks.iter().filter(|task| task.saved).count() as u64,
         scripts_lost: report.scripts.iter().filter(|script| !script.saved).count() as u64,
         seconds_to_done: now.duration_since(report.notice_time).as_secs_f64(),
         // A follow-up comes when it was planned to, and a retirement is days away: only of a warning does it say
@@ -94,18 +94,6 @@ pub fn instance(report: &Report, now: Timestamp) {
             .flatten(),
     };
     drop(record.append_on_drop(sink()));
-}
-
-/// How many replacements the report's actions have had launched. One that an exchange launched is not counted again when
-/// an interruption takes the old instance away.
-fn replacements(report: &Report) -> u64 {
-    const LAUNCHING: [&str; 3] = ["detach-instance", "terminate-instance", "raise-desired-capacity"];
-    let launches = |line: &&ActionLine| {
-        line.result == ActionResult::Done
-            && LAUNCHING.contains(&line.action.as_str())
-            && !line.detail.contains(crate::REPLACED_BEFORE)
-    };
-    report.actions.iter().filter(launches).count() as u64
 }
 
 /// Writes the metrics of one invocation, from the counts of calls before and after it.
@@ -129,45 +117,4 @@ fn sink() -> BoxEntrySink {
         FlushImmediately::new_boxed(format.output_to_makewriter(|| std::io::stdout().lock()))
     });
     SINK.clone()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn an_exchange_that_ends_in_an_interruption_counts_one_replacement() {
-        let before = format!("i-1: {}", crate::REPLACED_BEFORE);
-        let table = [
-            ("raise-desired-capacity", "for i-1, from 2 to 3", "done", 1),
-            (
-                "detach-instance",
-                "i-1: the group launches its replacement",
-                "done",
-                1,
-            ),
-            ("detach-instance", &before, "done", 0),
-            ("retire-instance", &before, "done", 0),
-            ("lower-desired-capacity", "raised for i-1, from 3 to 2", "done", 0),
-            (
-                "detach-instance",
-                "i-1: the group launches its replacement",
-                "already-done",
-                0,
-            ),
-        ];
-        for (action, detail, result, expected) in table {
-            let at = "2026-11-24T04:00:00Z";
-            let report = json!({
-                "report": "spot-handoff", "function": "replace-capacity", "level": "INFO", "message": "",
-                "event_id": "e", "signal": "interruption-warning", "instance": "i-1", "notice_time": at,
-                "started_at": at, "dry_run": false, "outcome": "done",
-                "actions": [{ "action": action, "resource": "g", "detail": detail, "result": result, "finished_at": at }],
-            });
-            let report = Report::from_line(&report.to_string()).expect("a report");
-            assert_eq!(replacements(&report), expected, "{action} {detail}: {result}");
-        }
-    }
 }

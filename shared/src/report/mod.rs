@@ -3,14 +3,19 @@
 //! The line is JSON so that CloudWatch Logs Insights can query it, and carries a `message` that reads as a sentence.
 //! `cargo handoff` reads the same lines back to draw its timelines.
 
+mod action;
+pub mod log_line;
 pub mod log_patterns;
 pub mod metrics;
 pub mod names;
 pub mod plan;
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::action::ActionKind;
 use crate::notice::{Notice, Signal};
 
 /// The value of [`Report::report`], by which report lines are told from other log lines.
@@ -36,6 +41,9 @@ pub struct Report {
     pub signal: String,
     /// The instance.
     pub instance: String,
+    /// Its Auto Scaling group, where the plan has to do with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// When AWS emitted the notice: the start of the two minutes for an interruption warning.
     pub notice_time: Timestamp,
     /// When this function began with the notice.
@@ -90,13 +98,16 @@ pub enum Outcome {
 /// One action of a plan and how it went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActionLine {
-    /// What was done, for example `deregister-targets`.
-    pub action: String,
+    /// What was done.
+    pub action: ActionKind,
     /// Name or ARN of what it was done to.
     pub resource: String,
     /// The particulars: ports, zones, delays.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// Whether a replacement is launched because of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub launches: bool,
     /// How it went.
     pub result: ActionResult,
     /// When the answer of AWS was there.
@@ -179,8 +190,8 @@ pub struct ScriptLine {
 pub struct TaskLine {
     /// ARN of the task.
     pub task: String,
-    /// `service` or `standalone`.
-    pub kind: String,
+    /// What kind of task it is.
+    pub kind: TaskKind,
     /// The service, or the task definition's family for a standalone task.
     pub name: String,
     /// Accelerators the task holds, for example `elastic-inference:eia2.medium`.
@@ -188,6 +199,25 @@ pub struct TaskLine {
     pub accelerators: Vec<String>,
     /// What becomes of it.
     pub plan: String,
+    /// Whether it ended by itself before it had to be stopped: a job saved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub saved: bool,
+}
+
+/// What runs a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskKind {
+    /// A service, which ECS keeps at its number of tasks.
+    Service,
+    /// Somebody's RunTask.
+    Standalone,
+}
+
+impl fmt::Display for TaskKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 impl Report {

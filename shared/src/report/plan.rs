@@ -12,15 +12,27 @@ use jiff::Timestamp;
 
 use crate::notice::Notice;
 use crate::report::{
-    ActionLine, ActionResult, HeldLine, Outcome, REPORT_MARKER, Report, ScriptLine, SkippedLine, TaskLine,
+    ActionKind, ActionLine, ActionResult, HeldLine, Outcome, REPORT_MARKER, Report, ScriptLine, SkippedLine,
+    TaskLine,
 };
 use crate::runtime::clock::Clock;
 use crate::runtime::invocation::Invocation;
 
 /// An action of a plan: comparable, so that two notices that ask for the same cause it once.
 pub trait Action: Clone + Eq + Hash {
-    /// The action's name, what it is done to, and the particulars.
-    fn describe(&self) -> (&'static str, String, String);
+    /// What it is, what it is done to, and the particulars.
+    fn describe(&self) -> (ActionKind, String, String);
+
+    /// The Auto Scaling group that it has to do with.
+    fn group(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether a replacement is launched because of it. One that an exchange launched is not launched again when an
+    /// interruption takes the old instance away.
+    fn launches(&self) -> bool {
+        false
+    }
 }
 
 /// What a function will do about one notice.
@@ -209,6 +221,7 @@ impl Invocation {
             event_id: notice.event_id.clone(),
             signal: notice.signal.name().to_owned(),
             instance: notice.instance.to_string(),
+            group: plan.actions.iter().find_map(Action::group).map(str::to_owned),
             notice_time: notice.time,
             started_at: self.started_at,
             seconds_left_at_start: seconds_left(self.started_at),
@@ -229,7 +242,7 @@ impl Invocation {
     }
 
     fn action_line<A: Action>(&self, action: &A, results: &Results<A>) -> ActionLine {
-        let (name, resource, detail) = action.describe();
+        let (kind, resource, detail) = action.describe();
         let done = results.get(action).cloned().unwrap_or_else(|| {
             let at = self.clock.now();
             if self.dry_run {
@@ -247,9 +260,10 @@ impl Invocation {
             }
         });
         ActionLine {
-            action: name.to_owned(),
+            action: kind,
             resource,
             detail,
+            launches: action.launches(),
             result: done.result,
             finished_at: done.finished_at,
             error: done.note,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use testbed::fast::{FastAws, REGION};
+use fast_aws::{FastAws, REGION};
 use testbed::{Clock, FunctionSpec, Journal, Lambda, Outcome as Answer, Stack, Workspace};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -142,10 +142,7 @@ pub async fn specifications(aws: &FastAws, processes: usize) -> Result<Vec<Funct
                 .map(str::to_owned)
                 .to_vec(),
             environment,
-            arn: format!(
-                "arn:aws:lambda:{REGION}:{}:function:{name}",
-                testbed::fast::ACCOUNT
-            ),
+            arn: format!("arn:aws:lambda:{REGION}:{}:function:{name}", fast_aws::ACCOUNT),
             // What the samples set; Lambda's own default is 3 s.
             timeout: Duration::from_secs(60),
             concurrency: processes,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use testbed::fast::FastAws;
+use fast_aws::FastAws;
 use testbed::{Environment, FunctionSpec, Journal, Outcome};
 
 /// At this memory size, in MB, Lambda gives a function one processor, and a share in proportion below.

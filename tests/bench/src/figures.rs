@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use testbed::fast::{CallRecord, Fleet, Record, Write};
+use fast_aws::{CallRecord, Fleet, Record, Write};
 
 /// What one function did in a storm.
 #[derive(Debug, Clone, Default, PartialEq)]

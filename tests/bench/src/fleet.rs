@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fast_aws::{ACCOUNT, Cluster, Fleet, Group, Instance, Member, REGION, TargetGroup};
 use serde_json::{Value, json};
-use testbed::fast::{ACCOUNT, Cluster, Fleet, Group, Instance, Member, REGION, TargetGroup};
 
 const ZONES: [&str; 3] = ["us-east-1a", "us-east-1b", "us-east-1c"];
 /// The host ports that ECS gives tasks of services begin here.

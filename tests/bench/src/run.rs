@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use fast_aws::{FastOptions, Limits};
 use serde_json::{Value, json};
-use testbed::fast::Limits;
-use testbed::{Entry, Event, FUNCTIONS, FastOptions, Journal, MappingOptions, Options, Testbed};
+use testbed::{Entry, Event, FUNCTIONS, Journal, MappingOptions, Options, Testbed};
 use tokio::time::sleep;
 
 use crate::baseline;
@@ -63,23 +63,25 @@ pub fn work_of(function: &str) -> Work {
 /// Where the test bed cannot be started.
 pub async fn ours(setting: &Setting) -> Result<Outcome> {
     let fleet = fleet::build(setting.size);
-    let bed = Testbed::start(Options {
-        fast: Some(FastOptions {
+    let bed = fast_aws::start(
+        FastOptions {
             fleet: Some(fleet.clone()),
             limits: setting.limits.clone(),
-        }),
-        mapping: setting.mapping,
-        concurrency: setting.processes,
-        // As many as Lambda begins with.
-        pollers: 5,
-        pollers_grow: true,
-        profile: setting.profile,
-        ..Options::default()
-    })
+        },
+        Options {
+            mapping: setting.mapping,
+            concurrency: setting.processes,
+            // As many as Lambda begins with.
+            pollers: 5,
+            pollers_grow: true,
+            profile: setting.profile,
+            ..Options::default()
+        },
+    )
     .await?;
     // The build of the functions is over by now.
     let before = processor::of_ended_children();
-    let aws = bed.world.fast().context("the world is not a fast one")?;
+    let aws = fast_aws::of(&bed)?;
     let sent = storm(setting.size.instances, |id, n| {
         aws.put_event(&warning(id, n));
     })
@@ -142,9 +144,9 @@ pub fn warning(instance: &str, n: usize) -> Value {
         "id": format!("00000000-0000-4000-8000-{n:012x}"),
         "detail-type": "EC2 Spot Instance Interruption Warning",
         "source": "aws.ec2",
-        "account": testbed::fast::ACCOUNT,
+        "account": fast_aws::ACCOUNT,
         "time": jiff::Timestamp::now(),
-        "region": testbed::fast::REGION,
+        "region": fast_aws::REGION,
         "resources": [format!("arn:aws:ec2:us-east-1a:instance/{instance}")],
         "detail": { "instance-id": instance, "instance-action": "terminate" },
     })

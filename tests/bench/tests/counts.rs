@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use bench::figures::Figures;
 use bench::fleet::{self, Size};
 use bench::run::{self, Setting, warning};
+use fast_aws::{FastOptions, Fleet, Limits};
 use serde_json::{Value, json};
-use testbed::fast::{Fleet, Limits};
-use testbed::{FUNCTIONS, FastOptions, MappingOptions, Options, Outcome, Testbed};
+use testbed::{FUNCTIONS, MappingOptions, Options, Outcome};
 
 /// The fleet of the storms, with so many instances.
 fn fleet_of(instances: usize) -> Fleet {
@@ -26,14 +26,16 @@ async fn in_one_batch(fleet: Fleet, latency_ms: u64) -> Result<Vec<(&'static str
         latency_ms: Some((latency_ms, latency_ms)),
         ..Limits::default()
     };
-    let bed = Testbed::start(Options {
-        fast: Some(FastOptions {
+    let bed = fast_aws::start(
+        FastOptions {
             fleet: Some(fleet.clone()),
             limits,
-        }),
-        pollers: 0,
-        ..Options::default()
-    })
+        },
+        Options {
+            pollers: 0,
+            ..Options::default()
+        },
+    )
     .await?;
     let now = std::time::Instant::now();
     let sent = (0..instances).map(|n| (fleet::instance_id(n), now)).collect();
@@ -42,7 +44,7 @@ async fn in_one_batch(fleet: Fleet, latency_ms: u64) -> Result<Vec<(&'static str
             |n| json!({ "messageId": n.to_string(), "body": warning(&fleet::instance_id(n), n).to_string() }),
         )
         .collect();
-    let aws = bed.world.fast().context("the world is not a fast one")?;
+    let aws = fast_aws::of(&bed)?;
     let mut figures = vec![];
     for function in FUNCTIONS {
         let outcome = bed.invoke(function, &json!({ "Records": records })).await?;

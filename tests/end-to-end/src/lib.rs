@@ -10,10 +10,11 @@ pub mod soak;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use fast_aws::FastOptions;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use spot_handoff::report::{ActionLine, Report};
-use testbed::{FastOptions, Options, State, Testbed};
+use testbed::{Options, State, Testbed};
 
 /// How long, in real time, a test waits for its functions.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,11 +39,11 @@ pub async fn still(options: Options) -> Result<Testbed> {
 /// # Errors
 /// Where the test bed cannot be started.
 pub async fn still_and_fast(options: Options) -> Result<Testbed> {
-    still(Options {
-        fast: Some(FastOptions::default()),
+    let still = Options {
+        simulate: false,
         ..options
-    })
-    .await
+    };
+    fast_aws::start(FastOptions::default(), still).await
 }
 
 /// An interruption warning for an instance, sent now.
@@ -111,7 +112,7 @@ pub fn reports_of(bed: &Testbed, function: &str) -> Vec<Report> {
 /// Every action of a name that was reported.
 pub fn actions(bed: &Testbed, action: &str) -> Vec<ActionLine> {
     let lines = bed.reports().into_iter().flat_map(|report| report.actions);
-    lines.filter(|line| line.action == action).collect()
+    lines.filter(|line| line.action.to_string() == action).collect()
 }
 
 /// All reasons for which something was left alone.

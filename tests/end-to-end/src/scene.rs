@@ -279,5 +279,8 @@ pub fn skips(report: &Report, words: &str) -> bool {
 
 /// Whether a report has an action.
 pub fn acts(report: &Report, action: &str) -> bool {
-    report.actions.iter().any(|line| line.action == action)
+    report
+        .actions
+        .iter()
+        .any(|line| line.action.to_string() == action)
 }

@@ -53,6 +53,14 @@ pub struct Testbed {
 impl Testbed {
     /// Builds the functions, starts a world and serves its queues.
     pub async fn start(options: Options) -> Result<Self> {
+        Self::start_in(options, async |world| Ok(world)).await
+    }
+
+    /// The same in the world that `change` makes of that of the embedded AWS.
+    pub async fn start_in(
+        options: Options,
+        change: impl AsyncFnOnce(World) -> Result<World>,
+    ) -> Result<Self> {
         if !(options.speed.is_finite() && options.speed > 0.0) {
             bail!("the speed must be a positive number, not {}", options.speed);
         }
@@ -77,10 +85,7 @@ impl Testbed {
             enforce_iam: options.stand_in.is_none(),
             storm: options.storm.clone(),
         };
-        let world = match options.fast.clone() {
-            Some(fast) => World::start_fast(world_options, fast).await?,
-            None => World::start(world_options).await?,
-        };
+        let world = change(World::start(world_options).await?).await?;
         let mut stack = world.stack().await?;
         for mapping in &mut stack.event_source_mappings {
             options.mapping.apply(mapping);
@@ -107,8 +112,8 @@ impl Testbed {
         let lambda = Arc::new(Lambda::new(specs, Arc::clone(&journal)));
 
         let mut background = JoinSet::new();
-        // The fast AWS has no logs, and nobody invokes a function through it.
-        if world.fast().is_none() {
+        // Others have no logs, and nobody invokes a function through them.
+        if world.is_embedded() {
             background.spawn(logs::ship(
                 logs_client(&world, queue),
                 groups(&stack, &functions),

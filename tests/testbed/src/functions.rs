@@ -7,17 +7,10 @@ use std::sync::{Mutex, OnceLock};
 
 use anyhow::{Context, Result, ensure};
 
+pub use spot_handoff::lambda::{ANNOUNCER, FUNCTIONS, RUNNER};
+
 use crate::workspace::Workspace;
 use crate::{locked, progress};
-
-/// The functions that hand off, by the names of their packages and binaries.
-pub const FUNCTIONS: [&str; 3] = ["deregister-targets", "drain-tasks", "replace-capacity"];
-
-/// The function that runs stop scripts. It says nothing of instances whose group asks for none.
-pub const RUNNER: &str = "run-commands";
-
-/// The function that looks back at what those have done.
-pub const ANNOUNCER: &str = "announce-hand-offs";
 
 /// Builds the binaries of the functions if they are not up to date; once per program. Blocks.
 ///

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use spot_handoff::report::Report;
+use spot_handoff::report::log_line;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
@@ -76,11 +77,10 @@ impl Entry {
 
 impl Event {
     fn of_line(line: &str) -> Self {
-        match Report::from_line(line) {
-            Some(report) => Self::Report(Box::new(report)),
-            None => serde_json::from_str(line)
-                .map(Self::Log)
-                .unwrap_or_else(|_| Self::Text(line.to_owned())),
+        match log_line::LogLine::read(line) {
+            log_line::LogLine::Report(report) => Self::Report(report),
+            log_line::LogLine::Record(record) => Self::Log(record),
+            log_line::LogLine::Text(text) => Self::Text(text),
         }
     }
 }

@@ -25,7 +25,6 @@ mod deployment;
 pub mod documentation;
 mod environment;
 mod event_source;
-pub mod fast;
 mod functions;
 mod invoke;
 mod journal;
@@ -36,7 +35,8 @@ mod outcome;
 mod progress;
 mod python;
 mod runtime_api;
-mod stack;
+pub mod script;
+pub mod stack;
 pub mod state;
 mod supervisor;
 mod workspace;
@@ -51,7 +51,7 @@ pub use environment::{Environment, FunctionSpec};
 pub use functions::{ANNOUNCER, FUNCTIONS, RUNNER, build as build_functions, build_for_deployment};
 pub use journal::{Entry, Event, Journal};
 pub use lambda::Lambda;
-pub use options::{FastOptions, MappingOptions, Options, Pace};
+pub use options::{MappingOptions, Options, Pace};
 pub use outcome::Outcome;
 pub use python::{environment as python_environment, interpreter};
 pub use stack::{Function, Mapping, Queue, Stack};
@@ -60,6 +60,6 @@ pub use workspace::Workspace;
 pub use world::{Call, Measured, ModelledError, Notification, Permissions, World, WorldOptions};
 
 /// Locks a mutex whose data stays sound even if a holder panicked.
-fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

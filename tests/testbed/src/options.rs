@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::fast::{Fleet, Limits};
 use crate::stack::Mapping;
 
 /// How long AWS takes for what it does, see `pace.json` of the embedded AWS.
@@ -52,23 +51,12 @@ pub struct Options {
     pub storm: Option<Value>,
     /// A program and its arguments to run in place of every function.
     pub stand_in: Option<(PathBuf, Vec<String>)>,
-    /// Whether to run on the fast AWS in place of the embedded one.
-    pub fast: Option<FastOptions>,
     /// What to change in the event source mappings of the template.
     pub mapping: MappingOptions,
     /// Whether more pollers join while messages are waiting, as Lambda's do; `pollers` are those at first.
     pub pollers_grow: bool,
     /// The cargo profile to build the functions with, where it is not that of the running program.
     pub profile: Option<&'static str>,
-}
-
-/// What a fast AWS starts with.
-#[derive(Debug, Clone, Default)]
-pub struct FastOptions {
-    /// The fleet; the embedded AWS's sample fleet if there is none.
-    pub fleet: Option<Fleet>,
-    /// Latency and request rates.
-    pub limits: Limits,
 }
 
 /// Settings of event source mappings in place of the template's.
@@ -105,7 +93,6 @@ impl Default for Options {
             timeout: None,
             storm: None,
             stand_in: None,
-            fast: None,
             mapping: MappingOptions::default(),
             pollers_grow: false,
             profile: None,

@@ -113,7 +113,7 @@ impl Stack {
     }
 
     /// The same stack at another endpoint.
-    pub(crate) fn move_to(&mut self, endpoint: &str) {
+    pub fn move_to(&mut self, endpoint: &str) {
         let moved = |url: &str| {
             let mut parts = url.rsplitn(3, '/');
             let (name, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());

@@ -1,5 +1,6 @@
 //! One world of the embedded AWS: an account of its own, with the sample fleet and the stack.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,8 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
-use crate::fast::FastAws;
-use crate::options::{FastOptions, Pace};
+use crate::options::Pace;
 use crate::stack::Stack;
 use crate::state::State;
 use crate::supervisor::Supervisor;
@@ -111,8 +111,8 @@ enum From {
         supervisor: &'static Supervisor,
         pid: u32,
     },
-    /// This process.
-    Fast(FastAws),
+    /// Somebody else, for as long as this lives.
+    Elsewhere(Box<dyn Any + Send + Sync>),
 }
 
 #[derive(Deserialize)]
@@ -160,30 +160,35 @@ impl World {
         Ok(world)
     }
 
-    /// Starts a world of the fast AWS: the stack, and the fleet where none is given, are read from the embedded AWS.
-    pub async fn start_fast(options: WorldOptions, fast: FastOptions) -> Result<Self> {
-        let clock = options.clock;
-        let embedded = Self::start(options).await?;
-        let stack = embedded.stack().await?;
-        let fleet = match fast.fleet {
-            Some(fleet) => fleet,
-            None => embedded.control(Method::GET, "fleet", None).await?,
-        };
-        let aws = FastAws::start(fleet, stack, &fast.limits, clock).await?;
+    /// A world that something else serves at this address, for as long as `server` lives.
+    ///
+    /// # Errors
+    /// Where no HTTP client can be built.
+    pub fn elsewhere(url: String, clock: Clock, server: impl Any + Send + Sync) -> Result<Self> {
         Ok(Self {
-            url: aws.url().to_owned(),
+            url,
             clock,
             http: http_client()?,
-            from: From::Fast(aws),
+            from: From::Elsewhere(Box::new(server)),
         })
     }
 
-    /// The fast AWS of this world, where it is one.
-    pub fn fast(&self) -> Option<&FastAws> {
+    /// What serves it, where it is one of these.
+    pub fn server<S: Any>(&self) -> Option<&S> {
         match &self.from {
-            From::Fast(aws) => Some(aws),
+            From::Elsewhere(server) => server.downcast_ref(),
             From::Embedded { .. } => None,
         }
+    }
+
+    /// Whether the embedded AWS serves it.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.from, From::Embedded { .. })
+    }
+
+    /// The sample fleet, in a form for another AWS.
+    pub async fn fleet<F: DeserializeOwned>(&self) -> Result<F> {
+        self.control(Method::GET, "fleet", None).await
     }
 
     /// The endpoint of every AWS service in this world.
@@ -390,7 +395,7 @@ impl World {
         let response = request.send().await.map_err(|error| {
             let error = anyhow!(error);
             match &self.from {
-                From::Fast(_) => error.context("the fast AWS does not answer"),
+                From::Elsewhere(_) => error.context("the AWS of this world does not answer"),
                 From::Embedded { supervisor, .. } => error.context(format!(
                     "the embedded AWS does not answer; the end of its log:\n{}",
                     supervisor.log()

@@ -4,10 +4,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use spot_handoff::ASK_TO_RUN_STOP_SCRIPT;
 use spot_handoff::notice::{InstanceAction, Notice, Signal};
 use spot_handoff::report::names::Names;
-use spot_handoff::report::{ActionLine, ActionResult, Outcome as Reported, Report, ScriptLine};
+use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome as Reported, Report, ScriptLine};
 
 use crate::facts::{RUN_COMMANDS, Reporter};
 
@@ -116,11 +115,56 @@ impl fmt::Display for State {
     }
 }
 
+/// What became of a thing that a function did or met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Became {
+    /// It is done.
+    Done,
+    /// It had been done before.
+    Already,
+    /// A dry run: it would be done.
+    Would,
+    /// It follows.
+    Later,
+    /// It stays for now.
+    Held,
+    /// It was left alone.
+    Left,
+    /// It will hurt.
+    Warning,
+    /// It cannot be done now.
+    #[serde(rename = "NOT POSSIBLE")]
+    NotPossible,
+    /// It failed.
+    #[serde(rename = "FAILED")]
+    Failed,
+    /// It came to a bad end, and what the instance was doing is lost.
+    #[serde(rename = "LOST")]
+    Lost,
+    /// It is not shown.
+    #[serde(rename = "")]
+    Unsaid,
+}
+
+impl Became {
+    /// Whether somebody has to know, however much else there is to tell.
+    fn is_bad(self) -> bool {
+        matches!(self, Self::NotPossible | Self::Failed | Self::Lost)
+    }
+}
+
+impl fmt::Display for Became {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// One thing a function did, left alone, or warned of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
     /// What became of it.
-    pub result: &'static str,
+    pub result: Became,
     /// What it was.
     pub text: String,
 }
@@ -137,7 +181,7 @@ impl<'a> HandOff<'a> {
                 .iter()
                 .flat_map(|(_, reports)| reports)
                 .flat_map(|report| &report.actions);
-            actions.any(|line| line.action == ASK_TO_RUN_STOP_SCRIPT)
+            actions.any(|line| line.action == ActionKind::AskToRunStopScript)
         };
         let has_part = |reporter: &Reporter, reports: &[&Report]| {
             reporter.function != RUN_COMMANDS || !reports.is_empty() || asked_for_script()
@@ -166,7 +210,7 @@ impl<'a> HandOff<'a> {
                 Signal::InterruptionWarning { action } => Some(action),
                 _ => None,
             },
-            group: reports().find_map(group),
+            group: reports().find_map(|report| report.group.clone()),
             dry_run,
             outcome,
             seconds_left: left.min_by(f64::total_cmp),
@@ -219,7 +263,8 @@ fn part<'a>(reporter: &'a Reporter, reports: &[&Report], followed_up: bool) -> P
 
 /// Whether a stop script was begun, and nothing said how it ended.
 fn has_no_end(reports: &[&Report]) -> bool {
-    let is_begun = |line: &ActionLine| line.action == "run-stop-script" && line.result == ActionResult::Done;
+    let is_begun =
+        |line: &ActionLine| line.action == ActionKind::RunStopScript && line.result == ActionResult::Done;
     let mut actions = reports.iter().flat_map(|report| &report.actions);
     actions.any(is_begun) && reports.iter().all(|report| report.scripts.is_empty())
 }
@@ -295,47 +340,47 @@ fn lines(reports: &[&Report], followed_up: bool) -> Vec<Line> {
         let names = Names::of(report);
         for line in &report.actions {
             let result = match line.result {
-                ActionResult::Done => "done",
-                ActionResult::AlreadyDone => "already",
-                ActionResult::Planned => "would",
+                ActionResult::Done => Became::Done,
+                ActionResult::AlreadyDone => Became::Already,
+                ActionResult::Planned => Became::Would,
                 // What became of it stands in the reports that followed.
                 ActionResult::Later if followed_up => continue,
-                ActionResult::Later => "later",
+                ActionResult::Later => Became::Later,
                 ActionResult::NotPossible | ActionResult::Failed
                     if !standing.iter().any(|(_, failure)| *failure == line) =>
                 {
                     continue;
                 }
-                ActionResult::NotPossible => "NOT POSSIBLE",
-                ActionResult::Failed => "FAILED",
-                ActionResult::Lost => "LOST",
+                ActionResult::NotPossible => Became::NotPossible,
+                ActionResult::Failed => Became::Failed,
+                ActionResult::Lost => Became::Lost,
             };
             add(result, action_text(line, &names));
         }
         for held in &report.held {
             let (what, why) = (names.resource(&held.target_group), names.sentence(&held.reason));
-            add("held", format!("{} in {what}: {why}", held.target));
+            add(Became::Held, format!("{} in {what}: {why}", held.target));
         }
         for skipped in report.skipped.iter().filter(|skipped| !acted_on(&skipped.what)) {
             let (what, why) = (names.resource(&skipped.what), names.sentence(&skipped.reason));
-            add("left", format!("{what}: {why}"));
+            add(Became::Left, format!("{what}: {why}"));
         }
         for warning in &report.warnings {
-            add("warning", names.sentence(warning));
+            add(Became::Warning, names.sentence(warning));
         }
     }
     if has_problems(reports) {
         for problem in reports.iter().flat_map(|report| &report.problems) {
-            add("FAILED", problem.clone());
+            add(Became::Failed, problem.clone());
         }
     }
     if lines.len() > LINES_SHOWN {
         // What failed is kept, whatever else is not shown.
-        lines.sort_by_key(|line| !matches!(line.result, "FAILED" | "NOT POSSIBLE" | "LOST"));
+        lines.sort_by_key(|line| !line.result.is_bad());
         let more = lines.len() - LINES_SHOWN;
         lines.truncate(LINES_SHOWN);
         lines.push(Line {
-            result: "",
+            result: Became::Unsaid,
             text: format!("and {more} more in the log"),
         });
     }
@@ -343,11 +388,7 @@ fn lines(reports: &[&Report], followed_up: bool) -> Vec<Line> {
 }
 
 fn action_text(line: &ActionLine, names: &Names) -> String {
-    let mut text = format!(
-        "{} {}",
-        line.action.replace('-', " "),
-        names.resource(&line.resource)
-    );
+    let mut text = format!("{} {}", line.action.in_words(), names.resource(&line.resource));
     if !line.detail.is_empty() {
         text.push_str(&format!(", {}", names.sentence(&line.detail)));
     }
@@ -355,17 +396,4 @@ fn action_text(line: &ActionLine, names: &Names) -> String {
         text.push_str(&format!(" ({})", names.sentence(error)));
     }
     text
-}
-
-/// What replace-capacity does, it does to a group, or it sends a message about the instance.
-fn group(report: &Report) -> Option<String> {
-    if report.function != "replace-capacity" {
-        return None;
-    }
-    report
-        .actions
-        .iter()
-        .map(|line| &line.resource)
-        .find(|resource| **resource != report.instance)
-        .cloned()
 }

@@ -37,6 +37,9 @@ fn report(function: &str, second: u32, members: Value) -> Report {
         "seconds_left_at_start": 120 - second, "seconds_left_at_end": 119.5 - f64::from(second),
         "dry_run": false, "outcome": "done", "actions": []
     });
+    if function == "replace-capacity" {
+        report["group"] = json!("inference");
+    }
     for (name, value) in members.as_object().expect("members") {
         report[name] = value.clone();
     }
@@ -412,7 +415,7 @@ fn what_an_earlier_try_has_told_is_not_told_again() {
             json!({"outcome": "failed", "actions": actions}),
         )
     };
-    let told = |tries: &[Report]| -> Vec<&'static str> {
+    let told = |tries: &[Report]| -> Vec<ActionKind> {
         let mut reports = vec![deregistered(), drained(), stopped(), replaced()];
         reports.extend_from_slice(tries);
         let plan = plan_for(&warning(), &reports, Announcements::All);
@@ -422,16 +425,19 @@ fn what_an_earlier_try_has_told_is_not_told_again() {
             .collect()
     };
     for (tries, expected) in [
-        (vec![], vec![PUT, PUBLISH]),
-        (vec![earlier("failed", "failed")], vec![PUT, PUBLISH]),
-        (vec![earlier("done", "failed")], vec![PUBLISH]),
-        (vec![earlier("failed", "done")], vec![PUT]),
+        (vec![], vec![ActionKind::PutEvent, ActionKind::PublishMessage]),
+        (
+            vec![earlier("failed", "failed")],
+            vec![ActionKind::PutEvent, ActionKind::PublishMessage],
+        ),
+        (vec![earlier("done", "failed")], vec![ActionKind::PublishMessage]),
+        (vec![earlier("failed", "done")], vec![ActionKind::PutEvent]),
         (
             vec![
                 earlier("done", "failed"),
                 report("announce-hand-offs", 110, json!({})),
             ],
-            vec![PUBLISH],
+            vec![ActionKind::PublishMessage],
         ),
         (vec![earlier("done", "done")], vec![]),
         (vec![earlier("done", "later")], vec![]),
@@ -453,7 +459,7 @@ fn only_interruptions_are_announced() {
 #[test]
 fn a_subject_is_what_sns_takes() {
     let mut report = json!(replaced());
-    report["actions"][0]["resource"] = json!("gr\u{fc}n-".repeat(40));
+    report["group"] = json!("gr\u{fc}n-".repeat(40));
     let replaced = Report::from_line(&report.to_string()).expect("a report");
     let subject = subject(&[deregistered(), replaced]);
     assert_eq!(subject.len(), 100);

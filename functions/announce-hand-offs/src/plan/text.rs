@@ -110,7 +110,7 @@ fn text(hand_off: &HandOff<'_>) -> String {
             .unwrap_or_default();
         let _ = writeln!(text, "\n{}: {}{left}", part.function, part.state);
         for line in &part.lines {
-            let _ = writeln!(text, "  {:<WORD$}  {}", line.result, line.text);
+            let _ = writeln!(text, "  {:<WORD$}  {}", line.result.to_string(), line.text);
         }
     }
     text.push_str("\nWhat to do next\n");

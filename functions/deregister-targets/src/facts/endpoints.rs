@@ -10,8 +10,7 @@ use spot_handoff::ecs::tasks::{self, Looking, TasksOn};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
 
-use crate::plan::OtherWay;
-use crate::plan::find::{Endpoint, TaskEndpoints};
+use super::found::{Endpoint, OtherWay, TaskEndpoints};
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html>
 const SERVICES_PER_CALL: usize = 10;

@@ -15,7 +15,7 @@ use spot_handoff::runtime::invocation::{Invocation, at_most, together};
 use spot_handoff::state::searches::Search;
 use spot_handoff::state::{Expected, Key, Table, Versioned};
 
-use crate::plan::find::Searched;
+use super::found::Searched;
 
 /// The tag of target groups that the AWS Load Balancer Controller makes for a Kubernetes cluster.
 /// <https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/>

@@ -1,4 +1,5 @@
 //! What AWS knows about targets.
 
 pub mod endpoints;
+pub mod found;
 pub mod lone;

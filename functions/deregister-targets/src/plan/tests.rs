@@ -7,9 +7,9 @@ use spot_handoff::elb::health::{Registered, State, TargetHealth};
 use spot_handoff::notice::{InstanceId, LifecycleAction};
 use spot_handoff::runtime::aws::CallError;
 
-use super::find::{Endpoint, Searched, TaskEndpoints, belongs_to_nobody, for_targets_of_nobody};
-use super::find::{for_group_targets, for_service_targets};
+use super::find::{belongs_to_nobody, for_group_targets, for_service_targets, for_targets_of_nobody};
 use super::*;
+use crate::facts::found::{Endpoint, Searched, TaskEndpoints};
 
 const DOOMED: &str = "i-1234567890abcdef0";
 const OTHER: &str = "i-1234567890abcdef1";

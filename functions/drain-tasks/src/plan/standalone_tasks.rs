@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use spot_handoff::SAVED_TASK;
 use spot_handoff::autoscaling::policies::StandaloneTasks;
 use spot_handoff::ecs::container_instances::ContainerInstance;
 use spot_handoff::ecs::grace;
 use spot_handoff::ecs::standalone_tasks::Rerun;
 use spot_handoff::lambda::outbox::LONGEST_DELAY;
 use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Signal, Step};
+use spot_handoff::report::TaskLine;
 
 use super::{Action, Plan, Queue, Skip, Warning, cause, short_id, task_line};
 use crate::facts::{STOP_REASON, TaskFacts, TaskState};
@@ -113,7 +113,10 @@ pub fn plan_for_named(
                 }
             }
             TaskState::Ended => {
-                plan.tasks.push(task_line(task, SAVED_TASK));
+                plan.tasks.push(TaskLine {
+                    saved: true,
+                    ..task_line(task, "ended by itself in time")
+                });
                 plan.skip(&task.arn, Skip::EndedByItself);
             }
             TaskState::CutShort | TaskState::Stopping if wants_rerun && is_over(task.state, went_down) => {

@@ -1,5 +1,4 @@
 use jiff::SignedDuration;
-use spot_handoff::SAVED_TASK;
 use spot_handoff::autoscaling::groups::{Group, Groups, Lifecycle, Member};
 use spot_handoff::autoscaling::policies::{DefaultStopTimeout, LifecycleHooks, StandaloneTasks};
 use spot_handoff::ecs::accelerators::Accelerator;
@@ -491,10 +490,10 @@ fn when_the_moment_comes_each_task_gets_what_it_needs() {
         let named = ["a".to_owned()];
         standalone_tasks::plan_for_named(&stop_at_70, after(120), &container_instance, &named, facts, now)
     };
-    let names = |plan: &Plan| -> Vec<&'static str> {
+    let names = |plan: &Plan| -> Vec<String> {
         plan.actions
             .iter()
-            .map(|action| shared_plan::Action::describe(action).0)
+            .map(|action| shared_plan::Action::describe(action).0.to_string())
             .collect()
     };
     // Seconds after the notice: at 150 the instance and the whole grace of the task are over.
@@ -541,7 +540,7 @@ fn when_the_moment_comes_each_task_gets_what_it_needs() {
     // It gets its whole grace before it is run again, also where it was stopped late.
     assert_eq!(deadline_of_next_look(150), Some(after(150)));
     let saved = plan_at(&[with(TaskState::Ended, Rerun::Yes)], after(70));
-    assert_eq!(saved.tasks[0].plan, SAVED_TASK);
+    assert!(saved.tasks[0].saved);
     assert_eq!(plan_at(&[], after(70)).skipped[0].reason, Skip::TaskForgotten);
     let foreign = TaskFacts {
         container_instance: "ci/other".to_owned(),
@@ -576,13 +575,13 @@ fn wait(
     tasks: Result<Vec<TaskFacts>, String>,
     policy: StandaloneTasks,
     now: Timestamp,
-) -> Vec<&'static str> {
+) -> Vec<String> {
     let notice = look_again(then.clone(), None);
     let found = ContainerInstances::of([on(DOOMED, Status::Draining)]);
     let plan = await_tasks::plan(&notice, then, after(900), &found, |_| tasks.clone(), policy, now);
     plan.actions
         .iter()
-        .map(|action| shared_plan::Action::describe(action).0)
+        .map(|action| shared_plan::Action::describe(action).0.to_string())
         .collect()
 }
 
@@ -645,7 +644,7 @@ fn somebody_who_waits_is_let_go_when_the_tasks_are_gone_or_the_limit_nears() {
 }
 
 /// What each look at the tasks of a lifecycle hook leads to; at which second, and whether the agent is connected then.
-fn looks(at: &[(i64, bool)]) -> Vec<&'static str> {
+fn looks(at: &[(i64, bool)]) -> Vec<String> {
     let mut notice = look_again(lifecycle(), None);
     let mut led_to = vec![];
     for (seconds, agent_connected) in at {
@@ -665,7 +664,7 @@ fn looks(at: &[(i64, bool)]) -> Vec<&'static str> {
         let Some(last) = plan.actions.last() else {
             break;
         };
-        led_to.push(shared_plan::Action::describe(last).0);
+        led_to.push(shared_plan::Action::describe(last).0.to_string());
         if let Action::Send { follow_up, .. } = last {
             notice.signal = Signal::FollowUp(follow_up.clone());
         }
@@ -714,7 +713,7 @@ fn an_instance_with_tasks_left_on_it_is_kept_where_its_group_retains_it() {
         let names = plan
             .actions
             .iter()
-            .map(|action| shared_plan::Action::describe(action).0);
+            .map(|action| shared_plan::Action::describe(action).0.to_string());
         names.collect::<Vec<_>>()
     };
     assert_eq!(names(vec![of_service("a")], 871), ["abandon-lifecycle-action"]);

@@ -8,8 +8,8 @@ use spot_handoff::autoscaling::policies::UnknownValue;
 use spot_handoff::autoscaling::scope::OutOfScope;
 use spot_handoff::exchange::{Brake, Ending, Told};
 use spot_handoff::notice::{FollowUp, InstanceId, Step};
+use spot_handoff::report::ActionKind;
 use spot_handoff::report::plan as shared_plan;
-use spot_handoff::{ASK_TO_RUN_STOP_SCRIPT, REPLACED_BEFORE};
 
 /// What this function can do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -77,19 +77,31 @@ pub enum Queue {
 }
 
 impl shared_plan::Action for Action {
-    fn describe(&self) -> (&'static str, String, String) {
+    fn describe(&self) -> (ActionKind, String, String) {
         let replaced = |leaving: &Leaving| {
             let capacity = if leaving.decrement {
-                REPLACED_BEFORE
+                "its replacement has been launched, desired capacity goes down by one"
             } else {
                 "the group launches its replacement"
             };
             format!("{}: {capacity}", leaving.instance)
         };
         match self {
-            Self::Detach(leaving) => ("detach-instance", leaving.group.clone(), replaced(leaving)),
-            Self::Terminate(leaving) => ("terminate-instance", leaving.group.clone(), replaced(leaving)),
-            Self::Retire(leaving) => ("retire-instance", leaving.group.clone(), replaced(leaving)),
+            Self::Detach(leaving) => (
+                ActionKind::DetachInstance,
+                leaving.group.clone(),
+                replaced(leaving),
+            ),
+            Self::Terminate(leaving) => (
+                ActionKind::TerminateInstance,
+                leaving.group.clone(),
+                replaced(leaving),
+            ),
+            Self::Retire(leaving) => (
+                ActionKind::RetireInstance,
+                leaving.group.clone(),
+                replaced(leaving),
+            ),
             Self::SetDesired {
                 group,
                 instance,
@@ -97,9 +109,9 @@ impl shared_plan::Action for Action {
                 to,
             } => {
                 let (name, why) = if to > from {
-                    ("raise-desired-capacity", "for")
+                    (ActionKind::RaiseDesiredCapacity, "for")
                 } else {
-                    ("lower-desired-capacity", "raised for")
+                    (ActionKind::LowerDesiredCapacity, "raised for")
                 };
                 (
                     name,
@@ -108,7 +120,7 @@ impl shared_plan::Action for Action {
                 )
             }
             Self::GiveBack { group, replacement } => (
-                "give-capacity-back",
+                ActionKind::GiveCapacityBack,
                 group.clone(),
                 format!("{replacement} is not needed, desired capacity goes down by one"),
             ),
@@ -120,6 +132,22 @@ impl shared_plan::Action for Action {
             } => send_in_words(*to, instance, *at, follow_up),
         }
     }
+
+    fn group(&self) -> Option<&str> {
+        match self {
+            Self::Detach(leaving) | Self::Terminate(leaving) | Self::Retire(leaving) => Some(&leaving.group),
+            Self::SetDesired { group, .. } | Self::GiveBack { group, .. } => Some(group),
+            Self::Send { follow_up, .. } => follow_up.step.group(),
+        }
+    }
+
+    fn launches(&self) -> bool {
+        match self {
+            Self::Detach(leaving) | Self::Terminate(leaving) => !leaving.decrement,
+            Self::SetDesired { from, to, .. } => to > from,
+            Self::Retire(_) | Self::GiveBack { .. } | Self::Send { .. } => false,
+        }
+    }
 }
 
 fn send_in_words(
@@ -127,11 +155,11 @@ fn send_in_words(
     instance: &InstanceId,
     at: Timestamp,
     follow_up: &FollowUp,
-) -> (&'static str, String, String) {
+) -> (ActionKind, String, String) {
     let name = match (to, &follow_up.step) {
-        (Queue::Own, _) => "await-replacement",
-        (Queue::DeregisterTargets | Queue::DrainTasks, _) => "ask-to-move-work",
-        (Queue::RunCommands, _) => ASK_TO_RUN_STOP_SCRIPT,
+        (Queue::Own, _) => ActionKind::AwaitReplacement,
+        (Queue::DeregisterTargets | Queue::DrainTasks, _) => ActionKind::AskToMoveWork,
+        (Queue::RunCommands, _) => ActionKind::AskToRunStopScript,
     };
     let detail = match &follow_up.step {
         Step::MoveWork { group, .. } => format!("group {group}"),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use spot_handoff::autoscaling::policies::UnknownValue;
 use spot_handoff::autoscaling::scope::OutOfScope;
 use spot_handoff::notice::{FollowUp, InstanceId, Step};
-use spot_handoff::report::{ScriptLine, plan as shared_plan};
+use spot_handoff::report::{ActionKind, ScriptLine, plan as shared_plan};
 
 /// What this function can do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -88,10 +88,10 @@ impl Ended {
 }
 
 impl shared_plan::Action for Action {
-    fn describe(&self) -> (&'static str, String, String) {
+    fn describe(&self) -> (ActionKind, String, String) {
         match self {
             Self::Run(command) => (
-                "run-stop-script",
+                ActionKind::RunStopScript,
                 command.document.clone(),
                 format!("on {}", command.instance),
             ),
@@ -103,12 +103,16 @@ impl shared_plan::Action for Action {
             } => {
                 let at = at.strftime("%H:%M:%S");
                 let name = match &follow_up.step {
-                    Step::AwaitScript { .. } => "await-stop-script",
-                    _ => "run-stop-script-later",
+                    Step::AwaitScript { .. } => ActionKind::AwaitStopScript,
+                    _ => ActionKind::RunStopScriptLater,
                 };
                 (name, document.clone(), format!("look again at {at}"))
             }
-            Self::End(ended) => ("end-stop-script", ended.document.clone(), ended.sentence()),
+            Self::End(ended) => (
+                ActionKind::EndStopScript,
+                ended.document.clone(),
+                ended.sentence(),
+            ),
         }
     }
 }

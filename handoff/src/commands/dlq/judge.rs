@@ -3,9 +3,8 @@
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
+use spot_handoff::lambda::ANNOUNCER;
 use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Signal, Step, Then};
-
-use testbed::ANNOUNCER;
 
 use super::letter::Letter;
 

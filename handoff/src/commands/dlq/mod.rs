@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use spot_handoff::runtime::clock::Clock;
 use spot_handoff::runtime::config::Env;
 
+use crate::NAME;
 use crate::stack::StackArguments;
 use crate::style;
 use crate::usage::UsageError;
@@ -231,7 +232,7 @@ fn find<'a>(letters: &'a [Letter], id: &str) -> Result<&'a Letter, UsageError> {
             "several messages begin with {id}: give more of the id"
         ))),
         (None, _) => Err(UsageError::new(format!(
-            "no dead-letter queue has a message {id}: cargo handoff dlq list shows what there is"
+            "no dead-letter queue has a message {id}: {NAME} dlq list shows what there is"
         ))),
     }
 }

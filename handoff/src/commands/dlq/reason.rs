@@ -5,12 +5,10 @@ use aws_sdk_cloudwatchlogs::Client;
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::report::log_patterns::Pattern;
 use spot_handoff::report::{ActionResult, Outcome, Report};
-use testbed::{Entry, Event};
 
 use super::letter::Letter;
-use crate::logs;
+use crate::logs::{self, LogLine, message};
 use crate::stack::Stack;
-use crate::timeline::entries::log_text;
 use crate::timeline::names::Names;
 
 /// What Lambda itself writes about an invocation that the function did not live to report on.
@@ -49,40 +47,40 @@ pub async fn of(client: &Client, stack: &Stack, letter: &Letter) -> Result<Reaso
         });
     }
     let Some(function) = stack.function(&letter.function) else {
-        return Ok(from_entries(&[], &[]));
+        return Ok(from_lines(&[], &[]));
     };
     let event: serde_json::Value = serde_json::from_str(&letter.body).unwrap_or_default();
     let mut fields = vec![("message_id", letter.id.as_str())];
     fields.extend(event["id"].as_str().map(|id| ("event_id", id)));
     let since = letter.sent - SKEW;
-    let about_it = logs::entries(client, function, &Pattern::any(&fields), since, None).await?;
+    let about_it = logs::lines(client, function, &Pattern::any(&fields), since, None).await?;
     let about_it = only_of(letter, about_it);
     if !about_it.is_empty() {
-        return Ok(from_entries(&about_it, &[]));
+        return Ok(from_lines(&about_it, &[]));
     }
     let until = letter.sent.saturating_add(TRIES).unwrap_or(Timestamp::MAX);
-    let ends = logs::entries(client, function, &Pattern::phrases(&ENDS), since, Some(until)).await?;
-    Ok(from_entries(&[], &ends))
+    let ends = logs::lines(client, function, &Pattern::phrases(&ENDS), since, Some(until)).await?;
+    Ok(from_lines(&[], &ends))
 }
 
 /// The first notice of an event and its follow-ups have the event's id in common: the reports on this one are about
 /// its instances and its signal.
-fn only_of(letter: &Letter, entries: Vec<Entry>) -> Vec<Entry> {
+fn only_of(letter: &Letter, lines: Vec<LogLine>) -> Vec<LogLine> {
     let notices = letter.read(letter.sent).unwrap_or_default();
-    let is_about_it = |entry: &Entry| match &entry.event {
-        Event::Report(report) => notices.iter().any(|notice| {
+    let is_about_it = |line: &LogLine| match line {
+        LogLine::Report(report) => notices.iter().any(|notice| {
             (notice.instance.as_str(), notice.signal.name())
                 == (report.instance.as_str(), report.signal.as_str())
         }),
         _ => true,
     };
-    entries.into_iter().filter(is_about_it).collect()
+    lines.into_iter().filter(is_about_it).collect()
 }
 
 /// The last word of the log on a message; without one, how invocations ended at its time.
-fn from_entries(about_it: &[Entry], ends: &[Entry]) -> Reason {
-    let failed = about_it.iter().filter_map(|entry| match &entry.event {
-        Event::Report(report) if report.outcome == Outcome::Failed => Some(&**report),
+fn from_lines(about_it: &[LogLine], ends: &[LogLine]) -> Reason {
+    let failed = about_it.iter().filter_map(|line| match line {
+        LogLine::Report(report) if report.outcome == Outcome::Failed => Some(&**report),
         _ => None,
     });
     let failed: Vec<&Report> = failed.collect();
@@ -91,8 +89,8 @@ fn from_entries(about_it: &[Entry], ends: &[Entry]) -> Reason {
     }
     let errors: Vec<String> = about_it
         .iter()
-        .filter_map(|entry| match &entry.event {
-            Event::Log(log) if log["level"] == "ERROR" => Some(log_text(log)),
+        .filter_map(|line| match line {
+            LogLine::Record(log) if log["level"] == "ERROR" => Some(message(log)),
             _ => None,
         })
         .collect();
@@ -103,8 +101,8 @@ fn from_entries(about_it: &[Entry], ends: &[Entry]) -> Reason {
             tries: errors.len(),
         };
     }
-    let why = match ends.last().map(|entry| &entry.event) {
-        Some(Event::Text(text)) => {
+    let why = match ends.last() {
+        Some(LogLine::Text(text)) => {
             let first = text.lines().next().unwrap_or_default();
             format!("the function did not finish: {first}")
         }
@@ -137,7 +135,7 @@ fn of_report(report: &Report, tries: usize) -> Reason {
         .collect();
     why.dedup();
     let undone = failed().map(|action| {
-        let what = action.action.replace('-', " ");
+        let what = action.action.in_words();
         format!("{what} {}", names.resource(&action.resource))
     });
     Reason {
@@ -152,10 +150,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn entry(line: &str) -> Entry {
-        Entry::of_line(Timestamp::UNIX_EPOCH, "drain-tasks", line)
-    }
 
     fn report(outcome: &str, error: Option<&str>) -> String {
         json!({
@@ -172,13 +166,13 @@ mod tests {
 
     #[test]
     fn the_last_failed_report_says_why_and_what_is_not_done() {
-        let entries = [
-            entry(&report("failed", Some("first"))),
-            entry(&report("failed", Some("StopTask refused"))),
+        let lines = [
+            LogLine::read(&report("failed", Some("first"))),
+            LogLine::read(&report("failed", Some("StopTask refused"))),
             // Another notice about the same event went well.
-            entry(&report("done", None)),
+            LogLine::read(&report("done", None)),
         ];
-        let reason = from_entries(&entries, &[]);
+        let reason = from_lines(&lines, &[]);
         assert_eq!(reason.why, "StopTask refused");
         assert_eq!(reason.undone, ["stop task c/01234567"]);
         assert_eq!(reason.tries, 2);
@@ -198,31 +192,27 @@ mod tests {
             body: body.to_string(),
             undelivered: None,
         };
-        let other = entry(&report("failed", Some("of an interruption")));
+        let other = LogLine::read(&report("failed", Some("of an interruption")));
         let own = report("failed", Some("of the recommendation"))
             .replace("interruption-warning", "rebalance-recommendation")
             .replace("i-1", "i-1234567890abcdef0");
-        let left = only_of(&letter, vec![entry(&own), other]);
-        assert_eq!(from_entries(&left, &[]).why, "of the recommendation");
+        let left = only_of(&letter, vec![LogLine::read(&own), other]);
+        assert_eq!(from_lines(&left, &[]).why, "of the recommendation");
     }
 
     #[test]
     fn without_a_report_the_log_lines_tell() {
-        let unreadable = entry(r#"{"level":"ERROR","message":"cannot read the message: no JSON"}"#);
+        let unreadable = LogLine::read(r#"{"level":"ERROR","message":"cannot read the message: no JSON"}"#);
         assert_eq!(
-            from_entries(&[unreadable], &[]).why,
+            from_lines(&[unreadable], &[]).why,
             "cannot read the message: no JSON"
         );
-        let timed_out = entry("2026-11-24T04:01:00Z abc Task timed out after 60.00 seconds");
+        let timed_out = LogLine::read("2026-11-24T04:01:00Z abc Task timed out after 60.00 seconds");
         assert!(
-            from_entries(&[], &[timed_out])
+            from_lines(&[], &[timed_out])
                 .why
                 .contains("timed out after 60.00 seconds")
         );
-        assert!(
-            from_entries(&[], &[])
-                .why
-                .starts_with("the log has no word of it")
-        );
+        assert!(from_lines(&[], &[]).why.starts_with("the log has no word of it"));
     }
 }

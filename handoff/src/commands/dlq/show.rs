@@ -1,12 +1,13 @@
 //! What is printed of dead letters.
 
 use jiff::Timestamp;
+use spot_handoff::lambda::ANNOUNCER;
 use spot_handoff::notice::Signal;
-use testbed::ANNOUNCER;
 
 use super::Case;
 use super::judge::{Judgement, span};
 use super::letter::Letter;
+use crate::NAME;
 use crate::style;
 use crate::words::count;
 
@@ -29,7 +30,7 @@ pub fn list(cases: &[Case], now: Timestamp) -> String {
     }
     let sensible = cases.iter().filter(|case| case.judgement.is_sensible()).count();
     lines.push(format!(
-        "\n{}, {sensible} worth a redrive: cargo handoff dlq show ID, redrive ID or --all, delete ID",
+        "\n{}, {sensible} worth a redrive: {NAME} dlq show ID, redrive ID or --all, delete ID",
         count(cases.len() as u64, "message")
     ));
     lines.join("\n")

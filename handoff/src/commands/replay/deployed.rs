@@ -5,11 +5,11 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::primitives::Blob;
 use futures::future::try_join_all;
 use serde_json::Value;
+use spot_handoff::lambda::{FUNCTIONS, RUNNER};
 use spot_handoff::notice::{DRILL_SOURCE, FOLLOW_UP_SOURCE};
 use spot_handoff::report::Report;
 use spot_handoff::runtime::clock::Clock;
 use spot_handoff::runtime::config::Env;
-use testbed::{FUNCTIONS, RUNNER};
 
 use super::output::Output;
 use super::retarget::{Retarget, StandIn};

@@ -2,42 +2,17 @@
 
 use serde_json::json;
 use spot_handoff::report::Report;
-use testbed::Clock;
 
 use super::{Format, Zero};
-use crate::style;
-use crate::timeline::comparison::{self, Row};
-use crate::timeline::{Line, since};
-use crate::verdict::Verdict;
-use crate::words::count;
+use crate::timeline::Line;
 
 pub struct Output {
-    format: Format,
+    pub(super) format: Format,
 }
 
 impl Output {
     pub fn new(format: Format) -> Self {
         Self { format }
-    }
-
-    pub fn header(&self, header: &str) {
-        self.text(&format!("\n{header}\n"));
-    }
-
-    /// Which of several times it is.
-    pub fn time(&self, time: u32) {
-        self.text(&style::strong(&format!("time {time}")));
-    }
-
-    /// The rules that matched the event.
-    pub fn matched(&self, rules: &[String]) {
-        let text = if rules.is_empty() {
-            "no rule of the template matches this event, so no function is called".to_owned()
-        } else {
-            let rules: Vec<&str> = rules.iter().map(|rule| logical_id(rule)).collect();
-            format!("matched by the rule {}", rules.join(" and the rule "))
-        };
-        self.text(&style::dim(&text));
     }
 
     pub fn line(&self, line: &Line, zero: Zero) {
@@ -61,50 +36,10 @@ impl Output {
         }
     }
 
-    /// Says that the silence is intended.
-    pub fn waiting(&self, delayed: u64, clock: Clock, zero: Zero) {
-        let at = since(zero, clock.now());
-        let messages = count(delayed, "delayed message");
-        let hint = if clock.is_fast() {
-            ""
-        } else {
-            " (--speed 20 makes it short, --watch 0 does without)"
-        };
-        self.text(&style::dim(&format!("{at}  waiting for {messages}{hint}")));
-    }
-
-    pub fn end(&self, rows: &[Row], verdict: &Verdict) {
-        match self.format {
-            Format::Text => {
-                if rows.iter().any(|row| row.before != row.after) {
-                    anstream::println!("\n{}", comparison::render(rows));
-                } else {
-                    anstream::println!("\nbefore and after are the same");
-                }
-                anstream::println!("\n{}", verdict.render());
-            }
-            Format::Json => anstream::println!(
-                "{}",
-                json!({
-                    "good": verdict.is_good(),
-                    "problems": verdict.problems(),
-                    "changes": rows.iter().map(|row| json!({
-                        "what": row.what, "before": row.before, "after": row.after,
-                    })).collect::<Vec<_>>(),
-                })
-            ),
-        }
-    }
-
     /// For people alone.
     pub fn text(&self, text: &str) {
         if self.format == Format::Text {
             anstream::println!("{text}");
         }
     }
-}
-
-/// CloudFormation names a rule STACK-LOGICALID-RANDOM.
-fn logical_id(name: &str) -> &str {
-    name.rsplit('-').nth(1).unwrap_or(name)
 }

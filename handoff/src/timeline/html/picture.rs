@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use spot_handoff::report::ActionKind;
 
 use super::super::story::Story;
 use super::super::{Line, Word, since};
@@ -181,7 +182,9 @@ fn marks<'a>(lines: impl Iterator<Item = &'a Line>, scale: Scale) -> Vec<Mark> {
         }
     }
     let mark = |(x, line, tooltips): (f64, &Line, Vec<String>)| {
-        let what = line.action.clone().unwrap_or_else(|| "could not read".to_owned());
+        let what = line
+            .action
+            .map_or_else(|| "could not read".to_owned(), ActionKind::in_words);
         let mut label = match line.word {
             Word::Failed => format!("FAILED {what}"),
             Word::Lost => format!("LOST {what}"),

@@ -12,11 +12,9 @@ use bench::cold_start::{self, ColdStart};
 use bench::fleet::{self, Size};
 use bench::run::warning;
 use clap::Parser;
+use fast_aws::{FastAws, FastOptions, Limits};
 use serde_json::json;
-use testbed::fast::{FastAws, Limits};
-use testbed::{
-    ANNOUNCER, Clock, FUNCTIONS, FastOptions, FunctionSpec, Journal, Options, Stack, Testbed, Workspace,
-};
+use testbed::{ANNOUNCER, Clock, FUNCTIONS, FunctionSpec, Journal, Options, Stack, Workspace};
 
 /// The most notices of one batch, as the template has it.
 const FULL_BATCH: usize = 1_000;
@@ -60,18 +58,20 @@ async fn main() -> Result<()> {
     let mut ours = Vec::new();
     for function in FUNCTIONS {
         let program = testbed::build_for_deployment(&workspace, function)?;
-        let bed = Testbed::start(Options {
-            fast: Some(FastOptions {
+        let bed = fast_aws::start(
+            FastOptions {
                 fleet: Some(fleet::build(size)),
                 limits: limits.clone(),
-            }),
-            stand_in: Some((program.clone(), vec![])),
-            // Nobody but this program invokes the function.
-            pollers: 0,
-            ..Options::default()
-        })
+            },
+            Options {
+                stand_in: Some((program.clone(), vec![])),
+                // Nobody but this program invokes the function.
+                pollers: 0,
+                ..Options::default()
+            },
+        )
         .await?;
-        let aws = bed.world.fast().context("the world is not a fast one")?;
+        let aws = fast_aws::of(&bed)?;
         let specification = bed.specification(function)?;
         ours.push(Row {
             name: function.to_owned(),

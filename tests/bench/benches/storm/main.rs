@@ -14,7 +14,7 @@ use bench::fleet::Size;
 use bench::run::{self, Outcome, Setting};
 use bench::table;
 use clap::{Parser, ValueEnum};
-use testbed::fast::Limits;
+use fast_aws::Limits;
 use testbed::{MappingOptions, Workspace};
 
 /// Many Spot interruption warnings in the same second.

@@ -1,4 +1,4 @@
-"""The fleet as it stands, for the test bed's fast AWS to start with (`tests/testbed/src/fast/fleet.rs`)."""
+"""The fleet as it stands, for the fast AWS to start with (`tests/fast-aws/src/fleet.rs`)."""
 
 from datetime import datetime
 

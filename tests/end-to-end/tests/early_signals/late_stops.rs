@@ -3,8 +3,7 @@
 use anyhow::Result;
 use jiff::Timestamp;
 use serde_json::json;
-use spot_handoff::SAVED_TASK;
-use spot_handoff::report::ActionResult;
+use spot_handoff::report::{ActionKind, ActionResult};
 use testbed::state::Task;
 use testbed::{Options, State};
 
@@ -30,7 +29,7 @@ fn stops(scene: &Scene, notice: Timestamp) -> Vec<(String, f64)> {
         let actions = report
             .actions
             .into_iter()
-            .filter(|line| line.action == "stop-task");
+            .filter(|line| line.action == ActionKind::StopTask);
         stops.extend(actions.map(|line| {
             (
                 line.resource,
@@ -121,10 +120,7 @@ async fn a_task_that_ends_by_itself_before_its_moment_counts_as_saved() -> Resul
         .await?;
     let saved = scene
         .reported("the task is saved", |report| {
-            report
-                .tasks
-                .iter()
-                .any(|line| line.task == task && line.plan == SAVED_TASK)
+            report.tasks.iter().any(|line| line.task == task && line.saved)
         })
         .await?;
     assert!(
@@ -212,7 +208,7 @@ async fn a_run_that_finds_no_room_is_tried_again() -> Result<()> {
     let report = scene
         .reported("no room yet", |report| {
             report.actions.iter().any(|line| {
-                line.action == "run-task-again"
+                line.action == ActionKind::RunTaskAgain
                     && line
                         .error
                         .as_deref()
@@ -220,7 +216,10 @@ async fn a_run_that_finds_no_room_is_tried_again() -> Result<()> {
             })
         })
         .await?;
-    let line = report.actions.iter().find(|line| line.action == "run-task-again");
+    let line = report
+        .actions
+        .iter()
+        .find(|line| line.action == ActionKind::RunTaskAgain);
     assert_eq!(line.map(|line| line.result), Some(ActionResult::Later));
     scene
         .until("it runs again", |state| of_family(state, "report").len() > 1)

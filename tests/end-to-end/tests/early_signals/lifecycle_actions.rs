@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use spot_handoff::report::{ActionResult, Outcome};
+use spot_handoff::report::{ActionKind, ActionResult, Outcome};
 use testbed::state::LifecycleAction;
 use testbed::{Options, State};
 
@@ -82,7 +82,7 @@ async fn while_the_tasks_cannot_be_read_auto_scaling_is_asked_to_wait() -> Resul
     let mut heartbeats = report
         .actions
         .iter()
-        .filter(|line| line.action == "record-heartbeat");
+        .filter(|line| line.action == ActionKind::RecordHeartbeat);
     assert!(
         heartbeats.any(|line| line.result == ActionResult::Done),
         "{report:?}"
@@ -165,7 +165,7 @@ async fn an_action_that_nobody_knows_is_a_success_with_a_remark() -> Result<()> 
     let line = report
         .actions
         .iter()
-        .find(|line| line.action == "complete-lifecycle-action");
+        .find(|line| line.action == ActionKind::CompleteLifecycleAction);
     let line = line.with_context(|| format!("{report:?}"))?;
     assert_eq!(line.result, ActionResult::AlreadyDone);
     assert!(

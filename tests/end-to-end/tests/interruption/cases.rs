@@ -140,7 +140,7 @@ async fn every_task_is_classed_by_kind_and_by_accelerator() -> Result<()> {
     let mut classes: Vec<(String, String, String)> = report
         .tasks
         .into_iter()
-        .map(|task| (task.name, task.kind, task.accelerators.join(",")))
+        .map(|task| (task.name, task.kind.to_string(), task.accelerators.join(",")))
         .collect();
     classes.sort();
     let expected = [

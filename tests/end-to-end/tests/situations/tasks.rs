@@ -6,6 +6,7 @@ use end_to_end::clients::Clients;
 use end_to_end::events;
 use end_to_end::expectation::judge;
 use jiff::Timestamp;
+use spot_handoff::report::ActionKind;
 use testbed::Pace;
 
 use crate::scene;
@@ -57,7 +58,7 @@ async fn a_chain_of_containers() -> Result<()> {
             report
                 .actions
                 .iter()
-                .any(|line| line.action == "stop-task" && line.resource == task)
+                .any(|line| line.action == ActionKind::StopTask && line.resource == task)
         })
         .await?;
     let line = stopped

@@ -5,7 +5,7 @@ use serde_json::Value;
 use spot_handoff::notice::NOTICE;
 use testbed::State;
 
-use super::sample::Sample;
+use super::Sample;
 use crate::commands::signals::Signal;
 use crate::style;
 use crate::words::count;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use testbed::{Entry, Event};
 
-use super::{Line, Told, Word};
+use crate::logs::message;
+use crate::timeline::{self, Line, Told, Word};
 use crate::words::count;
 
 /// The lines of a timeline that is told while it happens.
@@ -61,10 +62,10 @@ impl Teller {
 pub fn lines(entry: &Entry) -> Vec<Line> {
     let line = |word, text: String| vec![Line::new(entry.at, &entry.function, word, text)];
     match &entry.event {
-        Event::Report(report) => super::lines(report),
+        Event::Report(report) => timeline::lines(report),
         Event::Log(log) => match log["level"].as_str() {
-            Some("ERROR") => line(Word::Failed, log_text(log)),
-            Some("WARN") => line(Word::Warning, log_text(log)),
+            Some("ERROR") => line(Word::Failed, message(log)),
+            Some("WARN") => line(Word::Warning, message(log)),
             _ => vec![],
         },
         Event::Text(text) => line(Word::Note, text.clone()),
@@ -79,14 +80,6 @@ pub fn lines(entry: &Entry) -> Vec<Line> {
         Event::Trouble(trouble) => line(Word::Failed, trouble.clone()),
         Event::Invoked { .. } | Event::Ended { .. } | Event::Batch { .. } => vec![],
     }
-}
-
-/// The message of a log line, wherever the logger put it.
-pub fn log_text(log: &serde_json::Value) -> String {
-    let message = log["message"]
-        .as_str()
-        .or_else(|| log["fields"]["message"].as_str());
-    message.map_or_else(|| log.to_string(), str::to_owned)
 }
 
 #[cfg(test)]

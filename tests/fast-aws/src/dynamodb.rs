@@ -199,10 +199,10 @@ fn within(number: usize, most: usize) -> Result<(), AwsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
-    use crate::fast::fleet::Fleet;
-    use crate::fast::limits::{Limits, Throttle};
-    use crate::stack;
+    use crate::fleet::Fleet;
+    use crate::limits::{Limits, Throttle};
+    use testbed::Clock;
+    use testbed::stack;
 
     fn account() -> Account {
         let table = stack::Table {

@@ -29,7 +29,7 @@ pub struct Size {
 impl Limits {
     /// The request rates of AWS, as documented or, where they are not, assumed.
     pub fn of_aws() -> Result<Self> {
-        let table = include_str!("../../../embedded-aws/request-rates.json");
+        let table = include_str!("../../embedded-aws/request-rates.json");
         serde_json::from_str(table).context("request-rates.json cannot be read")
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use testbed::State;
 use testbed::state::{Cluster, ContainerInstance, Group, LifecycleAction, Target, Task};
 
-use super::names::short_id;
+use crate::timeline::names::short_id;
 use crate::words::count;
 
 /// The name of a fact, ordered as in the table.

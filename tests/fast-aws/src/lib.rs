@@ -2,7 +2,10 @@
 //!
 //! It serves the actions that an interruption warning leads to, and those of the event source mappings, with the limits
 //! of each call, and with latency and request rates where asked for. Like the still world of the embedded AWS it does
-//! nothing by itself: what a call changes is changed at once. `tests/end-to-end` runs the tests of interruptions on both.
+//! nothing by itself: what a call changes is changed at once.
+//!
+//! The benchmarks run on it, and `tests/end-to-end` runs the tests of interruptions on both, which holds it to what the
+//! embedded AWS does. So it is a crate beside the two, and the test bed, with the command line, does without it.
 
 mod account;
 mod autoscaling;
@@ -31,6 +34,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result};
 use axum::Router;
 use serde_json::Value;
+use testbed::{Clock, Options, Stack, Testbed, World, locked};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -39,12 +43,44 @@ pub use fleet::{ACCOUNT, Cluster, Fleet, Group, Instance, Member, REGION, Target
 pub use limits::{Limits, Size};
 pub use record::{CallRecord, Record, Write};
 
-use crate::clock::Clock;
-use crate::locked;
-use crate::stack::Stack;
 use account::Account;
 use limits::Throttle;
 use server::Shared;
+
+/// What a fast AWS starts with.
+#[derive(Debug, Clone, Default)]
+pub struct FastOptions {
+    /// The fleet; the embedded AWS's sample fleet if there is none.
+    pub fleet: Option<Fleet>,
+    /// Latency and request rates.
+    pub limits: Limits,
+}
+
+/// Starts a bed on a fast AWS: the stack, and the fleet where none is given, are read from the embedded AWS.
+///
+/// # Errors
+/// Where the test bed cannot be started.
+pub async fn start(fast: FastOptions, options: Options) -> Result<Testbed> {
+    let in_place = async |embedded: World| {
+        let stack = embedded.stack().await?;
+        let fleet = match fast.fleet {
+            Some(fleet) => fleet,
+            None => embedded.fleet().await?,
+        };
+        let aws = FastAws::start(fleet, stack, &fast.limits, embedded.clock()).await?;
+        let url = aws.url().to_owned();
+        World::elsewhere(url, embedded.clock(), aws)
+    };
+    Testbed::start_in(options, in_place).await
+}
+
+/// The fast AWS that a bed runs on.
+///
+/// # Errors
+/// Where it runs on another.
+pub fn of(bed: &Testbed) -> Result<&FastAws> {
+    bed.world.server().context("the world is not a fast one")
+}
 
 /// A running fast AWS; dropping it ends it.
 pub struct FastAws {

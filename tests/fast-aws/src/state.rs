@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::account::Account;
 use super::ecs::{self, text};
-use crate::state::{
+use testbed::state::{
     Cluster, ContainerInstance, Group, Instance, Member, QueueState, Service, State, Target, TargetGroup,
     Task,
 };

@@ -4,8 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use testbed::{FUNCTIONS, RUNNER, State, Testbed};
 
-use super::output::Output;
-use super::sample::Sample;
+use super::{Output, Sample};
 use crate::commands::signals::Signal;
 
 /// Puts an event on the bus, or the messages of a batch on the queue of every function.

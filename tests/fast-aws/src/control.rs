@@ -9,8 +9,8 @@ use super::limits::Throttle;
 use super::record::CallRecord;
 use super::server::Shared;
 use super::{events, state};
-use crate::locked;
-use crate::world::Call;
+use testbed::Call;
+use testbed::locked;
 
 pub(crate) fn answer(shared: &Shared, method: &Method, route: &str, body: &[u8]) -> Response {
     match carry_out(shared, method, route, body) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::account::Account;
 use super::error::{Answer, AwsError};
-use crate::stack;
+use testbed::stack;
 
 /// The most messages of one call.
 const BATCH: usize = 10;

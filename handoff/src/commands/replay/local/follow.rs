@@ -7,9 +7,8 @@ use jiff::SignedDuration;
 use testbed::{Backlog, Event, Testbed};
 use tokio::time::timeout;
 
-use super::Zero;
-use super::output::Output;
-use crate::timeline::entries::Teller;
+use super::teller::Teller;
+use super::{Output, Zero};
 
 /// How often the queues are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);

@@ -16,8 +16,8 @@ use super::account::Account;
 use super::error::{Answer, AwsError, speaks_xml};
 use super::record::CallRecord;
 use super::{control, dynamodb, sqs};
-use crate::clock::Clock;
-use crate::locked;
+use testbed::Clock;
+use testbed::locked;
 
 /// What the tasks of the server share.
 pub(crate) struct Shared {

@@ -18,8 +18,8 @@ use super::limits::Throttle;
 use super::record::Record;
 use super::sqs::{self, Queue};
 use super::{ec2, ecs_tasks};
-use crate::clock::Clock;
-use crate::stack::Stack;
+use testbed::Clock;
+use testbed::Stack;
 
 /// The account.
 pub(crate) struct Account {

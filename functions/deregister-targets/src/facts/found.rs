@@ -1,0 +1,91 @@
+//! What is found: where tasks can be reached, and where nobody's instances are targets.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use spot_handoff::elb::health::{Target, TargetHealth};
+use spot_handoff::notice::InstanceId;
+use spot_handoff::runtime::aws::CallError;
+
+/// A way to a service that this function does not close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OtherWay {
+    /// ECS service discovery.
+    CloudMap,
+    /// Amazon VPC Lattice.
+    VpcLattice,
+}
+
+/// Where a task can be reached, by the container instance it is on.
+#[derive(Debug, Clone, Default)]
+pub struct TaskEndpoints {
+    /// By ARN of the container instance: the endpoints, or why they could not be read.
+    pub on: HashMap<String, Result<Vec<Endpoint>, CallError>>,
+    /// By ARN of the container instance: services of tasks on it whose target groups could not be read.
+    pub unread_services: HashMap<String, BTreeMap<String, CallError>>,
+    /// By ARN of the container instance: services of tasks on it that are reached by other ways, too.
+    pub other_ways: HashMap<String, BTreeSet<(String, OtherWay)>>,
+}
+
+/// One address of one task in one target group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The service.
+    pub service: String,
+    /// ARN of the task.
+    pub task: String,
+    /// ARN of the target group.
+    pub target_group: String,
+    /// Addresses of the task's network interface (`awsvpc`), by which `ip` targets are registered.
+    pub addresses: BTreeSet<String>,
+    /// Ports of the host (`bridge` mode), by which `instance` targets are registered.
+    pub host_ports: BTreeSet<i32>,
+}
+
+impl Endpoint {
+    /// Whether this target is the task.
+    ///
+    /// Of a task in `host` mode ECS tells neither an address nor a port: the agent reports no network bindings then. Every
+    /// target of the instance in the service's target group counts as the task's, since the whole instance goes.
+    pub fn is_target(&self, target: &Target, instance: &InstanceId) -> bool {
+        let by_address = self.addresses.contains(&target.id);
+        let on_the_host = target.id == instance.as_str();
+        let by_port = target.port.is_some_and(|port| self.host_ports.contains(&port));
+        let is_untold = self.addresses.is_empty() && self.host_ports.is_empty();
+        by_address || (on_the_host && (by_port || is_untold))
+    }
+
+    /// The task as reports name it.
+    pub fn words(&self) -> String {
+        format!("task {} of {}", short_id(&self.task), self.service)
+    }
+}
+
+impl TaskEndpoints {
+    /// All target groups that any endpoint is in.
+    pub fn target_groups(&self) -> BTreeSet<String> {
+        self.on
+            .values()
+            .flatten()
+            .flatten()
+            .map(|endpoint| endpoint.target_group.clone())
+            .collect()
+    }
+}
+
+/// What a search in the target groups of the account found of one instance.
+#[derive(Debug, Clone, Default)]
+pub struct Searched {
+    /// What is registered in the target groups that it was found in.
+    pub found: TargetHealth,
+    /// How many target groups were looked at.
+    pub looked_at: usize,
+    /// How many were not and will not be.
+    pub rest: usize,
+    /// Why the search could not go on; it does with the next try.
+    pub problem: Option<String>,
+}
+
+/// The last part of an ARN.
+fn short_id(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}

@@ -1,0 +1,61 @@
+//! The clients of AWS, and where they look.
+
+use aws_sdk_autoscaling::config::retry::RetryConfig;
+use aws_types::SdkConfig;
+use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
+use spot_handoff::runtime::config::{ConfigError, Env};
+use spot_handoff::state::Table;
+
+/// The clients of AWS, and where to look.
+#[derive(Debug)]
+pub struct Clients {
+    /// Auto Scaling.
+    pub autoscaling: aws_sdk_autoscaling::Client,
+    /// The same, which asks once: for what must not be repeated without looking.
+    pub autoscaling_once: aws_sdk_autoscaling::Client,
+    /// Elastic Load Balancing.
+    pub elb: aws_sdk_elasticloadbalancingv2::Client,
+    /// ECS.
+    pub ecs: aws_sdk_ecs::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+    /// The table.
+    pub table: Table,
+    /// The clusters to look in; `None` means all.
+    pub clusters: Option<Vec<String>>,
+}
+
+impl Clients {
+    /// Makes the clients.
+    ///
+    /// # Errors
+    /// Where an environment variable is wrong; the error names it.
+    pub fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
+        let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
+            .interceptor(counter.clone());
+        let autoscaling_once = autoscaling.clone().retry_config(RetryConfig::disabled()).build();
+        let autoscaling = autoscaling.retry_classifier(RetryBusyGroups).build();
+        let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
+            .interceptor(counter.clone())
+            .build();
+        let ecs = aws_sdk_ecs::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
+            .interceptor(counter.clone())
+            .build();
+        let sqs = aws_sdk_sqs::config::Builder::from(sdk)
+            .retry_partition(aws::retry_partition())
+            .interceptor(counter.clone())
+            .build();
+        Ok(Self {
+            autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
+            autoscaling_once: aws_sdk_autoscaling::Client::from_conf(autoscaling_once),
+            elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
+            ecs: aws_sdk_ecs::Client::from_conf(ecs),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            table: Table::new(env, sdk, counter)?,
+            clusters: env.clusters()?,
+        })
+    }
+}
