@@ -10,10 +10,6 @@ use clap::Args;
 use super::world::WorldArguments;
 
 #[derive(Args)]
-#[cfg_attr(
-    not(feature = "local"),
-    expect(dead_code, reason = "see replay::LocalArguments")
-)]
 #[command(after_help = "\
 Examples:
   cargo handoff sandbox

@@ -3,10 +3,6 @@
 use clap::{Args, ValueEnum};
 
 #[derive(Args)]
-#[cfg_attr(
-    not(feature = "local"),
-    expect(dead_code, reason = "see replay::LocalArguments")
-)]
 pub struct WorldArguments {
     /// Let time run this many times as fast
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]

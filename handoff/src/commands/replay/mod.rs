@@ -61,15 +61,8 @@ pub struct Arguments {
     format: Format,
 }
 
-/// What only a replay on this machine reads.
+/// What only a replay on this machine reads. Taken without it too, so that the answer says how to get it.
 #[derive(Args)]
-#[cfg_attr(
-    not(feature = "local"),
-    expect(
-        dead_code,
-        reason = "taken all the same, so that the answer says how to get it"
-    )
-)]
 struct LocalArguments {
     #[command(flatten)]
     world: WorldArguments,

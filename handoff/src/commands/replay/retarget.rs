@@ -66,6 +66,7 @@ impl Retarget {
     }
 
     /// The instances that took part, in the order of the fleet's ids.
+    #[cfg(feature = "local")]
     pub fn instances(&self) -> Vec<String> {
         let mut ids: Vec<_> = self.replaced.values().map(|one| one.id.clone()).collect();
         ids.sort();
