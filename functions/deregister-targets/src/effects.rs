@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
+use jiff::Timestamp;
 use spot_handoff::elb::health::{self, Target};
-use spot_handoff::lambda::outbox::{self, Outgoing};
+use spot_handoff::lambda::outbox;
 use spot_handoff::notice::{FollowUp, Notice};
 use spot_handoff::report::plan::{Done, Results};
 use spot_handoff::runtime::aws::CallError;
@@ -98,40 +99,27 @@ pub async fn send_looks(
     notices: &[Notice],
     plans: &[Plan],
 ) -> Results<Action> {
-    // The delay of a message has whole seconds.
-    let mut at: BTreeMap<i64, Vec<(&Notice, &Look)>> = BTreeMap::new();
+    let mut looks: Vec<(&Notice, &Look)> = vec![];
     for (notice, plan) in notices.iter().zip(plans) {
         for action in &plan.actions {
             if let Action::Look(look) = action {
-                at.entry(look.at.as_second()).or_default().push((notice, look));
+                looks.push((notice, look));
             }
         }
     }
-    let now = invocation.clock.now();
-    let mut messages: Vec<Outgoing> = vec![];
-    let mut sent: Vec<&[(&Notice, &Look)]> = vec![];
-    for looks in at.values() {
-        for some in looks.chunks(outbox::NOTICES_PER_MESSAGE) {
-            let earliest = some.iter().map(|(_, look)| look.at).min().unwrap_or(now);
-            let follow_ups: Vec<(&Notice, &FollowUp)> = some
-                .iter()
-                .map(|(notice, look)| (*notice, &look.follow_up))
-                .collect();
-            messages.extend(outbox::together_at(queue_url, &follow_ups, earliest, now));
-            sent.push(some);
-        }
-    }
-    let answers = outbox::send(sqs, invocation, &messages).await;
-    let mut results = Results::new();
-    for (looks, answer) in sent.into_iter().zip(answers) {
-        let done = match answer {
-            Ok(()) => Done::later(invocation.clock),
-            Err(error) => Done::failed(invocation.clock, error),
-        };
-        let actions = looks.iter().map(|(_, look)| Action::Look((*look).clone()));
-        results.extend(actions.map(|action| (action, done.clone())));
-    }
+    let follow_ups: Vec<(&Notice, &FollowUp, Timestamp)> = looks
+        .iter()
+        .map(|(notice, look)| (*notice, &look.follow_up, look.at))
+        .collect();
+    let answers = outbox::send_together(sqs, invocation, queue_url, &follow_ups).await;
+    let done = |answer| match answer {
+        Ok(()) => Done::later(invocation.clock),
+        Err(error) => Done::failed(invocation.clock, error),
+    };
+    let results = looks.iter().zip(answers);
     results
+        .map(|((_, look), answer)| (Action::Look((*look).clone()), done(answer)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use aws_types::SdkConfig;
 use spot_handoff::autoscaling::groups::{self, Groups};
 use spot_handoff::autoscaling::policies::{self, DryRun, KeepHealthy};
 use spot_handoff::ecs::container_instances::{self, ContainerInstances};
-use spot_handoff::elb::health::{self, TargetHealth};
-use spot_handoff::elb::target_groups::{Balancers, Delays};
+use spot_handoff::elb::health::TargetHealth;
+use spot_handoff::elb::keeper::{Keeper, Known};
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::{InstanceId, Notice};
 use spot_handoff::report::Report;
@@ -16,8 +16,7 @@ use spot_handoff::report::plan::{Results, to_carry_out};
 use spot_handoff::runtime::aws::{self, CallCounter, CallError, RetryBusyGroups};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
-use spot_handoff::state::under_notice::{self, News, UnderNotice};
-use spot_handoff::state::{Table, Versioned};
+use spot_handoff::state::Table;
 
 use crate::config::{Config, LoneInstances};
 use crate::effects;
@@ -35,15 +34,11 @@ pub struct DeregisterTargets {
     elb: aws_sdk_elasticloadbalancingv2::Client,
     sqs: aws_sdk_sqs::Client,
     table: Table,
-    balancers: Balancers,
-    delays: Delays,
+    keeper: Keeper,
 }
 
 /// Plans and their results, one plan for each notice; and whether each has target groups to look at again.
 type Wave = (Vec<Plan>, Results<Action>, BTreeSet<InstanceId>);
-
-/// What the table told before a wave decides.
-type Known = Result<Vec<Versioned<UnderNotice>>, CallError>;
 
 impl Function for DeregisterTargets {
     const NAME: &'static str = "deregister-targets";
@@ -66,15 +61,16 @@ impl Function for DeregisterTargets {
             .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
             .build();
+        let elb = aws_sdk_elasticloadbalancingv2::Client::from_conf(elb);
+        let table = Table::new(env, sdk, counter)?;
         Ok(Self {
             config: Config::read(env)?,
             autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
             ecs: aws_sdk_ecs::Client::from_conf(ecs),
-            elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
+            keeper: Keeper::new(elb.clone(), table.clone()),
+            elb,
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
-            table: Table::new(env, sdk, counter)?,
-            balancers: Balancers::default(),
-            delays: Delays::default(),
+            table,
         })
     }
 
@@ -159,7 +155,7 @@ fn async_once<T: Clone>(
 impl DeregisterTargets {
     /// Targets in the target groups that are attached to the instances' Auto Scaling groups.
     async fn group_targets(&self, notices: &[Notice], groups: &Groups, invocation: &Invocation) -> Wave {
-        let (health, known) = self.read(groups.target_groups(), invocation).await;
+        let (health, known) = self.keeper.read(groups.target_groups(), invocation).await;
         let plans = notices
             .iter()
             .map(|notice| find::for_group_targets(notice, groups, self.config.scope, &health))
@@ -194,7 +190,7 @@ impl DeregisterTargets {
             .collect();
         let sizes = found.cluster_sizes();
         let endpoints = endpoints::of_tasks(&self.ecs, invocation, &on_ours, sizes).await;
-        let (health, known) = self.read(endpoints.target_groups(), invocation).await;
+        let (health, known) = self.keeper.read(endpoints.target_groups(), invocation).await;
         let plans = notices
             .iter()
             .map(|notice| {
@@ -245,29 +241,13 @@ impl DeregisterTargets {
             })
             .collect();
         let health: TargetHealth = searched.values().flat_map(|one| one.found.clone()).collect();
-        let known = self.known(health.keys(), invocation).await;
+        let known = self.keeper.known(health.keys(), invocation).await;
         let found = searched.into_iter().filter(|(_, one)| !one.found.is_empty());
         let to_look_at = found.map(|(instance, _)| instance).collect();
         let (plans, results) = self
             .carry_out(notices, plans, groups, &health, known, invocation)
             .await;
         (plans, results, to_look_at)
-    }
-
-    /// What is registered in target groups, and what is under notice there.
-    async fn read(&self, arns: BTreeSet<String>, invocation: &Invocation) -> (TargetHealth, Known) {
-        let known = self.known(&arns, invocation);
-        // Who sends the requests is remembered, and read beside the others the first time.
-        let (health, known, _) = tokio::join!(
-            health::read(&self.elb, invocation, arns.clone()),
-            known,
-            self.balancers.of(&self.elb, invocation, &arns),
-        );
-        (health, known)
-    }
-
-    async fn known(&self, arns: impl IntoIterator<Item = &String>, invocation: &Invocation) -> Known {
-        under_notice::read(&self.table, invocation, arns).await
     }
 
     /// Carries the plans out; those of groups that are only planned for apart from the others, whose targets they leave as
@@ -322,23 +302,10 @@ impl DeregisterTargets {
     ) -> (Vec<Plan>, Results<Action>) {
         let news = hold::news(notices, &plans, health);
         let keep_healthy = self.keep_healthy(notices, &mut plans, groups);
-        let (under_notice, balancers) = tokio::join!(
-            self.note(&news, health, known, &mut plans, invocation),
-            self.balancers
-                .of(&self.elb, invocation, news.iter().map(|news| &news.target_group)),
-        );
-        let none = HashMap::new();
-        let facts = |delays| hold::Facts {
-            health,
-            balancers: &balancers,
-            delays,
-            keep_healthy: &keep_healthy,
-            under_notice: &under_notice,
-            now: invocation.clock.now(),
-        };
-        let contested = hold::contested(&facts(&none));
-        let delays = self.delays.of(&self.elb, invocation, &contested).await;
-        hold::hold(&mut plans, &facts(&delays));
+        let deciding = self.keeper.facts(&news, health, known, &keep_healthy, invocation);
+        let (facts, unknown) = deciding.await;
+        warn_of(&unknown, &mut plans);
+        hold::hold(&mut plans, &facts);
 
         let distinct = plan::distinct(&plans);
         let results = if invocation.dry_run {
@@ -348,9 +315,9 @@ impl DeregisterTargets {
         };
         if plans.len() <= NOTICES_WITH_ADVICE && !notices.iter().all(plan::is_look) {
             let target_groups = distinct.iter().map(|one| &one.target_group);
-            let delays = self.delays.of(&self.elb, invocation, target_groups).await;
+            let delays = self.keeper.delays(target_groups, invocation).await;
             for plan in &mut plans {
-                plan::advise(plan, &delays, &balancers);
+                plan::advise(plan, &delays, &facts.balancers);
             }
         }
         (plans, results)
@@ -375,41 +342,21 @@ impl DeregisterTargets {
         }
         shares
     }
+}
 
-    /// What is under notice in each target group, with what this batch knows. Without the table it is what this batch
-    /// knows, and the plans say so.
-    async fn note(
-        &self,
-        news: &[News],
-        health: &TargetHealth,
-        known: Known,
-        plans: &mut [Plan],
-        invocation: &Invocation,
-    ) -> HashMap<String, UnderNotice> {
-        let now = invocation.clock.now();
-        let noted = if invocation.dry_run {
-            under_notice::as_if_noted(news, known, now)
-        } else {
-            under_notice::note(&self.table, invocation, news, known).await
-        };
-        let mut under_notice = HashMap::new();
-        for (news, noted) in news.iter().zip(noted) {
-            let item = noted.unwrap_or_else(|error| {
-                tracing::warn!("{}: the table does not answer: {error}", news.target_group);
-                for plan in plans.iter_mut() {
-                    let is_in_it = |one: &plan::Deregistration| one.target_group == news.target_group;
-                    if plan::deregistrations(plan).any(is_in_it) {
-                        plan.warnings.push(Warning::TableUnread {
-                            target_group: news.target_group.clone(),
-                            why: error.to_string(),
-                        });
-                    }
-                }
-                hold::without_table(news, health, now)
+/// Without the table it is decided by what this batch knows, and the plans say so.
+fn warn_of(unknown: &[(String, CallError)], plans: &mut [Plan]) {
+    for (target_group, error) in unknown {
+        let is_in_it = |one: &plan::Deregistration| one.target_group == *target_group;
+        for plan in plans
+            .iter_mut()
+            .filter(|plan| plan::deregistrations(plan).any(is_in_it))
+        {
+            plan.warnings.push(Warning::TableUnread {
+                target_group: target_group.clone(),
+                why: error.to_string(),
             });
-            under_notice.insert(news.target_group.clone(), item);
         }
-        under_notice
     }
 }
 

@@ -62,17 +62,12 @@ pub struct Look {
 impl Deregistration {
     /// The target as a person reads it.
     pub fn words(&self) -> String {
-        let port = self
-            .target
-            .port
-            .map(|port| format!(":{port}"))
-            .unwrap_or_default();
         let of = if self.of == self.target.id {
             String::new()
         } else {
             format!(" ({})", self.of)
         };
-        format!("{}{port}{of}", self.target.id)
+        format!("{}{of}", self.target)
     }
 }
 

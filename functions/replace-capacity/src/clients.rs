@@ -2,6 +2,7 @@
 
 use aws_sdk_autoscaling::config::retry::RetryConfig;
 use aws_types::SdkConfig;
+use spot_handoff::elb::keeper::Keeper;
 use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::state::Table;
@@ -21,6 +22,8 @@ pub struct Clients {
     pub sqs: aws_sdk_sqs::Client,
     /// The table.
     pub table: Table,
+    /// What decides which targets stay.
+    pub keeper: Keeper,
     /// The clusters to look in; `None` means all.
     pub clusters: Option<Vec<String>>,
 }
@@ -48,13 +51,16 @@ impl Clients {
             .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
             .build();
+        let elb = aws_sdk_elasticloadbalancingv2::Client::from_conf(elb);
+        let table = Table::new(env, sdk, counter)?;
         Ok(Self {
             autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
             autoscaling_once: aws_sdk_autoscaling::Client::from_conf(autoscaling_once),
-            elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
+            keeper: Keeper::new(elb.clone(), table.clone()),
+            elb,
             ecs: aws_sdk_ecs::Client::from_conf(ecs),
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
-            table: Table::new(env, sdk, counter)?,
+            table,
             clusters: env.clusters()?,
         })
     }

@@ -2,7 +2,7 @@
 
 use spot_handoff::autoscaling::groups::Group;
 use spot_handoff::autoscaling::policies::{
-    self, LifecycleHooks, RebalanceAction, ReplacementStrategy, UnknownValue,
+    self, KeepHealthy, LifecycleHooks, RebalanceAction, ReplacementStrategy, UnknownValue,
 };
 use spot_handoff::runtime::config::{ConfigError, Env, Scope};
 
@@ -17,6 +17,8 @@ pub struct Config {
     pub lifecycle_hooks: LifecycleHooks,
     /// What a rebalance recommendation is answered with, where the group says nothing else.
     pub rebalance: RebalanceAction,
+    /// The share of a target group that has to stay, where the instance's group has none of its own.
+    pub keep_healthy: KeepHealthy,
     /// URLs of the queues.
     pub queues: Queues,
 }
@@ -45,6 +47,7 @@ impl Config {
             strategy: env.choice("REPLACEMENT_STRATEGY")?,
             lifecycle_hooks: LifecycleHooks::of_env(env),
             rebalance: env.choice("REBALANCE_ACTION")?,
+            keep_healthy: KeepHealthy::of_env(env)?,
             queues: Queues {
                 deregister_targets: env.required("DEREGISTER_TARGETS_QUEUE_URL")?,
                 drain_tasks: env.required("DRAIN_TASKS_QUEUE_URL")?,

@@ -6,7 +6,7 @@ mod leave;
 use std::collections::HashSet;
 
 use spot_handoff::lambda::outbox::{self, Outgoing};
-use spot_handoff::notice::Notice;
+use spot_handoff::notice::{Notice, Step};
 use spot_handoff::report::ActionResult;
 use spot_handoff::report::plan::{Done, Results};
 use spot_handoff::runtime::invocation::Invocation;
@@ -95,23 +95,37 @@ async fn send(aws: Aws<'_>, distinct: &[Asked<'_>], to_queue: impl Fn(Queue) -> 
     let now = aws.invocation.clock.now();
     let mut actions = vec![];
     let mut messages = vec![];
+    let mut looks = vec![];
+    let mut follow_ups = vec![];
     for (notice, action) in distinct {
-        if let Action::Send {
+        let Action::Send {
             to, at, follow_up, ..
         } = action
-            && to_queue(*to)
-        {
-            let queue_url = match to {
-                Queue::DeregisterTargets => &aws.queues.deregister_targets,
-                Queue::DrainTasks => &aws.queues.drain_tasks,
-                Queue::RunCommands => &aws.queues.run_commands,
-                Queue::Own => &aws.queues.own,
-            };
+        else {
+            continue;
+        };
+        if !to_queue(*to) {
+            continue;
+        }
+        let queue_url = match to {
+            Queue::DeregisterTargets => &aws.queues.deregister_targets,
+            Queue::DrainTasks => &aws.queues.drain_tasks,
+            Queue::RunCommands => &aws.queues.run_commands,
+            Queue::Own => &aws.queues.own,
+        };
+        // In a storm a thousand are looked at in the same second.
+        if *to == Queue::Own && matches!(follow_up.step, Step::Look { .. }) {
+            looks.push(*action);
+            follow_ups.push((*notice, follow_up, *at));
+        } else {
             actions.push((*action, *to));
             messages.push(Outgoing::new(queue_url, notice, follow_up, *at, now));
         }
     }
-    let answers = outbox::send(&aws.clients.sqs, aws.invocation, &messages).await;
+    let (answers, of_looks) = tokio::join!(
+        outbox::send(&aws.clients.sqs, aws.invocation, &messages),
+        outbox::send_together(&aws.clients.sqs, aws.invocation, &aws.queues.own, &follow_ups),
+    );
     let done = |to, answer| match (to, answer) {
         (_, Err(error)) => Done::failed(aws.invocation.clock, error),
         (Queue::Own, Ok(())) => Done::later(aws.invocation.clock),
@@ -119,9 +133,11 @@ async fn send(aws: Aws<'_>, distinct: &[Asked<'_>], to_queue: impl Fn(Queue) -> 
             Done::now(aws.invocation.clock)
         }
     };
+    let looks = looks.into_iter().map(|action| (action, Queue::Own));
     actions
         .into_iter()
         .zip(answers)
+        .chain(looks.zip(of_looks))
         .map(|((action, to), answer)| (action.clone(), done(to, answer)))
         .collect()
 }

@@ -1,6 +1,8 @@
 //! What Auto Scaling knows about the instances and their groups, what the table says of exchanges, and what Elastic Load
 //! Balancing and ECS know about replacements.
 
+mod targets;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use spot_handoff::state::Versioned;
 
 use crate::clients::Clients;
 use crate::config::Config;
+
+pub use targets::Needed;
 
 /// How long an interruption waits at the most for what its first action can do without: the table, and hooks.
 const DISPENSABLE_WITHIN: Duration = Duration::from_secs(2);
@@ -43,6 +47,8 @@ pub struct Facts {
     pub found: ContainerInstances,
     /// Whether a termination lifecycle hook of ours waits in a group, where its strategy depends on that.
     pub hooks: HashMap<String, Result<bool, CallError>>,
+    /// Which of the interrupted instances are still needed where they are.
+    pub needed: Needed,
 }
 
 /// Reads the facts of a batch. What interruptions need is read at once; what exchanges need takes one more round.
@@ -58,9 +64,10 @@ pub async fn read(clients: &Clients, config: &Config, invocation: &Invocation, n
     } else {
         *invocation
     };
-    (facts.items, facts.hooks) = tokio::join!(
+    (facts.items, facts.hooks, facts.needed) = tokio::join!(
         items(clients, &dispensable, names),
         hooks(clients, config, &dispensable, notices, &facts),
+        targets::read(&clients.keeper, config, invocation, notices, &facts.groups),
     );
     let (health, found) = tokio::join!(
         health_of(clients, invocation, notices, &facts),
@@ -148,11 +155,20 @@ const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 fn named_group(notice: &Notice) -> Option<&str> {
     match &notice.signal {
         Signal::FollowUp(FollowUp {
-            step: Step::AwaitReplacement { group } | Step::Retire { group } | Step::GiveUp { group },
+            step:
+                Step::AwaitReplacement { group }
+                | Step::Retire { group }
+                | Step::GiveUp { group }
+                | Step::Look { group: Some(group) },
             ..
         }) => Some(group),
         _ => None,
     }
+}
+
+/// Whether it looks for a replacement that takes the work. An instance under notice does not wait for one.
+fn awaits_replacement(notice: &Notice) -> bool {
+    !matches!(&notice.signal, Signal::FollowUp(follow_up) if matches!(follow_up.step, Step::Look { .. }))
 }
 
 /// The groups in which an exchange may be under way that the notices are about.
@@ -185,7 +201,8 @@ impl Facts {
             let is_under_way = exchanges.under_way.contains_key(&notice.instance);
             is_under_way.then_some((group, &notice.instance))
         };
-        notices.iter().filter_map(look)
+        let awaiting = notices.iter().filter(|notice| awaits_replacement(notice));
+        awaiting.filter_map(look)
     }
 
     /// The members that have come since the exchanges of the group began.

@@ -2,15 +2,14 @@
 //! [`spot_handoff::exchange::next`].
 
 mod exchange;
+mod interruption;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups, Lifecycle, Member};
-use spot_handoff::autoscaling::policies::{
-    self, ByTag, DryRun, RebalanceAction, ReplacementStrategy, StopDocument,
-};
+use spot_handoff::autoscaling::policies::{self, ByTag, DryRun, RebalanceAction, ReplacementStrategy};
 use spot_handoff::exchange::{Asked, Brake, Exchanges, LIMIT};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
@@ -101,11 +100,7 @@ impl Planning<'_> {
             } => nothing(Skip::ComesBack),
             Signal::InterruptionWarning {
                 action: InstanceAction::Terminate,
-            } => match serving(notice, &self.facts.groups, self.config.scope) {
-                Ok((group, _)) if group.capacity_rebalance => nothing(Skip::LeftToAutoScaling),
-                Ok((group, member)) => self.interruption(notice, group, &member),
-                Err(plan) => (*plan, None),
-            },
+            } => self.warning(notice),
             Signal::RebalanceRecommendation => match serving(notice, &self.facts.groups, self.config.scope) {
                 Ok((group, _)) => self.recommendation(notice, group),
                 Err(plan) => (*plan, None),
@@ -118,54 +113,19 @@ impl Planning<'_> {
             }
             Signal::StateChange { .. } => nothing(Skip::LeftToHealthCheck),
             Signal::FollowUp(follow_up) => match &follow_up.step {
-                Step::AwaitReplacement { group } => self.step(notice, follow_up, group, Asked::Look),
-                Step::Retire { group } => self.step(notice, follow_up, group, Asked::WorkMoved),
-                Step::GiveUp { group } => self.step(notice, follow_up, group, Asked::CallOff),
+                Step::AwaitReplacement { group } => self.step(notice, group, Asked::Look),
+                Step::Retire { group } => self.step(notice, group, Asked::WorkMoved),
+                Step::GiveUp { group } => self.step(notice, group, Asked::CallOff),
+                Step::Look { group: Some(group) } => self.look(notice, follow_up, group),
                 Step::MoveWork { .. }
                 | Step::StopTasks { .. }
                 | Step::AwaitTasks { .. }
                 | Step::AwaitScript { .. }
-                | Step::Look { .. }
+                | Step::Look { group: None }
                 | Step::Tell => nothing(Skip::NotForThisFunction),
             },
             Signal::TerminateLifecycleAction(_) => nothing(Skip::NotForThisFunction),
         }
-    }
-
-    /// An interruption warning: the instance leaves its group now, and the group launches its replacement now, instead of
-    /// after a failed health check minutes later. Naturally once: a repeated warning finds it in no group.
-    fn interruption(&mut self, notice: &Notice, group: &Group, member: &Member) -> Gated {
-        let (mut plan, gate) = match self.item(&group.name) {
-            Ok(item) if item.under_way.contains_key(&member.id) => {
-                let deadline = notice.deadline().unwrap_or(self.now);
-                let asked = Asked::Interrupted {
-                    leaves: true,
-                    deadline,
-                };
-                self.ask(notice, group, asked)
-            }
-            Ok(item) => {
-                let asks_for_it = item.recommendation_over.is_some() || !item.under_way.is_empty();
-                if asks_for_it {
-                    self.remember_warning(group);
-                }
-                (self.leaves_now(group, member), None)
-            }
-            Err(error) => {
-                let mut plan = self.leaves_now(group, member);
-                plan.warnings.push(Warning::ExchangesUnread { error });
-                (plan, None)
-            }
-        };
-        if self.config.scope == Scope::Tagged {
-            plan.actions.extend(tell_the_others(notice, group, self.now));
-        }
-        if StopDocument::is_asked_for(group) {
-            plan.actions
-                .push(tell(Queue::RunCommands, notice, group, self.now));
-        }
-        plan.warnings.extend(self.warnings_of_strategy(group));
-        (plan, gate)
     }
 
     /// How an interrupted instance leaves this group: what it depends on is decided.
@@ -195,18 +155,6 @@ impl Planning<'_> {
             .into_iter()
             .chain(costs)
             .collect()
-    }
-
-    fn leaves_now(&self, group: &Group, member: &Member) -> Plan {
-        let leaving = Leaving {
-            group: group.name.clone(),
-            instance: member.id.clone(),
-            decrement: false,
-        };
-        Plan {
-            actions: vec![leave(self.strategy(group), leaving)],
-            ..Plan::default()
-        }
     }
 
     fn recommendation(&mut self, notice: &Notice, group: &Group) -> Gated {
@@ -242,7 +190,7 @@ impl Planning<'_> {
             return (Plan::nothing(&notice.instance, Skip::Weighted), None);
         }
         let limit = self.now.saturating_add(LIMIT).unwrap_or(self.now);
-        self.ask(notice, group, Asked::Begin { cause, limit })
+        self.ask_about(notice, &group.name, Some(group), Asked::Begin { cause, limit })
     }
 }
 

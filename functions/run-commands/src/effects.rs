@@ -2,10 +2,10 @@
 
 mod commands;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::Timestamp;
-use spot_handoff::lambda::outbox::{self, NOTICES_PER_MESSAGE};
+use spot_handoff::lambda::outbox;
 use spot_handoff::notice::{FollowUp, Notice};
 use spot_handoff::report::ActionResult;
 use spot_handoff::report::plan::{Done, Results};
@@ -255,29 +255,9 @@ async fn send_all(
     invocation: &Invocation,
     follow_ups: &[(&Notice, FollowUp, Timestamp)],
 ) -> Vec<Result<(), CallError>> {
-    let now = invocation.clock.now();
-    let mut by_moment: BTreeMap<Timestamp, Vec<usize>> = BTreeMap::new();
-    for (index, (_, _, at)) in follow_ups.iter().enumerate() {
-        by_moment.entry(*at).or_default().push(index);
-    }
-    let mut messages = vec![];
-    let mut carried: Vec<Vec<usize>> = vec![];
-    for (at, indexes) in &by_moment {
-        for chunk in indexes.chunks(NOTICES_PER_MESSAGE) {
-            let together: Vec<(&Notice, &FollowUp)> = chunk
-                .iter()
-                .map(|index| (follow_ups[*index].0, &follow_ups[*index].1))
-                .collect();
-            messages.extend(outbox::together_at(&clients.own_queue_url, &together, *at, now));
-            carried.push(chunk.to_vec());
-        }
-    }
-    let answers = outbox::send(&clients.sqs, invocation, &messages).await;
-    let mut results = vec![Ok(()); follow_ups.len()];
-    for (indexes, answer) in carried.into_iter().zip(answers) {
-        for index in indexes {
-            results[index] = answer.clone();
-        }
-    }
-    results
+    let follow_ups: Vec<(&Notice, &FollowUp, Timestamp)> = follow_ups
+        .iter()
+        .map(|(notice, follow_up, at)| (*notice, follow_up, *at))
+        .collect();
+    outbox::send_together(&clients.sqs, invocation, &clients.own_queue_url, &follow_ups).await
 }

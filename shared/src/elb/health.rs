@@ -1,6 +1,7 @@
 //! What is registered in a target group, and how it is: the one reader of target health.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::{TargetHealthDescription, TargetHealthStateEnum};
@@ -16,6 +17,15 @@ pub struct Target {
     /// The port it was registered with; it has to be given to deregister it.
     /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeregisterTargets.html>
     pub port: Option<i32>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.id),
+            None => f.write_str(&self.id),
+        }
+    }
 }
 
 /// Whether requests reach a target.

@@ -2,4 +2,5 @@
 
 pub mod health;
 pub mod holding;
+pub mod keeper;
 pub mod target_groups;

@@ -185,14 +185,13 @@ impl World {
         let ready: BTreeSet<InstanceId> = ready.map(|(id, _)| id.clone()).collect();
         let asked_now = match asked {
             // A look at an instance under notice is asked as the warning was.
-            Asked::Interrupted { deadline, .. }
-                if at(self.now) >= deadline - SignedDuration::from_secs(10) =>
-            {
-                Asked::Interrupted {
-                    leaves: true,
-                    deadline,
-                }
-            }
+            Asked::Interrupted {
+                held_until: Some(moment),
+                deadline,
+            } if at(self.now) >= moment => Asked::Interrupted {
+                held_until: None,
+                deadline,
+            },
             asked => asked,
         };
         let seen = Seen {
@@ -265,14 +264,15 @@ impl World {
                 }
             }
             Happens::Warning(instance) | Happens::HeldWarning(instance) => {
-                let leaves = matches!(what, Happens::Warning(_));
+                let is_held = matches!(what, Happens::HeldWarning(_));
                 let serves = self
                     .members
                     .get(&id(instance))
                     .is_some_and(|one| one.0 == InService);
                 if serves {
                     let deadline = at(now + 120);
-                    self.ask(instance, Asked::Interrupted { leaves, deadline });
+                    let held_until = is_held.then(|| at(now + 110));
+                    self.ask(instance, Asked::Interrupted { held_until, deadline });
                 }
             }
             Happens::CallOff(instance) => self.ask(instance, Asked::CallOff),

@@ -5,13 +5,15 @@ use jiff::Timestamp;
 use super::state::Exchange;
 use crate::notice::{Cause, FollowUp, InstanceId, Step};
 
-/// replace-capacity to itself: look how far the exchange has come.
+/// replace-capacity to itself: look how far the exchange has come. Under notice it is whether the instance may leave.
 pub fn look(group: &str, cause: Cause, limit: Timestamp) -> FollowUp {
+    let group = group.to_owned();
     FollowUp {
         cause,
         deadline: Some(limit),
-        step: Step::AwaitReplacement {
-            group: group.to_owned(),
+        step: match cause {
+            Cause::Interruption => Step::Look { group: Some(group) },
+            Cause::Rebalance | Cause::Retirement | Cause::Termination => Step::AwaitReplacement { group },
         },
     }
 }

@@ -14,8 +14,9 @@
 //! | giving back | a look that finds the replacement gone, or the desired capacity lowered | over | nothing |
 //!
 //! Besides, at any stage:
-//! - An interruption warning takes the instance out at once: with decrement where the raise is in the desired capacity,
-//!   without where it is not.
+//! - An instance under notice leaves when its target may, at the latest at the last safe moment: with decrement where the
+//!   raise is in the desired capacity, without where it is not. Where nothing can be raised, it waits for its moment all the
+//!   same.
 //! - An instance that has left for another reason, fifteen minutes without a replacement, work that cannot move, and
 //!   `cargo handoff exchange end` lead to giving back. So the old instance serves on, and the replacement goes.
 //! - A desired capacity that somebody else has set is obeyed: the raise is not ours any more, and is never lowered.
@@ -34,7 +35,7 @@ pub mod state;
 
 use jiff::SignedDuration;
 
-pub use next::{Act, Asked, LOOK_AGAIN, LOOK_SELDOM, Seen, Step, Told, next};
+pub use next::{Act, Asked, LOOK_AGAIN, LOOK_SELDOM, NotRaised, Seen, Step, Told, next};
 pub use restraint::Brake;
 pub use state::{Capacity, Ending, Exchange, Exchanges, Stage};
 

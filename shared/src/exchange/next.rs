@@ -14,6 +14,10 @@ use crate::notice::{Cause, InstanceId};
 pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 /// How often to look while drain-tasks moves the work, in case its answer got lost.
 pub const LOOK_SELDOM: SignedDuration = SignedDuration::from_secs(60);
+/// The item of a group takes so many exchanges, of some 300 bytes each, beside the ids of all members: DynamoDB has 400 KB
+/// for an item. Beyond that an instance under notice leaves at once.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+const MOST_UNDER_WAY: usize = 500;
 /// A delayed message comes so much early, since SQS takes whole seconds, and a look takes a moment.
 const EARLY: SignedDuration = SignedDuration::from_secs(2);
 
@@ -35,8 +39,8 @@ pub enum Asked {
     CallOff,
     /// An interruption warning has come for it.
     Interrupted {
-        /// Whether it may leave at once: its targets are not needed any more, or their last moment has come.
-        leaves: bool,
+        /// Until when its targets are needed at the latest; `None` where they are not, and it leaves at once.
+        held_until: Option<Timestamp>,
         /// When AWS takes it.
         deadline: Timestamp,
     },
@@ -99,10 +103,24 @@ pub enum Told {
         /// MaxSize.
         max: i32,
     },
+    /// It serves until its target may leave, and its replacement is launched then: it cannot be before.
+    NotRaised(NotRaised),
     /// The recommendation is not acted on.
     Held(Brake),
     /// The work has moved, and its replacement is lost since.
     ReplacementLost,
+}
+
+/// Why nothing is launched beside an instance that serves on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NotRaised {
+    /// MaxSize has no room for one more.
+    NoRoom {
+        /// MaxSize.
+        max: i32,
+    },
+    /// The instance types have weights, so one of the capacity is not one instance.
+    Weighted,
 }
 
 /// The next step.
@@ -151,11 +169,20 @@ pub fn next(state: &Exchanges, seen: &Seen<'_>) -> (Exchanges, Step) {
         Asked::Look => turn.look(),
         Asked::WorkMoved => turn.work_moved(),
         Asked::CallOff => turn.call_off(),
-        Asked::Interrupted { leaves, deadline } => turn.interrupted(leaves, deadline),
+        Asked::Interrupted { held_until, deadline } => turn.interrupted(held_until.is_none(), deadline),
     }
     if let Some(at) = turn.step.look_at
         && let Some(exchange) = turn.state.under_way.get_mut(seen.instance)
     {
+        let at = match seen.asked {
+            // No look later than its last moment.
+            Asked::Interrupted {
+                held_until: Some(moment),
+                ..
+            } if moment > seen.now => at.min(moment),
+            _ => at,
+        };
+        turn.step.look_at = Some(at);
         exchange.next_look = at;
     }
     (turn.state, turn.step)
@@ -216,18 +243,29 @@ impl Turn<'_> {
             self.look_again(LOOK_AGAIN);
             return;
         }
-        if capacity::meant(&self.state, self.group) >= self.group.max {
+        let is_interrupted = matches!(self.seen.asked, Asked::Interrupted { .. });
+        let max = self.group.max;
+        let has_no_room = capacity::meant(&self.state, self.group) >= max;
+        // Under notice it serves on all the same. There may be room at a later look.
+        if is_interrupted && (has_no_room || self.group.is_weighted) {
+            let why = match self.group.is_weighted {
+                true => NotRaised::Weighted,
+                false => NotRaised::NoRoom { max },
+            };
+            self.tell(Told::NotRaised(why));
+            self.look_again(LOOK_AGAIN);
+            return;
+        }
+        if has_no_room {
             self.state.under_way.remove(self.seen.instance);
             self.tidy();
-            self.tell(Told::NoRoom { max: self.group.max });
+            self.tell(Told::NoRoom { max });
             return;
         }
         let to = capacity::change(&mut self.state, self.group, 1, self.seen.now);
-        let already: BTreeSet<InstanceId> = self
-            .state
-            .unknown(self.group)
-            .map(|member| member.id.clone())
-            .collect();
+        // Under notice nobody asks which of the newcomers is its own: any that serves will do.
+        let earlier = self.state.unknown(self.group).filter(|_| !is_interrupted);
+        let already: BTreeSet<InstanceId> = earlier.map(|member| member.id.clone()).collect();
         if let Some(exchange) = self.state.under_way.get_mut(self.seen.instance) {
             exchange.raised = true;
             exchange.already = already;
@@ -471,13 +509,14 @@ impl Turn<'_> {
         let Some(exchange) = self.state.under_way.get_mut(self.seen.instance) else {
             if !self.serves() {
                 self.tell(Told::NoExchange);
-            } else if leaves {
+            } else if leaves || self.state.under_way.len() >= MOST_UNDER_WAY {
                 self.step.acts.push(Act::Leave { decrement: false });
             } else {
                 self.enter(Cause::Interruption, deadline);
             }
             return;
         };
+        let was_interrupted = exchange.cause == Cause::Interruption;
         exchange.cause = Cause::Interruption;
         exchange.limit = exchange.limit.min(deadline);
         let exchange = exchange.clone();
@@ -490,7 +529,7 @@ impl Turn<'_> {
                 }
                 self.giving_back(why, instance, since);
             }
-            _ if !leaves && self.comes_again(&exchange) => self.tell(Told::UnderWay),
+            _ if !leaves && was_interrupted && self.comes_again(&exchange) => self.tell(Told::UnderWay),
             Stage::Waiting if !leaves => self.raise(),
             _ if !leaves => self.look_again(LOOK_AGAIN),
             _ if exchange.raised && self.standing != Standing::AsMeant => {

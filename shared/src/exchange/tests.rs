@@ -90,7 +90,7 @@ impl Story {
 
     fn interrupted(&mut self, seconds: i64, group: &Group) -> Step {
         let asked = Asked::Interrupted {
-            leaves: true,
+            held_until: None,
             deadline: at(seconds + 120),
         };
         self.ask(seconds, OLD, asked, group)
@@ -319,7 +319,7 @@ fn recommendations_are_held_back() {
         ..Story::new()
     };
     let leaves = Asked::Interrupted {
-        leaves: true,
+        held_until: None,
         deadline: at(1100),
     };
     let _ = followed.ask(980, OLD, leaves, &group(2, &TWO));
@@ -363,4 +363,98 @@ fn nothing_is_taken_out_of_service_for_a_retirement_before_its_last_hour() {
     assert!(!waits(soon, standby), "not replaced");
     let suspended = |group: &mut Group| group.suspended = ["Launch".to_owned()].into();
     assert!(!waits(soon, suspended), "no launch");
+}
+
+fn held(story: &mut Story, seconds: i64, group: &Group) -> Step {
+    let asked = Asked::Interrupted {
+        held_until: (seconds < 110).then(|| at(110)),
+        deadline: at(120),
+    };
+    story.ask(seconds, OLD, asked, group)
+}
+
+#[test]
+fn an_instance_that_is_still_needed_is_replaced_first_and_leaves_at_its_last_moment() {
+    let mut story = Story::new();
+    let step = held(&mut story, 0, &group(2, &TWO));
+    assert_eq!(step.acts, [Act::SetDesired { to: 3 }]);
+    assert_eq!(step.look_at, Some(at(10)));
+    for seconds in [10, 20, 104] {
+        assert_eq!(held(&mut story, seconds, &with_new(3, Pending)).acts, []);
+    }
+    let copy = held(&mut story, 105, &with_new(3, Pending));
+    assert_eq!((copy.told, copy.look_at), (vec![Told::UnderWay], None));
+    let step = held(&mut story, 110, &with_new(3, Pending));
+    assert_eq!(step.acts, [Act::Leave { decrement: true }]);
+    let gone = group(2, &[TWO[1], (NEW, Pending)]);
+    assert!(over(&held(&mut story, 121, &gone), Ending::Exchanged));
+    assert_eq!(story.state.capacity, None);
+}
+
+#[test]
+fn the_last_look_before_its_last_moment_comes_back_at_that_moment() {
+    let mut story = Story::new();
+    held(&mut story, 0, &group(2, &TWO));
+    assert_eq!(
+        held(&mut story, 104, &with_new(3, Pending)).look_at,
+        Some(at(110))
+    );
+}
+
+#[test]
+fn where_nothing_can_be_raised_it_is_kept_all_the_same_and_raised_when_there_is_room() {
+    let full = Group {
+        max: 2,
+        ..group(2, &TWO)
+    };
+    let mut story = Story::new();
+    let step = held(&mut story, 0, &full);
+    assert_eq!(step.acts, []);
+    assert_eq!(step.told, [Told::NotRaised(NotRaised::NoRoom { max: 2 })]);
+    assert_eq!(step.look_at, Some(at(10)));
+    let mut to_the_end = Story {
+        state: story.state.clone(),
+        ..Story::new()
+    };
+    assert_eq!(
+        held(&mut to_the_end, 110, &full).acts,
+        [Act::Leave { decrement: false }]
+    );
+    assert_eq!(
+        held(&mut story, 20, &group(2, &TWO)).acts,
+        [Act::SetDesired { to: 3 }]
+    );
+
+    let weighted = Group {
+        is_weighted: true,
+        ..group(2, &TWO)
+    };
+    let step = held(&mut Story::new(), 0, &weighted);
+    assert_eq!(step.acts, []);
+    assert_eq!(step.told, [Told::NotRaised(NotRaised::Weighted)]);
+}
+
+#[test]
+fn a_warning_in_the_middle_of_an_exchange_brings_its_next_look_forward() {
+    let mut story = Story::raised();
+    let moves = story.look(20, &with_new(3, InService));
+    assert_eq!(moves.look_at, Some(at(80)));
+    assert_eq!(
+        held(&mut story, 30, &with_new(3, InService)).look_at,
+        Some(at(40))
+    );
+}
+
+#[test]
+fn no_more_are_held_than_the_item_can_take() {
+    let mut story = Story::new();
+    held(&mut story, 0, &group(2, &TWO));
+    let one = story.state.under_way[&id(OLD)].clone();
+    story.state.under_way.clear();
+    let others = (0..500).map(|number| (id(&format!("i-{number:017x}")), one.clone()));
+    story.state.under_way.extend(others);
+    story.state.under_way.remove(&id(OLD));
+    story.state.under_way.insert(id("i-0000000000000ffff"), one);
+    let step = held(&mut story, 0, &group(2, &TWO));
+    assert_eq!(step.acts, [Act::Leave { decrement: false }]);
 }

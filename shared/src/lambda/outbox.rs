@@ -1,5 +1,6 @@
 //! Sending follow-ups: delayed messages on our own queues.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -13,7 +14,7 @@ use crate::runtime::invocation::{Invocation, together};
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 const MESSAGES_PER_CALL: usize = 10;
 /// Some 300 bytes each, so that ten such messages fit into the 256 KiB of one call.
-pub const NOTICES_PER_MESSAGE: usize = 50;
+const NOTICES_PER_MESSAGE: usize = 50;
 /// The longest delay of a message: 15 minutes.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html>
 pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
@@ -46,22 +47,56 @@ impl Outgoing {
     }
 }
 
-/// Follow-ups to many notices that go to the same queue at the same time, in as few messages as may be.
-pub fn together_at(
+/// Sends follow-ups to many notices to one queue: those of the same second go in as few messages as may be. Answers in
+/// their order.
+pub async fn send_together(
+    client: &Client,
+    invocation: &Invocation,
+    queue_url: &str,
+    follow_ups: &[(&Notice, &FollowUp, Timestamp)],
+) -> Vec<Result<(), CallError>> {
+    // The delay of a message has whole seconds.
+    let mut by_second: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    for (index, (_, _, at)) in follow_ups.iter().enumerate() {
+        by_second.entry(at.as_second()).or_default().push(index);
+    }
+    let chunks = by_second.values().flat_map(|all| all.chunks(NOTICES_PER_MESSAGE));
+    let chunks: Vec<&[usize]> = chunks.collect();
+    let now = invocation.clock.now();
+    let message = |chunk: &&[usize]| {
+        let earliest = chunk
+            .iter()
+            .map(|index| follow_ups[*index].2)
+            .min()
+            .unwrap_or(now);
+        let about = chunk
+            .iter()
+            .map(|index| (follow_ups[*index].0, follow_ups[*index].1));
+        about_many(queue_url, &about.collect::<Vec<_>>(), earliest, now)
+    };
+    let messages: Vec<Outgoing> = chunks.iter().flat_map(message).collect();
+    let answers = send(client, invocation, &messages).await;
+    let mut results = vec![Ok(()); follow_ups.len()];
+    for (chunk, answer) in chunks.into_iter().zip(answers) {
+        for index in chunk {
+            results[*index] = answer.clone();
+        }
+    }
+    results
+}
+
+/// One message about many notices; `None` where there are none.
+fn about_many(
     queue_url: &str,
     follow_ups: &[(&Notice, &FollowUp)],
     at: Timestamp,
     now: Timestamp,
-) -> Vec<Outgoing> {
-    follow_ups
-        .chunks(NOTICES_PER_MESSAGE)
-        .filter_map(FollowUp::many_to_body)
-        .map(|body| Outgoing {
-            queue_url: queue_url.to_owned(),
-            body,
-            delay: delay_until(at, now),
-        })
-        .collect()
+) -> Option<Outgoing> {
+    Some(Outgoing {
+        queue_url: queue_url.to_owned(),
+        body: FollowUp::many_to_body(follow_ups)?,
+        delay: delay_until(at, now),
+    })
 }
 
 /// Whole seconds until `at`, rounded down: early by less than a second is safe, late is not.

@@ -39,10 +39,11 @@ pub enum Work {
 }
 
 /// The actions that change something a hand-off is about.
-const WRITES: [&str; 5] = [
+const WRITES: [&str; 6] = [
     "DeregisterTargets",
     "UpdateContainerInstancesState",
     "DetachInstances",
+    "SetDesiredCapacity",
     "StopTask",
     "SendMessageBatch",
 ];

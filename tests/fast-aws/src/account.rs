@@ -117,6 +117,7 @@ impl Account {
             ("autoscaling", "DescribeAutoScalingInstances") => autoscaling::describe_instances(self, form),
             ("autoscaling", "DescribeAutoScalingGroups") => autoscaling::describe_groups(self, form),
             ("autoscaling", "DetachInstances") => autoscaling::detach(self, form),
+            ("autoscaling", "SetDesiredCapacity") => autoscaling::set_desired(self, form),
             ("autoscaling", "TerminateInstanceInAutoScalingGroup") => autoscaling::terminate(self, form),
             ("autoscaling", "CreateOrUpdateTags") => autoscaling::put_tags(self, form),
             ("elasticloadbalancing", "DescribeTargetHealth") => elbv2::describe_health(self, form),

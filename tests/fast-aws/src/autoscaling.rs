@@ -225,6 +225,28 @@ pub(crate) fn detach(account: &mut Account, form: &Form) -> Answer {
     Ok(activities("DetachInstances", &ids, &name))
 }
 
+pub(crate) fn set_desired(account: &mut Account, form: &Form) -> Answer {
+    let name = form.required("AutoScalingGroupName")?.to_owned();
+    let not_a_number = |_| AwsError::validation("DesiredCapacity is not a number");
+    let desired: i64 = form.required("DesiredCapacity")?.parse().map_err(not_a_number)?;
+    let group = account.groups.named(&name)?;
+    if desired > group.max {
+        let max = group.max;
+        return Err(AwsError::validation(format!(
+            "New SetDesiredCapacity value {desired} is above max value {max} for the AutoScalingGroup."
+        )));
+    }
+    if desired < group.min {
+        let min = group.min;
+        return Err(AwsError::validation(format!(
+            "New SetDesiredCapacity value {desired} is below min value {min} for the AutoScalingGroup."
+        )));
+    }
+    group.desired = desired;
+    settle(account, &name);
+    Ok(xml::answer("SetDesiredCapacity", |_| {}))
+}
+
 pub(crate) fn terminate(account: &mut Account, form: &Form) -> Answer {
     let id = form.required("InstanceId")?.to_owned();
     let decrement = form.flag("ShouldDecrementDesiredCapacity");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use spot_handoff::autoscaling::groups::Group;
 use spot_handoff::exchange::{Act, Asked, Exchange, Exchanges, Seen, Step, Told, messages, next};
-use spot_handoff::notice::{Cause, FollowUp, Notice};
+use spot_handoff::notice::{Cause, Notice};
 use spot_handoff::state::Expected;
 
 use super::{Action, Gated, Leaving, Plan, Planning, Queue, Skip, Warning, leave, unread};
@@ -45,7 +45,7 @@ impl Planning<'_> {
     }
 
     /// A message about an exchange.
-    pub(super) fn step(&mut self, notice: &Notice, follow_up: &FollowUp, name: &str, asked: Asked) -> Gated {
+    pub(super) fn step(&mut self, notice: &Notice, name: &str, asked: Asked) -> Gated {
         let group = self.facts.groups.by_name(name);
         if let (None, Some(error)) = (group, self.facts.groups.why_unread(name)) {
             return (unread(error.to_string()), None);
@@ -65,11 +65,14 @@ impl Planning<'_> {
             }
         }
         let asked = match (item.under_way.get(&notice.instance), asked) {
-            // Under notice it waits for nothing but its moment to leave.
-            (Some(exchange), Asked::Look) if exchange.cause == Cause::Interruption => Asked::Interrupted {
-                leaves: true,
-                deadline: follow_up.deadline.unwrap_or(exchange.limit),
-            },
+            // Under notice it waits for nothing but its moment to leave, for which it has looks of its own.
+            (Some(exchange), Asked::Look) if exchange.cause == Cause::Interruption => {
+                let is_over = self.now >= exchange.limit;
+                Asked::Interrupted {
+                    held_until: (!is_over).then_some(exchange.limit),
+                    deadline: exchange.limit,
+                }
+            }
             (_, asked) => asked,
         };
         let (mut plan, gate) = self.decide(notice, name, group, asked, &ready);
@@ -77,9 +80,15 @@ impl Planning<'_> {
         (plan, gate)
     }
 
-    /// Something new about an instance that serves in the group.
-    pub(super) fn ask(&mut self, notice: &Notice, group: &Group, asked: Asked) -> Gated {
-        self.decide(notice, &group.name, Some(group), asked, &BTreeSet::new())
+    /// Something new about an instance of the group, for which nobody has to be ready.
+    pub(super) fn ask_about(
+        &mut self,
+        notice: &Notice,
+        name: &str,
+        group: Option<&Group>,
+        asked: Asked,
+    ) -> Gated {
+        self.decide(notice, name, group, asked, &BTreeSet::new())
     }
 
     fn decide(
@@ -165,11 +174,16 @@ impl Planning<'_> {
             });
         }
         if let (Some(at), Some(exchange)) = (step.look_at, exchange) {
+            // The limit of an exchange may be before the end of the instance.
+            let limit = match asked {
+                Asked::Interrupted { deadline, .. } => deadline,
+                _ => exchange.limit,
+            };
             plan.actions.push(Action::Send {
                 to: Queue::Own,
                 instance: notice.instance.clone(),
                 at,
-                follow_up: messages::look(name, exchange.cause, exchange.limit),
+                follow_up: messages::look(name, exchange.cause, limit),
             });
         }
         plan

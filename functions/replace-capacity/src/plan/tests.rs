@@ -1,16 +1,18 @@
 use std::collections::BTreeSet;
 
-use spot_handoff::autoscaling::policies::LifecycleHooks;
+use jiff::SignedDuration;
+use spot_handoff::autoscaling::policies::{KeepHealthy, LifecycleHooks};
 use spot_handoff::autoscaling::scope::{IGNORE_TAG, OutOfScope};
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
-use spot_handoff::exchange::{self, Brake, Ending, Exchange, Seen, Stage};
+use spot_handoff::exchange::{self, Brake, Ending, Exchange, NotRaised, Seen, Stage};
 use spot_handoff::notice::InstanceState;
+use spot_handoff::report::HeldLine;
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::state::Versioned;
 
 use super::*;
 use crate::config::Queues;
-use crate::facts::Health;
+use crate::facts::{Health, Needed};
 
 const OLD: &str = "i-1234567890abcdef0";
 const NEW: &str = "i-1234567890abcdef1";
@@ -39,6 +41,7 @@ fn config() -> Config {
         strategy: ReplacementStrategy::Detach,
         lifecycle_hooks: LifecycleHooks::of("spot-handoff-*"),
         rebalance: RebalanceAction::LaunchFirst,
+        keep_healthy: KeepHealthy::default(),
         queues: Queues {
             run_commands: "run".to_owned(),
             deregister_targets: "d".to_owned(),
@@ -236,6 +239,118 @@ fn an_interrupted_instance_is_detached_at_once_and_the_desired_capacity_stays() 
     assert!(planned.items.is_empty());
 }
 
+/// Its target is the last one, as seen after so many seconds.
+fn needed(facts: Facts) -> Facts {
+    let line = HeldLine {
+        target_group: "tg".to_owned(),
+        target: format!("{OLD}:80"),
+        until: Some(warning().time + SignedDuration::from_secs(110)),
+        staying: 0,
+        needed: 1,
+        reason: String::new(),
+    };
+    Facts {
+        needed: Needed::with([(id(OLD), line)]),
+        ..facts
+    }
+}
+
+fn look_at_interrupted() -> Notice {
+    notice(Signal::FollowUp(FollowUp {
+        cause: Cause::Interruption,
+        deadline: warning().deadline(),
+        step: Step::Look {
+            group: Some("g".to_owned()),
+        },
+    }))
+}
+
+#[test]
+fn an_instance_that_is_still_needed_is_replaced_first_and_leaves_when_its_target_may() {
+    let before = needed(facts(group()));
+    let first = planned(warning(), &before, &config(), now());
+    assert!(
+        matches!(
+            first.plans[0].actions[..],
+            [
+                Action::SetDesired { from: 2, to: 3, .. },
+                Action::Send { to: Queue::Own, .. }
+            ]
+        ),
+        "{first:?}"
+    );
+    assert_eq!(first.plans[0].held.len(), 1);
+    assert_eq!(first.gates, [Some("g".to_owned())], "nobody else could lower it");
+    let item = first.items["g"].0.clone();
+    let later = |needed_still: bool| {
+        let mut grown = group();
+        grown.desired = 3;
+        grown.instances.push(member(NEW, Lifecycle::InService));
+        let facts = with_item(facts(grown), item.clone());
+        if needed_still { needed(facts) } else { facts }
+    };
+    let in_a_while = now() + exchange::LOOK_AGAIN;
+    let plan = plan_with(look_at_interrupted(), &later(true), &config(), in_a_while);
+    assert!(acts(&plan).is_empty() && plan.actions.len() == 1, "{plan:?}");
+    let plan = plan_with(look_at_interrupted(), &later(false), &config(), in_a_while);
+    assert_eq!(acts(&plan), [Action::Detach(leaving(true))]);
+    assert!(plan.held.is_empty());
+}
+
+#[test]
+fn an_instance_that_is_still_needed_leaves_at_once_where_the_table_does_not_answer() {
+    let mut facts = needed(facts(group()));
+    facts.items.insert("g".to_owned(), Err(refused()));
+    let plan = plan_of(warning(), &facts);
+    assert_eq!(plan.actions, [Action::Detach(leaving(false))]);
+    assert!(plan.held.is_empty());
+}
+
+#[test]
+fn where_nothing_can_be_raised_it_stays_all_the_same() {
+    let mut full = group();
+    full.max = 2;
+    let plan = plan_of(warning(), &needed(facts(full)));
+    assert!(acts(&plan).is_empty());
+    assert_eq!(
+        plan.skipped[0].reason,
+        Skip::NotRaised(NotRaised::NoRoom { max: 2 })
+    );
+    assert_eq!((plan.held.len(), plan.actions.len()), (1, 1));
+}
+
+#[test]
+fn a_look_that_comes_too_late_or_to_one_that_has_left_changes_nothing() {
+    let plan = plan_with(look_at_interrupted(), &facts(group()), &config(), late());
+    assert_eq!(*only_reason(&plan), Skip::NoExchange);
+    let mut gone = group();
+    gone.instances.remove(0);
+    assert_eq!(
+        *only_reason(&plan_of(look_at_interrupted(), &facts(gone))),
+        Skip::InNoGroup
+    );
+}
+
+#[test]
+fn an_instance_that_comes_into_service_under_notice_is_replaced_then() {
+    let mut launching = group();
+    launching.instances[0].lifecycle = Lifecycle::Pending;
+    let plan = plan_of(warning(), &facts(launching));
+    let [
+        Action::Send {
+            to: Queue::Own,
+            follow_up,
+            ..
+        },
+    ] = &plan.actions[..]
+    else {
+        panic!("{plan:?}");
+    };
+    assert!(matches!(follow_up.step, Step::Look { .. }));
+    let plan = plan_of(look_at_interrupted(), &facts(group()));
+    assert_eq!(plan.actions, [Action::Detach(leaving(false))]);
+}
+
 #[test]
 fn an_interruption_does_without_the_table() {
     let mut facts = facts(group());
@@ -372,7 +487,6 @@ fn only_an_instance_in_service_in_a_group_that_is_ours_is_replaced() {
         (lifecycle(Lifecycle::Terminating), Skip::AlreadyLeaving),
         (lifecycle(Lifecycle::Detaching), Skip::AlreadyLeaving),
         (lifecycle(Lifecycle::Standby), not(Lifecycle::Standby)),
-        (lifecycle(Lifecycle::Pending), not(Lifecycle::Pending)),
         (ignored, Skip::OutOfScope(OutOfScope::Ignored { group: of_g() })),
         (suspended, Skip::LaunchSuspended { group: of_g() }),
         (absent, Skip::InNoGroup),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::Lifecycle;
 use spot_handoff::autoscaling::policies::UnknownValue;
 use spot_handoff::autoscaling::scope::OutOfScope;
-use spot_handoff::exchange::{Brake, Ending, Told};
+use spot_handoff::exchange::{Brake, Ending, NotRaised, Told};
 use spot_handoff::notice::{FollowUp, InstanceId, Step};
 use spot_handoff::report::ActionKind;
 use spot_handoff::report::plan as shared_plan;
@@ -163,7 +163,7 @@ fn send_in_words(
     };
     let detail = match &follow_up.step {
         Step::MoveWork { group, .. } => format!("group {group}"),
-        Step::AwaitReplacement { group } => {
+        Step::AwaitReplacement { group } | Step::Look { group: Some(group) } => {
             format!("group {group}, look again at {}", at.strftime("%H:%M:%S"))
         }
         _ => format!("at {}", at.strftime("%H:%M:%S")),
@@ -203,6 +203,8 @@ pub enum Skip {
         /// MaxSize.
         max: i32,
     },
+    /// It is still needed, and its replacement cannot be launched beside it.
+    NotRaised(NotRaised),
     /// An interruption warning for the same instance is in the same batch.
     InterruptedMeanwhile,
     /// The recommendation is not acted on.
@@ -227,6 +229,7 @@ impl Skip {
             Told::NoExchange => Self::NoExchange,
             Told::Over(ending) => Self::Over(*ending),
             Told::NoRoom { max } => Self::NoRoom { max: *max },
+            Told::NotRaised(why) => Self::NotRaised(*why),
             Told::Held(brake) => Self::Held(brake.clone()),
             Told::ReplacementLost => return None,
         })
@@ -275,6 +278,16 @@ impl fmt::Display for Skip {
                 "MaxSize {max} leaves no room for a replacement beside it; raise MaxSize by one or more to \
                  have replacements launched first"
             ),
+            Self::NotRaised(NotRaised::NoRoom { max }) => write!(
+                f,
+                "MaxSize {max} leaves no room for its replacement beside it, which is launched when it leaves; raise MaxSize \
+                 by one or more to have it launched at once"
+            ),
+            Self::NotRaised(NotRaised::Weighted) => write!(
+                f,
+                "the instance types of the group have weights, so one instance is not one of its capacity: its replacement is \
+                 launched when it leaves"
+            ),
             Self::InterruptedMeanwhile => write!(f, "an interruption warning has come for it as well"),
             Self::Held(brake) => brake.fmt(f),
             Self::UnderWay => write!(f, "its exchange is under way, its next look comes by itself"),
@@ -290,7 +303,7 @@ impl fmt::Display for Skip {
 
 fn in_words(ending: Ending) -> &'static str {
     match ending {
-        Ending::Exchanged => "its exchange is over: it has left, and its replacement serves",
+        Ending::Exchanged => "its exchange is over: it has left its group",
         Ending::LeftMeanwhile => "its exchange is over: it was interrupted or terminated meanwhile",
         Ending::NeverCame => {
             "its exchange is over: no replacement came into service in time, it goes on serving; look at the group's \
@@ -342,6 +355,13 @@ pub enum Warning {
         /// The error.
         error: String,
     },
+    /// How the targets of the group are could not be read.
+    TargetsUnread {
+        /// ARN of the target group.
+        target_group: String,
+        /// The error.
+        error: String,
+    },
     /// Whether a hook of ours waits in the group could not be read, and its strategy depends on that.
     HooksUnread {
         /// The group.
@@ -380,6 +400,11 @@ impl fmt::Display for Warning {
             Self::ExchangesUnread { error } => write!(
                 f,
                 "the table did not tell whether an exchange of it is under way, so it is taken for none: {error}"
+            ),
+            Self::TargetsUnread { target_group, error } => write!(
+                f,
+                "{target_group}: how its targets are could not be read, so each instance of the group in service counts as \
+                 healthy: {error}"
             ),
             Self::HooksUnread { group, error } => write!(
                 f,

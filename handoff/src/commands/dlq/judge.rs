@@ -58,11 +58,19 @@ pub fn judge(letter: &Letter, now: Timestamp) -> Judgement {
         Err(problem) => Judgement::no(format!("it would fail again: {problem}")),
         // It reads in the logs what was done, at any age.
         Ok(_) if letter.function == ANNOUNCER => Judgement::yes("how it went can still be told"),
+        // Its looks have no end before that.
+        Ok(notices) if letter.function == "replace-capacity" && notices.iter().any(is_look) => {
+            Judgement::yes("it lowers again what was raised for an instance whose target had to stay")
+        }
         Ok(notices) => match notices.first() {
             Some(notice) => of_notice(notice, now),
             None => Judgement::no("it names no instance"),
         },
     }
+}
+
+fn is_look(notice: &Notice) -> bool {
+    matches!(&notice.signal, Signal::FollowUp(follow_up) if matches!(follow_up.step, Step::Look { .. }))
 }
 
 fn of_notice(notice: &Notice, now: Timestamp) -> Judgement {
@@ -249,6 +257,23 @@ mod tests {
                 "{kind} after {seconds} s: {judgement}"
             );
         }
+    }
+
+    #[test]
+    fn what_was_raised_is_lowered_at_any_age() {
+        let look = json!({"id": "e", "source": "spot-handoff", "time": SENT, "detail-type": "Spot Handoff Follow-up",
+            "detail": {"instance-id": "i-1234567890abcdef0", "cause": "interruption", "deadline": at(120),
+                "step": "look", "group": "g"}});
+        let of = |function: &str| {
+            let function = function.to_owned();
+            let letter = Letter {
+                function,
+                ..letter(&look.to_string())
+            };
+            judge(&letter, at(86_400)).is_sensible()
+        };
+        assert!(of("replace-capacity"));
+        assert!(!of("deregister-targets"));
     }
 
     #[test]

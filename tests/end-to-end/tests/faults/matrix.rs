@@ -31,6 +31,13 @@ const DONE_WITHOUT: &[(&str, &str)] = &[
     // Without the table it is decided by what is seen, and a warning says so.
     ("deregister-targets", "BatchGetItem"),
     ("deregister-targets", "PutItem"),
+    // The same for an instance whose target may have to stay. Where the health of targets is not known, what is in service
+    // in the group counts as healthy.
+    ("replace-capacity", "DescribeTargetGroupAttributes"),
+    ("replace-capacity", "DescribeTargetGroups"),
+    ("replace-capacity", "DescribeTargetHealth"),
+    ("replace-capacity", "BatchGetItem"),
+    ("replace-capacity", "PutItem"),
     // Reports are in the log as well. What people are to be told, and cannot gather, goes out at once.
     ("deregister-targets", "BatchWriteItem"),
     ("drain-tasks", "BatchWriteItem"),

@@ -7,7 +7,7 @@ use aws_sdk_ecs::types::{
 use aws_sdk_elasticloadbalancingv2::types::{ProtocolEnum, TargetTypeEnum};
 use end_to_end::clients::Clients;
 use end_to_end::events;
-use end_to_end::expectation::{expected_to_fail, judge};
+use end_to_end::expectation::judge;
 use end_to_end::scene::Scene;
 use testbed::Pace;
 
@@ -135,8 +135,6 @@ async fn group_of_one(pace: Pace) -> Result<()> {
     )
 }
 
-const LAST_GOES_AT_ONCE: &str = "the last healthy target goes at once, and not when its successor is there";
-
 // At the quick pace the successor is there in seconds, and a machine that is busy hands over later than that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_one_task_is_never_without_a_healthy_target_at_the_real_pace() -> Result<()> {
@@ -145,10 +143,10 @@ async fn a_service_of_one_task_is_never_without_a_healthy_target_at_the_real_pac
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_of_one_serves_until_its_successor_does() -> Result<()> {
-    expected_to_fail(LAST_GOES_AT_ONCE, group_of_one(Pace::Quick)).await
+    group_of_one(Pace::Quick).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_of_one_serves_for_the_first_minute_at_the_real_pace() -> Result<()> {
-    expected_to_fail(LAST_GOES_AT_ONCE, group_of_one(Pace::Real)).await
+    group_of_one(Pace::Real).await
 }

@@ -1,9 +1,10 @@
 //! What docs/how-it-decides.md says about this function.
 
+use spot_handoff::elb::keeper::{Facts, without_table};
 use spot_handoff::notice::InstanceState;
 use testbed::documentation;
 
-use super::hold::{Facts, hold, news, without_table};
+use super::hold::{hold, news};
 use super::*;
 
 /// The plan for the targets of the group, with what has to stay.
@@ -22,10 +23,10 @@ fn hold_back(notice: &Notice, plans: &mut [Plan; 1], health: &TargetHealth, bala
     });
     let facts = Facts {
         health,
-        balancers: &HashMap::from([(GROUP_TARGETS.to_owned(), balancer)]),
-        delays: &HashMap::from([(GROUP_TARGETS.to_owned(), SignedDuration::from_secs(30))]),
+        balancers: HashMap::from([(GROUP_TARGETS.to_owned(), balancer)]),
+        delays: HashMap::from([(GROUP_TARGETS.to_owned(), SignedDuration::from_secs(30))]),
         keep_healthy: &HashMap::new(),
-        under_notice: &noted.collect(),
+        under_notice: noted.collect(),
         now: notice.time,
     };
     hold(plans, &facts);

@@ -1,8 +1,9 @@
 //! What is held of what was found.
 
+use spot_handoff::elb::keeper::{Facts, without_table};
 use spot_handoff::state::under_notice::UnderNotice;
 
-use super::hold::{Facts, contested, hold, news, without_table};
+use super::hold::{hold, news};
 use super::*;
 
 const THIRD: &str = "i-1234567890abcdef2";
@@ -50,13 +51,13 @@ fn batch(warned_of: &[&str], health: &TargetHealth, before: Option<UnderNotice>,
     }
     let facts = Facts {
         health,
-        balancers: &HashMap::new(),
-        delays: &HashMap::new(),
+        balancers: HashMap::new(),
+        delays: HashMap::new(),
         keep_healthy: &HashMap::new(),
-        under_notice: &under_notice,
+        under_notice,
         now,
     };
-    let is_contested = !contested(&facts).is_empty();
+    let is_contested = !facts.contested().is_empty();
     hold(&mut plans, &facts);
     let any_held = plans.iter().any(|plan| !plan.held.is_empty());
     assert!(is_contested || !any_held, "what is held is contested");
@@ -158,10 +159,10 @@ fn other_ports_of_the_instance_go_with_it() {
     let item = without_table(&news[0], &health, warning().time);
     let facts = Facts {
         health: &health,
-        balancers: &HashMap::new(),
-        delays: &HashMap::new(),
+        balancers: HashMap::new(),
+        delays: HashMap::new(),
         keep_healthy: &HashMap::new(),
-        under_notice: &HashMap::from([(SERVICE_TARGETS.to_owned(), item)]),
+        under_notice: HashMap::from([(SERVICE_TARGETS.to_owned(), item)]),
         now: warning().time,
     };
     hold(&mut plans, &facts);

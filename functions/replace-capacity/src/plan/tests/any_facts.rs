@@ -73,7 +73,7 @@ prop_compose! {
     fn any_facts()(
         (desired, min, max) in (0..5i32, 0..3i32, 0..6i32), states in vec(any_lifecycle(), 3), members in 0..4usize,
         item in proptest::option::of(any_item()), ignored: bool, launch_suspended: bool, capacity_rebalance: bool,
-        unread: bool,
+        (unread, is_needed) in any::<(bool, bool)>(),
     ) -> Facts {
         let (min, max) = (min.min(desired), max.max(desired));
         let mut group = Group { desired, min, max, capacity_rebalance, ..group() };
@@ -92,6 +92,9 @@ prop_compose! {
         if unread {
             facts.items.insert("g".to_owned(), Err(refused()));
         }
+        if is_needed {
+            facts = needed(facts);
+        }
         facts
     }
 }
@@ -109,6 +112,7 @@ fn any_notice() -> impl Strategy<Value = Notice> {
         }),
         look(),
         work_moved(),
+        look_at_interrupted(),
         follow_up(|group| Step::GiveUp { group }),
     ];
     (select(signals), select(vec![OLD, OTHER])).prop_map(|(notice, instance)| Notice {

@@ -48,11 +48,53 @@ fn interruptions() -> Vec<Row> {
     let not_raised = change_group(raised(Cause::Rebalance, None), |group| group.desired = 2);
     let warned = "interruption warning";
     let of = |facts: Facts| plan_of(warning(), &facts);
+    let mut unread = facts(group());
+    unread.items.insert("g".to_owned(), Err(refused()));
+    let after = |facts: Facts| {
+        planned(warning(), &needed(facts), &config(), now()).items["g"]
+            .0
+            .clone()
+    };
+    let held = || {
+        let raised = with(|group| group.desired = 3);
+        with_item(raised, after(facts(group())))
+    };
+    let not_held = || with_item(full(), after(full()));
+    let looked = |facts: Facts, seconds| {
+        let at = warning().time + SignedDuration::from_secs(seconds);
+        plan_with(look_at_interrupted(), &facts, &config(), at)
+    };
     let by = |facts: Facts, config: &Config| plan_with(warning(), &facts, config, now());
     let comes_back = |action| plan_of(notice(Signal::InterruptionWarning { action }), &facts(group()));
     vec![
         (warned, "in service", of(facts(group()))),
         (warned, "desired capacity at MaxSize", of(full())),
+        (
+            warned,
+            "its target is one of those that have to stay",
+            of(needed(facts(group()))),
+        ),
+        (
+            warned,
+            "the same, desired capacity at MaxSize",
+            of(needed(full())),
+        ),
+        (warned, "the same, the table does not answer", of(needed(unread))),
+        (
+            "look at it",
+            "its target still has to stay",
+            looked(needed(held()), 100),
+        ),
+        (
+            "look at it",
+            "its target may leave: others carry the load, or it is the last safe moment",
+            looked(held(), 100),
+        ),
+        (
+            "look at it",
+            "the same, nothing could be raised",
+            looked(not_held(), 100),
+        ),
         (
             warned,
             "`ReplacementStrategy=terminate`",
@@ -306,7 +348,15 @@ fn cell(action: &Action) -> String {
         Action::Send {
             to: Queue::Own, at, ..
         } => {
-            let from = if *at > late() { late() } else { now() };
+            // A look at one that is held comes when 100 s are over.
+            let later = warning().time + SignedDuration::from_secs(100);
+            let from = if *at > late() {
+                late()
+            } else if *at > later {
+                later
+            } else {
+                now()
+            };
             match at.duration_since(from).as_secs() {
                 ..=0 => "look now".to_owned(),
                 seconds => format!("look again in {seconds} s"),

@@ -25,8 +25,8 @@ pub const RULES: &[Rule] = &[
         id: "no-headroom",
         title: "Desired capacity at MaxSize",
         severity: Severity::Warning,
-        why: "a rebalance recommendation cannot launch the replacement first; after an interruption warning it still \
-              comes, since the instance is detached",
+        why: "a rebalance recommendation cannot launch the replacement first; nor can an interruption warning of an \
+              instance whose target has to stay, whose replacement is launched only when it leaves",
         fix: "set MaxSize at least one above the desired capacity",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/asg-capacity-limits.html",
         check: no_headroom,
@@ -122,6 +122,15 @@ fn no_headroom(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
             group.core.desired + 1
         );
         let what = format!("desired capacity {} is MaxSize", group.core.desired);
+        let is_only_one = group.core.desired == 1 && !group.core.target_groups.is_empty();
+        if is_only_one {
+            let what = format!(
+                "{what}: nothing serves its targets from the end of its only instance until a launch later"
+            );
+            return rule
+                .found(Resource::group(group), what, fix)
+                .at(Severity::Critical);
+        }
         rule.found(Resource::group(group), what, fix)
     })
     .collect()

@@ -388,6 +388,13 @@ fn two_settings_together_say_more_than_one() {
         full,
         [("no-headroom", Warning), ("capacity-rebalancing-off", Info)]
     );
+    let alone = found(|facts| {
+        let group = &mut facts.groups[0].core;
+        (group.desired, group.max) = (1, 1);
+        group.capacity_rebalance = false;
+        group.target_groups.insert(TARGET_GROUP.to_owned());
+    });
+    assert!(alone.contains(&("no-headroom", Critical)), "{alone:?}");
     let slow = found(|facts| facts.delays.values_mut().for_each(|delay| *delay = 300));
     assert_eq!(
         slow,
