@@ -1,6 +1,6 @@
 //! The settings of this function.
 
-use spot_handoff::autoscaling::policies::KeepHealthy;
+use spot_handoff::autoscaling::policies::{DefaultStopTimeout, KeepHealthy};
 use spot_handoff::runtime::config::{Choice, ConfigError, Env, Scope};
 
 /// What the environment says.
@@ -12,6 +12,8 @@ pub struct Config {
     pub clusters: Option<Vec<String>>,
     /// The share of a target group that has to stay, where the instance's group has none of its own.
     pub keep_healthy: KeepHealthy,
+    /// The grace of a container without `stopTimeout`, where the group says nothing else.
+    pub default_stop_timeout: DefaultStopTimeout,
     /// What becomes of instances that are in no group and no cluster.
     pub lone_instances: LoneInstances,
     /// URL of this function's own queue.
@@ -41,6 +43,7 @@ impl Config {
             scope: env.scope()?,
             clusters: env.clusters()?,
             keep_healthy: KeepHealthy::of_env(env)?,
+            default_stop_timeout: DefaultStopTimeout::of_env(env)?,
             lone_instances: env.choice("LONE_INSTANCES")?,
             own_queue_url: env.required("DEREGISTER_TARGETS_QUEUE_URL")?,
         })
@@ -62,6 +65,7 @@ mod tests {
             (&[queue, ("KEEP_HEALTHY", "101")], "KEEP_HEALTHY"),
             (&[queue, ("KEEP_HEALTHY", "half")], "KEEP_HEALTHY"),
             (&[queue, ("LONE_INSTANCES", "all")], "LONE_INSTANCES"),
+            (&[queue, ("DEFAULT_STOP_TIMEOUT", "0")], "DEFAULT_STOP_TIMEOUT"),
         ] {
             let error = Config::read(&Env::of(variables)).expect_err(name).to_string();
             assert!(error.contains(name), "{error}");

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
-use jiff::Timestamp;
 use spot_handoff::elb::health::{self, Target};
 use spot_handoff::lambda::outbox;
-use spot_handoff::notice::{FollowUp, Notice};
+use spot_handoff::notice::Notice;
 use spot_handoff::report::plan::{Done, Results};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, at_most};
@@ -99,26 +98,26 @@ pub async fn send_looks(
     notices: &[Notice],
     plans: &[Plan],
 ) -> Results<Action> {
-    let mut looks: Vec<(&Notice, &Look)> = vec![];
-    for (notice, plan) in notices.iter().zip(plans) {
-        for action in &plan.actions {
-            if let Action::Look(look) = action {
-                looks.push((notice, look));
-            }
-        }
-    }
-    let follow_ups: Vec<(&Notice, &FollowUp, Timestamp)> = looks
+    let planned = notices.iter().zip(plans).flat_map(|(notice, plan)| {
+        let looks = plan.actions.iter().filter_map(|action| match action {
+            Action::Look(look) => Some(look),
+            Action::Deregister(_) => None,
+        });
+        looks.map(move |look| (notice, look))
+    });
+    let planned: Vec<(&Notice, &Look)> = planned.collect();
+    let follow_ups: Vec<_> = planned
         .iter()
         .map(|(notice, look)| (*notice, &look.follow_up, look.at))
         .collect();
     let answers = outbox::send_together(sqs, invocation, queue_url, &follow_ups).await;
-    let done = |answer| match answer {
+    let done = |answer: Result<(), CallError>| match answer {
         Ok(()) => Done::later(invocation.clock),
         Err(error) => Done::failed(invocation.clock, error),
     };
-    let results = looks.iter().zip(answers);
-    results
-        .map(|((_, look), answer)| (Action::Look((*look).clone()), done(answer)))
+    let looks = planned.into_iter().zip(answers);
+    looks
+        .map(|((_, look), answer)| (Action::Look(look.clone()), done(answer)))
         .collect()
 }
 

@@ -4,15 +4,18 @@
 use std::collections::{BTreeSet, HashMap};
 
 use aws_types::SdkConfig;
-use spot_handoff::autoscaling::groups::{self, Groups};
+use jiff::SignedDuration;
+use spot_handoff::autoscaling::groups::{self, GroupOf, Groups};
 use spot_handoff::autoscaling::policies::{self, DryRun, KeepHealthy};
 use spot_handoff::ecs::container_instances::{self, ContainerInstances};
+use spot_handoff::ecs::managed_instances::Providers;
+use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::elb::health::TargetHealth;
 use spot_handoff::elb::keeper::{Keeper, Known};
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::{InstanceId, Notice};
-use spot_handoff::report::Report;
-use spot_handoff::report::plan::{Results, to_carry_out};
+use spot_handoff::report::plan::{Done, Results, to_carry_out};
+use spot_handoff::report::{ActionResult, Report};
 use spot_handoff::runtime::aws::{self, CallCounter, CallError, RetryBusyGroups};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
@@ -21,6 +24,7 @@ use spot_handoff::state::Table;
 use crate::config::{Config, LoneInstances};
 use crate::effects;
 use crate::facts::{endpoints, lone};
+use crate::plan::find::StopMoments;
 use crate::plan::{self, Action, Plan, Skip, Warning, find, hold, look};
 
 /// In a storm of more notices than this nobody needs advice on settings, and the calls are needed for other things.
@@ -35,6 +39,8 @@ pub struct DeregisterTargets {
     sqs: aws_sdk_sqs::Client,
     table: Table,
     keeper: Keeper,
+    definitions: TaskDefinitions,
+    providers: Providers,
 }
 
 /// Plans and their results, one plan for each notice; and whether each has target groups to look at again.
@@ -71,6 +77,8 @@ impl Function for DeregisterTargets {
             elb,
             sqs: aws_sdk_sqs::Client::from_conf(sqs),
             table,
+            definitions: TaskDefinitions::default(),
+            providers: Providers::default(),
         })
     }
 
@@ -80,10 +88,17 @@ impl Function for DeregisterTargets {
         let named: Vec<String> = named.into_iter().map(str::to_owned).collect();
         let groups = groups::read(&self.autoscaling, invocation, &ids, &named);
         let clusters = self.config.clusters.as_deref();
-        let container_instances = container_instances::find(&self.ecs, invocation, clusters, &ids);
         // Both readings are used by several waves; each wave starts as soon as it has what it needs.
         let groups = async_once(groups);
-        let container_instances = async_once(container_instances);
+        let of_groups = groups.clone();
+        let container_instances = async_once(async {
+            let finding = container_instances::find(&self.ecs, invocation, clusters, &ids);
+            let (mut found, groups) = tokio::join!(finding, of_groups);
+            let is_member = |id: &InstanceId| matches!(groups.of_instance(id), GroupOf::Some { .. });
+            let providers = &self.providers;
+            providers.mark(&self.ecs, invocation, &mut found, is_member).await;
+            found
+        });
         let (of_groups, of_services, of_nobody, groups) = tokio::join!(
             async {
                 self.group_targets(notices, &groups.clone().await, invocation)
@@ -120,7 +135,15 @@ impl Function for DeregisterTargets {
                 group: plan::group_of(notice, &groups).map(|group| group.name.as_str()),
                 has_target_groups: to_look_at.contains(&notice.instance),
             };
-            look::plan(notice, plan, seen, now);
+            // A look that failed comes back by itself: with a next one there would be two, and ever more of them.
+            let failed = |action| {
+                let done: Option<&Done> = results.get(action);
+                done.is_some_and(|done| done.result == ActionResult::Failed)
+            };
+            let comes_back = !plan.problems.is_empty() || plan.actions.iter().any(failed);
+            if !(plan::is_look(notice) && comes_back) {
+                look::plan(notice, plan, seen, now);
+            }
             if plan::is_look(notice) {
                 plan.warnings.retain(Warning::is_news_in_a_look);
             }
@@ -145,6 +168,17 @@ impl Function for DeregisterTargets {
     }
 }
 
+/// What a wave decides by.
+#[derive(Clone)]
+struct Found<'a> {
+    /// What is registered.
+    health: &'a TargetHealth,
+    /// What was under notice.
+    known: Known,
+    /// When tasks behind targets are stopped.
+    stops: &'a StopMoments,
+}
+
 /// A reading that several waves wait for.
 fn async_once<T: Clone>(
     reading: impl Future<Output = T>,
@@ -166,7 +200,17 @@ impl DeregisterTargets {
         };
         let to_look_at = instances(notices.iter().filter(in_target_groups));
         let (plans, results) = self
-            .carry_out(notices, plans, groups, &health, known, invocation)
+            .carry_out(
+                notices,
+                plans,
+                groups,
+                Found {
+                    health: &health,
+                    known,
+                    stops: &StopMoments::new(),
+                },
+                invocation,
+            )
             .await;
         (plans, results, to_look_at)
     }
@@ -187,10 +231,30 @@ impl DeregisterTargets {
         let on_ours: Vec<_> = ours
             .iter()
             .flat_map(|notice| found.of_instance(&notice.instance))
+            .filter(|one| !one.is_managed)
             .collect();
         let sizes = found.cluster_sizes();
-        let endpoints = endpoints::of_tasks(&self.ecs, invocation, &on_ours, sizes).await;
+        let mut defaults: HashMap<&str, SignedDuration> = HashMap::new();
+        for notice in &ours {
+            let of_stack = self.config.default_stop_timeout;
+            let (default, _) = policies::of_group(plan::group_of(notice, groups), of_stack);
+            let on = found.of_instance(&notice.instance).iter();
+            defaults.extend(on.map(|one| (one.arn.as_str(), default.0)));
+        }
+        let default_on = |arn: &str| {
+            let of_stack = self.config.default_stop_timeout.0;
+            defaults.get(arn).copied().unwrap_or(of_stack)
+        };
+        let (ecs, definitions) = (&self.ecs, &self.definitions);
+        let endpoints = endpoints::of_tasks(ecs, invocation, definitions, &on_ours, sizes, default_on).await;
         let (health, known) = self.keeper.read(endpoints.target_groups(), invocation).await;
+        let mut stops = StopMoments::new();
+        for notice in &ours {
+            for (target, at) in find::stop_moments(notice, found, &endpoints, &health) {
+                let moment = stops.entry(target).or_insert(at);
+                *moment = at.min(*moment);
+            }
+        }
         let plans = notices
             .iter()
             .map(|notice| {
@@ -202,10 +266,23 @@ impl DeregisterTargets {
             })
             .collect();
         // A task can be placed late, also where none is now.
-        let in_a_cluster = |notice: &&Notice| !found.of_instance(&notice.instance).is_empty();
+        let in_a_cluster = |notice: &&Notice| {
+            let mut on = found.of_instance(&notice.instance).iter();
+            on.any(|one| !one.is_managed)
+        };
         let to_look_at = instances(ours.into_iter().filter(in_a_cluster));
         let (plans, results) = self
-            .carry_out(notices, plans, groups, &health, known, invocation)
+            .carry_out(
+                notices,
+                plans,
+                groups,
+                Found {
+                    health: &health,
+                    known,
+                    stops: &stops,
+                },
+                invocation,
+            )
             .await;
         (plans, results, to_look_at)
     }
@@ -245,7 +322,17 @@ impl DeregisterTargets {
         let found = searched.into_iter().filter(|(_, one)| !one.found.is_empty());
         let to_look_at = found.map(|(instance, _)| instance).collect();
         let (plans, results) = self
-            .carry_out(notices, plans, groups, &health, known, invocation)
+            .carry_out(
+                notices,
+                plans,
+                groups,
+                Found {
+                    health: &health,
+                    known,
+                    stops: &StopMoments::new(),
+                },
+                invocation,
+            )
             .await;
         (plans, results, to_look_at)
     }
@@ -257,8 +344,7 @@ impl DeregisterTargets {
         notices: &[Notice],
         plans: Vec<Plan>,
         groups: &Groups,
-        health: &TargetHealth,
-        known: Known,
+        found: Found<'_>,
         invocation: &Invocation,
     ) -> (Vec<Plan>, Results<Action>) {
         let planned_only = planned_only(notices, groups);
@@ -270,14 +356,14 @@ impl DeregisterTargets {
         };
         if !planned_only.contains(&true) {
             return self
-                .carry_out_those(notices, plans, groups, health, known, invocation)
+                .carry_out_those(notices, plans, groups, found, invocation)
                 .await;
         }
         let planning = invocation.planning_only();
         let ((acted_on, acting), (tried, trying)) = (those(false), those(true));
         let ((acted, results), (planned, _)) = tokio::join!(
-            self.carry_out_those(&acted_on, acting, groups, health, known.clone(), invocation),
-            self.carry_out_those(&tried, trying, groups, health, known, &planning),
+            self.carry_out_those(&acted_on, acting, groups, found.clone(), invocation),
+            self.carry_out_those(&tried, trying, groups, found, &planning),
         );
         let (mut acted, mut planned) = (acted.into_iter(), planned.into_iter());
         let next = |planned_only| match planned_only {
@@ -296,11 +382,11 @@ impl DeregisterTargets {
         notices: &[Notice],
         mut plans: Vec<Plan>,
         groups: &Groups,
-        health: &TargetHealth,
-        known: Known,
+        found: Found<'_>,
         invocation: &Invocation,
     ) -> (Vec<Plan>, Results<Action>) {
-        let news = hold::news(notices, &plans, health);
+        let Found { health, known, stops } = found;
+        let news = hold::news(notices, &plans, health, stops);
         let keep_healthy = self.keep_healthy(notices, &mut plans, groups);
         let deciding = self.keeper.facts(&news, health, known, &keep_healthy, invocation);
         let (facts, unknown) = deciding.await;

@@ -105,6 +105,8 @@ pub enum Skip {
     WaitsForReplacement,
     /// The instance is being stopped, and nobody terminates it for that.
     MayStartAgain,
+    /// It is a Managed Instance of ECS.
+    ManagedByEcs,
     /// The instance is in a group, but not, or no longer, in this target group of it.
     NotRegistered,
     /// A deregistered target is draining its connections already.
@@ -130,6 +132,10 @@ impl fmt::Display for Skip {
             Self::MayStartAgain => write!(
                 f,
                 "it may be started again: the load balancers find out by themselves that it is stopped"
+            ),
+            Self::ManagedByEcs => write!(
+                f,
+                "it is a Managed Instance of ECS, which takes its targets out itself"
             ),
             Self::NotRegistered => write!(f, "the instance is not registered in this target group"),
             Self::AlreadyDraining => write!(f, "already deregistered; its connections are draining"),
@@ -276,7 +282,11 @@ pub fn group_of<'a>(notice: &Notice, groups: &'a Groups) -> Option<&'a Group> {
 pub fn named_group(notice: &Notice) -> Option<&str> {
     match &notice.signal {
         Signal::FollowUp(FollowUp {
-            step: Step::MoveWork { group, .. } | Step::Look { group: Some(group) },
+            step:
+                Step::MoveWork { group, .. }
+                | Step::Look {
+                    group: Some(group), ..
+                },
             ..
         }) => Some(group),
         _ => None,

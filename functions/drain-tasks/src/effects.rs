@@ -97,18 +97,10 @@ pub async fn send_successors(
     plans: &[Plan],
     results: &Results<Action>,
 ) -> Results<Action> {
-    let failed = |plan: &Plan| {
-        let failed = |action| {
-            results
-                .get(action)
-                .is_some_and(|done| done.result == ActionResult::Failed)
-        };
-        !plan.problems.is_empty() || plan.actions.iter().any(failed)
-    };
     let mut seen = HashSet::new();
     let mut sendable: Vec<(&Notice, &Action)> = vec![];
     for (notice, plan) in notices.iter().zip(plans) {
-        if is_chained(notice) && !failed(plan) {
+        if is_chained(notice) && !has_failed(plan, results) {
             let fresh = plan.actions.iter().filter(|action| seen.insert(*action));
             sendable.extend(fresh.map(|action| (notice, action)));
         }
@@ -117,6 +109,15 @@ pub async fn send_successors(
         .await
         .into_iter()
         .collect()
+}
+
+/// Whether something of a plan could not be read or done, so that its message comes back.
+pub fn has_failed(plan: &Plan, results: &Results<Action>) -> bool {
+    let failed = |action| {
+        let done = results.get(action);
+        done.is_some_and(|done| done.result == ActionResult::Failed)
+    };
+    !plan.problems.is_empty() || plan.actions.iter().any(failed)
 }
 
 async fn drain(
@@ -260,6 +261,8 @@ fn stopped(invocation: &Invocation, answer: Result<(), CallError>) -> Done {
     }
 }
 
+/// Those of an interruption's first message go together: in a storm there are as many as instances. Successors go each by
+/// itself, since one that fails would have the others of its message sent once more.
 async fn send(
     clients: &Clients,
     config: &Config,
@@ -267,24 +270,34 @@ async fn send(
     distinct: &[(&Notice, &Action)],
 ) -> Vec<(Action, Done)> {
     let now = invocation.clock.now();
-    let mut messages = vec![];
-    let mut actions = vec![];
+    let (mut together, mut actions_together) = (vec![], vec![]);
+    let (mut messages, mut actions) = (vec![], vec![]);
     for (notice, action) in distinct {
-        if let Action::Send {
+        let Action::Send {
             to, at, follow_up, ..
         } = action
-        {
-            let queue_url = match to {
-                Queue::Own => &config.own_queue_url,
-                Queue::DeregisterTargets => &config.deregister_targets_queue_url,
-                Queue::ReplaceCapacity => &config.replace_capacity_queue_url,
-                Queue::RunCommands => &config.run_commands_queue_url,
-            };
-            messages.push(Outgoing::new(queue_url, notice, follow_up, *at, now));
-            actions.push((*action, *to));
+        else {
+            continue;
+        };
+        if *to == Queue::Own && !is_chained(notice) {
+            together.push((*notice, follow_up, *at));
+            actions_together.push((*action, *to));
+            continue;
         }
+        let queue_url = match to {
+            Queue::Own => &config.own_queue_url,
+            Queue::DeregisterTargets => &config.deregister_targets_queue_url,
+            Queue::ReplaceCapacity => &config.replace_capacity_queue_url,
+            Queue::RunCommands => &config.run_commands_queue_url,
+        };
+        messages.push(Outgoing::new(queue_url, notice, follow_up, *at, now));
+        actions.push((*action, *to));
     }
-    let results = outbox::send(&clients.sqs, invocation, &messages).await;
+    let (sqs, own) = (&clients.sqs, &config.own_queue_url);
+    let (results_together, results) = tokio::join!(
+        outbox::send_together(sqs, invocation, own, &together),
+        outbox::send(sqs, invocation, &messages),
+    );
     let done = |to, result: Result<(), CallError>| match (to, result) {
         (_, Err(error)) => Done::failed(invocation.clock, error),
         (Queue::Own, Ok(())) => Done::later(invocation.clock),
@@ -292,8 +305,9 @@ async fn send(
             Done::now(invocation.clock)
         }
     };
+    let actions = actions_together.into_iter().chain(actions);
+    let results = results_together.into_iter().chain(results);
     actions
-        .into_iter()
         .zip(results)
         .map(|((action, to), result)| (action.clone(), done(to, result)))
         .collect()

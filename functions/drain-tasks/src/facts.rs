@@ -1,5 +1,6 @@
 //! What ECS knows about the tasks on the instances: batched, parallel reads.
 
+mod services;
 pub mod stop_scripts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -7,11 +8,12 @@ use std::sync::Arc;
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{Task, TaskDefinition, TaskStopCode};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use spot_handoff::ecs::accelerators::{self, Accelerator};
 use spot_handoff::ecs::clusters::Sizes;
 use spot_handoff::ecs::container_instances::ContainerInstance;
 use spot_handoff::ecs::grace;
+use spot_handoff::ecs::managed_instances;
 use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::ecs::standalone_tasks::{Rerun, rerun};
 use spot_handoff::ecs::task_definitions::TaskDefinitions;
@@ -20,6 +22,8 @@ use spot_handoff::notice::{InstanceId, LifecycleAction};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
 
+use services::Daemons;
+pub use services::{Scheduling, Service};
 use stop_scripts::StopScript;
 
 /// How the reasons begin that this function gives ECS for stopping a task; by them it knows its own stops again.
@@ -31,7 +35,7 @@ pub struct TaskFacts {
     /// Its ARN.
     pub arn: String,
     /// The service it belongs to; `None` for a standalone task.
-    pub service: Option<String>,
+    pub service: Option<Service>,
     /// Family of its task definition.
     pub family: String,
     /// The accelerators it holds.
@@ -42,6 +46,10 @@ pub struct TaskFacts {
     pub definition_unread: bool,
     /// Whether it runs, and if not, why.
     pub state: TaskState,
+    /// Whether it runs on a Managed Instance of ECS.
+    pub is_managed: bool,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
     /// Whether it is to be run again.
     pub rerun: Rerun,
     /// ARN of the container instance it is, or was, on.
@@ -97,7 +105,20 @@ pub async fn tasks_on(
     let Reading { ecs, invocation, .. } = reading;
     let found = tasks::on(ecs, invocation, container_instances, cluster_sizes, looking).await;
     let all: Vec<&Task> = found.values().flatten().flatten().collect();
-    let known = reading.definitions.of(ecs, invocation, &all).await;
+    let cluster_of: HashMap<&str, &str> = container_instances
+        .iter()
+        .map(|one| (one.arn.as_str(), one.cluster.as_str()))
+        .collect();
+    let of_services = found.iter().filter(|(_, on)| {
+        let mut on = on.iter().flatten();
+        on.any(|task| tasks::service_of(task).is_some())
+    });
+    let clusters = of_services.filter_map(|(on, _)| cluster_of.get(on.as_str()).copied());
+    let clusters: BTreeSet<&str> = clusters.collect();
+    let (known, daemons) = tokio::join!(
+        reading.definitions.of(ecs, invocation, &all),
+        Daemons::of(ecs, invocation, &clusters)
+    );
     let mut tasks = Tasks::default();
     for (container_instance, on) in found {
         if let Ok(list) = &on {
@@ -106,12 +127,12 @@ pub async fn tasks_on(
                 .filter_map(|task| Some((task.task_arn.clone()?, task.clone())));
             tasks.described.extend(described);
         }
+        let cluster = cluster_of.get(container_instance.as_str()).copied();
+        let service = |name: &str| daemons.service(cluster.unwrap_or_default(), name);
+        let default = default_stop_timeout(&container_instance);
         let facts = on.map(|list| {
             list.iter()
-                .filter_map(|task| {
-                    let default = default_stop_timeout(&container_instance);
-                    TaskFacts::of(task, &known, reading.rerun_roles, default)
-                })
+                .filter_map(|task| TaskFacts::of(task, &known, reading.rerun_roles, default, service))
                 .collect()
         });
         tasks.on.insert(container_instance, facts);
@@ -155,14 +176,16 @@ pub async fn tasks_named(
     }
     let all: Vec<&Task> = described.values().collect();
     let known = reading.definitions.of(ecs, invocation, &all).await;
+    // Whoever named them has left out those of DAEMON services.
+    let replica = |name: &str| Daemons::default().service("", name);
     let read = |arns: &[String]| -> NamedTasks {
         if let Some(error) = arns.iter().find_map(|arn| unread.get(arn)) {
             return Err(error.clone());
         }
         let tasks = arns.iter().filter_map(|arn| described.get(arn));
-        let facts = tasks
-            .clone()
-            .filter_map(|task| TaskFacts::of(task, &known, reading.rerun_roles, default_stop_timeout));
+        let facts = tasks.clone().filter_map(|task| {
+            TaskFacts::of(task, &known, reading.rerun_roles, default_stop_timeout, replica)
+        });
         let by_arn = tasks.filter_map(|task| Some((task.task_arn.clone()?, task.clone())));
         Ok((facts.collect(), by_arn.collect()))
     };
@@ -175,17 +198,22 @@ impl TaskFacts {
         definitions: &HashMap<String, Arc<TaskDefinition>>,
         rerun_roles: &RerunRoles,
         default_stop_timeout: SignedDuration,
+        service: impl Fn(&str) -> Service,
     ) -> Option<Self> {
         let definition_arn = task.task_definition_arn()?;
         let definition = definitions.get(definition_arn).map(Arc::as_ref);
         Some(Self {
             arn: task.task_arn.clone()?,
-            service: tasks::service_of(task).map(str::to_owned),
+            service: tasks::service_of(task).map(service),
             family: family(definition_arn).to_owned(),
             accelerators: accelerators::of_task(task, definition),
             grace: grace::grace(definition, default_stop_timeout),
             definition_unread: definition.is_none(),
             state: state(task),
+            is_managed: managed_instances::runs(task),
+            created_at: task
+                .created_at
+                .and_then(|at| Timestamp::from_second(at.secs()).ok()),
             rerun: rerun(task, definition, rerun_roles),
             container_instance: task.container_instance_arn.clone().unwrap_or_default(),
         })

@@ -7,9 +7,10 @@ use aws_types::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::groups::{self, Group, GroupOf, Groups};
 use spot_handoff::ecs::container_instances::{self, ContainerInstance, ContainerInstances};
+use spot_handoff::ecs::managed_instances::Providers;
 use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::ecs::tasks::Looking;
-use spot_handoff::lambda::Function;
+use spot_handoff::lambda::{Function, outbox};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step, Then};
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::{Results, to_carry_out};
@@ -20,9 +21,9 @@ use spot_handoff::state::Table;
 
 use crate::config::Config;
 use crate::effects::{self, Clients};
-use crate::facts::{self, NamedTasks, Reading, Tasks, stop_scripts};
+use crate::facts::{self, NamedTasks, Reading, TaskFacts, Tasks, stop_scripts};
 use crate::plan::drain::Replacement;
-use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, standalone_tasks};
+use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, look, standalone_tasks};
 use crate::policies::Policies;
 
 /// How long a lifecycle action is waited for where its hook cannot be read: the shortest default of a hook.
@@ -36,6 +37,7 @@ pub struct DrainTasks {
     clients: Clients,
     table: Table,
     definitions: TaskDefinitions,
+    providers: Providers,
 }
 
 impl Function for DrainTasks {
@@ -64,14 +66,18 @@ impl Function for DrainTasks {
                 sqs: aws_sdk_sqs::Client::from_conf(sqs),
             },
             definitions: TaskDefinitions::default(),
+            providers: Providers::default(),
         })
     }
 
     async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
-        let (groups, found) = tokio::join!(
+        let (groups, mut found) = tokio::join!(
             self.groups(notices, invocation),
             self.container_instances(notices, invocation)
         );
+        let is_member = |id: &InstanceId| matches!(groups.of_instance(id), GroupOf::Some { .. });
+        let ecs = &self.clients.ecs;
+        self.providers.mark(ecs, invocation, &mut found, is_member).await;
         let now = invocation.clock.now();
         let policies = notices.iter().map(|notice| group_of(notice, &groups));
         let policies: Vec<Policies> = policies.map(|group| Policies::of(group, &self.config)).collect();
@@ -98,13 +104,17 @@ impl Function for DrainTasks {
         drop(acted_on);
         let mut results: Results<Action> = drained.into_iter().chain(cared).collect();
         let plans = drains.into_iter().zip(cares);
-        let plans: Vec<Plan> = plans.map(|(drain, care)| plan::merge(drain, care)).collect();
+        let mut plans: Vec<Plan> = plans.map(|(drain, care)| plan::merge(drain, care)).collect();
         if !invocation.dry_run {
             let (clients, config) = (&self.clients, &self.config);
-            let plans = to_carry_out(&plans, &planned_only);
+            let acted_on = to_carry_out(&plans, &planned_only);
             results.extend(
-                effects::send_successors(clients, config, invocation, notices, &plans, &results).await,
+                effects::send_successors(clients, config, invocation, notices, &acted_on, &results).await,
             );
+            drop(acted_on);
+            let looked_after = (&mut plans[..], &planned_only[..]);
+            self.look_again(notices, &groups, &found, looked_after, &results, invocation)
+                .await;
         }
         notices
             .iter()
@@ -132,6 +142,45 @@ impl DrainTasks {
             .collect();
         let named: Vec<String> = named.into_iter().collect();
         groups::read(&self.clients.autoscaling, invocation, &ids, &named).await
+    }
+
+    /// Sends the next look at each notice that is looked after. It is no news to whoever reads the report: only one that
+    /// could not be sent is.
+    async fn look_again(
+        &self,
+        notices: &[Notice],
+        groups: &Groups,
+        found: &ContainerInstances,
+        (plans, planned_only): (&mut [Plan], &[bool]),
+        results: &Results<Action>,
+        invocation: &Invocation,
+    ) {
+        let now = invocation.clock.now();
+        let mut looks: Vec<(usize, FollowUp, Timestamp)> = vec![];
+        for (index, (notice, plan)) in notices.iter().zip(plans.iter()).enumerate() {
+            let group = groups.of_instance(&notice.instance);
+            let is_ours = plan::may_act(notice, &group, &self.config).is_ok();
+            // A look that failed comes back by itself.
+            let comes_back = look::is_look(notice) && effects::has_failed(plan, results);
+            if is_ours && !comes_back && !planned_only[index] {
+                let cares = |one: &ContainerInstance| plan::left_alone(notice, &group, one).is_none();
+                let name = group_of(notice, groups).map(|group| group.name.as_str());
+                let name = name.or(named_group(notice));
+                let next = look::next(notice, name, found, cares, now);
+                looks.extend(next.map(|(follow_up, at)| (index, follow_up, at)));
+            }
+        }
+        let follow_ups: Vec<_> = looks
+            .iter()
+            .map(|(index, follow_up, at)| (&notices[*index], follow_up, *at))
+            .collect();
+        let queue = &self.config.own_queue_url;
+        let sent = outbox::send_together(&self.clients.sqs, invocation, queue, &follow_ups).await;
+        for ((index, _, _), answer) in looks.iter().zip(sent) {
+            if let Err(error) = answer {
+                plans[*index].problems.push(format!("cannot look again: {error}"));
+            }
+        }
     }
 
     /// The container instances of the instances, and of the replacements that some of them wait for.
@@ -182,7 +231,10 @@ impl DrainTasks {
                 .zip(&ours)
                 .filter(|(notice, ours)| **ours && looking_for(notice) == Some(looking));
             chosen
-                .flat_map(|(notice, _)| found.of_instance(&notice.instance))
+                .flat_map(|(notice, _)| {
+                    let on = found.of_instance(&notice.instance).iter();
+                    on.filter(|one| look::may_have_new_tasks(notice, one))
+                })
                 .collect()
         };
         let (for_running, for_all) = (on_ours(Looking::ForRunning), on_ours(Looking::ForAllNotGone));
@@ -277,8 +329,10 @@ impl DrainTasks {
             match tasks.on.get(&container_instance.arn) {
                 Some(Ok(tasks)) => {
                     let policy = policies.standalone_tasks;
+                    let late = tasks.iter().filter(|task| look::is_late(notice, task));
+                    let tasks: Vec<TaskFacts> = late.cloned().collect();
                     let more =
-                        standalone_tasks::plan(notice, deadline, container_instance, tasks, policy, now);
+                        standalone_tasks::plan(notice, deadline, container_instance, &tasks, policy, now);
                     plan = plan::merge(plan, more);
                 }
                 Some(Err(error)) => plan.problems.push(error.to_string()),
@@ -311,6 +365,8 @@ impl DrainTasks {
                     status: container_instances::Status::Draining,
                     agent_connected: true,
                     registered_at: None,
+                    capacity_provider: None,
+                    is_managed: false,
                     tasks: 0,
                 };
                 let deadline = notice.deadline().unwrap_or(now);
@@ -364,7 +420,7 @@ impl DrainTasks {
     ) -> Plan {
         let limit = follow_up.deadline.unwrap_or(now);
         match (&follow_up.step, follow_up.cause) {
-            (Step::MoveWork { .. }, Cause::Interruption) => {
+            (Step::Look { .. }, _) | (Step::MoveWork { .. }, Cause::Interruption) => {
                 // Its group matters where the instance may start again, and that is decided.
                 self.for_deadline(notice, &GroupOf::None, policies, found, running, now)
             }
@@ -413,7 +469,6 @@ impl DrainTasks {
             }
             (
                 Step::StopTasks { .. }
-                | Step::Look { .. }
                 | Step::AwaitReplacement { .. }
                 | Step::Retire { .. }
                 | Step::GiveUp { .. }
@@ -558,7 +613,7 @@ fn named_group(notice: &Notice) -> Option<&str> {
             then: Then::CompleteLifecycleAction(action),
             ..
         } => Some(&action.group),
-        Step::Look { group } => group.as_deref(),
+        Step::Look { group, .. } => group.as_deref(),
         Step::StopTasks { .. }
         | Step::AwaitReplacement { .. }
         | Step::Retire { .. }
@@ -581,11 +636,12 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
         | Signal::ScheduledRetirement { .. } => Some(Looking::ForRunning),
         Signal::TerminateLifecycleAction(_) => Some(Looking::ForAllNotGone),
         Signal::FollowUp(follow_up) => match (&follow_up.step, follow_up.cause) {
-            (Step::MoveWork { .. }, Cause::Interruption) => Some(Looking::ForRunning),
+            (Step::Look { .. }, _) | (Step::MoveWork { .. }, Cause::Interruption) => {
+                Some(Looking::ForRunning)
+            }
             (Step::MoveWork { .. } | Step::AwaitTasks { .. }, _) => Some(Looking::ForAllNotGone),
             (
                 Step::StopTasks { .. }
-                | Step::Look { .. }
                 | Step::AwaitReplacement { .. }
                 | Step::Retire { .. }
                 | Step::GiveUp { .. }

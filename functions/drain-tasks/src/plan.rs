@@ -1,11 +1,13 @@
 //! What to drain and what becomes of the tasks: pure functions from facts to plans.
 //!
 //! Two plans are made for a notice and carried out side by side: [`drain`] for the container instance, which must not
-//! wait for anything, and one for its tasks: [`standalone_tasks`] where the instance goes at a known moment,
-//! [`await_tasks`] where somebody waits for the tasks to be gone.
+//! wait for anything, and one for its tasks: [`standalone_tasks`] and [`service_tasks`] where the instance goes at a known
+//! moment, [`await_tasks`] where somebody waits for the tasks to be gone. [`look`] says when to come back.
 
 pub mod await_tasks;
 pub mod drain;
+pub mod look;
+pub mod service_tasks;
 pub mod standalone_tasks;
 
 use std::fmt;
@@ -40,7 +42,7 @@ pub enum Action {
         /// Its ARN.
         container_instance: String,
     },
-    /// Stop a standalone task.
+    /// Stop a task.
     StopTask {
         /// Its cluster.
         cluster: String,
@@ -120,12 +122,15 @@ impl shared_plan::Action for Action {
             Self::Send {
                 to: Queue::DeregisterTargets,
                 instance,
+                follow_up,
                 ..
-            } => (
-                ActionKind::AskToDeregister,
-                instance.to_string(),
-                "its work moves now".to_owned(),
-            ),
+            } => {
+                let why = match follow_up.step {
+                    Step::Look { .. } => "its service tasks are stopped soon",
+                    _ => "its work moves now",
+                };
+                (ActionKind::AskToDeregister, instance.to_string(), why.to_owned())
+            }
             Self::Send {
                 to: Queue::RunCommands,
                 instance,
@@ -230,6 +235,8 @@ pub enum Skip {
     MayStartAgain,
     /// The cluster is one of AWS Batch.
     OfAwsBatch,
+    /// It is a Managed Instance of ECS.
+    ManagedByEcs,
     /// The hook waits for somebody else.
     ForeignHook {
         /// The hook.
@@ -241,6 +248,8 @@ pub enum Skip {
     AlreadyStopped,
     /// The task is being stopped already.
     AlreadyStopping,
+    /// ECS has moved the task of a service in time.
+    MovedByEcs,
     /// ECS does not know the task any more.
     TaskForgotten,
     /// Its stop script has not ended.
@@ -286,6 +295,7 @@ impl fmt::Display for Skip {
                 f,
                 "its cluster is managed by AWS Batch, which sees to its jobs itself"
             ),
+            Self::ManagedByEcs => write!(f, "it is a Managed Instance of ECS, which moves its tasks itself"),
             Self::ForeignHook { hook } => write!(
                 f,
                 "lifecycle hook {hook} waits for somebody else; name it in LifecycleHooks if it waits for spot-handoff"
@@ -293,12 +303,13 @@ impl fmt::Display for Skip {
             Self::EndedByItself => write!(f, "ended by itself before it had to be stopped"),
             Self::AlreadyStopped => write!(f, "already stopped"),
             Self::AlreadyStopping => write!(f, "is stopping already"),
+            Self::MovedByEcs => write!(f, "ECS has moved it in time"),
             Self::TaskForgotten => write!(f, "ECS does not know the task any more"),
             Self::StopScriptRuns => write!(
                 f,
                 "its stop script has not ended: the instance is waited with until then"
             ),
-            Self::NotOnInstance => write!(f, "the task is not a standalone task of this instance"),
+            Self::NotOnInstance => write!(f, "the task is not on this instance"),
             Self::LeftByPolicy => write!(f, "StandaloneTasks is `leave`: it runs until the instance goes"),
             Self::DeadlineFarAway => {
                 write!(
@@ -355,6 +366,11 @@ pub enum Warning {
         /// The task definition's family.
         family: String,
     },
+    /// A container instance was drained, and somebody has made it ACTIVE since.
+    MadeActiveAgain {
+        /// Its ARN.
+        container_instance: String,
+    },
     /// Whether the stop script has ended is not known.
     StopScriptUnknown {
         /// Why.
@@ -403,6 +419,11 @@ impl fmt::Display for Warning {
                 "{family}: tagged {RERUN_TAG} but not run again, since AWS Step Functions waits for it and sees it stop: \
                  retry the state there"
             ),
+            Self::MadeActiveAgain { container_instance } => write!(
+                f,
+                "{container_instance}: somebody has made it ACTIVE again after it was drained: it stays so, and is not looked \
+                 at any more"
+            ),
             Self::StopScriptUnknown { error } => write!(
                 f,
                 "whether its stop script has ended is not known, so the instance stays until it must have: {error}"
@@ -429,7 +450,6 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
                 Step::AwaitReplacement { .. }
                 | Step::Retire { .. }
                 | Step::GiveUp { .. }
-                | Step::Look { .. }
                 | Step::AwaitScript { .. }
                 | Step::Tell,
             ..
@@ -472,6 +492,8 @@ pub fn left_alone(
     let serves = container_instance.status == Status::Active;
     if aws_batch::manages(&container_instance.cluster) {
         Some(Skip::OfAwsBatch)
+    } else if container_instance.is_managed {
+        Some(Skip::ManagedByEcs)
     } else if serves && restarts::may_start_again(&notice.signal, group) {
         Some(Skip::MayStartAgain)
     } else {
@@ -505,7 +527,10 @@ fn task_line(task: &TaskFacts, plan: impl fmt::Display) -> TaskLine {
         } else {
             TaskKind::Standalone
         },
-        name: task.service.clone().unwrap_or_else(|| task.family.clone()),
+        name: match &task.service {
+            Some(service) => service.name.clone(),
+            None => task.family.clone(),
+        },
         accelerators: task.accelerators.iter().map(ToString::to_string).collect(),
         plan: plan.to_string(),
         saved: false,

@@ -87,7 +87,7 @@ pub fn named_group(notice: &Notice) -> Option<&str> {
         Signal::TerminateLifecycleAction(action) => Some(&action.group),
         Signal::FollowUp(follow_up) => match &follow_up.step {
             Step::MoveWork { group, .. } | Step::AwaitScript { group, .. } => Some(group),
-            Step::Look { group } => group.as_deref(),
+            Step::Look { group, .. } => group.as_deref(),
             _ => None,
         },
         _ => None,
@@ -341,6 +341,7 @@ fn look(notice: &Notice, wanted: &Wanted, at: Timestamp) -> Action {
         deadline: notice.deadline(),
         step: Step::Look {
             group: Some(wanted.group.clone()),
+            drained: vec![],
         },
     };
     send(notice, &wanted.document, at, follow_up)

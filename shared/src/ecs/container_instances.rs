@@ -39,6 +39,10 @@ pub struct ContainerInstance {
     pub tasks: usize,
     /// When it was registered.
     pub registered_at: Option<Timestamp>,
+    /// The name of its capacity provider.
+    pub capacity_provider: Option<String>,
+    /// Whether ECS launched it and sees to it itself, as far as [`crate::ecs::managed_instances`] has found out.
+    pub is_managed: bool,
 }
 
 /// Whether ECS places tasks on a container instance.
@@ -58,6 +62,7 @@ pub struct ContainerInstances {
     found: HashMap<InstanceId, Vec<ContainerInstance>>,
     unread: Vec<CallError>,
     sizes: Sizes,
+    clusters: usize,
 }
 
 impl ContainerInstances {
@@ -86,9 +91,19 @@ impl ContainerInstances {
         }
     }
 
+    /// Whether there is no cluster in which an instance could be, or come to be.
+    pub fn has_no_cluster(&self) -> bool {
+        self.clusters == 0 && self.found.is_empty() && self.unread.is_empty()
+    }
+
     /// The sizes of the clusters, as far as they have been read.
     pub fn cluster_sizes(&self) -> &Sizes {
         &self.sizes
+    }
+
+    /// All that were found, to be changed.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut ContainerInstance> {
+        self.found.values_mut().flatten()
     }
 
     /// All that were found.
@@ -123,6 +138,7 @@ pub async fn find(
             }
         },
     };
+    facts.clusters = clusters.len();
     let names: Vec<&str> = clusters.iter().map(String::as_str).collect();
     // One more round trip, which only many ids or many clusters are worth.
     if ids.len() > IDS_PER_FILTER || names.len() > CLUSTERS_TO_ASK_AT_ONCE {
@@ -292,6 +308,8 @@ fn known(container_instance: SdkContainerInstance, cluster: &str) -> Option<Cont
         registered_at: container_instance
             .registered_at
             .and_then(|at| Timestamp::from_second(at.secs()).ok()),
+        capacity_provider: container_instance.capacity_provider_name,
+        is_managed: false,
     })
 }
 

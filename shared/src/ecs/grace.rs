@@ -114,6 +114,24 @@ pub fn latest_safe_stop(
         .unwrap_or(deadline)
 }
 
+/// When a service task is stopped that ECS has not moved, where the instance was known to go from `begins` on.
+///
+/// That is the latest safe moment. Where the whole grace does not fit between the two, some of it is lost at whatever
+/// moment: then ECS has half of the time to move the task, and the containers the other half to end.
+pub fn latest_stop_of_service(
+    begins: Timestamp,
+    deadline: Timestamp,
+    grace: SignedDuration,
+    accelerators: &[Accelerator],
+) -> Timestamp {
+    let safe = latest_safe_stop(deadline, grace, accelerators);
+    if safe >= begins {
+        return safe;
+    }
+    let half = deadline.duration_since(begins).max(SignedDuration::ZERO) / 2;
+    begins.saturating_add(half).unwrap_or(begins)
+}
+
 /// How long before the end of its grace a task is stopped at the latest.
 pub fn margin(accelerators: &[Accelerator]) -> SignedDuration {
     if accelerators.is_empty() {
@@ -292,6 +310,26 @@ mod tests {
             let grace = SignedDuration::from_secs(seconds);
             let at = latest_safe_stop(deadline, grace, accelerators);
             assert_eq!(at.to_string(), expected, "{seconds} s {accelerators:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_task_whose_grace_does_not_fit_is_left_to_ecs_for_half_of_the_time() {
+        let begins: Timestamp = "2026-11-24T04:00:00Z".parse().expect("a time");
+        let gpu = [Accelerator::Gpu(1)];
+        let table: [(i64, i64, &[Accelerator], i64); 6] = [
+            (120, 30, &[], 80),
+            (120, 30, &gpu, 70),
+            (120, 110, &[], 0),
+            (120, 111, &[], 60),
+            (120, 3600, &[], 60),
+            (-5, 30, &[], 0),
+        ];
+        for (left, grace, accelerators, expected) in table {
+            let deadline = begins + SignedDuration::from_secs(left);
+            let grace = SignedDuration::from_secs(grace);
+            let at = latest_stop_of_service(begins, deadline, grace, accelerators);
+            assert_eq!(at.duration_since(begins).as_secs(), expected, "{left} {grace}");
         }
     }
 

@@ -46,7 +46,7 @@ pub enum Balancer {
 pub struct Doomed {
     /// Instance id or IP address.
     pub id: String,
-    /// The port; all ports of the id where there is none.
+    /// The port, where it is about a task; all ports of the id where there is none, and it is about an instance.
     pub port: Option<i32>,
     /// When what is behind it ends: the deadline of the instance, or the moment at which its task is stopped. `None` where
     /// nobody knows a moment, as in an exchange.
@@ -160,7 +160,7 @@ pub fn decide(seen: &Seen<'_>) -> BTreeMap<Target, Verdict> {
             return Verdict::LeavesNow;
         }
         let is_last = staying == 0 && held == 0;
-        let until = doom.serves_until.map(|end| last_moment(seen, end, is_last));
+        let until = doom.last_moment(seen, is_last);
         let has_come = until.is_some_and(|until| until <= seen.now);
         if has_come || staying + held >= needed {
             return Verdict::LeavesNow;
@@ -207,21 +207,13 @@ fn needed(seen: &Seen<'_>, serving: usize) -> usize {
     }
 }
 
-/// The last moment at which a target can leave in order, when what is behind it ends at `end`.
-fn last_moment(seen: &Seen<'_>, end: Timestamp, is_last: bool) -> Timestamp {
-    let delay = seen.deregistration_delay.unwrap_or(LONGEST_DRAINING);
-    let before = if is_last {
-        LAST_LEAVES_BEFORE
-    } else {
-        delay.clamp(LAST_LEAVES_BEFORE, LONGEST_DRAINING)
-    };
-    end.saturating_sub(before).unwrap_or(end)
-}
-
 /// What is known of the end of one target: the earliest of all that was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Doom {
-    serves_until: Option<Timestamp>,
+    /// When its instance ends.
+    instance_ends: Option<Timestamp>,
+    /// When the task behind it is stopped, where that is said.
+    task_stops: Option<Timestamp>,
     order: u64,
 }
 
@@ -229,19 +221,50 @@ impl Doom {
     fn of(target: &Target, doomed: &[Doomed]) -> Option<Self> {
         let about = doomed.iter().filter(|doomed| doomed.is(target));
         about
-            .map(|doomed| Self {
-                serves_until: doomed.serves_until,
-                order: doomed.order,
+            .map(|doomed| {
+                let is_task = doomed.port.is_some();
+                Self {
+                    instance_ends: doomed.serves_until.filter(|_| !is_task),
+                    task_stops: doomed.serves_until.filter(|_| is_task),
+                    order: doomed.order,
+                }
             })
             .reduce(|one, other| Self {
-                serves_until: [one.serves_until, other.serves_until].into_iter().flatten().min(),
+                instance_ends: earlier(one.instance_ends, other.instance_ends),
+                task_stops: earlier(one.task_stops, other.task_stops),
                 order: one.order.min(other.order),
             })
     }
 
-    fn lives_longest_first(&self) -> (bool, Reverse<Option<Timestamp>>) {
-        (self.serves_until.is_some(), Reverse(self.serves_until))
+    fn serves_until(&self) -> Option<Timestamp> {
+        earlier(self.instance_ends, self.task_stops)
     }
+
+    /// The last moment at which the target can leave in order.
+    ///
+    /// Its requests have the deregistration delay to end before the instance does. Of that only the least has to be over
+    /// when the task behind it is stopped: a server that gets SIGTERM finishes what it has, and its grace is for that.
+    fn last_moment(&self, seen: &Seen<'_>, is_last: bool) -> Option<Timestamp> {
+        let delay = seen.deregistration_delay.unwrap_or(LONGEST_DRAINING);
+        let before_end = if is_last {
+            LAST_LEAVES_BEFORE
+        } else {
+            delay.clamp(LAST_LEAVES_BEFORE, LONGEST_DRAINING)
+        };
+        let before = |end: Timestamp, span| end.saturating_sub(span).unwrap_or(end);
+        earlier(
+            self.instance_ends.map(|end| before(end, before_end)),
+            self.task_stops.map(|end| before(end, LAST_LEAVES_BEFORE)),
+        )
+    }
+
+    fn lives_longest_first(&self) -> (bool, Reverse<Option<Timestamp>>) {
+        (self.serves_until().is_some(), Reverse(self.serves_until()))
+    }
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }
 
 #[cfg(test)]

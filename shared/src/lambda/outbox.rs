@@ -9,12 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::notice::{FollowUp, Notice};
 use crate::runtime::aws::CallError;
-use crate::runtime::invocation::{Invocation, together};
+use crate::runtime::invocation::{self, Invocation};
 
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 const MESSAGES_PER_CALL: usize = 10;
-/// Some 300 bytes each, so that ten such messages fit into the 256 KiB of one call.
+/// A failure of one brings all of its message back.
 const NOTICES_PER_MESSAGE: usize = 50;
+/// So that ten such messages fit into the 256 KiB of one call.
+const BYTES_PER_MESSAGE: usize = 24_000;
 /// The longest delay of a message: 15 minutes.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html>
 pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
@@ -47,56 +49,74 @@ impl Outgoing {
     }
 }
 
-/// Sends follow-ups to many notices to one queue: those of the same second go in as few messages as may be. Answers in
-/// their order.
+/// Sends follow-ups to many notices to one queue: those of the same moment in as few messages as may be. Answers in the
+/// order of the follow-ups.
 pub async fn send_together(
     client: &Client,
     invocation: &Invocation,
     queue_url: &str,
     follow_ups: &[(&Notice, &FollowUp, Timestamp)],
 ) -> Vec<Result<(), CallError>> {
-    // The delay of a message has whole seconds.
-    let mut by_second: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-    for (index, (_, _, at)) in follow_ups.iter().enumerate() {
-        by_second.entry(at.as_second()).or_default().push(index);
-    }
-    let chunks = by_second.values().flat_map(|all| all.chunks(NOTICES_PER_MESSAGE));
-    let chunks: Vec<&[usize]> = chunks.collect();
     let now = invocation.clock.now();
-    let message = |chunk: &&[usize]| {
-        let earliest = chunk
-            .iter()
-            .map(|index| follow_ups[*index].2)
-            .min()
-            .unwrap_or(now);
-        let about = chunk
-            .iter()
-            .map(|index| (follow_ups[*index].0, follow_ups[*index].1));
-        about_many(queue_url, &about.collect::<Vec<_>>(), earliest, now)
-    };
-    let messages: Vec<Outgoing> = chunks.iter().flat_map(message).collect();
-    let answers = send(client, invocation, &messages).await;
+    let (messages, of_messages): (Vec<Outgoing>, Vec<Vec<usize>>) =
+        together(queue_url, follow_ups, now).into_iter().unzip();
     let mut results = vec![Ok(()); follow_ups.len()];
-    for (chunk, answer) in chunks.into_iter().zip(answers) {
-        for index in chunk {
-            results[*index] = answer.clone();
+    for (indexes, answer) in of_messages
+        .into_iter()
+        .zip(send(client, invocation, &messages).await)
+    {
+        for index in indexes {
+            results[index] = answer.clone();
         }
     }
     results
 }
 
-/// One message about many notices; `None` where there are none.
-fn about_many(
+/// The messages for follow-ups, each with the places of its follow-ups in the list.
+fn together(
     queue_url: &str,
-    follow_ups: &[(&Notice, &FollowUp)],
-    at: Timestamp,
+    follow_ups: &[(&Notice, &FollowUp, Timestamp)],
     now: Timestamp,
-) -> Option<Outgoing> {
-    Some(Outgoing {
-        queue_url: queue_url.to_owned(),
-        body: FollowUp::many_to_body(follow_ups)?,
-        delay: delay_until(at, now),
-    })
+) -> Vec<(Outgoing, Vec<usize>)> {
+    // The delay of a message has whole seconds.
+    let mut by_second: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    for (index, (_, _, at)) in follow_ups.iter().enumerate() {
+        by_second.entry(at.as_second()).or_default().push(index);
+    }
+    let mut chunks: Vec<Vec<usize>> = vec![];
+    for indexes in by_second.into_values() {
+        let (mut chunk, mut bytes) = (vec![], 0);
+        for index in indexes {
+            let (notice, follow_up, _) = follow_ups[index];
+            let more = follow_up.to_body(notice).len();
+            let is_full = chunk.len() == NOTICES_PER_MESSAGE || bytes + more > BYTES_PER_MESSAGE;
+            if is_full && !chunk.is_empty() {
+                chunks.push(std::mem::take(&mut chunk));
+                bytes = 0;
+            }
+            bytes += more;
+            chunk.push(index);
+        }
+        chunks.push(chunk);
+    }
+    let message = |chunk: Vec<usize>| {
+        let some: Vec<_> = chunk.iter().map(|index| follow_ups[*index]).collect();
+        let at = some.iter().map(|(_, _, at)| *at).min()?;
+        let message = match some[..] {
+            [(notice, follow_up, _)] => Outgoing::new(queue_url, notice, follow_up, at, now),
+            _ => {
+                let pairs = some.iter().map(|(notice, follow_up, _)| (*notice, *follow_up));
+                let pairs: Vec<_> = pairs.collect();
+                Outgoing {
+                    queue_url: queue_url.to_owned(),
+                    body: FollowUp::many_to_body(&pairs)?,
+                    delay: delay_until(at, now),
+                }
+            }
+        };
+        Some((message, chunk))
+    };
+    chunks.into_iter().filter_map(message).collect()
 }
 
 /// Whole seconds until `at`, rounded down: early by less than a second is safe, late is not.
@@ -128,7 +148,7 @@ pub async fn send(
             .collect();
         calls.extend(own.chunks(MESSAGES_PER_CALL).map(|chunk| (queue, chunk.to_vec())));
     }
-    let answers = together(
+    let answers = invocation::together(
         calls
             .iter()
             .map(|(queue, chunk)| send_chunk(client, invocation, queue, chunk)),
@@ -196,5 +216,51 @@ mod tests {
         assert_eq!(at("2026-11-24T04:00:10Z"), 9);
         assert_eq!(at("2026-11-24T03:59:00Z"), 0);
         assert_eq!(at("2026-11-24T09:00:00Z"), 900);
+    }
+
+    #[test]
+    fn follow_ups_of_the_same_second_go_together_as_far_as_they_fit() {
+        use crate::notice::{Cause, Signal, Step};
+        let now: Timestamp = "2026-11-24T04:00:00Z".parse().expect("a time");
+        let notice = Notice {
+            event_id: "e".to_owned(),
+            instance: "i-1234567890abcdef0".parse().expect("an id"),
+            time: now,
+            signal: Signal::RebalanceRecommendation,
+            ends: None,
+            drill: None,
+        };
+        let with = |bytes| FollowUp {
+            cause: Cause::Interruption,
+            deadline: None,
+            step: Step::StopTasks {
+                cluster: "c".to_owned(),
+                container_instance: "ci".to_owned(),
+                tasks: vec!["t".repeat(bytes)],
+            },
+        };
+        let (small, large) = (with(10), with(20_000));
+        let counts = |list: &[(&FollowUp, i64)]| -> Vec<(usize, u64)> {
+            let list: Vec<_> = list
+                .iter()
+                .map(|(follow_up, seconds)| (&notice, *follow_up, now + SignedDuration::from_secs(*seconds)))
+                .collect();
+            let messages = together("url", &list, now);
+            let all: usize = messages.iter().map(|(_, indexes)| indexes.len()).sum();
+            assert_eq!(all, list.len());
+            messages
+                .iter()
+                .map(|(message, indexes)| (indexes.len(), message.delay.as_secs()))
+                .collect()
+        };
+        assert_eq!(counts(&[]), []);
+        assert_eq!(
+            counts(&[(&small, 80), (&small, 70), (&small, 80)]),
+            [(1, 70), (2, 80)]
+        );
+        assert_eq!(counts(&[(&small, 1); 120]), [(50, 1), (50, 1), (20, 1)]);
+        assert_eq!(counts(&[(&large, 1), (&large, 1), (&small, 1)]), [(1, 1), (2, 1)]);
+        let too_large = with(30_000);
+        assert_eq!(counts(&[(&too_large, 1), (&too_large, 1)]), [(1, 1), (1, 1)]);
     }
 }

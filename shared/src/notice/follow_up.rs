@@ -79,6 +79,9 @@ pub enum Step {
         /// The Auto Scaling group that the instance was in: it may have left it since.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
+        /// drain-tasks: the container instances of the instance that it has seen `DRAINING`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        drained: Vec<Drained>,
     },
     /// replace-capacity to itself: see whether the replacement is in service.
     AwaitReplacement {
@@ -110,6 +113,16 @@ pub enum Step {
     },
     /// announce-hand-offs to itself: publish what has gathered since, in one message.
     Tell,
+}
+
+/// A container instance that was seen `DRAINING`, and whose tasks were seen to after that.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Drained {
+    /// Its id, the last part of its ARN.
+    pub container_instance: String,
+    /// How many tasks ECS wanted running on it then.
+    pub tasks: usize,
 }
 
 /// What happens when the tasks of an instance are gone.
@@ -198,7 +211,9 @@ impl Step {
     pub fn group(&self) -> Option<&str> {
         match self {
             Self::MoveWork { group, .. }
-            | Self::Look { group: Some(group) }
+            | Self::Look {
+                group: Some(group), ..
+            }
             | Self::AwaitReplacement { group }
             | Self::GiveUp { group }
             | Self::AwaitScript { group, .. }
@@ -211,7 +226,7 @@ impl Step {
                 then: Then::CompleteLifecycleAction(action),
                 ..
             } => Some(&action.group),
-            Self::Look { group: None } | Self::StopTasks { .. } | Self::Tell => None,
+            Self::Look { group: None, .. } | Self::StopTasks { .. } | Self::Tell => None,
         }
     }
 }

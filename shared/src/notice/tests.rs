@@ -284,9 +284,16 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
             then: Then::Retire { group: "g".into() },
             silent_since: Some(notice.time),
         },
-        Step::Look { group: None },
+        Step::Look {
+            group: None,
+            drained: vec![],
+        },
         Step::Look {
             group: Some("g".into()),
+            drained: vec![Drained {
+                container_instance: "ce2f3b4d".into(),
+                tasks: 3,
+            }],
         },
         Step::AwaitReplacement { group: "g".into() },
         Step::Retire { group: "g".into() },
@@ -319,7 +326,10 @@ fn one_message_looks_at_many_notices_and_each_keeps_its_own() {
     let look = |notice: &Notice| FollowUp {
         cause: Cause::Interruption,
         deadline: notice.deadline(),
-        step: Step::Look { group: None },
+        step: Step::Look {
+            group: None,
+            drained: vec![],
+        },
     };
     let looks: Vec<FollowUp> = notices.iter().map(look).collect();
     let pairs: Vec<(&Notice, &FollowUp)> = notices.iter().zip(&looks).collect();

@@ -1,5 +1,6 @@
 """What a test can have happen: things AWS, or a task, does by itself."""
 
+import copy
 import json
 
 from . import backends, happenings_capacity, iam
@@ -120,6 +121,24 @@ def _configure_agent(order):
     agent.configure(order.get("instance"), order["settings"])
 
 
+def _managed_by_ecs(order):
+    """The instance is a Managed Instance of ECS: its provider says so, and its tasks do."""
+    ecs = backends.ecs()
+    provider = copy.copy(next(iter(ecs.capacity_providers.values())))
+    provider.name = "managed"
+    provider.capacity_provider_arn = provider.capacity_provider_arn.rsplit("/", 1)[0] + "/managed"
+    provider.auto_scaling_group_provider = None
+    provider.managed_instances_provider = {"propagateTags": "NONE"}
+    provider.type = "MANAGED_INSTANCES"
+    ecs.capacity_providers[provider.name] = provider
+    for instances in ecs.container_instances.values():
+        for instance in instances.values():
+            if instance.ec2_instance_id == order["instance"]:
+                instance.capacity_provider_name = provider.name
+                for task in tasks.on(instance):
+                    task.launch_type = provider.type
+
+
 def _target_fails(order):
     """What runs on the instance, or at the address, no longer answers requests and checks."""
     now = WORLD.agenda.now_ms()
@@ -199,6 +218,7 @@ KINDS = {
     "new-instances-fail": _new_instances_fail,
     "suspend": _suspend,
     "configure-agent": _configure_agent,
+    "managed-by-ecs": _managed_by_ecs,
     "target-fails": _target_fails,
     "ssm-agent": _ssm_agent,
     "stop-script": _stop_script,

@@ -139,6 +139,7 @@ impl Account {
             ("ecs", "ListContainerInstances") => ecs::list_container_instances(self, request),
             ("ecs", "DescribeContainerInstances") => ecs::describe_container_instances(self, request),
             ("ecs", "UpdateContainerInstancesState") => ecs::update_container_instances_state(self, request),
+            ("ecs", "ListServices") => ecs::list_services(self, request),
             ("ecs", "DescribeServices") => ecs::describe_services(self, request),
             ("ecs", "DescribeTaskDefinition") => ecs::describe_task_definition(self, request),
             ("ecs", "ListTasks") => ecs_tasks::list(self, request),

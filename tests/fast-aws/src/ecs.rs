@@ -245,6 +245,25 @@ pub(crate) fn update_container_instances_state(account: &mut Account, request: &
     Ok(json!({ "containerInstances": found, "failures": failures }).to_string())
 }
 
+pub(crate) fn list_services(account: &mut Account, request: &Value) -> Answer {
+    let size = account.page_size(100);
+    let strategy = request["schedulingStrategy"].as_str();
+    let services = cluster(account, request)?.services.values();
+    // A service without one is of the default.
+    let has = |service: &Value| {
+        service["schedulingStrategy"]
+            .as_str()
+            .unwrap_or("REPLICA")
+            .to_owned()
+    };
+    let wanted = services.filter(|service| strategy.is_none_or(|wanted| has(service) == wanted));
+    let arns = wanted
+        .map(|service| text(service, "serviceArn").to_owned())
+        .collect();
+    let (shown, token) = paged(request, arns, size)?;
+    Ok(json!({ "serviceArns": shown, "nextToken": token }).to_string())
+}
+
 pub(crate) fn describe_services(account: &mut Account, request: &Value) -> Answer {
     let cluster = cluster(account, request)?;
     let (mut found, mut failures) = (vec![], vec![]);

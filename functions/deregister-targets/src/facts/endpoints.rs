@@ -3,24 +3,31 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use aws_sdk_ecs::types::{LoadBalancer, Service, Task};
+use aws_sdk_ecs::types::{LoadBalancer, SchedulingStrategy, Service, Task};
+use jiff::SignedDuration;
+use spot_handoff::ecs::accelerators;
 use spot_handoff::ecs::clusters::Sizes;
 use spot_handoff::ecs::container_instances::ContainerInstance;
+use spot_handoff::ecs::grace;
+use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::ecs::tasks::{self, Looking, TasksOn};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
 
-use super::found::{Endpoint, OtherWay, TaskEndpoints};
+use super::found::{Endpoint, OtherWay, Stop, TaskEndpoints};
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html>
 const SERVICES_PER_CALL: usize = 10;
 
-/// Where the service tasks on these container instances are registered, or would be.
+/// Where the service tasks on these container instances are registered, or would be. `default_stop_timeout` is what a
+/// container without one gets, by the ARN of its container instance.
 pub async fn of_tasks(
     ecs: &aws_sdk_ecs::Client,
     invocation: &Invocation,
+    definitions: &TaskDefinitions,
     container_instances: &[&ContainerInstance],
     cluster_sizes: &Sizes,
+    default_stop_timeout: impl Fn(&str) -> SignedDuration,
 ) -> TaskEndpoints {
     let tasks = tasks::on(
         ecs,
@@ -34,7 +41,14 @@ pub async fn of_tasks(
         .iter()
         .map(|c| (c.arn.as_str(), c.cluster.as_str()))
         .collect();
-    let services = services_of(ecs, invocation, &tasks, &cluster_of).await;
+    let of_services = tasks.values().flatten().flatten();
+    let of_services: Vec<&Task> = of_services
+        .filter(|task| tasks::service_of(task).is_some())
+        .collect();
+    let (services, definitions) = tokio::join!(
+        services_of(ecs, invocation, &tasks, &cluster_of),
+        definitions.of(ecs, invocation, &of_services),
+    );
 
     let mut endpoints = TaskEndpoints::default();
     for (arn, tasks) in &tasks {
@@ -47,8 +61,18 @@ pub async fn of_tasks(
                 };
                 match services.get(&(cluster.to_owned(), name.to_owned())) {
                     Some(Ok(ways)) => {
+                        let definition = task.task_definition_arn().and_then(|arn| definitions.get(arn));
+                        let definition = definition.map(AsRef::as_ref);
+                        let stop = (!ways.is_daemon).then(|| Stop {
+                            grace: grace::grace(definition, default_stop_timeout(arn)),
+                            accelerators: accelerators::of_task(task, definition),
+                        });
                         let own = ways.load_balancers.iter();
-                        found.extend(own.filter_map(|balancer| endpoint(task, name, balancer)));
+                        let own = own.filter_map(|balancer| endpoint(task, name, balancer));
+                        found.extend(own.map(|endpoint| Endpoint {
+                            stop: stop.clone(),
+                            ..endpoint
+                        }));
                         let other_ways = endpoints.other_ways.entry(arn.clone()).or_default();
                         other_ways.extend(ways.others.iter().map(|way| (name.to_owned(), *way)));
                     }
@@ -72,6 +96,7 @@ type Services = HashMap<(String, String), Result<Ways, CallError>>;
 /// How requests reach a service.
 #[derive(Debug, Clone)]
 struct Ways {
+    is_daemon: bool,
     load_balancers: Vec<LoadBalancer>,
     others: BTreeSet<OtherWay>,
 }
@@ -87,6 +112,7 @@ impl Ways {
             others.insert(OtherWay::VpcLattice);
         }
         Self {
+            is_daemon: service.scheduling_strategy == Some(SchedulingStrategy::Daemon),
             load_balancers: load_balancers(service),
             others,
         }
@@ -185,6 +211,7 @@ fn endpoint(task: &Task, service: &str, balancer: &LoadBalancer) -> Option<Endpo
         target_group: balancer.target_group_arn.clone()?,
         addresses: addresses(task),
         host_ports,
+        stop: None,
     })
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::SignedDuration;
+use spot_handoff::ecs::accelerators::Accelerator;
 use spot_handoff::elb::health::{Target, TargetHealth};
 use spot_handoff::notice::InstanceId;
 use spot_handoff::runtime::aws::CallError;
@@ -39,6 +41,18 @@ pub struct Endpoint {
     pub addresses: BTreeSet<String>,
     /// Ports of the host (`bridge` mode), by which `instance` targets are registered.
     pub host_ports: BTreeSet<i32>,
+    /// What decides when the task is stopped if ECS has not moved it by then; `None` for a task of a DAEMON service, which
+    /// is left to ECS.
+    pub stop: Option<Stop>,
+}
+
+/// What decides when a task is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// How long its containers may take to end.
+    pub grace: SignedDuration,
+    /// The accelerators it holds.
+    pub accelerators: Vec<Accelerator>,
 }
 
 impl Endpoint {

@@ -1,17 +1,56 @@
 //! Which targets are those of an instance under notice: of its group, of the services on it, of nobody. Each is planned to
 //! be deregistered; [`super::hold`] takes back what has to stay.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::{GroupOf, Groups};
 use spot_handoff::ecs::container_instances::ContainerInstances;
+use spot_handoff::ecs::grace;
 use spot_handoff::elb::health::{self, Registered, State, Target, TargetHealth};
 use spot_handoff::notice::{Notice, Signal};
 use spot_handoff::runtime::config::Scope;
 
-use crate::facts::found::{OtherWay, Searched, TaskEndpoints};
+use crate::facts::found::{OtherWay, Searched, Stop, TaskEndpoints};
 
-use super::{Action, Deregistration, Plan, Skip, Warning, deregistrations, group_of, in_scope, why_not};
+use super::{
+    Action, Deregistration, Plan, Skip, Warning, deregistrations, group_of, in_scope, serves_until, why_not,
+};
+
+/// When drain-tasks stops what is behind a target, by target group and target.
+pub type StopMoments = BTreeMap<(String, Target), Timestamp>;
+
+/// When drain-tasks stops the tasks behind targets that ECS has not moved by then. It reckons the same moments.
+pub fn stop_moments(
+    notice: &Notice,
+    found: &ContainerInstances,
+    endpoints: &TaskEndpoints,
+    health: &TargetHealth,
+) -> StopMoments {
+    let mut moments = StopMoments::new();
+    // What is going already has no moment left.
+    let Some(end) = serves_until(notice).filter(|end| *end > notice.time) else {
+        return moments;
+    };
+    let on = found.of_instance(&notice.instance).iter();
+    let endpoints = on.filter_map(|one| endpoints.on.get(&one.arn)?.as_ref().ok());
+    for endpoint in endpoints.flatten() {
+        let Some(Stop { grace, accelerators }) = &endpoint.stop else {
+            continue;
+        };
+        let at = grace::latest_stop_of_service(notice.time, end, *grace, accelerators);
+        let registered = health
+            .get(&endpoint.target_group)
+            .and_then(|one| one.as_ref().ok());
+        let own = registered.into_iter().flatten();
+        for one in own.filter(|one| endpoint.is_target(&one.target, &notice.instance)) {
+            let key = (endpoint.target_group.clone(), one.target.clone());
+            let moment = moments.entry(key).or_insert(at);
+            *moment = at.min(*moment);
+        }
+    }
+    moments
+}
 
 /// Targets in the target groups attached to the instance's Auto Scaling group.
 pub fn for_group_targets(notice: &Notice, groups: &Groups, scope: Scope, health: &TargetHealth) -> Plan {
@@ -59,6 +98,10 @@ pub fn for_service_targets(
     plan.problems
         .extend(found.why_not_found(instance).map(ToString::to_string));
     for container_instance in found.of_instance(instance) {
+        if container_instance.is_managed {
+            plan.skip(&container_instance.arn, Skip::ManagedByEcs);
+            continue;
+        }
         match endpoints.on.get(&container_instance.arn) {
             Some(Ok(list)) => {
                 for endpoint in list {

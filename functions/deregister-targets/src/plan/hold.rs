@@ -8,12 +8,14 @@ use spot_handoff::elb::keeper::{self, Facts};
 use spot_handoff::notice::Notice;
 use spot_handoff::state::under_notice::News;
 
+use super::find::StopMoments;
 use super::{Action, Deregistration, Plan, deregistrations, serves_until};
 
 /// What the batch has to write down about each target group before anything is taken away.
 ///
-/// A whole instance is doomed in a target group, on whatever port: its other targets there go with it.
-pub fn news(notices: &[Notice], plans: &[Plan], health: &TargetHealth) -> Vec<News> {
+/// A whole instance is doomed in a target group, on whatever port: its other targets there go with it. A task that is
+/// stopped before that ends its target earlier.
+pub fn news(notices: &[Notice], plans: &[Plan], health: &TargetHealth, stops: &StopMoments) -> Vec<News> {
     let mut doomed: BTreeMap<&str, Vec<Doomed>> = BTreeMap::new();
     for (notice, plan) in notices.iter().zip(plans) {
         for one in deregistrations(plan) {
@@ -23,9 +25,17 @@ pub fn news(notices: &[Notice], plans: &[Plan], health: &TargetHealth) -> Vec<Ne
                 serves_until: serves_until(notice),
                 order: 0,
             };
+            let key = (one.target_group.clone(), one.target.clone());
+            let task = stops.get(&key).map(|stopped_at| Doomed {
+                port: one.target.port,
+                serves_until: Some(*stopped_at),
+                ..whole.clone()
+            });
             let list = doomed.entry(&one.target_group).or_default();
-            if !list.contains(&whole) {
-                list.push(whole);
+            for one in std::iter::once(whole).chain(task) {
+                if !list.contains(&one) {
+                    list.push(one);
+                }
             }
         }
     }

@@ -28,12 +28,10 @@ pub struct Seen<'a> {
 pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
     let Some(cause) = cause(notice) else { return };
     let ends = serves_until(notice);
+    let near = ends.filter(|end| end.duration_since(now) <= exchange::LIMIT);
     let longest = notice.time.saturating_add(exchange::LIMIT).unwrap_or(notice.time);
-    let until = ends.map_or(longest, |end| end.min(longest));
-    let is_worth_it = match ends {
-        Some(end) if end <= longest => seen.has_target_groups || !plan.held.is_empty(),
-        _ => !plan.held.is_empty(),
-    };
+    let until = near.unwrap_or(longest);
+    let is_worth_it = !plan.held.is_empty() || (near.is_some() && seen.has_target_groups);
     if !is_worth_it {
         return;
     }
@@ -62,6 +60,7 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
             },
             step: Step::Look {
                 group: seen.group.or(named_group(notice)).map(str::to_owned),
+                drained: vec![],
             },
         },
     }));

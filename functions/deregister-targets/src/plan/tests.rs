@@ -7,9 +7,11 @@ use spot_handoff::elb::health::{Registered, State, TargetHealth};
 use spot_handoff::notice::{InstanceId, LifecycleAction};
 use spot_handoff::runtime::aws::CallError;
 
-use super::find::{belongs_to_nobody, for_group_targets, for_service_targets, for_targets_of_nobody};
+use super::find::{
+    belongs_to_nobody, for_group_targets, for_service_targets, for_targets_of_nobody, stop_moments,
+};
 use super::*;
-use crate::facts::found::{Endpoint, Searched, TaskEndpoints};
+use crate::facts::found::{Endpoint, Searched, Stop, TaskEndpoints};
 
 const DOOMED: &str = "i-1234567890abcdef0";
 const OTHER: &str = "i-1234567890abcdef1";
@@ -295,6 +297,8 @@ fn container_instance() -> ContainerInstances {
         status: Status::Active,
         agent_connected: true,
         registered_at: None,
+        capacity_provider: None,
+        is_managed: false,
         tasks: 2,
     }])
 }
@@ -306,6 +310,10 @@ fn endpoints() -> TaskEndpoints {
         target_group: target_group.to_owned(),
         addresses: address.map(str::to_owned).into_iter().collect(),
         host_ports: ports.iter().copied().collect(),
+        stop: Some(Stop {
+            grace: SignedDuration::from_secs(30),
+            accelerators: vec![],
+        }),
     };
     let list = vec![
         endpoint(SERVICE_TARGETS, None, &[32768]),
@@ -368,6 +376,45 @@ fn a_services_targets_are_found_by_host_port_or_by_address() {
 }
 
 #[test]
+fn the_tasks_behind_targets_are_stopped_before_the_instance_goes_unless_they_are_of_daemons() {
+    let health = TargetHealth::from([
+        registered(SERVICE_TARGETS, &[(DOOMED, 32768, false), (OTHER, 32768, false)]),
+        registered(ADDRESS_TARGETS, &[("10.0.0.7", 8080, false)]),
+    ]);
+    let moments = |notice: &Notice, endpoints: &TaskEndpoints| -> Vec<(String, i64)> {
+        let moments = stop_moments(notice, &container_instance(), endpoints, &health);
+        let seconds = |at: Timestamp| at.duration_since(notice.time).as_secs();
+        let mut found: Vec<_> = moments
+            .into_iter()
+            .map(|((_, target), at)| (target.id, seconds(at)))
+            .collect();
+        found.sort();
+        found
+    };
+    let both = [("10.0.0.7".to_owned(), 80), (DOOMED.to_owned(), 80)];
+    assert_eq!(moments(&warning(), &endpoints()), both);
+    let hibernates = notice(Signal::InterruptionWarning {
+        action: InstanceAction::Hibernate,
+    });
+    assert_eq!(moments(&hibernates, &endpoints()), [], "it is going already");
+    let mut daemons = endpoints();
+    let all = daemons.on.values_mut().flatten().flatten();
+    all.for_each(|endpoint| endpoint.stop = None);
+    assert_eq!(moments(&warning(), &daemons), []);
+}
+
+#[test]
+fn the_targets_of_a_managed_instance_are_left_to_ecs() {
+    let mut on: Vec<ContainerInstance> = container_instance().all().cloned().collect();
+    on.iter_mut().for_each(|one| one.is_managed = true);
+    let found = ContainerInstances::of(on);
+    let health = TargetHealth::from([registered(SERVICE_TARGETS, &[(DOOMED, 32768, false)])]);
+    let plan = for_service_targets(&warning(), &found, &endpoints(), &health);
+    assert_eq!(targets(&plan), []);
+    assert_eq!(plan.skipped[0].reason, Skip::ManagedByEcs);
+}
+
+#[test]
 fn of_a_task_in_host_mode_every_target_of_its_instance_is_found() {
     let on_any_port = || {
         registered(
@@ -381,6 +428,7 @@ fn of_a_task_in_host_mode_every_target_of_its_instance_is_found() {
         target_group: SERVICE_TARGETS.to_owned(),
         addresses: BTreeSet::new(),
         host_ports: BTreeSet::new(),
+        stop: None,
     };
     let awsvpc = Endpoint {
         addresses: ["10.0.0.7".to_owned()].into(),
@@ -426,6 +474,7 @@ fn only_an_instance_in_no_group_and_no_cluster_is_of_nobody() {
             deadline: None,
             step: Step::Look {
                 group: group.map(str::to_owned),
+                drained: vec![],
             },
         }))
     };
@@ -555,6 +604,7 @@ fn after_it_left_its_group_an_instance_is_looked_for_where_the_group_has_its_tar
         deadline: warning().deadline(),
         step: Step::Look {
             group: Some("inference".to_owned()),
+            drained: vec![],
         },
     }));
     let plan = group_plan(&look, &without_it, &health);

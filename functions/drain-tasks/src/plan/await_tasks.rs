@@ -5,9 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::policies::StandaloneTasks;
 use spot_handoff::ecs::aws_batch;
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances};
-use spot_handoff::notice::{FollowUp, Notice, Signal, Step, Then};
+use spot_handoff::notice::{Cause, FollowUp, LifecycleAction, Notice, Signal, Step, Then};
 
-use super::standalone_tasks::{latest_safe_stop, stop_now};
+use super::service_tasks::Fate;
+use super::standalone_tasks::{latest_safe_stop, service_task, stop_now};
 use super::{Action, Plan, Queue, Skip, Warning, cause, task_line};
 use crate::facts::stop_scripts::StopScript;
 use crate::facts::{TaskFacts, TaskState};
@@ -36,6 +37,7 @@ pub fn plan(
 ) -> Plan {
     let mut plan = Plan::default();
     let mut remaining = 0;
+    let mut asks_for_targets = false;
     let look_at = next_look(notice, now);
     let ends = limit.saturating_sub(BEFORE_LIMIT).unwrap_or(limit);
     let silent_since = silent_since(notice, found, now);
@@ -53,9 +55,14 @@ pub fn plan(
             continue;
         }
         remaining += tasks.len();
-        let is_of_batch = aws_batch::manages(&container_instance.cluster);
-        if is_of_batch {
-            plan.skip(&container_instance.arn, Skip::OfAwsBatch);
+        let left_alone = if aws_batch::manages(&container_instance.cluster) {
+            Some(Skip::OfAwsBatch)
+        } else {
+            container_instance.is_managed.then_some(Skip::ManagedByEcs)
+        };
+        let is_left = left_alone.is_some();
+        if let Some(skip) = left_alone {
+            plan.skip(&container_instance.arn, skip);
         }
         for task in &tasks {
             let stop_at = latest_safe_stop(ends, task);
@@ -64,13 +71,24 @@ pub fn plan(
                 StandaloneTasks::StopLate => stop_at <= look_at,
                 StandaloneTasks::Leave => false,
             };
-            if task.service.is_some() {
-                plan.tasks.push(task_line(task, "waits for ECS to move it"));
+            if let Some(service) = &task.service {
+                let fate = match is_left {
+                    true => Fate::LeftToEcs,
+                    false => Fate::of(notice, ends, task, service, now),
+                };
+                asks_for_targets |= fate.asks_for_targets(now, look_at);
+                match fate {
+                    // Its moment comes before the next look.
+                    Fate::StoppedAt(at) if at <= look_at && now < ends => {
+                        service_task(&mut plan, notice, limit, container_instance, task, fate, now);
+                    }
+                    _ => plan.tasks.push(task_line(task, "waits for ECS to move it")),
+                }
             } else if task.state == TaskState::Stopping {
                 plan.tasks.push(task_line(task, "is stopping"));
-            } else if is_of_batch {
+            } else if is_left {
                 plan.tasks
-                    .push(task_line(task, "is left to AWS Batch, waits for it to end"));
+                    .push(task_line(task, "is left alone, waits for it to end"));
             } else if is_due {
                 plan.tasks.push(task_line(task, "stop now"));
                 if task.definition_unread {
@@ -100,6 +118,9 @@ pub fn plan(
         plan.actions.push(let_go(notice, then, limit, now));
     } else {
         plan.actions.extend(heartbeat(then));
+        if asks_for_targets {
+            plan.actions.push(ask_for_targets(notice, then, ends, now));
+        }
         plan.actions
             .push(look_again(notice, then, limit, look_at, silent_since));
     }
@@ -138,6 +159,25 @@ fn look_again(
             cause: cause(notice),
             deadline: Some(limit),
             step,
+        },
+    }
+}
+
+/// Has deregister-targets take the targets of the service tasks out before these are stopped: nobody has told it when that
+/// is, nor in an exchange that these targets are its to take out.
+fn ask_for_targets(notice: &Notice, then: &Then, ends: Timestamp, now: Timestamp) -> Action {
+    let (Then::CompleteLifecycleAction(LifecycleAction { group, .. }) | Then::Retire { group }) = then;
+    Action::Send {
+        to: Queue::DeregisterTargets,
+        instance: notice.instance.clone(),
+        at: now,
+        follow_up: FollowUp {
+            cause: Cause::Termination,
+            deadline: Some(ends),
+            step: Step::Look {
+                group: Some(group.clone()),
+                drained: vec![],
+            },
         },
     }
 }

@@ -5,7 +5,8 @@ use spot_handoff::autoscaling::groups::GroupOf;
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::notice::{FollowUp, InstanceId, Notice, Signal, Step};
 
-use super::{Action, Plan, Skip, left_alone, may_act};
+use super::look::was_made_active_again;
+use super::{Action, Plan, Skip, Warning, left_alone, may_act};
 use crate::config::Config;
 
 /// Drains the container instances of the notice's instance.
@@ -45,6 +46,11 @@ pub fn plan(
             continue;
         }
         match container_instance.status {
+            Status::Active if was_made_active_again(notice, container_instance) => {
+                plan.warnings.push(Warning::MadeActiveAgain {
+                    container_instance: container_instance.arn.clone(),
+                });
+            }
             Status::Active => plan.actions.push(drain(container_instance)),
             Status::Draining => plan.skip(&container_instance.arn, Skip::AlreadyDraining),
             Status::Other => plan.skip(&container_instance.arn, Skip::NotActive),

@@ -1,4 +1,5 @@
-//! When standalone tasks are stopped: draining leaves them alone, and the end of the instance would kill them unwarned.
+//! When tasks are stopped. Draining leaves standalone tasks alone, and the end of the instance would kill them unwarned;
+//! what [`super::service_tasks`] says of a service's task is carried out here, too.
 //!
 //! With `StandaloneTasks=stop-late` a task runs as long as its containers can still end in order, so that an inference
 //! job that is nearly done gets done. The moment is brought up by a delayed message; nothing sleeps.
@@ -14,6 +15,7 @@ use spot_handoff::lambda::outbox::LONGEST_DELAY;
 use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Signal, Step};
 use spot_handoff::report::TaskLine;
 
+use super::service_tasks::Fate;
 use super::{Action, Plan, Queue, Skip, Warning, cause, short_id, task_line};
 use crate::facts::{STOP_REASON, TaskFacts, TaskState};
 
@@ -43,8 +45,18 @@ pub fn plan(
         later: BTreeMap::new(),
     };
     for task in in_order(tasks) {
-        if task.service.is_some() {
-            plan.tasks.push(task_line(task, "left to ECS, which replaces it"));
+        if task.is_managed {
+            plan.tasks.push(task_line(task, "left to ECS"));
+            plan.skip(&task.arn, Skip::ManagedByEcs);
+            continue;
+        }
+        if let Some(service) = &task.service {
+            // One that is going already, or hibernates, has no moment left to choose.
+            let fate = match notice.deadline() {
+                Some(_) => Fate::of(notice, deadline, task, service, now),
+                None => Fate::LeftToEcs,
+            };
+            stops.service_task(&mut plan, task, fate, now);
             continue;
         }
         warn(&mut plan, task);
@@ -96,10 +108,11 @@ pub fn plan_for_named(
         plan.skip(arn, Skip::TaskForgotten);
     }
     for task in in_order(tasks) {
-        if task.service.is_some() || task.container_instance != container_instance.arn {
+        if task.container_instance != container_instance.arn || task.is_managed {
             plan.skip(&task.arn, Skip::NotOnInstance);
             continue;
         }
+        let is_of_service = task.service.is_some();
         let wants_rerun = task.rerun == Rerun::Yes;
         // A task that is still stopping when the instance and its whole grace are over went down with it.
         let went_down = now >= deadline.saturating_add(task.grace).unwrap_or(deadline);
@@ -112,6 +125,7 @@ pub fn plan_for_named(
                     plan.actions.push(stops.look_again(task, deadline.max(now), now));
                 }
             }
+            TaskState::Ended if is_of_service => plan.skip(&task.arn, Skip::MovedByEcs),
             TaskState::Ended => {
                 plan.tasks.push(TaskLine {
                     saved: true,
@@ -136,6 +150,25 @@ pub fn plan_for_named(
 
 fn is_over(state: TaskState, went_down_with_instance: bool) -> bool {
     state == TaskState::CutShort || went_down_with_instance
+}
+
+/// Sees to a service task, as part of a plan that waits for it until `limit`.
+pub fn service_task(
+    plan: &mut Plan,
+    notice: &Notice,
+    limit: Timestamp,
+    container_instance: &ContainerInstance,
+    task: &TaskFacts,
+    fate: Fate,
+    now: Timestamp,
+) {
+    let mut stops = Stops {
+        notice,
+        container_instance,
+        later: BTreeMap::new(),
+    };
+    stops.service_task(plan, task, fate, now);
+    stops.add_later(plan, limit);
 }
 
 /// Stops `task` now, as part of a plan that waits for it until `limit`.
@@ -212,16 +245,35 @@ impl Stops<'_> {
         }
     }
 
+    /// Not before its moment: until then ECS may move it.
+    fn service_task(&mut self, plan: &mut Plan, task: &TaskFacts, fate: Fate, now: Timestamp) {
+        match &fate {
+            Fate::StoppedAt(at) if *at <= now => {
+                plan.tasks.push(task_line(task, "stop now"));
+                plan.actions.push(self.stop(task));
+                return;
+            }
+            Fate::StoppedAt(at) => self.later.entry(*at).or_default().push(task.arn.clone()),
+            Fate::Unknown(problem) if !plan.problems.contains(problem) => plan.problems.push(problem.clone()),
+            Fate::Unknown(_) | Fate::LeftToEcs | Fate::Daemon => {}
+        }
+        plan.tasks.push(task_line(task, fate.words(self.notice)));
+    }
+
     fn stop(&self, task: &TaskFacts) -> Action {
+        let in_vain = match task.service {
+            Some(_) => "ECS has not moved the task in time, ",
+            None => "",
+        };
         Action::StopTask {
             cluster: self.container_instance.cluster.clone(),
             task: task.arn.clone(),
-            reason: self.reason(),
+            reason: self.reason(in_vain),
             holds_accelerator: !task.accelerators.is_empty(),
         }
     }
 
-    fn reason(&self) -> String {
+    fn reason(&self, in_vain: &str) -> String {
         let why = match cause(self.notice) {
             _ if matches!(self.notice.signal, Signal::StateChange { .. }) => "is stopping or shutting down",
             Cause::Interruption => "is interrupted",
@@ -230,7 +282,7 @@ impl Stops<'_> {
             Cause::Termination => "is terminated by Auto Scaling",
         };
         format!(
-            "{STOP_REASON}{} {why}, notice of {}",
+            "{STOP_REASON}{} {why}, {in_vain}notice of {}",
             self.notice.instance, self.notice.time
         )
     }

@@ -6,10 +6,12 @@ use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstanc
 use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::ecs::standalone_tasks::Rerun;
 use spot_handoff::notice::{InstanceAction, InstanceState, NOTICE, Then};
+use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::config::Scope;
 
+use super::service_tasks::Fate;
 use super::*;
-use crate::facts::TaskState;
+use crate::facts::{Scheduling, Service, TaskState};
 use crate::policies::Policies;
 
 const DOOMED: &str = "i-1234567890abcdef0";
@@ -109,6 +111,8 @@ fn on(instance: &str, status: Status) -> ContainerInstance {
         status,
         agent_connected: true,
         registered_at: None,
+        capacity_provider: None,
+        is_managed: false,
         tasks: 0,
     }
 }
@@ -122,6 +126,8 @@ fn task(arn: &str) -> TaskFacts {
         grace: SignedDuration::from_secs(30),
         definition_unread: false,
         state: TaskState::Running,
+        is_managed: false,
+        created_at: None,
         rerun: Rerun::No,
         container_instance: format!("ci/{DOOMED}"),
     }
@@ -134,11 +140,16 @@ fn with_accelerator(arn: &str) -> TaskFacts {
     }
 }
 
-fn of_service(arn: &str) -> TaskFacts {
+fn of_service_as(scheduling: Scheduling, arn: &str) -> TaskFacts {
+    let name = "classifier".to_owned();
     TaskFacts {
-        service: Some("classifier".to_owned()),
+        service: Some(Service { name, scheduling }),
         ..task(arn)
     }
+}
+
+fn of_service(arn: &str) -> TaskFacts {
+    of_service_as(Scheduling::Replica, arn)
 }
 
 fn drain_plan(notice: &Notice, found: &ContainerInstances) -> Plan {
@@ -265,6 +276,37 @@ fn what_aws_batch_manages_is_left_to_it() {
 }
 
 #[test]
+fn what_ecs_manages_is_left_to_it() {
+    let managed = || ContainerInstance {
+        is_managed: true,
+        ..on(DOOMED, Status::Active)
+    };
+    let found = ContainerInstances::of([managed()]);
+    let plan = drain_plan(&warning(), &found);
+    assert_eq!(plan.actions, []);
+    assert_eq!(plan.skipped[0].reason, Skip::ManagedByEcs);
+    // A task tells it as well, where the capacity provider could not be read.
+    let on_it = |task| TaskFacts {
+        is_managed: true,
+        ..task
+    };
+    let tasks = [on_it(task("a")), on_it(of_service("b"))];
+    let plan = standalone(&tasks, StandaloneTasks::StopNow, after(119));
+    assert_eq!(plan.actions, []);
+    assert_eq!(plan.skipped[0].reason, Skip::ManagedByEcs);
+    let waiting = await_tasks::plan(
+        &look_again(lifecycle(), None),
+        &lifecycle(),
+        after(900),
+        &found,
+        |_| Ok(tasks.to_vec()),
+        StandaloneTasks::StopNow,
+        after(860),
+    );
+    assert_eq!(stopped(&waiting), [""; 0]);
+}
+
+#[test]
 fn a_container_instance_of_another_instance_is_never_drained() {
     let plan = drain_plan(
         &warning(),
@@ -307,7 +349,7 @@ fn work_moves_when_the_replacement_is_active_in_the_same_cluster() {
 }
 
 #[test]
-fn standalone_tasks_are_stopped_late_and_service_tasks_are_left_to_ecs() {
+fn tasks_are_stopped_late_and_until_then_service_tasks_are_left_to_ecs() {
     let tasks = [task("a"), of_service("b"), with_accelerator("c"), task("d")];
     let plan = standalone(&tasks, StandaloneTasks::StopLate, now());
     assert!(stopped(&plan).is_empty());
@@ -315,7 +357,7 @@ fn standalone_tasks_are_stopped_late_and_service_tasks_are_left_to_ecs() {
         stopped_later(&plan),
         [
             (70, vec!["c".to_owned()]),
-            (80, vec!["a".to_owned(), "d".to_owned()])
+            (80, vec!["a".to_owned(), "b".to_owned(), "d".to_owned()])
         ]
     );
     let plans: Vec<_> = plan
@@ -329,10 +371,112 @@ fn standalone_tasks_are_stopped_late_and_service_tasks_are_left_to_ecs() {
         [
             ("c", "stop at T+70 s"),
             ("a", "stop at T+80 s"),
-            ("b", "left to ECS, which replaces it"),
+            ("b", "left to ECS; stop at T+80 s if it is still there"),
             ("d", "stop at T+80 s")
         ]
     );
+}
+
+#[test]
+fn what_becomes_of_service_tasks() {
+    let slow = |seconds| TaskFacts {
+        grace: SignedDuration::from_secs(seconds),
+        ..of_service("a")
+    };
+    let stopping = TaskFacts {
+        state: TaskState::Stopping,
+        ..of_service("a")
+    };
+    let daemon = of_service_as(Scheduling::Daemon, "a");
+    let warned = after(120);
+    // Task, deadline, now, when it is stopped.
+    let table = [
+        (of_service("a"), warned, 1, Some(80)),
+        (of_service("a"), warned, 90, Some(90)),
+        (slow(90), warned, 1, Some(20)),
+        // Its grace does not fit: ECS has half of the time.
+        (slow(120), warned, 1, Some(60)),
+        (slow(600), warned, 70, Some(70)),
+        (stopping, warned, 1, None),
+        (daemon, warned, 1, None),
+        (of_service("a"), after(3600), 1, None),
+        (of_service("a"), after(900), 1, Some(860)),
+    ];
+    for (task, deadline, seconds, expected) in table {
+        let service = task.service.clone().expect("one");
+        let fate = Fate::of(&warning(), deadline, &task, &service, after(seconds));
+        let expected = expected.map(after);
+        let found = match fate {
+            Fate::StoppedAt(at) => Some(at),
+            _ => None,
+        };
+        assert_eq!(found, expected, "{task:?} at T+{seconds} s");
+    }
+}
+
+#[test]
+fn service_tasks_are_stopped_whatever_the_policy_for_standalone_ones_and_the_reason_says_why() {
+    use StandaloneTasks::{Leave, StopLate, StopNow};
+    for policy in [StopLate, StopNow, Leave] {
+        let plan = standalone(&[of_service("a")], policy, now());
+        assert_eq!(stopped_later(&plan), [(80, vec!["a".to_owned()])], "{policy:?}");
+        let late = standalone(&[of_service("a")], policy, after(85));
+        let [Action::StopTask { reason, .. }] = &late.actions[..] else {
+            panic!("{policy:?}: {:?}", late.actions)
+        };
+        let why = "is interrupted, ECS has not moved the task in time, notice of";
+        assert!(reason.contains(why), "{reason}");
+    }
+    let unread = CallError::Refused {
+        action: "ListServices",
+        code: "Throttling".to_owned(),
+        message: "Rate exceeded".to_owned(),
+    };
+    let unread = of_service_as(Scheduling::Unread(unread), "a");
+    let plan = standalone(&[unread.clone(), unread], StopLate, now());
+    assert!(plan.actions.is_empty(), "it may be of a daemon");
+    assert_eq!(plan.problems.len(), 1, "asked again when the message comes back");
+}
+
+#[test]
+fn an_instance_that_is_going_already_leaves_service_tasks_to_ecs() {
+    for signal in [
+        Signal::InterruptionWarning {
+            action: InstanceAction::Hibernate,
+        },
+        Signal::StateChange {
+            state: InstanceState::ShuttingDown,
+        },
+    ] {
+        let (notice, on) = (notice(signal), on(DOOMED, Status::Active));
+        let late = StandaloneTasks::StopLate;
+        let plan = standalone_tasks::plan(&notice, now(), &on, &[of_service("a")], late, now());
+        assert!(plan.actions.is_empty(), "{:?}", plan.actions);
+    }
+}
+
+#[test]
+fn whoever_waits_has_service_tasks_stopped_before_the_wait_ends_and_their_targets_out_before_that() {
+    let exchange = Then::Retire {
+        group: "g".to_owned(),
+    };
+    // The wait ends at 870: stopped at 830, asked for at 755.
+    let table: [(i64, &[&str]); 6] = [
+        (700, &["await-tasks"]),
+        (745, &["ask-to-deregister", "await-tasks"]),
+        (760, &["await-tasks"]),
+        (820, &["stop-tasks-later", "ask-to-deregister", "await-tasks"]),
+        (840, &["stop-task", "ask-to-deregister", "await-tasks"]),
+        (871, &["ask-to-retire"]),
+    ];
+    for (seconds, expected) in table {
+        let late = StandaloneTasks::StopLate;
+        let names = wait(&exchange, Ok(vec![of_service("a")]), late, after(seconds));
+        assert_eq!(names, expected, "T+{seconds} s");
+        let daemon = of_service_as(Scheduling::Daemon, "a");
+        let names = wait(&exchange, Ok(vec![daemon]), late, after(seconds));
+        assert_eq!(names, &expected[expected.len() - 1..], "T+{seconds} s");
+    }
 }
 
 #[test]
@@ -546,10 +690,24 @@ fn when_the_moment_comes_each_task_gets_what_it_needs() {
         container_instance: "ci/other".to_owned(),
         ..task("a")
     };
-    for task in [foreign, of_service("a")] {
+    let plan = plan_at(&[foreign], after(70));
+    assert!(plan.actions.is_empty());
+    assert_eq!(plan.skipped[0].reason, Skip::NotOnInstance);
+    let table: [(TaskState, &[&str], Option<Skip>); 4] = [
+        (TaskState::Running, &["stop-task"], None),
+        (TaskState::Stopping, &[], Some(Skip::AlreadyStopping)),
+        (TaskState::Ended, &[], Some(Skip::MovedByEcs)),
+        (TaskState::CutShort, &[], Some(Skip::AlreadyStopped)),
+    ];
+    for (state, expected, skipped) in table {
+        let task = TaskFacts {
+            state,
+            ..of_service("a")
+        };
         let plan = plan_at(&[task], after(70));
-        assert!(plan.actions.is_empty());
-        assert_eq!(plan.skipped[0].reason, Skip::NotOnInstance);
+        assert_eq!(names(&plan), expected, "of a service: {state:?}");
+        let reason = plan.skipped.first().map(|skipped| skipped.reason.clone());
+        assert_eq!(reason, skipped);
     }
 }
 
@@ -872,3 +1030,4 @@ fn a_retirement_moves_nothing_while_its_replacement_can_come_first() {
 
 mod any_facts;
 mod documented;
+mod looking;

@@ -82,6 +82,8 @@ fn registered(instance: &str, status: Status) -> ContainerInstance {
         agent_connected: true,
         tasks: 1,
         registered_at: Some(time("2026-11-24T02:00:00Z")),
+        capacity_provider: None,
+        is_managed: false,
     }
 }
 

@@ -252,7 +252,7 @@ fn it_begins_when_the_targets_are_out_or_its_last_moment_has_come() {
 fn a_look_comes_every_ten_seconds_and_at_the_last_moment() {
     let at = |seconds| match &plan(&warning(), &script(), &facts(true), after(seconds)).actions[..] {
         [Action::Send { at, follow_up, .. }] => {
-            assert!(matches!(&follow_up.step, Step::Look { group: Some(group) } if group == "g"));
+            assert!(matches!(&follow_up.step, Step::Look { group: Some(group), .. } if group == "g"));
             *at
         }
         actions => panic!("{actions:?}"),

@@ -85,6 +85,8 @@ async fn a_task_that_is_told_to_stop_between_two_listings_is_not_lost() {
         status: Status::Draining,
         agent_connected: true,
         registered_at: None,
+        capacity_provider: None,
+        is_managed: false,
         tasks: 1,
     };
     let ecs = Stopping::default();

@@ -282,6 +282,24 @@ fn ports_of_an_instance_are_targets_of_their_own() {
     ];
     let of_80 = decide(&seen(&registered[..1], &both))[&target("a")];
     assert_eq!(of_80.held().and_then(|held| held.until), Some(at(80)));
+    // One that is not the last has its deregistration delay before the instance ends, not before its task is stopped.
+    for (stops, until) in [(90, 80), (115, 100)] {
+        let task = |port| Doomed {
+            port: Some(port),
+            ..doomed("a", stops, 0)
+        };
+        let all = [doomed("a", 120, 0), task(80), task(81)];
+        let both_needed = Seen {
+            keep_healthy: "100".parse().expect("a share"),
+            ..seen(&registered, &all)
+        };
+        let verdicts = decide(&both_needed);
+        let untils: Vec<_> = verdicts
+            .values()
+            .filter_map(|verdict| verdict.held()?.until)
+            .collect();
+        assert!(untils.contains(&at(until)), "{untils:?}");
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub enum Scenario {
     ShuttingDown,
     /// An instance in no group and no cluster is interrupted.
     OfNobody,
+    /// A Managed Instance of ECS is interrupted.
+    ManagedByEcs,
     /// Most of a cluster is to be retired; a dry run.
     MostOfACluster,
     /// Two instances are interrupted, and what was done for them is told.
@@ -50,13 +52,14 @@ const SPEED: f64 = 10.0;
 
 impl Scenario {
     /// All of them that add a call. First the one without replace-capacity, in whose absence the others always see the whole instance.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ShuttingDown,
         Self::Interruption,
         Self::Exchange,
         Self::ExchangeInVain,
         Self::LifecycleAction,
         Self::OfNobody,
+        Self::ManagedByEcs,
         Self::Termination,
         Self::TaggedOnly,
         Self::MostOfACluster,
@@ -110,6 +113,12 @@ impl Scenario {
                 let key = format!("spot-handoff:{tag}");
                 scene.bed.world.tag_group("inference", &key, value).await?;
             }
+        }
+        if self == Self::ManagedByEcs {
+            let lone = lone(scene)?;
+            scene
+                .happen(json!({ "kind": "managed-by-ecs", "instance": lone }))
+                .await?;
         }
         if self == Self::ExchangeInVain {
             let fails = json!({ "kind": "new-instances-fail", "group": "inference", "what": "agent" });
@@ -165,6 +174,7 @@ impl Scenario {
             Self::TaggedOnly | Self::TriedAgain | Self::StopScript => {
                 interrupt(scene, vec![scene.first_of("inference")?]).await
             }
+            Self::ManagedByEcs => interrupt(scene, vec![lone(scene)?]).await,
             Self::OfNobody => {
                 let by_hand = scene.before.target_group("by-hand");
                 let target = by_hand.and_then(|group| group.targets.first());
@@ -204,6 +214,16 @@ impl Scenario {
             Self::Exchange | Self::ExchangeInVain | Self::LifecycleAction
         )
     }
+}
+
+/// The instance that is in a cluster and in no group.
+fn lone(scene: &Scene) -> Result<String> {
+    let groups = &scene.before.groups;
+    let in_a_group = |id: &str| groups.iter().any(|group| group.member(id).is_some());
+    let clusters = scene.before.clusters.iter();
+    let registered = clusters.flat_map(|cluster| &cluster.container_instances);
+    let mut instances = registered.map(|one| one.instance.clone());
+    instances.find(|id| !in_a_group(id)).context("an instance")
 }
 
 fn many(scene: &Scene) -> Result<Vec<String>> {

@@ -38,7 +38,7 @@ pub async fn target_group(aws: &Clients, name: &str, port: i32) -> Result<String
 }
 
 /// A service of one task behind a target group of its own, with ECS's defaults; there is room elsewhere.
-async fn service_of_one_task(aws: &Clients) -> Result<String> {
+pub async fn service_of_one_task(aws: &Clients) -> Result<String> {
     let targets = target_group(aws, "solo", 8080).await?;
     let port = PortMapping::builder().container_port(8080).host_port(0).build();
     let container = ContainerDefinition::builder()

@@ -4,6 +4,7 @@ use spot_handoff::elb::keeper::{Facts, without_table};
 use spot_handoff::notice::InstanceState;
 use testbed::documentation;
 
+use super::find::StopMoments;
 use super::hold::{hold, news};
 use super::*;
 
@@ -16,7 +17,7 @@ fn decide(notice: &Notice, groups: &Groups, health: &TargetHealth, balancer: Bal
 }
 
 fn hold_back(notice: &Notice, plans: &mut [Plan; 1], health: &TargetHealth, balancer: Balancer) {
-    let news = news(std::slice::from_ref(notice), plans, health);
+    let news = news(std::slice::from_ref(notice), plans, health, &StopMoments::new());
     let noted = news.iter().map(|news| {
         let item = without_table(news, health, notice.time);
         (news.target_group.clone(), item)

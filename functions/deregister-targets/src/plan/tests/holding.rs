@@ -3,6 +3,7 @@
 use spot_handoff::elb::keeper::{Facts, without_table};
 use spot_handoff::state::under_notice::UnderNotice;
 
+use super::find::StopMoments;
 use super::hold::{hold, news};
 use super::*;
 
@@ -30,6 +31,17 @@ fn group_of(instances: &[&str]) -> Groups {
 
 /// Plans of a batch about these instances of a group, where `before` is under notice already.
 fn batch(warned_of: &[&str], health: &TargetHealth, before: Option<UnderNotice>, seconds: i64) -> Vec<Plan> {
+    batch_with(&StopMoments::new(), warned_of, health, before, seconds)
+}
+
+/// The same where tasks behind some targets are stopped before that.
+fn batch_with(
+    stops: &StopMoments,
+    warned_of: &[&str],
+    health: &TargetHealth,
+    before: Option<UnderNotice>,
+    seconds: i64,
+) -> Vec<Plan> {
     let groups = group_of(&[DOOMED, OTHER, THIRD]);
     let notices: Vec<Notice> = warned_of.iter().map(|instance| warned(instance)).collect();
     let mut plans: Vec<Plan> = notices
@@ -38,7 +50,7 @@ fn batch(warned_of: &[&str], health: &TargetHealth, before: Option<UnderNotice>,
         .collect();
     let now = warning().time + SignedDuration::from_secs(seconds);
     let mut under_notice = HashMap::new();
-    for news in news(&notices, &plans, health) {
+    for news in news(&notices, &plans, health, stops) {
         let item = match &before {
             Some(before) => {
                 let mut item = before.clone();
@@ -99,6 +111,29 @@ fn the_last_one_stays_until_its_successor_serves_or_its_time_has_come() {
 }
 
 #[test]
+fn a_target_leaves_before_the_task_behind_it_is_stopped() {
+    let alone = serving(&[DOOMED]);
+    let target = Target {
+        id: DOOMED.to_owned(),
+        port: Some(80),
+    };
+    let at = warning().time + SignedDuration::from_secs(80);
+    let stops = StopMoments::from([((GROUP_TARGETS.to_owned(), target), at)]);
+    let at = |seconds| batch_with(&stops, &[DOOMED], &alone, None, seconds);
+    assert_eq!(counts(&at(0)), [(0, 1)]);
+    let until = at(0)[0].held[0].until.map(|until| until.to_string());
+    assert_eq!(
+        until,
+        Some("2026-11-24T04:01:10Z".to_owned()),
+        "10 s before the stop"
+    );
+    assert_eq!(counts(&at(70)), [(1, 0)]);
+    let with_successor = serving(&[DOOMED, OTHER]);
+    let plans = batch_with(&stops, &[DOOMED], &with_successor, None, 0);
+    assert_eq!(counts(&plans), [(1, 0)], "no later than without a stop");
+}
+
+#[test]
 fn the_notices_of_a_batch_and_of_another_one_do_not_count_on_each_other() {
     let two = serving(&[DOOMED, OTHER]);
     let in_one_batch = counts(&batch(&[DOOMED, OTHER], &two, None, 0));
@@ -108,6 +143,7 @@ fn the_notices_of_a_batch_and_of_another_one_do_not_count_on_each_other() {
         &[warned(DOOMED)],
         &[group_plan(&warned(DOOMED), &group_of(&[DOOMED]), &two)],
         &two,
+        &StopMoments::new(),
     );
     let mut before = UnderNotice::nothing(GROUP_TARGETS);
     before.add(&first[0].doomed, first[0].serving, warning().time);
@@ -155,7 +191,7 @@ fn other_ports_of_the_instance_go_with_it() {
         &endpoints(),
         &health,
     )];
-    let news = news(&notices, &plans, &health);
+    let news = news(&notices, &plans, &health, &StopMoments::new());
     let item = without_table(&news[0], &health, warning().time);
     let facts = Facts {
         health: &health,

@@ -66,7 +66,10 @@ fn a_look_keeps_the_notice_and_the_group() {
     let expected = FollowUp {
         cause: Cause::Interruption,
         deadline: warning().deadline(),
-        step: Step::Look { group },
+        step: Step::Look {
+            group,
+            drained: vec![],
+        },
     };
     assert_eq!(look.follow_up, expected);
     let next = notice(Signal::FollowUp(expected));
@@ -99,6 +102,22 @@ fn without_an_end_it_is_while_something_is_held() {
         state: spot_handoff::notice::InstanceState::ShuttingDown,
     });
     assert_eq!(next(&shutting_down, None, true, 0), None);
+}
+
+#[test]
+fn an_end_that_comes_near_is_looked_at_until_then() {
+    // A hook that has waited for long, and ends in a minute.
+    let asked = notice(Signal::FollowUp(FollowUp {
+        cause: Cause::Termination,
+        deadline: Some(at(3660)),
+        step: Step::Look {
+            group: Some("inference".to_owned()),
+            drained: vec![],
+        },
+    }));
+    assert_eq!(next(&asked, None, true, 3600), Some(3610));
+    assert_eq!(next(&asked, None, true, 3650), None);
+    assert_eq!(next(&asked, Some(held(Some(3620))), true, 3612), Some(3620));
 }
 
 #[test]

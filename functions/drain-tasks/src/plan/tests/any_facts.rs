@@ -8,10 +8,13 @@ use super::*;
 
 prop_compose! {
     fn any_task()(
-        number in 0..9u8, service: bool, accelerated: bool, grace in 0..120i64, rerun: bool, foreign: bool, state in 0..4usize,
+        number in 0..9u8, service: bool, daemon: bool, accelerated: bool, grace in 0..120i64, rerun: bool, foreign: bool, state in 0..4usize,
     ) -> TaskFacts {
         TaskFacts {
-            service: service.then(|| "classifier".to_owned()),
+            service: service.then(|| Service {
+                name: "classifier".to_owned(),
+                scheduling: if daemon { Scheduling::Daemon } else { Scheduling::Replica },
+            }),
             accelerators: if accelerated { vec![Accelerator::Gpu(1)] } else { vec![] },
             grace: SignedDuration::from_secs(grace),
             rerun: if rerun { Rerun::Yes } else { Rerun::No },
@@ -24,23 +27,31 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn service_tasks_are_never_stopped_and_every_other_in_time(
+    fn tasks_of_daemons_are_never_stopped_and_every_other_in_time(
         tasks in proptest::collection::vec(any_task(), 0..12), seconds in 0..200i64,
     ) {
         let now = after(seconds);
         let plan = standalone(&tasks, StandaloneTasks::StopLate, now);
-        let of_services: Vec<&str> = tasks.iter().filter(|t| t.service.is_some()).map(|t| t.arn.as_str()).collect();
         let later = stopped_later(&plan);
-        for task in tasks.iter().filter(|t| t.service.is_none()) {
+        let is_left = |task: &TaskFacts| {
+            task.service.as_ref().is_some_and(|service| {
+                service.scheduling == Scheduling::Daemon || task.state != TaskState::Running
+            })
+        };
+        for task in tasks.iter().filter(|task| !is_left(task)) {
             let stops_now = stopped(&plan).contains(&task.arn.as_str());
             let in_time = later.iter().any(|(at, tasks)| {
-                tasks.contains(&task.arn) && (after(*at) <= now || SignedDuration::from_secs(*at) + task.grace < NOTICE)
+                let fits = SignedDuration::from_secs(*at) + task.grace < NOTICE;
+                // One whose grace does not fit is left to ECS for half of the notice.
+                let is_half = task.service.is_some() && *at == 60;
+                tasks.contains(&task.arn) && (after(*at) <= now || fits || is_half)
             });
             prop_assert!(stops_now || in_time, "{task:?}");
         }
-        for arn in stopped(&plan) {
-            let only_service = of_services.contains(&arn) && !tasks.iter().any(|t| t.arn == arn && t.service.is_none());
-            prop_assert!(!only_service, "{arn}");
+        let later = later.iter().flat_map(|(_, tasks)| tasks.iter().map(String::as_str));
+        for arn in stopped(&plan).into_iter().chain(later) {
+            let other = tasks.iter().any(|task| task.arn == arn && !is_left(task));
+            prop_assert!(other, "{arn}");
         }
     }
 
@@ -51,7 +62,7 @@ proptest! {
         let plan = standalone_tasks::plan_for_named(&warning(), after(120), &container_instance, &named, &tasks, after(seconds));
         for action in &plan.actions {
             let (Action::StopTask { task, .. } | Action::RunAgain { task, .. }) = action else { continue };
-            let ours = tasks.iter().any(|t| t.arn == *task && t.service.is_none() && t.container_instance == container_instance.arn);
+            let ours = tasks.iter().any(|t| t.arn == *task && t.container_instance == container_instance.arn);
             prop_assert!(ours, "{action:?}");
         }
     }
@@ -120,8 +131,9 @@ proptest! {
                 Action::Send { follow_up: FollowUp { step: Step::StopTasks { tasks, .. }, .. }, .. } => tasks.clone(),
                 _ => vec![],
             };
-            let standalone = |arn: &String| tasks.iter().any(|task| task.arn == *arn && task.service.is_none());
-            prop_assert!(named.iter().all(standalone), "{action:?}");
+            let daemon = |task: &TaskFacts| task.service.as_ref().is_some_and(|service| service.scheduling == Scheduling::Daemon);
+            let ours = |arn: &String| tasks.iter().any(|task| task.arn == *arn && !daemon(task));
+            prop_assert!(named.iter().all(ours), "{action:?}");
         }
     }
 }

@@ -73,6 +73,17 @@ fn of_container_instances() -> String {
             drain_plan(&warning(), &ContainerInstances::of([of_batch(Status::Active)])),
         ),
         (
+            warned,
+            "`ACTIVE`, a Managed Instance of ECS",
+            drain_plan(
+                &warning(),
+                &ContainerInstances::of([ContainerInstance {
+                    is_managed: true,
+                    ..on(DOOMED, Status::Active)
+                }]),
+            ),
+        ),
+        (
             "interruption warning: stop",
             is_active,
             active(Signal::InterruptionWarning {
@@ -143,7 +154,15 @@ fn of_tasks() -> String {
         ..task("t")
     };
     let rows = [
-        ("of a service", of_service("t")),
+        ("of a service, grace 30 s", of_service("t")),
+        (
+            "of a service, grace 120 s",
+            TaskFacts {
+                grace: SignedDuration::from_secs(120),
+                ..of_service("t")
+            },
+        ),
+        ("of a `DAEMON` service", of_service_as(Scheduling::Daemon, "t")),
         ("standalone, grace 30 s", slow(30)),
         ("standalone, grace 90 s", slow(90)),
         ("standalone, grace 120 s", slow(120)),
@@ -198,6 +217,19 @@ fn of_tasks_whose_moment_has_come() -> String {
             table += &format!("| {what} | {tagged} | {} |\n", cells(&plan));
         }
     }
+    for (what, state) in [
+        ("of a service, runs", TaskState::Running),
+        ("of a service, is stopping", TaskState::Stopping),
+        ("of a service, has stopped", TaskState::Ended),
+    ] {
+        let task = TaskFacts {
+            state,
+            ..of_service("t")
+        };
+        let (on, named) = (on(DOOMED, Status::Draining), ["t".to_owned()]);
+        let plan = standalone_tasks::plan_for_named(&warning(), after(120), &on, &named, &[task], after(80));
+        table += &format!("| {what} | | {} |\n", cells(&plan));
+    }
     table
 }
 
@@ -209,7 +241,38 @@ fn while_somebody_waits() -> String {
     let late = StandaloneTasks::StopLate;
     let (hook, exchanged) = ("lifecycle hook", "exchange");
     let rows = [
-        (hook, lifecycle(), "of a service", of_service("t"), late, 1),
+        (
+            hook,
+            lifecycle(),
+            "of a service, its moment is far",
+            of_service("t"),
+            late,
+            1,
+        ),
+        (
+            hook,
+            lifecycle(),
+            "of a service, 75 s before its moment",
+            of_service("t"),
+            late,
+            750,
+        ),
+        (
+            hook,
+            lifecycle(),
+            "of a service, its moment comes",
+            of_service("t"),
+            late,
+            820,
+        ),
+        (
+            hook,
+            lifecycle(),
+            "of a `DAEMON` service",
+            of_service_as(Scheduling::Daemon, "t"),
+            late,
+            820,
+        ),
         (
             hook,
             lifecycle(),
@@ -250,7 +313,22 @@ fn while_somebody_waits() -> String {
             late,
             871,
         ),
-        (exchanged, exchange(), "of a service", of_service("t"), late, 1),
+        (
+            exchanged,
+            exchange(),
+            "of a service, its moment is far",
+            of_service("t"),
+            late,
+            1,
+        ),
+        (
+            exchanged,
+            exchange(),
+            "of a service, its moment comes",
+            of_service("t"),
+            late,
+            820,
+        ),
         (
             exchanged,
             exchange(),

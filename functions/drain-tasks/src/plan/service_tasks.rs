@@ -1,0 +1,79 @@
+//! When service tasks are stopped that ECS could not move: the end of the instance would cut them off.
+//!
+//! A draining instance has ECS start successors and stop the old tasks when these are healthy. At minimumHealthyPercent 100,
+//! the default, that takes longer than a notice where there is no room or the deregistration delay is long; a protected task
+//! is not moved at all. What still runs at its last safe moment is stopped then: SIGTERM and the whole grace in place of a
+//! cut. deregister-targets reckons the same moment, and has taken the targets out before it.
+
+use jiff::{SignedDuration, Timestamp};
+use spot_handoff::ecs::grace;
+use spot_handoff::elb::holding::LONGEST_DRAINING;
+use spot_handoff::lambda::outbox::LONGEST_DELAY;
+use spot_handoff::notice::Notice;
+
+use crate::facts::{Scheduling, Service, TaskFacts, TaskState};
+
+/// So long before its stop a task's targets are asked to leave, where nobody has told deregister-targets of an end: for the
+/// message, and for requests that are under way.
+const ASKED_BEFORE_STOP: SignedDuration = LONGEST_DRAINING.saturating_add(SignedDuration::from_secs(15));
+
+/// What becomes of a service task.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fate {
+    /// ECS sees to it.
+    LeftToEcs,
+    /// It is of a DAEMON service, which ECS stops last.
+    Daemon,
+    /// It is stopped at this moment, unless ECS has moved it.
+    StoppedAt(Timestamp),
+    /// Whether it is of a DAEMON service could not be read.
+    Unknown(String),
+}
+
+impl Fate {
+    /// Of a task on an instance that goes at `deadline`.
+    pub fn of(
+        notice: &Notice,
+        deadline: Timestamp,
+        task: &TaskFacts,
+        service: &Service,
+        now: Timestamp,
+    ) -> Self {
+        match &service.scheduling {
+            _ if task.state != TaskState::Running => Self::LeftToEcs,
+            Scheduling::Daemon => Self::Daemon,
+            Scheduling::Unread(error) => Self::Unknown(format!("service {}: {error}", service.name)),
+            Scheduling::Replica => {
+                let (grace, accelerators) = (task.grace, &task.accelerators);
+                let at = grace::latest_stop_of_service(notice.time, deadline, grace, accelerators).max(now);
+                let is_far = at.duration_since(now).unsigned_abs() > LONGEST_DELAY;
+                if is_far {
+                    Self::LeftToEcs
+                } else {
+                    Self::StoppedAt(at)
+                }
+            }
+        }
+    }
+
+    /// Whether the targets of the task have to be asked out between now and the next look.
+    pub fn asks_for_targets(&self, now: Timestamp, look_at: Timestamp) -> bool {
+        let Self::StoppedAt(at) = self else { return false };
+        let ask_at = at.saturating_sub(ASKED_BEFORE_STOP).unwrap_or(*at);
+        // The second time is for a look that came late.
+        (now..look_at).contains(&ask_at) || *at <= look_at
+    }
+
+    /// What the report says of it.
+    pub fn words(&self, notice: &Notice) -> String {
+        match self {
+            Self::LeftToEcs => "left to ECS, which replaces it".to_owned(),
+            Self::Daemon => "left to ECS, which stops daemons last".to_owned(),
+            Self::StoppedAt(at) => {
+                let seconds = at.duration_since(notice.time).as_secs();
+                format!("left to ECS; stop at T+{seconds} s if it is still there")
+            }
+            Self::Unknown(_) => "left to ECS for now".to_owned(),
+        }
+    }
+}
