@@ -1,18 +1,20 @@
 //! Carrying the plans out: everything together, each kind of call in as few calls as the API allows.
 
 mod lifecycle;
+pub mod remember;
 mod run_again;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aws_sdk_ecs::operation::update_container_instances_state::UpdateContainerInstancesStateOutput;
-use aws_sdk_ecs::types::{ContainerInstanceStatus, Task};
+use aws_sdk_ecs::types::ContainerInstanceStatus;
 use spot_handoff::lambda::outbox::{self, Outgoing};
-use spot_handoff::notice::{Cause, Notice, Signal, Step};
+use spot_handoff::notice::{Cause, Notice, RerunOrder, Signal, Step};
 use spot_handoff::report::ActionResult;
 use spot_handoff::report::plan::{Done, Results};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
+use spot_handoff::state::Table;
 
 use crate::config::Config;
 use crate::plan::{Action, Plan, Queue};
@@ -29,9 +31,11 @@ pub struct Clients {
     pub ecs: aws_sdk_ecs::Client,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
+    /// The table.
+    pub table: Table,
 }
 
-/// Carries out every action of the plans once, except for [successors]. `described` are the tasks that re-runs copy.
+/// Carries out every action of the plans once, except for [successors]. `orders` are the re-runs that are known.
 ///
 /// [successors]: is_chained
 pub async fn carry_out(
@@ -40,7 +44,7 @@ pub async fn carry_out(
     invocation: &Invocation,
     notices: &[&Notice],
     plans: &[Plan],
-    described: &HashMap<String, Task>,
+    orders: &HashMap<String, RerunOrder>,
 ) -> Results<Action> {
     let mut seen = HashSet::new();
     let mut distinct: Vec<(&Notice, &Action)> = vec![];
@@ -60,7 +64,7 @@ pub async fn carry_out(
         send(clients, config, invocation, &sendable),
         drain(clients, invocation, &distinct),
         stop(clients, invocation, &distinct),
-        run_again::run(clients, config, invocation, &distinct, described),
+        run_again::run(clients, config, invocation, &distinct, orders),
         lifecycle::tell(&clients.autoscaling, invocation, &distinct),
     );
     sent.into_iter()

@@ -50,6 +50,8 @@ pub struct TaskFacts {
     pub is_managed: bool,
     /// When it was made.
     pub created_at: Option<Timestamp>,
+    /// Whether somebody stopped it, and not this function: whoever did so wants no other.
+    pub stopped_by_somebody: bool,
     /// Whether it is to be run again.
     pub rerun: Rerun,
     /// ARN of the container instance it is, or was, on.
@@ -214,7 +216,11 @@ impl TaskFacts {
             created_at: task
                 .created_at
                 .and_then(|at| Timestamp::from_second(at.secs()).ok()),
-            rerun: rerun(task, definition, rerun_roles),
+            stopped_by_somebody: stopped_by_somebody(task),
+            rerun: match stopped_by_somebody(task) {
+                true => Rerun::No,
+                false => rerun(task, definition, rerun_roles),
+            },
             container_instance: task.container_instance_arn.clone().unwrap_or_default(),
         })
     }
@@ -224,6 +230,13 @@ impl TaskFacts {
 fn family(definition_arn: &str) -> &str {
     let name = definition_arn.rsplit('/').next().unwrap_or(definition_arn);
     name.split(':').next().unwrap_or(name)
+}
+
+/// ECS tells who stopped a task as soon as it is told to stop.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html>
+fn stopped_by_somebody(task: &Task) -> bool {
+    let reason = task.stopped_reason().unwrap_or_default();
+    task.stop_code() == Some(&TaskStopCode::UserInitiated) && !reason.starts_with(STOP_REASON)
 }
 
 fn state(task: &Task) -> TaskState {
@@ -356,5 +369,20 @@ mod tests {
         for (task, expected) in table {
             assert_eq!(state(&task), expected, "{:?}", task.stopped_reason());
         }
+    }
+
+    #[test]
+    fn who_stopped_a_task_is_told_by_code_and_reason() {
+        let with = |code: TaskStopCode, reason: &str| {
+            let task = Task::builder().stop_code(code).stopped_reason(reason);
+            stopped_by_somebody(&task.build())
+        };
+        assert!(with(TaskStopCode::UserInitiated, "Task stopped by user"));
+        assert!(!with(TaskStopCode::UserInitiated, "spot-handoff: i-1 goes away"));
+        assert!(!with(
+            TaskStopCode::EssentialContainerExited,
+            "Essential container in task exited"
+        ));
+        assert!(!stopped_by_somebody(&Task::builder().build()));
     }
 }

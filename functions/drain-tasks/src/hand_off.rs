@@ -1,6 +1,6 @@
 //! The story of one batch: read who is where, drain at once, and meanwhile read the tasks and care for them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use aws_sdk_ecs::types::Task;
 use aws_types::SdkConfig;
@@ -8,20 +8,25 @@ use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::groups::{self, Group, GroupOf, Groups};
 use spot_handoff::ecs::container_instances::{self, ContainerInstance, ContainerInstances};
 use spot_handoff::ecs::managed_instances::Providers;
+use spot_handoff::ecs::rerun_roles::RerunRoles;
+use spot_handoff::ecs::standalone_tasks::Rerun;
 use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::ecs::tasks::Looking;
 use spot_handoff::lambda::{Function, outbox};
-use spot_handoff::notice::{Cause, FollowUp, InstanceId, LifecycleAction, Notice, Signal, Step, Then};
+use spot_handoff::notice::{
+    Cause, FollowUp, InstanceId, LifecycleAction, Notice, RerunOrder, Signal, Step, Then,
+};
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::{Results, to_carry_out};
-use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
+use spot_handoff::runtime::aws::{self, CallCounter, CallError, RetryBusyGroups};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
-use spot_handoff::state::Table;
+use spot_handoff::state::{Table, reruns};
 
 use crate::config::Config;
+use crate::effects::remember::remember;
 use crate::effects::{self, Clients};
-use crate::facts::{self, NamedTasks, Reading, TaskFacts, Tasks, stop_scripts};
+use crate::facts::{self, NamedTasks, Reading, TaskFacts, TaskState, Tasks, stop_scripts};
 use crate::plan::drain::Replacement;
 use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, look, standalone_tasks};
 use crate::policies::Policies;
@@ -35,7 +40,6 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 pub struct DrainTasks {
     config: Config,
     clients: Clients,
-    table: Table,
     definitions: TaskDefinitions,
     providers: Providers,
 }
@@ -44,6 +48,7 @@ impl Function for DrainTasks {
     const NAME: &'static str = "drain-tasks";
 
     fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
+        let table = Table::new(env, sdk, counter.clone())?;
         let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
@@ -55,15 +60,15 @@ impl Function for DrainTasks {
             .build();
         let sqs = aws_sdk_sqs::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
-            .interceptor(counter.clone())
+            .interceptor(counter)
             .build();
         Ok(Self {
             config: Config::read(env)?,
-            table: Table::new(env, sdk, counter)?,
             clients: Clients {
                 autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
                 ecs: aws_sdk_ecs::Client::from_conf(ecs),
                 sqs: aws_sdk_sqs::Client::from_conf(sqs),
+                table,
             },
             definitions: TaskDefinitions::default(),
             providers: Providers::default(),
@@ -256,16 +261,22 @@ impl DrainTasks {
                 default_on,
             )
         };
-        let (running, mut not_gone, limits, named, scripts) = tokio::join!(
+        let (running, mut not_gone, limits, mut named, scripts) = tokio::join!(
             tasks_on(&for_running, Looking::ForRunning),
             tasks_on(&for_all, Looking::ForAllNotGone),
             self.lifecycle_limits(notices, invocation),
             self.named_tasks(notices, invocation),
-            stop_scripts::read(&self.table, invocation, notices, |notice| group_of(
+            stop_scripts::read(&self.clients.table, invocation, notices, |notice| group_of(
                 notice, groups
             )),
         );
         not_gone.scripts = scripts;
+        let reruns = self.reruns(notices, &named, invocation).await;
+        for (tasks, _) in named.iter_mut().flatten().flatten() {
+            for task in tasks {
+                standalone_tasks::learn(task, reruns.known.get(&task.arn));
+            }
+        }
         let now = invocation.clock.now();
         let mut plans = vec![];
         let with_policies = notices.iter().zip(policies);
@@ -277,7 +288,7 @@ impl DrainTasks {
                 Signal::FollowUp(FollowUp {
                     step: Step::StopTasks { .. },
                     ..
-                }) => self.for_named(notice, named, now),
+                }) => self.for_named(notice, named, &reruns, now),
                 Signal::TerminateLifecycleAction(action) => {
                     self.for_lifecycle_action(notice, action, *limit, policies, found, &not_gone, now)
                 }
@@ -299,15 +310,81 @@ impl DrainTasks {
         }
         let mut described: HashMap<String, Task> = running.described;
         described.extend(not_gone.described);
-        for (_, tasks) in named.into_iter().flatten().flatten() {
-            described.extend(tasks);
+        let mut wanted: HashSet<String> = HashSet::new();
+        let mut want = |tasks: &[TaskFacts]| {
+            let asking = tasks.iter().filter(|task| task.rerun == Rerun::Yes);
+            wanted.extend(asking.map(|task| task.arn.clone()));
+        };
+        for tasks in running.on.values().chain(not_gone.on.values()).flatten() {
+            want(tasks);
+        }
+        for (tasks, of_ecs) in named.into_iter().flatten().flatten() {
+            want(&tasks);
+            described.extend(of_ecs);
+        }
+        let planned_only: Vec<bool> = policies.iter().map(|one| one.planned_only).collect();
+        let mut orders = reruns.known;
+        if !invocation.dry_run && self.config.rerun_roles != RerunRoles::NoRerun {
+            let (table, is_wanted) = (&self.clients.table, |task: &str| wanted.contains(task));
+            let acting = plans.iter_mut().zip(&planned_only);
+            let mut acting: Vec<&mut Plan> = acting
+                .filter(|(_, planned_only)| !**planned_only)
+                .map(|(plan, _)| plan)
+                .collect();
+            orders = remember(table, invocation, &mut acting, orders, is_wanted, &described).await;
         }
         let all: Vec<&Notice> = notices.iter().collect();
-        let planned_only: Vec<bool> = policies.iter().map(|one| one.planned_only).collect();
         let acted_on = to_carry_out(&plans, &planned_only);
-        let results = self.carry_out(&all, &acted_on, &described, invocation).await;
+        let results = self.carry_out(&all, &acted_on, &orders, invocation).await;
         drop(acted_on);
         (plans, results)
+    }
+
+    /// What is known of the re-runs of tasks that messages name. A task that runs still tells by its own tag.
+    async fn reruns(
+        &self,
+        notices: &[Notice],
+        named: &[Option<NamedTasks>],
+        invocation: &Invocation,
+    ) -> Reruns {
+        let mut reruns = Reruns::default();
+        if self.config.rerun_roles == RerunRoles::NoRerun {
+            return reruns;
+        }
+        let mut stopped: BTreeSet<&str> = BTreeSet::new();
+        let mut carried: Vec<&RerunOrder> = vec![];
+        for (notice, read) in notices.iter().zip(named) {
+            let Signal::FollowUp(FollowUp {
+                step: Step::StopTasks { tasks, reruns, .. },
+                ..
+            }) = &notice.signal
+            else {
+                continue;
+            };
+            let facts = read.iter().flatten().flat_map(|(facts, _)| facts);
+            let running: HashSet<&str> = facts
+                .filter(|task| task.state == TaskState::Running || task.service.is_some())
+                .map(|task| task.arn.as_str())
+                .collect();
+            let of_notice = tasks.iter().map(String::as_str);
+            stopped.extend(of_notice.filter(|task| !running.contains(task)));
+            carried.extend(reruns);
+        }
+        if !stopped.is_empty() {
+            let stopped: Vec<&str> = stopped.into_iter().collect();
+            match reruns::read(&self.clients.table, invocation, &stopped).await {
+                Ok(known) => reruns.known = known,
+                Err(error) => reruns.unread = Some(error),
+            }
+        }
+        for order in carried {
+            let joined = match reruns.known.remove(&order.task) {
+                Some(known) => known.joined(order),
+                None => order.clone(),
+            };
+            reruns.known.insert(order.task.clone(), joined);
+        }
+        reruns
     }
 
     /// The instance goes at a known moment.
@@ -343,13 +420,20 @@ impl DrainTasks {
     }
 
     /// The moment of these tasks has come.
-    fn for_named(&self, notice: &Notice, named: &Option<NamedTasks>, now: Timestamp) -> Plan {
+    fn for_named(
+        &self,
+        notice: &Notice,
+        named: &Option<NamedTasks>,
+        reruns: &Reruns,
+        now: Timestamp,
+    ) -> Plan {
         let Signal::FollowUp(FollowUp {
             step:
                 Step::StopTasks {
                     cluster,
                     container_instance,
                     tasks,
+                    ..
                 },
             ..
         }) = &notice.signal
@@ -370,7 +454,35 @@ impl DrainTasks {
                     tasks: 0,
                 };
                 let deadline = notice.deadline().unwrap_or(now);
-                standalone_tasks::plan_for_named(notice, deadline, &container_instance, tasks, facts, now)
+                let forgotten = |task: &&String| !facts.iter().any(|known| known.arn == **task);
+                let orders: Vec<&RerunOrder> = tasks
+                    .iter()
+                    .filter(forgotten)
+                    .filter_map(|task| reruns.known.get(task))
+                    .collect();
+                let tasks: Vec<String> = tasks
+                    .iter()
+                    .filter(|task| !orders.iter().any(|order| order.task == **task))
+                    .cloned()
+                    .collect();
+                let plan = standalone_tasks::plan_for_named(
+                    notice,
+                    deadline,
+                    &container_instance,
+                    &tasks,
+                    facts,
+                    now,
+                );
+                let mut plan = plan::merge(plan, standalone_tasks::plan_for_forgotten(&orders));
+                let is_open = |task: &String| reruns.leaves_open(task, facts);
+                plan.problems.extend(
+                    reruns
+                        .unread
+                        .as_ref()
+                        .filter(|_| tasks.iter().any(is_open))
+                        .map(ToString::to_string),
+                );
+                plan
             }
             Some(Err(error)) => Plan {
                 problems: vec![error.to_string()],
@@ -562,13 +674,34 @@ impl DrainTasks {
         &self,
         notices: &[&Notice],
         plans: &[Plan],
-        described: &HashMap<String, Task>,
+        orders: &HashMap<String, RerunOrder>,
         invocation: &Invocation,
     ) -> Results<Action> {
         if invocation.dry_run {
             return Results::new();
         }
-        effects::carry_out(&self.clients, &self.config, invocation, notices, plans, described).await
+        effects::carry_out(&self.clients, &self.config, invocation, notices, plans, orders).await
+    }
+}
+
+/// What is known of re-runs.
+#[derive(Debug, Default)]
+struct Reruns {
+    /// By the ARN of the task that was stopped.
+    known: HashMap<String, RerunOrder>,
+    /// Why the table does not tell.
+    unread: Option<CallError>,
+}
+
+impl Reruns {
+    /// Whether only the table could say if a task is to be run again: it is gone, and so are its tags.
+    fn leaves_open(&self, task: &String, facts: &[TaskFacts]) -> bool {
+        let is_cut = |known: &TaskFacts| {
+            let cut = matches!(known.state, TaskState::Stopping | TaskState::CutShort);
+            cut && known.rerun == Rerun::No && known.service.is_none() && !known.stopped_by_somebody
+        };
+        let known = facts.iter().find(|known| known.arn == *task);
+        !self.known.contains_key(task) && known.is_none_or(is_cut)
     }
 }
 

@@ -254,6 +254,13 @@ pub enum Skip {
     TaskForgotten,
     /// Its stop script has not ended.
     StopScriptRuns,
+    /// ECS does not know the task any more, and we did not stop it: it may have ended by itself.
+    FateUnknown,
+    /// It has been run again before.
+    RunsAgain {
+        /// ARN of the new task.
+        new: String,
+    },
     /// The task is not where the message says.
     NotOnInstance,
     /// `StandaloneTasks=leave`.
@@ -309,6 +316,11 @@ impl fmt::Display for Skip {
                 f,
                 "its stop script has not ended: the instance is waited with until then"
             ),
+            Self::FateUnknown => write!(
+                f,
+                "ECS does not know the task any more, and whether it ended by itself; if it did not, run it by hand"
+            ),
+            Self::RunsAgain { new } => write!(f, "has been run again as {}", short_id(new)),
             Self::NotOnInstance => write!(f, "the task is not on this instance"),
             Self::LeftByPolicy => write!(f, "StandaloneTasks is `leave`: it runs until the instance goes"),
             Self::DeadlineFarAway => {
@@ -360,6 +372,11 @@ pub enum Warning {
         family: String,
         /// These roles.
         roles: Vec<String>,
+    },
+    /// A task asks to be run again, but ECS does not tell how it made the task's volume.
+    RerunHasVolume {
+        /// The task definition's family.
+        family: String,
     },
     /// A task asks to be run again, but whoever started it waits for it.
     RerunIsWaitedFor {
@@ -414,10 +431,14 @@ impl fmt::Display for Warning {
                 "{family}: tagged {RERUN_TAG} but not run again: RerunRoles does not name {}",
                 roles.join(", ")
             ),
+            Self::RerunHasVolume { family } => write!(
+                f,
+                "{family}: tagged {RERUN_TAG} but not run again, since ECS does not tell how it made the task's volume"
+            ),
             Self::RerunIsWaitedFor { family } => write!(
                 f,
-                "{family}: tagged {RERUN_TAG} but not run again, since AWS Step Functions waits for it and sees it stop: \
-                 retry the state there"
+                "{family}: tagged {RERUN_TAG} but not run again, since whoever started it (startedBy) waits for it and sees \
+                 it stop: have it retried there"
             ),
             Self::MadeActiveAgain { container_instance } => write!(
                 f,

@@ -8,5 +8,6 @@ pub mod grace;
 pub mod managed_instances;
 pub mod rerun_roles;
 pub mod standalone_tasks;
+pub mod task_copy;
 pub mod task_definitions;
 pub mod tasks;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ecs::types::{Task, TaskDefinition};
+use aws_sdk_ecs::types::{Attachment, Task, TaskDefinition};
 
 use crate::ecs::rerun_roles::{self, RerunRoles};
 use crate::ecs::tasks;
@@ -12,10 +12,20 @@ pub const RERUN_TAG: &str = "spot-handoff:rerun";
 /// Security groups for the re-run of an `awsvpc` task, separated by blanks: ECS does not tell those of a task.
 pub const SECURITY_GROUPS_TAG: &str = "spot-handoff:security-groups";
 
-/// The `startedBy` of tasks that AWS Step Functions runs. A state that waits for its task (`.sync`) sees it stop, fails, and
-/// is retried or caught as its owner says: a second task beside that would do the work twice. What EventBridge rules and
-/// schedules start nobody waits for.
-const WAITED_FOR: [&str; 1] = ["AWS Step Functions"];
+/// Subnets for the re-run of an `awsvpc` task, separated by blanks: ECS tells only the one that a task is in, and the zone of
+/// that one may have no room.
+pub const SUBNETS_TAG: &str = "spot-handoff:subnets";
+
+/// How the `startedBy` of tasks begins that somebody waits for, sees stop, and starts again as its owner says: a second task
+/// beside that would do the work twice. What EventBridge rules and schedules start nobody waits for.
+///
+/// A state of AWS Step Functions (`.sync`); an operator of Apache Airflow, which gives the owner of the DAG, `airflow`
+/// unless it is set.
+const WAITED_FOR: [&str; 2] = ["AWS Step Functions", "airflow"];
+
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Attachment.html>
+const INTERFACE: &str = "ElasticNetworkInterface";
+const VOLUME: &str = "AmazonElasticBlockStorage";
 
 /// Whether a standalone task is to be run again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,22 +46,19 @@ pub enum Rerun {
         /// These.
         roles: BTreeSet<String>,
     },
+    /// It carries [`RERUN_TAG`], but ECS made it a volume, and does not tell how.
+    HasVolume,
     /// It carries [`RERUN_TAG`], but its network interface needs security groups that nobody named.
     LacksSecurityGroups,
 }
 
 /// Whether a task is to be run again after it had to be stopped, where tasks with these roles may be.
 pub fn rerun(task: &Task, definition: Option<&TaskDefinition>, allowed: &RerunRoles) -> Rerun {
-    let tag = |key: &str| {
-        task.tags()
-            .iter()
-            .find(|tag| tag.key() == Some(key))
-            .and_then(|tag| tag.value())
-    };
-    if tasks::service_of(task).is_some() || tag(RERUN_TAG) != Some("true") {
+    if tasks::service_of(task).is_some() || tag(task, RERUN_TAG) != Some("true") {
         return Rerun::No;
     }
-    if task.started_by().is_some_and(|by| WAITED_FOR.contains(&by)) {
+    let waits = |by: &str| WAITED_FOR.iter().any(|prefix| by.starts_with(prefix));
+    if task.started_by().is_some_and(waits) {
         return Rerun::WaitedFor;
     }
     let roles = allowed.lacking(rerun_roles::of_task(task, definition));
@@ -61,19 +68,33 @@ pub fn rerun(task: &Task, definition: Option<&TaskDefinition>, allowed: &RerunRo
     if !roles.is_empty() {
         return Rerun::RolesNotNamed { roles };
     }
-    let has_own_interface = task
-        .attachments()
-        .iter()
-        .any(|a| a.r#type() == Some("ElasticNetworkInterface"));
-    if has_own_interface && tag(SECURITY_GROUPS_TAG).is_none() {
+    if attachment(task, VOLUME).is_some() {
+        return Rerun::HasVolume;
+    }
+    if own_interface(task).is_some() && tag(task, SECURITY_GROUPS_TAG).is_none() {
         return Rerun::LacksSecurityGroups;
     }
     Rerun::Yes
 }
 
+/// The value of a tag of a task.
+pub fn tag<'a>(task: &'a Task, key: &str) -> Option<&'a str> {
+    let tag = task.tags().iter().find(|tag| tag.key() == Some(key))?;
+    tag.value()
+}
+
+/// The network interface of an `awsvpc` task.
+pub fn own_interface(task: &Task) -> Option<&Attachment> {
+    attachment(task, INTERFACE)
+}
+
+fn attachment<'a>(task: &'a Task, kind: &str) -> Option<&'a Attachment> {
+    task.attachments().iter().find(|one| one.r#type() == Some(kind))
+}
+
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ecs::types::{Attachment, Tag};
+    use aws_sdk_ecs::types::Tag;
 
     use super::*;
 
@@ -92,7 +113,11 @@ mod tests {
             Rerun::LacksSecurityGroups
         );
         let started_by = |by: &str| rerun(&tagged().started_by(by).build());
-        assert_eq!(started_by("AWS Step Functions"), Rerun::WaitedFor);
+        for somebody_waits in ["AWS Step Functions", "airflow"] {
+            assert_eq!(started_by(somebody_waits), Rerun::WaitedFor, "{somebody_waits}");
+        }
+        let volume = Attachment::builder().r#type("AmazonElasticBlockStorage").build();
+        assert_eq!(rerun(&tagged().attachments(volume).build()), Rerun::HasVolume);
         for nobody_waits in ["chronos-schedule/nightly", "events-rule/nightly", "ecs-cli"] {
             assert_eq!(started_by(nobody_waits), Rerun::Yes, "{nobody_waits}");
         }

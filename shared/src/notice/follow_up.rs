@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::rerun_order::RerunOrder;
 use super::{
     Drill, InstanceId, LifecycleAction, Notice, NoticeError, Parsed, Signal, check_event_id, detail,
 };
@@ -64,6 +65,9 @@ pub enum Step {
         container_instance: String,
         /// ARNs of the tasks.
         tasks: Vec<String>,
+        /// Re-runs of these tasks that the table may not know of: it did not answer.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reruns: Vec<RerunOrder>,
     },
     /// drain-tasks to itself: see whether the tasks are gone.
     AwaitTasks {

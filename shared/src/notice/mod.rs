@@ -13,6 +13,7 @@ mod instance_id;
 mod interruption_warning;
 mod parse;
 mod rebalance_recommendation;
+mod rerun_order;
 mod scheduled_change;
 mod state_change;
 mod terminate_lifecycle_action;
@@ -28,6 +29,7 @@ pub use home::Home;
 pub use instance_id::InstanceId;
 pub use interruption_warning::InstanceAction;
 pub use parse::{parse, parse_at};
+pub use rerun_order::{ContainerOverrides, Overrides, RerunOrder, RerunStage, TaskCopy};
 pub use state_change::InstanceState;
 pub use terminate_lifecycle_action::LifecycleAction;
 

@@ -271,6 +271,25 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
             cluster: "c".into(),
             container_instance: "ci".into(),
             tasks: vec!["t".into()],
+            reruns: vec![],
+        },
+        Step::StopTasks {
+            cluster: "c".into(),
+            container_instance: "ci".into(),
+            tasks: vec!["t".into()],
+            reruns: vec![RerunOrder {
+                task: "t".into(),
+                cluster: "c".into(),
+                since: notice.time,
+                stage: RerunStage::Runs { new: "n".into() },
+                refusals: 1,
+                copy: TaskCopy {
+                    definition: "d:1".into(),
+                    overrides: Some(Overrides::default()),
+                    tags: vec![("a".into(), "b".into())],
+                    ..TaskCopy::default()
+                },
+            }],
         },
         Step::MoveWork {
             group: "g".into(),

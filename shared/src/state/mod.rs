@@ -11,6 +11,7 @@
 
 pub mod announcements;
 pub mod hand_offs;
+pub mod reruns;
 pub mod searches;
 pub mod stop_scripts;
 mod table;

@@ -198,6 +198,14 @@ def _cancel_command(order):
     scripts.cancel(order["command"])
 
 
+def _forget_task(order):
+    """ECS has forgotten a stopped task, as it does after an hour."""
+    known = backends.ecs().tasks[order.get("cluster", "inference")]
+    for key, task in list(known.items()):
+        if task.task_arn == order["task"]:
+            del known[key]
+
+
 def _pass_time(order):
     """The world's clock jumps forward."""
     WORLD.clock.advance(order["seconds"])
@@ -210,6 +218,7 @@ KINDS = {
     "terminate-with-hook": _terminate_with_hook,
     "enter-service": _enter_service,
     "task-stops": _task_stops,
+    "forget-task": _forget_task,
     "service-moves": _service_moves,
     "run-batch-job": _run_batch_job,
     "add-hook": _add_hook,

@@ -43,6 +43,12 @@ class Tokens(EcsWorld):
             [task["taskArn"] for task in first["tasks"]],
         )
 
+    def test_a_conflict_names_the_tasks_that_the_token_has_run(self):
+        first = self.arns("t")
+        with self.assertRaises(self.ecs.exceptions.ConflictException) as raised:
+            self.run_one("t", startedBy="else")
+        self.assertEqual(raised.exception.response["resourceIds"], first)
+
     def run_without_room(self):
         """The answers to one token: without room, and with."""
         self.post("faults", [{"action": "RunTask", "fault": {"kind": "no-capacity"}, "times": 1}])
@@ -60,6 +66,15 @@ class TokensTriedAnew(Tokens):
 
     def test_or_may_be_tried_anew(self):
         self.assertEqual(self.run_without_room(), [0, 1])
+
+
+class Forgotten(EcsWorld):
+    def test_a_task_that_ecs_has_forgotten_is_missing(self):
+        (task,) = self.of("family:report", self.first())
+        self.stop(task)
+        self.post("happen", {"kind": "forget-task", "task": task})
+        answer = self.ecs.describe_tasks(cluster="inference", tasks=[task])
+        self.assertEqual([one["reason"] for one in answer["failures"]], ["MISSING"])
 
 
 class StartTask(WorldTest):

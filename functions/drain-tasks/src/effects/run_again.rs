@@ -2,26 +2,44 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_ecs::types::{
-    AwsVpcConfiguration, CapacityProviderStrategyItem, NetworkConfiguration, Tag, Task,
-};
+use aws_sdk_ecs::operation::run_task::{RunTaskError, RunTaskOutput};
 use jiff::SignedDuration;
-use spot_handoff::ecs::standalone_tasks::SECURITY_GROUPS_TAG;
+use spot_handoff::ecs::task_copy;
 use spot_handoff::lambda::outbox::{self, Outgoing};
-use spot_handoff::notice::{FollowUp, Notice, Signal, Step};
+use spot_handoff::notice::{Cause, FollowUp, Notice, RerunOrder, RerunStage, Signal, Step};
 use spot_handoff::report::plan::Done;
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
+use spot_handoff::state::reruns;
 
 use super::Clients;
 use crate::config::Config;
 use crate::plan::Action;
-use crate::plan::standalone_tasks::rerun_token;
 
 /// How soon to try again where the cluster has no room: about as soon as a replacement may have registered.
 const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 /// How long after the deadline a re-run is still tried: the replacement may take that long.
 const TRY_UNTIL: SignedDuration = SignedDuration::from_mins(3);
+
+/// What AWS says by an exception, and not by `failures`, where there is no room. What is wrong with an order it says by the
+/// same codes, so only the words tell.
+/// <https://github.com/boto/boto3/issues/2862>
+/// <https://repost.aws/knowledge-center/ecs-fargate-runtask-capacity>
+const NO_ROOM: [&str; 3] = [
+    "No Container Instances were found",
+    "Capacity is unavailable at this time",
+    "reached the limit on the number of tasks",
+];
+
+/// What became of one call of RunTask.
+enum Answer {
+    /// The task with this ARN runs, now or since before.
+    Runs(String),
+    /// There is no room, for this reason.
+    NoRoom(String),
+    /// The token was used for another order, and ran nothing.
+    TokenIsSpent(String),
+}
 
 /// Runs every task again that the plans name.
 pub async fn run(
@@ -29,12 +47,12 @@ pub async fn run(
     config: &Config,
     invocation: &Invocation,
     distinct: &[(&Notice, &Action)],
-    described: &HashMap<String, Task>,
+    orders: &HashMap<String, RerunOrder>,
 ) -> Vec<(Action, Done)> {
     let calls = distinct.iter().filter_map(|(notice, action)| match action {
-        Action::RunAgain { cluster, task } => Some(async move {
-            let done = match described.get(task) {
-                Some(old) => run_one(clients, config, invocation, notice, cluster, old).await,
+        Action::RunAgain { task, .. } => Some(async move {
+            let done = match orders.get(task) {
+                Some(order) => run_one(clients, config, invocation, notice, order.clone()).await,
                 None => Done::failed(invocation.clock, "the stopped task could not be read"),
             };
             ((*action).clone(), done)
@@ -49,122 +67,98 @@ async fn run_one(
     config: &Config,
     invocation: &Invocation,
     notice: &Notice,
-    cluster: &str,
-    old: &Task,
+    mut order: RerunOrder,
 ) -> Done {
-    match run_task(clients, invocation, cluster, old).await {
-        Ok(Ok(new)) => Done {
-            note: Some(format!("as {new}")),
-            ..Done::now(invocation.clock)
-        },
-        Ok(Err(no_room)) => try_again(clients, config, invocation, notice, cluster, old, &no_room).await,
-        Err(error) => Done::failed(invocation.clock, error),
+    let mut answer = run_task(clients, invocation, &order).await;
+    if let Ok(Answer::TokenIsSpent(_)) = answer {
+        order.refusals += 1;
+        answer = run_task(clients, invocation, &order).await;
+    }
+    match answer {
+        Ok(Answer::Runs(new)) => {
+            let note = Some(format!("as {new}"));
+            order.stage = RerunStage::Runs { new };
+            write_down(clients, invocation, &order).await;
+            Done {
+                note,
+                ..Done::now(invocation.clock)
+            }
+        }
+        Ok(Answer::NoRoom(reason)) => {
+            order.refusals += 1;
+            let is_written = write_down(clients, invocation, &order).await;
+            try_again(clients, config, invocation, notice, &order, is_written, &reason).await
+        }
+        Ok(Answer::TokenIsSpent(error)) => {
+            order.refusals += 1;
+            write_down(clients, invocation, &order).await;
+            Done::failed(invocation.clock, error)
+        }
+        Err(error) => {
+            // Whether a call without an answer ran the task only the same token tells.
+            if !error.is_passing() && !error.is_denied() {
+                order.refusals += 1;
+                write_down(clients, invocation, &order).await;
+            }
+            Done::failed(invocation.clock, error)
+        }
     }
 }
 
-/// The new task's ARN; or the reason why ECS could place it nowhere, for example `RESOURCE:MEMORY`.
+/// Whether it is in the table now. If not, the token keeps a second copy of the message from running a second task.
+async fn write_down(clients: &Clients, invocation: &Invocation, order: &RerunOrder) -> bool {
+    let orders = std::slice::from_ref(order);
+    match reruns::write(&clients.table, invocation, orders).await.pop() {
+        Some(Err(error)) => {
+            tracing::warn!("cannot write down the re-run of {}: {error}", order.task);
+            false
+        }
+        _ => true,
+    }
+}
+
 async fn run_task(
     clients: &Clients,
     invocation: &Invocation,
-    cluster: &str,
-    old: &Task,
-) -> Result<Result<String, String>, CallError> {
-    let provider = old.capacity_provider_name().map(|name| {
-        CapacityProviderStrategyItem::builder()
-            .capacity_provider(name)
-            .weight(1)
-            .build()
-            .map(|item| vec![item])
-    });
-    // A capacity provider and a launch type exclude each other.
-    let launch_type = if provider.is_some() {
-        None
-    } else {
-        old.launch_type.clone()
+    order: &RerunOrder,
+) -> Result<Answer, CallError> {
+    let asking = async {
+        match task_copy::ordered(&clients.ecs, order).send().await {
+            Ok(answer) => Ok(answer_of(answer)),
+            Err(error) => match error.as_service_error() {
+                // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html#API_RunTask_Errors: it names
+                // the tasks that the token has run.
+                Some(RunTaskError::ConflictException(conflict)) => {
+                    Ok(match conflict.resource_ids().first() {
+                        Some(task) => Answer::Runs(task.clone()),
+                        None => {
+                            Answer::TokenIsSpent(format!("RunTask refused: ConflictException: {conflict}"))
+                        }
+                    })
+                }
+                _ => Err(error),
+            },
+        }
     };
-    let group = old
-        .group()
-        .filter(|group| !group.starts_with("family:"))
-        .map(str::to_owned);
-    let asking = clients
-        .ecs
-        .run_task()
-        .cluster(cluster)
-        .client_token(rerun_token(old.task_arn().unwrap_or_default()))
-        .set_task_definition(old.task_definition_arn.clone())
-        .set_overrides(old.overrides.clone())
-        .set_capacity_provider_strategy(provider.and_then(Result::ok))
-        .set_launch_type(launch_type)
-        .set_network_configuration(network_of(old))
-        .set_tags(Some(own_tags(old)))
-        .set_group(group)
-        .set_started_by(old.started_by.clone())
-        .enable_execute_command(old.enable_execute_command)
-        .count(1)
-        .send();
-    let answer = match invocation.call("RunTask", asking).await {
-        Ok(answer) => answer,
-        // The token has been used before, with a tag more or less: the task runs.
-        Err(error) if error.code() == Some("ConflictException") => return Ok(Ok("it was before".to_owned())),
-        Err(error) => return Err(error),
-    };
-    if let Some(new) = answer
-        .tasks
-        .unwrap_or_default()
-        .into_iter()
-        .find_map(|task| task.task_arn)
-    {
-        return Ok(Ok(new));
+    match invocation.call("RunTask", asking).await {
+        Err(error) if NO_ROOM.iter().any(|words| error.message().contains(words)) => {
+            Ok(Answer::NoRoom(error.message().to_owned()))
+        }
+        answer => answer,
     }
-    let reasons: Vec<String> = answer
-        .failures
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|f| f.reason)
-        .collect();
-    Ok(Err(if reasons.is_empty() {
-        "ECS gives no reason".to_owned()
-    } else {
-        reasons.join(", ")
-    }))
 }
 
-/// Tags that AWS put on the task itself cannot be given to another.
-fn own_tags(old: &Task) -> Vec<Tag> {
-    old.tags()
-        .iter()
-        .filter(|tag| tag.key().is_some_and(|key| !key.starts_with("aws:")))
-        .cloned()
-        .collect()
-}
-
-/// The subnet of the old task's network interface, with the security groups that its tag names.
-fn network_of(old: &Task) -> Option<NetworkConfiguration> {
-    let interface = old
-        .attachments()
-        .iter()
-        .find(|a| a.r#type() == Some("ElasticNetworkInterface"))?;
-    let subnet = interface
-        .details()
-        .iter()
-        .find(|detail| detail.name() == Some("subnetId"))?
-        .value()?;
-    let groups = old
-        .tags()
-        .iter()
-        .find(|tag| tag.key() == Some(SECURITY_GROUPS_TAG))?
-        .value()?;
-    let groups = groups.split_whitespace().map(str::to_owned).collect();
-    let configuration = AwsVpcConfiguration::builder()
-        .subnets(subnet)
-        .set_security_groups(Some(groups))
-        .build()
-        .ok()?;
-    Some(
-        NetworkConfiguration::builder()
-            .awsvpc_configuration(configuration)
-            .build(),
-    )
+fn answer_of(answer: RunTaskOutput) -> Answer {
+    let mut tasks = answer.tasks.unwrap_or_default().into_iter();
+    if let Some(new) = tasks.find_map(|task| task.task_arn) {
+        return Answer::Runs(new);
+    }
+    let failures = answer.failures.unwrap_or_default().into_iter();
+    let reasons: Vec<String> = failures.filter_map(|failure| failure.reason).collect();
+    Answer::NoRoom(match reasons.is_empty() {
+        true => "ECS gives no reason".to_owned(),
+        false => reasons.join(", "),
+    })
 }
 
 /// Comes back to the task while that may still help.
@@ -173,8 +167,8 @@ async fn try_again(
     config: &Config,
     invocation: &Invocation,
     notice: &Notice,
-    cluster: &str,
-    old: &Task,
+    order: &RerunOrder,
+    is_written: bool,
     no_room: &str,
 ) -> Done {
     let now = invocation.clock.now();
@@ -182,22 +176,30 @@ async fn try_again(
     if now > deadline.saturating_add(TRY_UNTIL).unwrap_or(deadline) {
         return Done::failed(
             invocation.clock,
-            format!("no room in the cluster: {no_room}; run the task by hand"),
+            format!(
+                "no room in the cluster: {no_room}; run the task by hand, or redrive the message when there is"
+            ),
         );
     }
-    let cause = match &notice.signal {
-        Signal::FollowUp(follow_up) => follow_up.cause,
-        _ => spot_handoff::notice::Cause::Interruption,
-    };
-    let step = Step::StopTasks {
-        cluster: cluster.to_owned(),
-        container_instance: old.container_instance_arn.clone().unwrap_or_default(),
-        tasks: old.task_arn.iter().cloned().collect(),
+    let (cause, container_instance) = match &notice.signal {
+        Signal::FollowUp(FollowUp {
+            cause,
+            step: Step::StopTasks {
+                container_instance, ..
+            },
+            ..
+        }) => (*cause, container_instance.clone()),
+        _ => (Cause::Interruption, String::new()),
     };
     let follow_up = FollowUp {
         cause,
         deadline: Some(deadline),
-        step,
+        step: Step::StopTasks {
+            cluster: order.cluster.clone(),
+            container_instance,
+            tasks: vec![order.task.clone()],
+            reruns: if is_written { vec![] } else { vec![order.clone()] },
+        },
     };
     let at = now.saturating_add(TRY_AGAIN).unwrap_or(now);
     let message = Outgoing::new(&config.own_queue_url, notice, &follow_up, at, now);

@@ -12,7 +12,7 @@ use spot_handoff::ecs::container_instances::ContainerInstance;
 use spot_handoff::ecs::grace;
 use spot_handoff::ecs::standalone_tasks::Rerun;
 use spot_handoff::lambda::outbox::LONGEST_DELAY;
-use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Signal, Step};
+use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, RerunOrder, RerunStage, Signal, Step};
 use spot_handoff::report::TaskLine;
 
 use super::service_tasks::Fate;
@@ -148,6 +148,32 @@ pub fn plan_for_named(
     plan
 }
 
+/// Takes in what is known of the task's re-run: StopTask deleted the tag that asks for it.
+pub fn learn(task: &mut TaskFacts, order: Option<&RerunOrder>) {
+    match order.map(|order| &order.stage) {
+        None => {}
+        Some(RerunStage::Runs { .. }) => task.rerun = Rerun::No,
+        Some(RerunStage::Noted | RerunStage::Cut) if task.stopped_by_somebody => {}
+        Some(RerunStage::Noted | RerunStage::Cut) => task.rerun = Rerun::Yes,
+    }
+}
+
+/// What becomes of re-runs of tasks that ECS has forgotten, as it does an hour after they stopped.
+pub fn plan_for_forgotten(orders: &[&RerunOrder]) -> Plan {
+    let mut plan = Plan::default();
+    for order in orders {
+        match &order.stage {
+            RerunStage::Noted => plan.skip(&order.task, Skip::FateUnknown),
+            RerunStage::Cut => plan.actions.push(Action::RunAgain {
+                cluster: order.cluster.clone(),
+                task: order.task.clone(),
+            }),
+            RerunStage::Runs { new } => plan.skip(&order.task, Skip::RunsAgain { new: new.clone() }),
+        }
+    }
+    plan
+}
+
 fn is_over(state: TaskState, went_down_with_instance: bool) -> bool {
     state == TaskState::CutShort || went_down_with_instance
 }
@@ -223,6 +249,7 @@ fn no_rerun(task: &TaskFacts) -> Option<Warning> {
             family,
             roles: roles.iter().cloned().collect(),
         }),
+        Rerun::HasVolume => Some(Warning::RerunHasVolume { family }),
         Rerun::LacksSecurityGroups => Some(Warning::RerunLacksSecurityGroups { family }),
     }
 }
@@ -319,14 +346,9 @@ impl Stops<'_> {
                     cluster: self.container_instance.cluster.clone(),
                     container_instance: self.container_instance.arn.clone(),
                     tasks,
+                    reruns: vec![],
                 },
             },
         }
     }
-}
-
-/// The token of a re-run: the id of the task it follows, so that it happens once however often it is asked for.
-/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>
-pub fn rerun_token(task: &str) -> &str {
-    short_id(task)
 }

@@ -5,7 +5,7 @@ use spot_handoff::ecs::accelerators::Accelerator;
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::ecs::standalone_tasks::Rerun;
-use spot_handoff::notice::{InstanceAction, InstanceState, NOTICE, Then};
+use spot_handoff::notice::{InstanceAction, InstanceState, NOTICE, RerunOrder, RerunStage, TaskCopy, Then};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::config::Scope;
 
@@ -128,6 +128,7 @@ fn task(arn: &str) -> TaskFacts {
         state: TaskState::Running,
         is_managed: false,
         created_at: None,
+        stopped_by_somebody: false,
         rerun: Rerun::No,
         container_instance: format!("ci/{DOOMED}"),
     }
@@ -627,6 +628,7 @@ fn when_the_moment_comes_each_task_gets_what_it_needs() {
             cluster: "inference".to_owned(),
             container_instance: format!("ci/{DOOMED}"),
             tasks: vec!["a".to_owned()],
+            reruns: vec![],
         },
     }));
     let plan_at = |facts: &[TaskFacts], now| {
@@ -1031,3 +1033,47 @@ fn a_retirement_moves_nothing_while_its_replacement_can_come_first() {
 mod any_facts;
 mod documented;
 mod looking;
+
+#[test]
+fn what_is_known_of_a_re_run_decides_for_a_task_without_tags() {
+    let order = |stage| RerunOrder {
+        task: "a".to_owned(),
+        cluster: "inference".to_owned(),
+        since: now(),
+        stage,
+        refusals: 0,
+        copy: TaskCopy::default(),
+    };
+    let runs = || RerunStage::Runs { new: "b".to_owned() };
+    let learned = |stopped_by_somebody, stage| {
+        let mut task = TaskFacts {
+            stopped_by_somebody,
+            ..task("a")
+        };
+        standalone_tasks::learn(&mut task, Some(&order(stage)));
+        task.rerun
+    };
+    assert_eq!(learned(false, RerunStage::Noted), Rerun::Yes);
+    assert_eq!(learned(false, RerunStage::Cut), Rerun::Yes);
+    assert_eq!(learned(false, runs()), Rerun::No);
+    assert_eq!(
+        learned(true, RerunStage::Noted),
+        Rerun::No,
+        "somebody wants no other"
+    );
+
+    let forgotten = |stage| standalone_tasks::plan_for_forgotten(&[&order(stage)]);
+    let again = Action::RunAgain {
+        cluster: "inference".to_owned(),
+        task: "a".to_owned(),
+    };
+    assert_eq!(forgotten(RerunStage::Cut).actions, [again]);
+    for (stage, reason) in [
+        (RerunStage::Noted, Skip::FateUnknown),
+        (runs(), Skip::RunsAgain { new: "b".to_owned() }),
+    ] {
+        let plan = forgotten(stage);
+        assert!(plan.actions.is_empty());
+        assert_eq!(plan.skipped[0].reason, reason);
+    }
+}

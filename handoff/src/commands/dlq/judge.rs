@@ -13,6 +13,8 @@ use super::letter::Letter;
 const LONGEST_HOOK: SignedDuration = SignedDuration::from_hours(48);
 /// For how long after its deadline a stopped task is tried to be run again.
 const RUN_AGAIN: SignedDuration = SignedDuration::from_mins(3);
+/// For how long the table knows what a re-run needs.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(15 * 24);
 
 /// Whether it makes sense to try a message again, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,8 +110,11 @@ fn of_notice(notice: &Notice, now: Timestamp) -> Judgement {
 fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
     let late = follow_up.deadline.map(|deadline| now.duration_since(deadline));
     match (&follow_up.step, late) {
-        (Step::StopTasks { .. }, Some(late)) if late > RUN_AGAIN => {
+        (Step::StopTasks { .. }, Some(late)) if late > REMEMBERED => {
             Judgement::no(format!("the time of these tasks was over {} ago", span(late)))
+        }
+        (Step::StopTasks { .. }, Some(late)) if late > RUN_AGAIN => {
+            Judgement::yes("its tasks are over; those that asked for it and do not run yet are run again")
         }
         (Step::Look { .. } | Step::AwaitScript { .. }, Some(late)) if late.is_positive() => {
             Judgement::no(format!("there was an end to looking {} ago", span(late)))
@@ -244,7 +249,8 @@ mod tests {
             ("AWS Health Event", &retirement, 6 * day, true),
             ("AWS Health Event", &retirement, 8 * day, false),
             (follow_up, &stop, 1000, true),
-            (follow_up, &stop, 1200, false),
+            (follow_up, &stop, 1200, true),
+            (follow_up, &stop, 1_300_000, false),
             (follow_up, &complete, 800, true),
             (follow_up, &complete, 1000, false),
             (follow_up, &retire, 10 * day, true),

@@ -6,7 +6,7 @@ from moto.core.responses import ActionResult
 from moto.ecs.exceptions import InvalidParameterException
 from moto.ecs.responses import DESCRIBE_TASKS_TAGS, EC2ContainerServiceResponse
 
-from .. import backends, pace
+from .. import backends
 from ..errors import AwsError
 from ..patching import replaces
 from ..simulation import room, run_task_tokens, stopping, tasks
@@ -65,9 +65,8 @@ def stop_task(self):
     task = task_named(cluster, self._get_param("task"))
     if task is None:
         raise InvalidParameterException("The referenced task was not found.")
-    if pace.is_real():
-        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
-        task.tags = []
+    # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
+    task.tags = []
     reason = self._get_param("reason") or "Task stopped by user"
     stopping.begin(task, stopping.USER, reason)
     return ActionResult({"task": task})
@@ -116,14 +115,24 @@ def run_task(self):
     before = run_task_tokens.known(cluster.name, token)
     if before is not None:
         if before.asked != asked:
-            raise AwsError(
-                "ConflictException",
-                "The clientToken is already in use with a different RunTask request.",
-            )
+            raise _conflict(before)
         return ActionResult(before.result)
     result = _run(self, cluster)
     run_task_tokens.keep(cluster.name, token, asked, result)
     return ActionResult(result)
+
+
+def _conflict(before):
+    """It names the tasks that the token has run.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html#API_RunTask_Errors
+    """
+    conflict = AwsError(
+        "ConflictException",
+        "The clientToken is already in use with a different RunTask request.",
+    )
+    conflict.resourceIds = [task.task_arn for task in before.result["tasks"]]
+    return conflict
 
 
 def _run(response, cluster):
@@ -184,7 +193,8 @@ def _check(response, cluster, definition, launch_type, providers):
             "Network Configuration must be provided when networkMode 'awsvpc' is specified."
         )
     if not backends.ecs().container_instances.get(cluster.name):
-        raise InvalidParameterException("No Container Instances were found in your cluster.")
+        lacking = "capacity provider" if providers else "cluster"
+        raise InvalidParameterException(f"No Container Instances were found in your {lacking}.")
 
 
 def _tags(response, cluster, definition):

@@ -7,6 +7,7 @@ use spot_handoff::report::{ActionKind, ActionResult};
 use testbed::state::Task;
 use testbed::{Options, State};
 
+use end_to_end::clients::Clients;
 use end_to_end::dead_letters;
 use end_to_end::events;
 use end_to_end::invariants::nobody_runs_outside_a_group;
@@ -276,6 +277,129 @@ async fn a_task_with_a_role_that_is_not_named_is_told_before_it_is_stopped() -> 
         first.warnings.iter().any(|warning| warning.contains(said)),
         "{first:?}"
     );
+    scene.settled().await?;
+    assert!(scene.calls("RunTask").await?.is_empty(), "{}", scene.story());
+    Ok(())
+}
+
+/// A world whose tokens are as unforgiving as AWS's may be.
+fn spent_tokens() -> Options {
+    let mut options = quick();
+    let variant = ("token-after-failures".to_owned(), "same-again".to_owned());
+    options.variants.extend([variant]);
+    options
+}
+
+/// Once, and with what ECS deleted when the old one was stopped.
+async fn runs_once_as_before(scene: &Scene, doomed: &str) -> Result<State> {
+    scene
+        .until("it runs again", |state| of_family(state, "report").len() > 1)
+        .await?;
+    scene.pass(30).await;
+    let after = scene.settled().await?;
+    let old = scene.task("report", doomed)?;
+    let tasks = of_family(&after, "report");
+    let new: Vec<_> = tasks.iter().filter(|task| task.arn != old.arn).collect();
+    assert_eq!(new.len(), 1, "{}", scene.story());
+    for tag in ["spot-handoff:rerun", "team"] {
+        assert_eq!(
+            new[0].tags.get(tag),
+            old.tags.get(tag),
+            "{tag}\n{}",
+            scene.story()
+        );
+    }
+    Ok(after)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_is_followed_by_another_token() -> Result<()> {
+    let scene = Scene::start(spent_tokens()).await?;
+    let doomed = scene.first_of("inference")?;
+    scene
+        .fault("RunTask", Some(2), json!({ "kind": "no-capacity" }))
+        .await?;
+    let nothing_there = json!({
+        "kind": "error",
+        "code": "InvalidParameterException",
+        "status": 400,
+        "message": "No Container Instances were found in your capacity provider.",
+    });
+    scene.fault("RunTask", Some(1), nothing_there).await?;
+    scene.put(&events::interruption(&doomed, scene.now())?).await?;
+    let after = runs_once_as_before(&scene, &doomed).await?;
+    assert!(dead_letters(&after).is_empty());
+    let reports = scene.reports_of("drain-tasks");
+    let actions = reports.iter().flat_map(|report| &report.actions);
+    let refused =
+        actions.filter(|line| line.action == ActionKind::RunTaskAgain && line.result == ActionResult::Later);
+    assert_eq!(refused.count(), 3, "{}", scene.story());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_table_a_task_is_stopped_and_run_again_all_the_same() -> Result<()> {
+    let scene = Scene::start(spent_tokens()).await?;
+    let doomed = scene.first_of("inference")?;
+    let denied = ["BatchGetItem", "PutItem"]
+        .map(|action| json!({ "caller": "drain-tasks", "action": action, "fault": { "kind": "denied" } }));
+    scene.bed.world.faults(&json!(denied)).await?;
+    scene
+        .fault("RunTask", Some(1), json!({ "kind": "no-capacity" }))
+        .await?;
+    scene.put(&events::interruption(&doomed, scene.now())?).await?;
+    let after = runs_once_as_before(&scene, &doomed).await?;
+    assert!(dead_letters(&after).is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_ecs_has_forgotten_is_run_again_from_the_table() -> Result<()> {
+    let scene = Scene::start(spent_tokens()).await?;
+    let doomed = scene.first_of("inference")?;
+    scene
+        .fault("RunTask", None, json!({ "kind": "no-capacity" }))
+        .await?;
+    scene.put(&events::interruption(&doomed, scene.now())?).await?;
+    scene
+        .reported("no room yet", |report| {
+            let mut lines = report.actions.iter();
+            lines.any(|line| line.action == ActionKind::RunTaskAgain && line.result == ActionResult::Later)
+        })
+        .await?;
+    let old = scene.task("report", &doomed)?;
+    scene
+        .happen(json!({ "kind": "forget-task", "task": old.arn }))
+        .await?;
+    scene.bed.world.clear_faults().await?;
+    scene
+        .until("it runs again", |state| !of_family(state, "report").is_empty())
+        .await?;
+    scene.pass(30).await;
+    let after = scene.settled().await?;
+    let tasks = of_family(&after, "report");
+    assert_eq!(tasks.len(), 1, "{}", scene.story());
+    assert_ne!(tasks[0].arn, old.arn);
+    assert_eq!(tasks[0].tags.get("team"), old.tags.get("team"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_somebody_stops_is_not_run_again() -> Result<()> {
+    let scene = Scene::start(Options::default().speed(20.0)).await?;
+    let doomed = scene.first_of("inference")?;
+    let task = scene.task("report", &doomed)?.arn.clone();
+    let clients = Clients::of(&scene.bed)?;
+    let stop = clients.ecs.stop_task().cluster("inference").task(&task);
+    stop.reason("it hangs").send().await?;
+    scene.put(&events::interruption(&doomed, scene.now())?).await?;
+    scene
+        .until("the instance is reclaimed", |state| {
+            state
+                .instance(&doomed)
+                .is_some_and(|one| one.state == "terminated")
+        })
+        .await?;
     scene.settled().await?;
     assert!(scene.calls("RunTask").await?.is_empty(), "{}", scene.story());
     Ok(())

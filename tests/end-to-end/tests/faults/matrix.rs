@@ -38,6 +38,8 @@ const DONE_WITHOUT: &[(&str, &str)] = &[
     ("replace-capacity", "DescribeTargetHealth"),
     ("replace-capacity", "BatchGetItem"),
     ("replace-capacity", "PutItem"),
+    // A re-run travels in the message about its task.
+    ("drain-tasks", "PutItem"),
     // Reports are in the log as well. What people are to be told, and cannot gather, goes out at once.
     ("deregister-targets", "BatchWriteItem"),
     ("drain-tasks", "BatchWriteItem"),
@@ -76,8 +78,6 @@ const ANSWERS: &[(&str, &str)] = &[
     // A target group that was deleted has no targets.
     ("DeregisterTargets", "TargetGroupNotFound"),
     ("DescribeTargetHealth", "TargetGroupNotFound"),
-    // The task with this token runs already.
-    ("RunTask", "ConflictException"),
     // These instances, or this document, can run no stop script: a loss, and nothing to try again.
     ("SendCommand", "DuplicateInstanceId"),
     ("SendCommand", "InvalidInstanceId"),
