@@ -261,10 +261,13 @@ fn part<'a>(reporter: &'a Reporter, reports: &[&Report], followed_up: bool) -> P
     }
 }
 
-/// Whether a stop script was begun, and nothing said how it ended.
+/// Whether a stop script was begun, or was to begin, and nothing said how it ended.
 fn has_no_end(reports: &[&Report]) -> bool {
-    let is_begun =
-        |line: &ActionLine| line.action == ActionKind::RunStopScript && line.result == ActionResult::Done;
+    let is_begun = |line: &ActionLine| match line.action {
+        ActionKind::RunStopScript => line.result == ActionResult::Done,
+        ActionKind::RunStopScriptLater => line.result == ActionResult::Later,
+        _ => false,
+    };
     let mut actions = reports.iter().flat_map(|report| &report.actions);
     actions.any(is_begun) && reports.iter().all(|report| report.scripts.is_empty())
 }

@@ -172,6 +172,11 @@ fn a_stop_script_that_is_lost_makes_the_hand_off_fail_and_one_of_no_end_too() {
     let text = message(&warning(), &lost).text;
     assert!(text.contains("LOST") && text.contains("no space left"), "{text}");
     assert_eq!(outcome(&with(vec![script_begun()])), "failed");
+    let later = [action("run-stop-script-later", "checkpoint", "later")];
+    let never_begun = report("run-commands", 0, json!({"actions": later}));
+    assert_eq!(outcome(&with(vec![never_begun.clone()])), "failed");
+    let ended = with(vec![never_begun, script_begun(), script_ended(true)]);
+    assert_eq!(outcome(&ended), "handed-off");
     let asked = report(
         "replace-capacity",
         0,
