@@ -501,6 +501,29 @@ fn only_an_instance_in_service_in_a_group_that_is_ours_is_replaced() {
 }
 
 #[test]
+fn run_commands_is_told_where_the_group_has_a_stop_script() {
+    let told = |document: Option<&str>| {
+        let mut group = group();
+        let tag = document.map(|name| ("spot-handoff:stop-document".to_owned(), name.to_owned()));
+        group.tags.extend(tag);
+        let plan = plan_of(warning(), &facts(group));
+        let is_told = |action: &&Action| {
+            matches!(
+                action,
+                Action::Send {
+                    to: Queue::RunCommands,
+                    ..
+                }
+            )
+        };
+        plan.actions.iter().filter(is_told).count()
+    };
+    assert_eq!(told(None), 0);
+    assert_eq!(told(Some("checkpoint")), 1);
+    assert_eq!(told(Some("AWS-RunShellScript")), 0, "that is no document to run");
+}
+
+#[test]
 fn an_instance_that_comes_back_needs_no_replacement() {
     for action in [InstanceAction::Stop, InstanceAction::Hibernate] {
         let plan = plan_of(notice(Signal::InterruptionWarning { action }), &facts(group()));
