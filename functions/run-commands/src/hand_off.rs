@@ -187,6 +187,12 @@ impl RunCommands {
             facts::items(&self.clients.table, invocation, &instances),
             facts::runs(&self.ssm, invocation, commands),
         );
+        for (target_group, error) in health
+            .iter()
+            .filter_map(|(arn, read)| Some((arn, read.as_ref().err()?)))
+        {
+            tracing::warn!("{target_group}: cannot see whether targets are out: {error}");
+        }
         let mut facts = Facts {
             health,
             items,
