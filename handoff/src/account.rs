@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use spot_handoff::runtime::aws::{chain, http_client};
 
 use crate::usage::UsageError;
@@ -23,15 +30,21 @@ const MAX_BACKOFF: Duration = Duration::from_secs(20);
 #[command(next_help_heading = "Account")]
 pub struct AccountArguments {
     /// Profile of ~/.aws/config to use [default: AWS_PROFILE, or `default`]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub profile: Option<String>,
 
     /// Region to look at [default: AWS_REGION, or that of the profile]
-    #[arg(long, value_name = "REGION")]
+    #[arg(long, value_name = "REGION", value_parser = NonEmptyStringValueParser::new())]
     pub region: Option<String>,
 }
 
 impl AccountArguments {
+    /// The profile that counts, given here or by `AWS_PROFILE`.
+    fn profile_in_use(&self) -> Option<String> {
+        let of_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+        self.profile.clone().or_else(of_environment)
+    }
+
     /// What has the AWS CLI use the same account; `None` where it does so by itself.
     pub fn export(&self) -> Option<String> {
         let given = [("AWS_PROFILE", &self.profile), ("AWS_REGION", &self.region)];
@@ -39,19 +52,40 @@ impl AccountArguments {
             .iter()
             .filter_map(|(name, value)| Some(format!(" {name}={}", value.as_ref()?)));
         let variables: String = given.collect();
-        (!variables.is_empty()).then(|| format!("export{variables}"))
+        // Keys in the environment win over AWS_PROFILE.
+        let keys = self.profile.is_some() && std::env::var_os("AWS_ACCESS_KEY_ID").is_some();
+        let unset = if keys {
+            "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; "
+        } else {
+            ""
+        };
+        (!variables.is_empty()).then(|| format!("{unset}export{variables}"))
+    }
+
+    /// The options that have another command look at this account; empty where it does so by itself.
+    pub fn options(&self) -> String {
+        let given = [("--profile", &self.profile), ("--region", &self.region)];
+        let given = given
+            .iter()
+            .filter_map(|(name, value)| Some(format!(" {name} {}", value.as_ref()?)));
+        given.collect()
     }
 }
 
 /// The configuration for clients of a person's account.
 ///
 /// Region, credentials, profiles, IAM Identity Center, instance metadata and `AWS_ENDPOINT_URL` work as in the AWS CLI:
-/// <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>. Throttled calls are tried again
-/// for about a minute.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>. As there, `--profile` wins over keys in
+/// the environment, keys in the environment win over `AWS_PROFILE`, and a profile that does not exist is an error. Throttled
+/// calls are tried again for about a minute.
 ///
 /// # Errors
 /// A [`UsageError`] with what to do next, where there is no region or there are no credentials.
 pub async fn sdk_config(arguments: &AccountArguments) -> Result<SdkConfig, UsageError> {
+    let profile = arguments.profile_in_use();
+    if let Some(profile) = &profile {
+        check_profile(profile).await?;
+    }
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client())
         .timeout_config(
@@ -65,20 +99,58 @@ pub async fn sdk_config(arguments: &AccountArguments) -> Result<SdkConfig, Usage
                 .with_max_attempts(MAX_ATTEMPTS)
                 .with_max_backoff(MAX_BACKOFF),
         );
-    if let Some(profile) = &arguments.profile {
+    if let Some(profile) = &profile {
         loader = loader.profile_name(profile);
     }
     if let Some(region) = &arguments.region {
         loader = loader.region(Region::new(region.clone()));
     }
-    let config = loader.load().await;
-    if config.region().is_none() {
+    let mut config = loader.load().await;
+    let Some(region) = config.region().cloned() else {
         return Err(UsageError::new(
             "no AWS region is set: give --region, set AWS_REGION, or set `region` in the profile (`aws configure`)",
         ));
+    };
+    if let Some(profile) = &arguments.profile {
+        let of_profile = SharedCredentialsProvider::new(credentials_of(profile, region));
+        config = config.into_builder().credentials_provider(of_profile).build();
     }
-    check_credentials(&config, arguments.profile.as_deref()).await?;
+    check_credentials(&config, profile.as_deref()).await?;
     Ok(config)
+}
+
+/// The chain of the AWS CLI for `--profile`, in which the environment has no place.
+fn credentials_of(profile: &str, region: Region) -> CredentialsProviderChain {
+    let provider = ProviderConfig::without_region()
+        .with_http_client(http_client())
+        .with_region(Some(region));
+    let of_profile = ProfileFileCredentialsProvider::builder()
+        .configure(&provider)
+        .profile_name(profile);
+    let of_container = EcsCredentialsProvider::builder().configure(&provider);
+    let of_instance = ImdsCredentialsProvider::builder().configure(&provider);
+    CredentialsProviderChain::first_try("Profile", of_profile.build())
+        .or_else("EcsContainer", of_container.build())
+        .or_else("Ec2InstanceMetadata", of_instance.build())
+}
+
+/// # Errors
+/// Where neither file of the AWS CLI has the profile, or one of them cannot be read.
+async fn check_profile(name: &str) -> Result<(), UsageError> {
+    let files = aws_config::profile::load(&Fs::real(), &Env::real(), &Default::default(), None).await;
+    let files = files.map_err(|error| {
+        UsageError::new(format!(
+            "cannot read the profiles of the AWS CLI: {}",
+            chain(&error)
+        ))
+    })?;
+    if files.get_profile(name).is_some() {
+        return Ok(());
+    }
+    Err(UsageError::new(format!(
+        "there is no profile {name} in the files of the AWS CLI, ~/.aws/config and ~/.aws/credentials; \
+         `aws configure list-profiles` lists those there are"
+    )))
 }
 
 async fn check_credentials(config: &SdkConfig, profile: Option<&str>) -> Result<(), UsageError> {
@@ -88,9 +160,7 @@ async fn check_credentials(config: &SdkConfig, profile: Option<&str>) -> Result<
     };
     found.map_err(|error| {
         let reason = error.map(|error| format!("\n  reason: {}", chain(&error))).unwrap_or_default();
-        let profile = profile
-            .map(|profile| format!(" for the profile {profile} (`aws configure list-profiles` lists them)"))
-            .unwrap_or_default();
+        let profile = profile.map(|profile| format!(" for the profile {profile}")).unwrap_or_default();
         UsageError::new(format!(
             "no usable AWS credentials{profile}: choose a profile with --profile or AWS_PROFILE,\n\
              sign in with `aws sso login` or `aws login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY;\n\

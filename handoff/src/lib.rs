@@ -9,6 +9,7 @@ mod logs;
 mod refusal;
 mod stack;
 mod style;
+mod terminal;
 mod timeline;
 mod usage;
 mod verdict;
@@ -32,7 +33,7 @@ const IN_A_CHECKOUT: &str = "cargo handoff";
 /// For the person on call. Replays the signals of AWS on an AWS that runs on this machine, says what an account would
 /// lose in an interruption, and shows what a deployed stack did, what it would do and what failed for good.
 #[derive(Parser)]
-#[command(name = NAME, bin_name = NAME, version)]
+#[command(name = NAME, bin_name = NAME, version, max_term_width = 120)]
 #[command(
     after_help = "Exit status: 0 all went well, 1 something failed, 2 wrong usage; of the doctor also 3 and 4, see \
                   `doctor --help`."
@@ -49,7 +50,8 @@ pub async fn run() -> ExitCode {
     match arguments.command.run().await {
         Ok(status) => status,
         Err(error) => {
-            anstream::eprintln!("{} {error:#}", style::bad("error:"));
+            let prefix = format!("{} ", style::bad("error:"));
+            anstream::eprintln!("{}", terminal::hang(&prefix, &format!("{error:#}")));
             let usage = error.downcast_ref::<UsageError>().is_some();
             ExitCode::from(if usage { 2 } else { 1 })
         }

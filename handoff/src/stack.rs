@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use spot_handoff::lambda;
 
 use crate::account::{self, AccountArguments};
@@ -20,7 +21,7 @@ pub const DEFAULT_NAME: &str = "spot-handoff";
 #[derive(Debug, Args)]
 pub struct StackArguments {
     /// The deployed stack
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_NAME)]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_NAME, value_parser = NonEmptyStringValueParser::new())]
     pub stack: String,
 
     #[command(flatten)]
@@ -28,12 +29,13 @@ pub struct StackArguments {
 }
 
 impl StackArguments {
-    /// The option that has another command look at this stack; empty where it does so by itself.
-    pub fn option(&self) -> String {
-        match self.stack.as_str() {
+    /// The options that have another command look at this stack; empty where it does so by itself.
+    pub fn options(&self) -> String {
+        let stack = match self.stack.as_str() {
             DEFAULT_NAME => String::new(),
             other => format!(" --stack {other}"),
-        }
+        };
+        stack + &self.account.options()
     }
 
     /// Looks the stack up; with the configuration for clients of its account.
@@ -45,6 +47,14 @@ impl StackArguments {
         let stack = Stack::find(&config, &self.stack).await?;
         Ok((config, stack))
     }
+}
+
+/// There is no stack of this name.
+pub fn no_stack(name: &str, config: &SdkConfig) -> UsageError {
+    let region = config.region().map_or("this region", |region| region.as_ref());
+    UsageError::new(format!(
+        "there is no stack {name} in {region}; --stack and --region choose another"
+    ))
 }
 
 /// The value of a parameter of a stack; `None` where it has no such parameter.
@@ -69,6 +79,8 @@ pub async fn parameter(config: &SdkConfig, stack: &str, name: &str) -> Result<Op
 /// A deployed stack.
 #[derive(Debug)]
 pub struct Stack {
+    /// Where it is: account, region and name.
+    pub place: String,
     /// Its functions that hand off.
     pub functions: Vec<Function>,
     /// The function that tells of it.
@@ -107,16 +119,14 @@ impl Stack {
             .into_paginator()
             .send();
         let mut ids = BTreeMap::new();
+        let region = config.region().map_or("this region", |region| region.as_ref());
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| {
                 let missing = error
                     .message()
                     .is_some_and(|text| text.contains("does not exist"));
                 if missing {
-                    let region = config.region().map_or("this region", |region| region.as_ref());
-                    anyhow!(UsageError::new(format!(
-                        "there is no stack {name} in {region}; --stack and --region choose another"
-                    )))
+                    no_stack(name, config).into()
                 } else {
                     let what = format!("look the stack {name} up");
                     cannot(what, "cloudformation:ListStackResources", &error)
@@ -130,7 +140,7 @@ impl Stack {
                 }
             }
         }
-        Self::of(&ids)
+        Self::of(name, region, &ids)
             .with_context(|| {
                 format!(
                     "the stack {name} is not one of spot-handoff, or not deployed; --stack and --region choose another"
@@ -138,7 +148,7 @@ impl Stack {
             })
     }
 
-    fn of(ids: &BTreeMap<String, String>) -> Result<Self> {
+    fn of(name: &str, region: &str, ids: &BTreeMap<String, String>) -> Result<Self> {
         let id = |logical: &str| {
             let found = ids.get(logical).cloned();
             found.with_context(|| format!("it has no resource {logical}"))
@@ -155,10 +165,16 @@ impl Stack {
         };
         let functions = lambda::FUNCTIONS.iter().chain([&lambda::RUNNER]);
         let functions = functions.map(|name| function(name));
+        let functions = functions.collect::<Result<_>>()?;
+        let undelivered = id("UndeliveredNotices")?;
         Ok(Self {
-            functions: functions.collect::<Result<_>>()?,
+            place: format!(
+                "account {}, region {region}, stack {name}",
+                account_of(&undelivered)
+            ),
+            functions,
             announcer: function(lambda::ANNOUNCER)?,
-            undelivered: id("UndeliveredNotices")?,
+            undelivered,
             table: id("Table")?,
         })
     }
@@ -172,6 +188,12 @@ impl Stack {
     pub fn function(&self, name: &str) -> Option<&Function> {
         self.all_functions().find(|function| function.name == name)
     }
+}
+
+/// `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`:
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-queue-message-identifiers.html>
+fn account_of(queue: &str) -> &str {
+    queue.rsplit('/').nth(1).unwrap_or("-")
 }
 
 /// `drain-tasks` is `DrainTasks` in the template.
@@ -190,7 +212,7 @@ mod tests {
     #[test]
     fn a_stack_of_something_else_is_told_by_what_it_lacks() {
         let ids = BTreeMap::from([("Bucket".to_owned(), "b".to_owned())]);
-        let error = Stack::of(&ids).unwrap_err().to_string();
+        let error = Stack::of("s", "us-east-1", &ids).unwrap_err().to_string();
         assert_eq!(error, "it has no resource DeregisterTargets");
     }
 }

@@ -8,11 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 #[cfg(feature = "local")]
 pub use replay::Leftovers;
 
-use spot_handoff::notice::NOTICE;
-use spot_handoff::report::{ActionKind, ActionResult, Outcome, Report};
+use jiff::SignedDuration;
+use spot_handoff::notice::{NOTICE, Signal};
+use spot_handoff::report::names::Names;
+use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome, Report};
 
-use crate::style;
-use crate::words::count;
+use crate::words::{count, span};
+use crate::{style, terminal};
+
+/// What became of what was skipped.
+const LEFT_ALONE: &str = "left alone";
+/// From so many columns on a function's results and its seconds stand in columns.
+const WIDE: usize = 92;
 
 /// The verdict on a hand-off.
 #[derive(Debug)]
@@ -20,6 +27,19 @@ pub struct Verdict {
     summary: BTreeMap<(String, bool), Summary>,
     problems: Vec<String>,
     notes: Vec<String>,
+    /// Later steps that were announced and not reported yet.
+    to_follow: usize,
+}
+
+/// What a verdict comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// All that there was to do is done, and everybody who should reported.
+    Good,
+    /// Nothing failed, but not all is known or done.
+    Open,
+    /// Something failed, came too late, or was not reported.
+    Bad,
 }
 
 /// What a function achieved with the event itself, or with the follow-ups to it.
@@ -28,6 +48,8 @@ struct Summary {
     /// What was done to what, by how it went. A set, since looking again is not doing it again.
     results: BTreeMap<&'static str, BTreeSet<What>>,
     planned: bool,
+    /// Later steps that were announced.
+    later: usize,
     /// The least that was left of the two minutes when it was done.
     seconds_left: Option<f64>,
     /// The notices that count for that: a repeated one comes late by nature.
@@ -50,11 +72,63 @@ impl Verdict {
             summary: BTreeMap::new(),
             problems: Vec::new(),
             notes: Vec::new(),
+            to_follow: 0,
         };
-        for report in last_reports(reports) {
+        let reports = last_reports(reports);
+        verdict.to_follow = to_follow(&reports);
+        for (index, report) in reports.iter().enumerate() {
             verdict.add_report(report);
+            verdict.add_impossible(report, &reports[index + 1..]);
         }
         verdict
+    }
+
+    /// Adds what went wrong beside what the reports say, as a sentence.
+    pub fn add_problem(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    /// Adds why there is no telling yet, as a sentence.
+    pub fn add_note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// How many later steps were announced and not reported yet.
+    pub fn to_follow(&self) -> usize {
+        self.to_follow
+    }
+
+    /// What AWS could not do, unless somebody spoke of the same thing later.
+    fn add_impossible(&mut self, report: &Report, later: &[&Report]) {
+        let about = (&report.instance, &report.event_id);
+        let is_spoken_of = |resource: &str| {
+            let later = later
+                .iter()
+                .filter(|other| (&other.instance, &other.event_id) == about);
+            later.into_iter().any(|other| {
+                other.actions.iter().any(|action| action.resource == resource)
+                    || other.skipped.iter().any(|skipped| skipped.what == resource)
+            })
+        };
+        let names = Names::of(report);
+        for action in &report.actions {
+            let stands = match action.result {
+                ActionResult::Lost => true,
+                ActionResult::NotPossible => !is_spoken_of(&action.resource),
+                _ => false,
+            };
+            if stands {
+                let what = format!(
+                    "{} {}",
+                    action.action.in_words(),
+                    names.resource(&action.resource)
+                );
+                let why = action.error.as_deref().map(|why| names.sentence(why));
+                let why = why.map_or(String::new(), |why| format!(": {why}"));
+                self.problems
+                    .push(format!("{} could not {what}{why}", report.function));
+            }
+        }
     }
 
     fn add_report(&mut self, report: &Report) {
@@ -70,7 +144,10 @@ impl Verdict {
                 resource: action.resource.clone(),
                 detail: detail.to_owned(),
             };
-            summary.add(word(action.result), what);
+            match word(action.result) {
+                Some(word) => summary.add(word, what),
+                None => summary.later += 1,
+            }
         }
         for skipped in &report.skipped {
             let what = What {
@@ -79,7 +156,7 @@ impl Verdict {
                 resource: skipped.what.clone(),
                 detail: String::new(),
             };
-            summary.add("left alone", what);
+            summary.add(LEFT_ALONE, what);
         }
         summary.planned |= report.outcome == Outcome::Planned;
         let notice = (report.instance.clone(), report.event_id.clone());
@@ -88,18 +165,64 @@ impl Verdict {
         let left = report
             .seconds_left_at_end
             .filter(|left| left.abs() <= NOTICE.as_secs_f64());
-        if let Some(left) = left.filter(|_| first || follow_up) {
+        // A step that follows has a time of its own, which may be after the deadline.
+        if let Some(left) = left.filter(|left| if follow_up { *left >= 0.0 } else { first }) {
             let least = summary.seconds_left.unwrap_or(left).min(left);
             summary.seconds_left = Some(least);
         }
         if report.outcome == Outcome::Failed {
             self.problems.push(report.message.clone());
         }
+        if first && !follow_up {
+            self.add_delay(report);
+        }
     }
 
-    /// Whether all went well.
+    /// What was done about a warning when it was too late for it.
+    fn add_delay(&mut self, report: &Report) {
+        let acted = report
+            .actions
+            .iter()
+            .any(|action| action.result == ActionResult::Done);
+        let late = report
+            .seconds_left_at_end
+            .filter(|left| *left < 0.0)
+            .map(|left| -left);
+        let Some(late) = late.filter(|_| acted && report.signal == Signal::INTERRUPTION_WARNING) else {
+            return;
+        };
+        let Report {
+            function, instance, ..
+        } = report;
+        if late <= NOTICE.as_secs_f64() {
+            self.problems.push(format!(
+                "{function} was too late: it was done {late:.1} s after the two minutes of {instance}"
+            ));
+        } else {
+            let age = span(SignedDuration::from_secs(late as i64) + NOTICE);
+            self.notes.push(format!(
+                "the event about {instance} was {age} old when {function} was done with it: too late for a hand-off"
+            ));
+        }
+    }
+
+    /// Whether nothing went wrong.
     pub fn is_good(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// What it comes to.
+    pub fn state(&self) -> State {
+        match (self.problems.is_empty(), self.notes.is_empty()) {
+            (false, _) => State::Bad,
+            (true, false) => State::Open,
+            (true, true) => State::Good,
+        }
+    }
+
+    /// Why there is no telling yet, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// What went wrong, a sentence each.
@@ -117,17 +240,18 @@ impl Verdict {
                 function.clone()
             };
             let who = style::function(function, &format!("{who:30}"));
-            lines.push(format!("{who}  {}", summary.render()));
+            let to_follow = summary.later.min(self.to_follow);
+            lines.push(terminal::hang(&format!("{who}  "), &summary.render(to_follow)));
         }
         lines.push(String::new());
         for problem in &self.problems {
-            lines.push(format!("{} {problem}", style::bad("✗")));
+            lines.push(terminal::hang(&format!("{} ", style::bad("✗")), problem));
         }
         for note in &self.notes {
-            lines.push(format!("{} {note}", style::warning("!")));
+            lines.push(terminal::hang(&format!("{} ", style::warning("!")), note));
         }
-        if self.is_good() && !self.summary.is_empty() {
-            lines.push(style::good(&self.praise()));
+        if self.state() == State::Good && !self.summary.is_empty() {
+            lines.push(style::good(&terminal::hang("", &self.praise())));
         }
         lines.join("\n")
     }
@@ -140,7 +264,9 @@ impl Verdict {
         let at_once = self.summary.iter().filter(|((_, follow_up), _)| !follow_up);
         let left = at_once.filter_map(|(_, summary)| summary.seconds_left);
         let left = left.reduce(f64::min);
+        let acted = self.summary.values().any(Summary::acted);
         match (planned, left) {
+            (false, _) if !acted => "✓ there was nothing to do".to_owned(),
             (true, _) => format!("✓ {functions} planned; nothing was changed"),
             (false, Some(left)) if left >= 0.0 => {
                 format!("✓ {functions} did all there was to do, with at least {left:.1} s of the notice left")
@@ -155,34 +281,69 @@ impl Summary {
         self.results.entry(word).or_default().insert(what);
     }
 
-    fn render(&self) -> String {
+    /// Whether there was anything to do, or to have done.
+    fn acted(&self) -> bool {
+        self.later > 0 || self.results.keys().any(|word| *word != LEFT_ALONE)
+    }
+
+    fn render(&self, to_follow: usize) -> String {
         let mut parts: Vec<String> = self
             .results
             .iter()
             .map(|(word, what)| format!("{} {word}", what.len()))
             .collect();
+        if to_follow > 0 {
+            parts.push(format!("{to_follow} to follow"));
+        }
         if parts.is_empty() {
-            parts.push("nothing to do".to_owned());
+            let nothing = if self.later > 0 {
+                "followed up"
+            } else {
+                "nothing to do"
+            };
+            parts.push(nothing.to_owned());
         }
         let left = match self.seconds_left {
             Some(left) if left >= 0.0 => format!("{left:>6.1} s left"),
             Some(late) => format!("{:>6.1} s late", -late),
             None => String::new(),
         };
-        format!("{:44}  {left}", parts.join(", ")).trim_end().to_owned()
+        let parts = parts.join(", ");
+        // A narrow terminal has no room for a column.
+        match terminal::columns() {
+            Some(columns) if columns < WIDE => {
+                format!("{parts}  {}", left.trim_start()).trim_end().to_owned()
+            }
+            _ => format!("{parts:44}  {left}").trim_end().to_owned(),
+        }
     }
 }
 
-fn word(result: ActionResult) -> &'static str {
+/// What became of an action; `None` where it is still to follow.
+fn word(result: ActionResult) -> Option<&'static str> {
     match result {
-        ActionResult::Done => "done",
-        ActionResult::AlreadyDone => "already done",
-        ActionResult::Planned => "planned",
-        ActionResult::Later => "to follow",
-        ActionResult::Failed => "FAILED",
-        ActionResult::NotPossible => "not possible",
-        ActionResult::Lost => "LOST",
+        ActionResult::Done => Some("done"),
+        ActionResult::AlreadyDone => Some("already done"),
+        ActionResult::Planned => Some("planned"),
+        ActionResult::Later => None,
+        ActionResult::Failed => Some("FAILED"),
+        ActionResult::NotPossible => Some("not possible"),
+        ActionResult::Lost => Some("LOST"),
     }
+}
+
+/// Each later step is a message, and each message leads to a report of a follow-up.
+fn to_follow(reports: &[&Report]) -> usize {
+    let mut open: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for report in reports {
+        let open = open.entry((&report.instance, &report.event_id)).or_default();
+        if report.is_follow_up() {
+            *open = open.saturating_sub(1);
+        }
+        let is_later = |action: &&ActionLine| action.result == ActionResult::Later;
+        *open += report.actions.iter().filter(is_later).count();
+    }
+    open.into_values().sum()
 }
 
 /// A message that failed is tried again: the last report on it is the one that counts. Each

@@ -50,6 +50,7 @@ fn doctor_of_nobody(arguments: &[&str]) -> Command {
         doctor.env_remove(name);
     }
     doctor
+        .env_remove("COLUMNS")
         .arg("doctor")
         .args(arguments)
         .env("AWS_CONFIG_FILE", "/dev/null")
@@ -154,7 +155,10 @@ async fn the_deployed_parameters_count_unless_others_are_given() -> Result<()> {
     };
     assert_eq!(found(&[]).await?, [true, true]);
     assert_eq!(found(&["--parameter", "DryRun=false"]).await?, [false, true]);
-    assert_eq!(found(&["--stack", "another"]).await?, [false, false]);
+    let output = doctor(&world, &["--stack", "another"]).await?;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("there is no stack another in us-east-1"), "{said}");
     Ok(())
 }
 
@@ -273,9 +277,46 @@ async fn an_unknown_profile_is_named() -> Result<()> {
     assert_eq!(output.status.code(), Some(2));
     let said = text(&output);
     assert!(
-        said.contains("no usable AWS credentials for the profile nobody"),
+        said.contains("there is no profile nobody in the files of the AWS CLI"),
         "{said}"
     );
+    Ok(())
+}
+
+/// As in the AWS CLI: a named profile wins over the keys of the environment, and those over `AWS_PROFILE`.
+#[tokio::test(flavor = "multi_thread")]
+async fn profiles_count_as_in_the_aws_cli() -> Result<()> {
+    let world = world().await?;
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let config = folder.join(format!("config-{}", std::process::id()));
+    std::fs::write(
+        &config,
+        "[profile own]\naws_access_key_id = own\naws_secret_access_key = x\nregion = us-east-1\n",
+    )?;
+    let who = async |profile: &str, arguments: &[&str]| {
+        let mut doctor = doctor_of_nobody(arguments);
+        doctor
+            .env("AWS_ENDPOINT_URL", world.url())
+            .env("AWS_CONFIG_FILE", &config)
+            .env("AWS_PROFILE", profile)
+            .env("AWS_ACCESS_KEY_ID", "environment")
+            .env("AWS_SECRET_ACCESS_KEY", "x");
+        let before = world.calls().await?.len();
+        let output = doctor.output().await?;
+        let caller = world
+            .calls()
+            .await?
+            .get(before)
+            .and_then(|call| call.caller.clone());
+        anyhow::Ok((output.status.code(), caller, text(&output)))
+    };
+    let (_, caller, said) = who("", &["--profile", "own"]).await?;
+    assert_eq!(caller.as_deref(), Some("own"), "{said}");
+    let (_, caller, said) = who("own", &[]).await?;
+    assert_eq!(caller.as_deref(), Some("environment"), "{said}");
+    let (status, caller, said) = who("nobody", &[]).await?;
+    assert_eq!((status, caller), (Some(2), None), "{said}");
+    assert!(said.contains("there is no profile nobody"), "{said}");
     Ok(())
 }
 

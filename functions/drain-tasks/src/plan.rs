@@ -532,7 +532,8 @@ pub fn runs_batch_jobs(instance: &InstanceId, found: &ContainerInstances) -> boo
 fn cause(notice: &Notice) -> Cause {
     match &notice.signal {
         Signal::FollowUp(follow_up) => follow_up.cause,
-        Signal::InterruptionWarning { .. } | Signal::StateChange { .. } => Cause::Interruption,
+        Signal::InterruptionWarning { .. } => Cause::Interruption,
+        Signal::StateChange { .. } => Cause::StateChange,
         Signal::RebalanceRecommendation => Cause::Rebalance,
         Signal::ScheduledRetirement { .. } => Cause::Retirement,
         Signal::TerminateLifecycleAction(_) => Cause::Termination,

@@ -58,18 +58,18 @@ pub fn plans(
     };
     let mut planned = Planned::default();
     for notice in notices {
-        let (plan, gate) = if !ends_in_two_minutes(notice) && interrupted.contains(&notice.instance) {
+        let (mut plan, gate) = if !ends_in_two_minutes(notice) && interrupted.contains(&notice.instance) {
             (Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile), None)
         } else {
             planning.plan(notice)
         };
         let group = facts.group_of(notice);
         let (planned_only, unknown) = DryRun::of(group);
-        let mut plan = plan;
         // Who looks again has told before.
         if !plan.actions.is_empty() && !matches!(notice.signal, Signal::FollowUp(_)) {
             plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
         }
+        plan.zone = facts.groups.zone_of(&notice.instance).map(str::to_owned);
         planned.plans.push(plan);
         planned.gates.push(gate.filter(|_| !planned_only));
         planned.planned_only.push(planned_only);

@@ -307,7 +307,7 @@ fn parameters(
     };
     let seconds = ends.duration_since(now).as_secs().max(0);
     let reason = match cause(notice) {
-        Some(Cause::Interruption) | None => "interruption",
+        Some(Cause::Interruption | Cause::StateChange) | None => "interruption",
         Some(Cause::Rebalance) => "rebalance",
         Some(Cause::Retirement) => "retirement",
         Some(Cause::Termination) => "termination",

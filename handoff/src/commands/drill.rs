@@ -7,9 +7,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::groups::{self, Group, Lifecycle, Member};
-use spot_handoff::notice::DRILL_SOURCE;
+use spot_handoff::notice::{DRILL_SOURCE, InstanceId};
 use spot_handoff::report::{ActionResult, Report};
 use spot_handoff::runtime::clock::Clock;
 use spot_handoff::runtime::config::{Env, Scope};
@@ -21,7 +22,7 @@ use crate::refusal::cannot;
 use crate::stack::{self, Stack, StackArguments};
 use crate::timeline::story::Story;
 use crate::usage::{UsageError, no_group};
-use crate::{logs, style};
+use crate::{logs, style, terminal};
 
 /// How often the logs are looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -30,29 +31,33 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How far the logs' clock may be behind ours.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
+/// A paragraph is no wider, wherever it goes.
+const WIDTH: usize = 120;
+
 const REAL_INTERRUPTIONS: &str = "\
-A drill shows what the functions do, not that AWS takes an instance. For that, have AWS Fault Injection Service send
-a real interruption: an experiment with the action aws:ec2:send-spot-instance-interruptions on tagged Spot Instances
-(durationBeforeInterruption PT2M). It sends a rebalance recommendation and the warning, then interrupts the instance.
+A drill shows what the functions do, not that AWS takes an instance. For that, have AWS Fault Injection Service send \
+a real interruption: an experiment with the action aws:ec2:send-spot-instance-interruptions on tagged Spot Instances \
+(durationBeforeInterruption PT2M). It sends a rebalance recommendation and the warning, then interrupts the instance: \
 https://docs.aws.amazon.com/fis/latest/userguide/fis-tutorial-spot-interruptions.html";
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo handoff drill --group inference                 what would be done: nothing is changed
-  cargo handoff drill --group inference --for-real      it is done, where the stack has Drills=real; some signals end the
-                                                        instance, see docs/commands.md
+  # What would be done; nothing is changed.
+  cargo handoff drill --group inference
   cargo handoff drill --group inference --signal rebalance-recommendation
+  # It is done, where the stack has Drills=real. Some signals end the instance.
+  cargo handoff drill --group inference --for-real
 
 Permissions: cloudformation:ListStackResources, cloudformation:DescribeStacks, autoscaling:DescribeAutoScaling*, events:PutEvents, logs:FilterLogEvents.")]
 pub struct Arguments {
     /// The Auto Scaling group
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     group: String,
 
     /// An instance of the group [default: its first one in service]
     #[arg(long, value_name = "ID")]
-    instance: Option<String>,
+    instance: Option<InstanceId>,
 
     /// What to send
     #[arg(long, value_enum, default_value_t = Signal::InterruptionWarning)]
@@ -79,35 +84,30 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         &arguments,
     )?;
     let group = group(&config, &arguments.group).await?;
-    let instance = choose(&group, arguments.instance.as_deref())?;
+    let instance = choose(&group, arguments.instance.as_ref())?;
 
     let how = if arguments.for_real {
         "for real"
     } else {
         "planned only; --for-real acts"
     };
-    anstream::println!(
-        "{}",
-        style::dim(&format!(
-            "{} for {} in {}, group {} ({how}; the stack has Drills={drills})",
-            arguments.signal.detail_type(),
-            instance.id,
-            instance.zone,
-            group.name
-        ))
-    );
+    say(&stack.place);
+    say(&format!(
+        "{} for {} in {}, group {} ({how}; the stack has Drills={drills})",
+        arguments.signal.detail_type(),
+        instance.id,
+        instance.zone,
+        group.name
+    ));
     if arguments.instance.is_none() {
         let doubt = if group.mixes_purchase_options {
             "; the group has On-Demand Instances too, and this may be one: --instance chooses another"
         } else {
             "; --instance chooses another"
         };
-        anstream::println!(
-            "{}",
-            style::dim(&format!(
-                "it is the first instance of the group in service{doubt}"
-            ))
-        );
+        say(&format!(
+            "it is the first instance of the group in service{doubt}"
+        ));
     }
 
     let since = clock.now() - SKEW;
@@ -116,28 +116,42 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     let missing = missing(arguments.signal, &reports);
     let story = Story::of(reports).into_iter().next();
     if let Some(story) = &story {
-        anstream::println!("\n{}", story.render());
+        anstream::println!("\n{}", story.render(clock.now()));
         if has_later_steps(arguments.signal, story) {
-            anstream::println!(
-                "{} later steps follow: {NAME} timeline --instance {}{}",
-                style::warning("!"),
+            let command = format!(
+                "{NAME} timeline --instance {}{}",
                 instance.id,
-                arguments.stack.option()
+                arguments.stack.options()
+            );
+            let prefix = format!("{} ", style::warning("!"));
+            anstream::println!(
+                "{}",
+                terminal::hang(&prefix, &format!("later steps follow: {command}"))
             );
         }
     }
     if !missing.is_empty() {
-        anstream::println!(
-            "{} no report from {} within {} s: is the event source mapping enabled, is a message in a dead-letter \
+        let text = format!(
+            "no report from {} within {} s: is the event source mapping enabled, is a message in a dead-letter \
              queue ({NAME} dlq list)?",
-            style::bad("✗"),
             missing.join(" and "),
             arguments.wait
         );
+        anstream::println!("{}", terminal::hang(&format!("{} ", style::bad("✗")), &text));
     }
-    anstream::println!("\n{}", style::dim(REAL_INTERRUPTIONS));
-    let good = story.is_some_and(|story| story.verdict().is_good());
+    anstream::println!();
+    let columns = terminal::columns().unwrap_or(WIDTH).min(WIDTH);
+    anstream::println!(
+        "{}",
+        style::dim(&terminal::hang_in(Some(columns), "", REAL_INTERRUPTIONS))
+    );
+    let good = story.is_some_and(|story| story.verdict(clock.now()).is_good());
     Ok(good && missing.is_empty())
+}
+
+/// A line that says what is about to happen.
+fn say(text: &str) {
+    anstream::println!("{}", style::dim(&terminal::hang("", text)));
 }
 
 /// The parameter `Drills` of the stack, where it allows this drill. A stack that has no such parameter was deployed before
@@ -174,13 +188,13 @@ async fn group(config: &SdkConfig, name: &str) -> Result<Group> {
 }
 
 /// The instance of the drill.
-fn choose<'a>(group: &'a Group, wanted: Option<&str>) -> Result<&'a Member, UsageError> {
+fn choose<'a>(group: &'a Group, wanted: Option<&InstanceId>) -> Result<&'a Member, UsageError> {
     let name = &group.name;
     match wanted {
         Some(id) => group
             .instances
             .iter()
-            .find(|member| member.id.as_str() == id)
+            .find(|member| member.id == *id)
             .ok_or_else(|| {
                 let ids: Vec<_> = group.instances.iter().map(|member| member.id.as_str()).collect();
                 let has = if ids.is_empty() {

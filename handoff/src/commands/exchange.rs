@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use anyhow::{Context, Result};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use spot_handoff::exchange::{Exchange, Exchanges, Stage, messages};
@@ -15,8 +16,8 @@ use uuid::Uuid;
 
 use crate::refusal::cannot;
 use crate::stack::{Stack, StackArguments};
-use crate::style;
-use crate::words::count;
+use crate::words::{count, span};
+use crate::{style, terminal};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -32,7 +33,7 @@ enum Command {
     /// One line for each exchange that is under way
     List {
         /// Only those of this Auto Scaling group
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         group: Option<String>,
         #[command(flatten)]
         stack: StackArguments,
@@ -40,7 +41,7 @@ enum Command {
     /// Ends exchanges: an instance whose work has moved goes, any other serves on and its raise is lowered
     End {
         /// The Auto Scaling group
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         group: String,
         /// Only that of this instance
         #[arg(long, value_name = "ID")]
@@ -72,6 +73,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
             stack,
         } => {
             let (config, stack) = stack.find().await?;
+            anstream::println!("{}", style::dim(&stack.place));
             let found = read(&config, &stack, Some(&group)).await?;
             end(&config, &stack, &found, instance.as_ref(), now).await
         }
@@ -89,8 +91,11 @@ fn line(group: &str, instance: &InstanceId, exchange: &Exchange, now: Timestamp)
     };
     let replacement = exchange.replacement.as_ref();
     let replacement = replacement.map_or(String::new(), |id| format!(", replaced by {id}"));
-    let minutes = now.duration_since(exchange.begun).as_mins();
-    format!("{group}  {instance}  {stage}{replacement}; begun {minutes} min ago")
+    let age = span(now.duration_since(exchange.begun));
+    terminal::hang(
+        &format!("{group}  {instance}  "),
+        &format!("{stage}{replacement}; begun {age} ago"),
+    )
 }
 
 async fn end(

@@ -4,9 +4,10 @@ mod dlq;
 mod doctor;
 mod drill;
 mod exchange;
+mod parameters;
 mod replay;
 mod sandbox;
-mod signals;
+pub mod signals;
 mod timeline;
 mod world;
 
@@ -43,7 +44,7 @@ impl Command {
             Self::Drill(arguments) => drill::run(arguments).await?,
             Self::Dlq(arguments) => dlq::run(arguments).await?,
             Self::Exchange(arguments) => exchange::run(arguments).await?,
-            Self::Sandbox(arguments) => sandbox::run(arguments).await?,
+            Self::Sandbox(arguments) => return sandbox::run(arguments).await,
         };
         Ok(if went_well {
             ExitCode::SUCCESS

@@ -14,20 +14,21 @@ use super::world::WorldArguments;
 Examples:
   cargo handoff sandbox
   cargo handoff sandbox -- cargo handoff drill --group inference
-  cargo handoff sandbox -- sh            a shell in which every command goes to the sandbox
+  # A shell in which every command goes to the sandbox.
+  cargo handoff sandbox -- sh
 
 The first run installs the embedded AWS under target/ and builds the functions.")]
 pub struct Arguments {
-    #[command(flatten)]
-    world: WorldArguments,
-
-    /// Run this with the environment set, and end with it
+    /// Run this with the environment set, and end as it does
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
+
+    #[command(flatten)]
+    world: WorldArguments,
 }
 
 /// Says how to get it.
 #[cfg(not(feature = "local"))]
-pub async fn run(_: Arguments) -> anyhow::Result<bool> {
+pub async fn run(_: Arguments) -> anyhow::Result<std::process::ExitCode> {
     Err(crate::usage::needs_a_checkout("the sandbox").into())
 }

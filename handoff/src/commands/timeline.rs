@@ -1,10 +1,13 @@
 //! `cargo handoff timeline`: what a deployed stack did, from its logs.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
+use spot_handoff::notice::InstanceId;
+use spot_handoff::report::Report;
 use spot_handoff::runtime::clock::Clock;
 use spot_handoff::runtime::config::Env;
 
@@ -12,7 +15,10 @@ use crate::stack::StackArguments;
 use crate::timeline::html;
 use crate::timeline::story::Story;
 use crate::words::count;
-use crate::{logs, style};
+use crate::{logs, style, terminal};
+
+/// How far before `--since` the beginning of a hand-off is looked for. A retirement is announced weeks ahead.
+const FARTHEST: SignedDuration = SignedDuration::from_hours(48);
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -29,7 +35,7 @@ pub struct Arguments {
 
     /// Of this instance alone
     #[arg(long, value_name = "ID")]
-    instance: Option<String>,
+    instance: Option<InstanceId>,
 
     /// Write a page for a browser to this file, and no text
     #[arg(long, value_name = "FILE")]
@@ -58,6 +64,11 @@ fn span(text: &str) -> Result<SignedDuration, String> {
     Ok(SignedDuration::from_mins(i64::from(number) * minutes))
 }
 
+/// What belongs to one hand-off.
+fn about(report: &Report) -> (String, String) {
+    (report.event_id.clone(), report.instance.clone())
+}
+
 /// Prints the timeline; answers whether all that was done went well.
 pub async fn run(arguments: Arguments) -> Result<bool> {
     let now = Clock::from_env(&Env::of_process())?.now();
@@ -71,7 +82,21 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         .iter()
         .map(|id| ("instance", id.as_str()))
         .collect();
-    let stories = Story::of(logs::reports(&client, &stack, &fields, since).await?);
+    let mut reports = logs::reports(&client, &stack, &fields, since).await?;
+    // What is told from its middle on would be told wrong: what began earlier is read from its beginning.
+    let began = reports.iter().map(|report| report.notice_time).min();
+    let from = began
+        .unwrap_or(since)
+        .max(since.saturating_sub(FARTHEST).unwrap_or(since));
+    if from < since {
+        let wanted: HashSet<(String, String)> = reports.iter().map(about).collect();
+        reports = logs::reports(&client, &stack, &fields, from).await?;
+        reports.retain(|report| wanted.contains(&about(report)));
+    }
+    let mut stories = Story::of(reports);
+    for story in &mut stories {
+        story.is_cut = story.notice_time() < from;
+    }
 
     if let Some(file) = &arguments.html {
         let page = html::page(&stories, &arguments.stack.stack, since, now);
@@ -79,17 +104,20 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         let what = count(stories.len() as u64, "hand-off");
         anstream::println!("{what} since {since:.0}, in {}", file.display());
     } else if stories.is_empty() {
-        let whom = arguments.instance.as_deref().unwrap_or("any instance");
+        let whom = arguments
+            .instance
+            .as_ref()
+            .map_or("any instance", InstanceId::as_str);
         anstream::println!(
             "no function of {} reported on {whom} since {since:.0}",
             arguments.stack.stack
         );
     } else {
-        let rule = style::dim(&"─".repeat(100));
-        let texts: Vec<String> = stories.iter().map(Story::render).collect();
+        let rule = style::dim(&"─".repeat(terminal::columns().unwrap_or(100).min(100)));
+        let texts: Vec<String> = stories.iter().map(|story| story.render(now)).collect();
         anstream::println!("{}", texts.join(&format!("\n\n{rule}\n\n")));
     }
-    Ok(stories.iter().all(|story| story.verdict().is_good()))
+    Ok(stories.iter().all(|story| story.verdict(now).is_good()))
 }
 
 #[cfg(test)]

@@ -2,9 +2,14 @@
 
 use clap::{Args, ValueEnum};
 
+use super::parameters;
+#[cfg(feature = "local")]
+use crate::style;
+
 #[derive(Args)]
+#[command(next_help_heading = "On an AWS on this machine")]
 pub struct WorldArguments {
-    /// Let time run this many times as fast
+    /// Let time run this many times as fast. What a function takes counts as many times, so its figures grow by that
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
     speed: f64,
 
@@ -17,7 +22,7 @@ pub struct WorldArguments {
     seed: u64,
 
     /// A parameter of template.yaml; may be given several times
-    #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
+    #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameters::parse)]
     parameters: Vec<(String, String)>,
 }
 
@@ -29,6 +34,22 @@ enum Pace {
 
 #[cfg(feature = "local")]
 impl WorldArguments {
+    /// What a fast clock does to the figures that are shown; `None` with a real one.
+    pub fn note(&self) -> Option<String> {
+        let speed = self.speed;
+        (speed > 1.0).then(|| {
+            format!(
+                "time runs {speed} times as fast, and what the functions take of it counts {speed} times: \
+                 `T+` and seconds left look worse than they are"
+            )
+        })
+    }
+
+    /// Says what is going on until there is more to say.
+    pub fn say_that_it_starts() {
+        anstream::eprintln!("{}", style::dim("starting an AWS on this machine"));
+    }
+
     /// The same for the test bed.
     pub fn options(&self) -> testbed::Options {
         let mut options = testbed::Options {
@@ -50,73 +71,5 @@ fn speed(text: &str) -> Result<f64, String> {
         Ok(speed)
     } else {
         Err("must be between 1 and 1000".to_owned())
-    }
-}
-
-fn parameter(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or("must look like StandaloneTasks=stop-now")?;
-    let known = parameters();
-    let Some((_, allowed)) = known.iter().find(|(known, _)| *known == name) else {
-        let known: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        return Err(format!("template.yaml has {}", known.join(", ")));
-    };
-    if !allowed.is_empty() && !allowed.contains(&value) {
-        return Err(format!("{name} is one of {}", allowed.join(", ")));
-    }
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-/// The template's parameters, each with its allowed values; none where any will do.
-fn parameters() -> Vec<(&'static str, Vec<&'static str>)> {
-    let lines = include_str!("../../../template.yaml").lines();
-    let section = lines.skip_while(|line| *line != "Parameters:").skip(1);
-    let section = section.take_while(|line| !line.is_empty());
-    let mut parameters: Vec<(&str, Vec<&str>)> = vec![];
-    for line in section {
-        let (key, value) = line.split_once(':').unwrap_or((line, ""));
-        match (key, parameters.last_mut()) {
-            ("    AllowedValues", Some((_, allowed))) => {
-                let values = value.trim().trim_matches(['[', ']']).split(", ");
-                *allowed = values.map(|value| value.trim_matches('"')).collect();
-            }
-            _ => {
-                let name = key.strip_prefix("  ").filter(|name| !name.starts_with(' '));
-                parameters.extend(name.map(|name| (name, vec![])));
-            }
-        }
-    }
-    parameters
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_are_those_of_the_template() {
-        let names: Vec<&str> = parameters().into_iter().map(|(name, _)| name).collect();
-        assert!(
-            names.starts_with(&["DryRun", "Drills", "Scope", "Clusters"]),
-            "{names:?}"
-        );
-        assert_eq!(names.last(), Some(&"AlarmEmail"));
-        for fine in [
-            "DryRun=true",
-            "Clusters=a,b",
-            "LogRetentionDays=3653",
-            "AlarmEmail=",
-        ] {
-            assert!(parameter(fine).is_ok(), "{fine}");
-        }
-        for (wrong, said) in [
-            ("DryRun", "must look like"),
-            ("Foo=1", "template.yaml has DryRun, Drills, Scope,"),
-            ("DryRun=yes", "DryRun is one of true, false"),
-        ] {
-            let error = parameter(wrong).expect_err(wrong);
-            assert!(error.contains(said), "{wrong}: {error}");
-        }
     }
 }

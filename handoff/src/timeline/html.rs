@@ -7,14 +7,18 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::story::Story;
 use super::{Line, Word, since};
+use crate::verdict::{State, Verdict};
 use crate::words::count;
+use picture::Frame;
 
 const STYLE: &str = include_str!("html/page.css");
 
 /// The page.
 pub fn page(stories: &[Story], stack: &str, from: Timestamp, now: Timestamp) -> String {
     let title = format!("{} of {stack}", count(stories.len() as u64, "hand-off"));
-    let failed = stories.iter().filter(|story| !story.verdict().is_good()).count();
+    let verdicts: Vec<Verdict> = stories.iter().map(|story| story.verdict(now)).collect();
+    let of = |state| verdicts.iter().filter(|verdict| verdict.state() == state).count() as u64;
+    let (failed, open) = (of(State::Bad), of(State::Open));
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -31,34 +35,37 @@ pub fn page(stories: &[Story], stack: &str, from: Timestamp, now: Timestamp) -> 
                     h1 { (title) }
                     p {
                         (from.strftime("%F %T").to_string()) " to " (now.strftime("%F %T UTC").to_string()) ". "
-                        @if failed == 0 { "Nothing failed." } @else {
-                            strong.failed { "✕ " (count(failed as u64, "hand-off")) " with failures." }
-                        }
+                        @if failed > 0 { strong.failed { "✕ " (count(failed, "hand-off")) " with failures." } " " }
+                        @if open > 0 { strong.warning { "! " (count(open, "hand-off")) " not over, or not known to be." } }
+                        @if failed + open == 0 { "Nothing failed." }
                     }
-                    @if stories.len() > 1 { (contents(stories)) }
+                    @if !stories.is_empty() { (legend()) }
+                    @if stories.len() > 1 { (contents(stories, &verdicts)) }
                 }
                 main {
-                    @for (number, story) in stories.iter().enumerate() { (section(number, story)) }
+                    @for (number, (story, verdict)) in stories.iter().zip(&verdicts).enumerate() {
+                        (section(number, story, verdict))
+                    }
                     @if stories.is_empty() { p { "No function reported on any instance in this time." } }
                 }
-                @if !stories.is_empty() { (legend()) }
             }
         }
     };
     page.into_string()
 }
 
-fn contents(stories: &[Story]) -> Markup {
+fn contents(stories: &[Story], verdicts: &[Verdict]) -> Markup {
     html! {
         nav aria-label="Hand-offs" {
             ol {
-                @for (number, story) in stories.iter().enumerate() {
+                @for (number, (story, verdict)) in stories.iter().zip(verdicts).enumerate() {
                     li {
+                        (mark(verdict.state())) " "
                         a href={ "#h" (number) } {
                             time { (story.notice_time().strftime("%F %T").to_string()) }
                             " " (story.title()) " " code { (story.instance()) }
                         }
-                        @if !story.verdict().is_good() { " " strong.failed { "✕ failed" } }
+                        " " span.place { (story.place()) }
                     }
                 }
             }
@@ -66,12 +73,24 @@ fn contents(stories: &[Story]) -> Markup {
     }
 }
 
-fn section(number: usize, story: &Story) -> Markup {
+/// What a hand-off came to: a mark of its own shape, with a word for those who do not see it.
+fn mark(state: State) -> Markup {
+    let (class, mark, word) = match state {
+        State::Good => ("good", "✓", "went well"),
+        State::Open => ("warning", "!", "not over"),
+        State::Bad => ("failed", "✕", "failed"),
+    };
+    html! { strong.mark.(class) role="img" aria-label=(word) title=(word) { (mark) } }
+}
+
+fn section(number: usize, story: &Story, verdict: &Verdict) -> Markup {
     let lines = story.lines();
-    let verdict = story.verdict();
     html! {
         section id={ "h" (number) } {
-            h2 { (story.title()) " " code { (story.instance()) } }
+            h2 {
+                (mark(verdict.state())) " " (story.title()) " " code { (story.instance()) }
+                " " span.place { (story.place()) }
+            }
             p.facts {
                 "Sent " time { (story.notice_time().strftime("%F %T UTC").to_string()) }
                 @if let Some(deadline) = story.deadline() {
@@ -79,12 +98,13 @@ fn section(number: usize, story: &Story) -> Markup {
                 }
                 ". Event " code { (story.event_id()) } "."
             }
-            @if verdict.is_good() {
-                p.verdict.good { (verdict.praise()) }
-            } @else {
-                @for problem in verdict.problems() { p.verdict.failed { "✕ " (problem) } }
+            @if verdict.state() == State::Good { p.verdict.good { (verdict.praise()) } }
+            @for problem in verdict.problems() { p.verdict.failed { "✕ " (problem) } }
+            @for note in verdict.notes() { p.verdict.warning { "! " (note) } }
+            @if picture::has_marks(&lines) {
+                div.picture.wide { (picture::svg(story, &lines, Frame::WIDE)) }
+                div.picture.narrow { (picture::svg(story, &lines, Frame::NARROW)) }
             }
-            div.picture { (picture::svg(story, &lines)) }
             (table(story.notice_time(), &lines))
         }
     }
@@ -99,9 +119,9 @@ fn table(zero: Timestamp, lines: &[Line]) -> Markup {
                     @for line in lines {
                         tr class=[(line.word == Word::Failed).then_some("failed")] {
                             td.at { (since(zero, line.at)) }
-                            td { (line.who) }
+                            td.who { (line.who) }
                             td.word { (picture::icon(line.word)) " " (line.word.text()) }
-                            td { (line.plain()) }
+                            td.what { (line.plain()) }
                         }
                     }
                 }
@@ -112,7 +132,7 @@ fn table(zero: Timestamp, lines: &[Line]) -> Markup {
 
 fn legend() -> Markup {
     html! {
-        footer {
+        p.legend {
             @for (word, meaning) in [
                 (Word::Done, "done"),
                 (Word::Already, "was done already"),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 pub use spot_handoff::report::names;
 use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome, Report, TaskLine};
 
-use crate::style;
+use crate::{style, terminal};
 use names::Names;
 
 /// The longest function name, which makes the column.
@@ -95,7 +95,7 @@ impl Line {
             Word::Left | Word::Note => style::dim(text),
             _ => text.clone(),
         };
-        format!("{at}  {who}  {word}  {text}")
+        terminal::hang(&format!("{at}  {who}  {word}  "), &text)
     }
 }
 

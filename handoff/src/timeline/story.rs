@@ -1,18 +1,28 @@
 //! All reports about one instance in one event: the story of a hand-off.
 
+use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::notice::Signal;
 use spot_handoff::report::Report;
 
 use super::{Line, Told, lines};
-use crate::style;
+use crate::commands::signals;
 use crate::verdict::Verdict;
+use crate::words::count;
+use crate::{NAME, style, terminal};
+
+/// When each function has reported, or something is wrong: an interruption warning has no longer.
+const TO_REPORT: SignedDuration = SignedDuration::from_mins(2);
+/// When the message of a later step has had all its tries: see `commands::dlq::reason`.
+const TO_FOLLOW: SignedDuration = SignedDuration::from_mins(25);
 
 /// What was done about one instance after one event.
 #[derive(Debug, Clone)]
 pub struct Story {
     /// The reports, in the order in which they were begun.
     pub reports: Vec<Report>,
+    /// Whether it began before what was read of the logs.
+    pub is_cut: bool,
 }
 
 impl Story {
@@ -29,6 +39,7 @@ impl Story {
                 Some(story) => story.reports.push(report),
                 None => stories.push(Self {
                     reports: vec![report],
+                    is_cut: false,
                 }),
             }
         }
@@ -73,6 +84,18 @@ impl Story {
         }
     }
 
+    /// Where the instance was, as far as the reports say: `group web, us-east-1a, cluster web`.
+    pub fn place(&self) -> String {
+        let group = self.reports.iter().find_map(|report| report.group.as_deref());
+        let cluster = self.reports.iter().find_map(cluster);
+        let zone = self.reports.iter().find_map(|report| report.zone.as_deref());
+        let parts = [("group ", group), ("", zone), ("cluster ", cluster)];
+        let parts = parts
+            .iter()
+            .filter_map(|(kind, name)| Some(format!("{kind}{}", (*name)?)));
+        parts.collect::<Vec<_>>().join(", ")
+    }
+
     /// `Interruption warning`, and whether it was a drill or a dry run.
     pub fn title(&self) -> String {
         let signal = self.reports.iter().map(|report| report.signal.as_str());
@@ -108,25 +131,81 @@ impl Story {
         all
     }
 
-    /// How it ended.
-    pub fn verdict(&self) -> Verdict {
-        Verdict::on(&self.reports)
+    /// The functions that the signal is for, as far as they have not reported on it.
+    fn silent(&self) -> Vec<&'static str> {
+        let first = || self.reports.iter().filter(|report| !report.is_follow_up());
+        let signal = first().find_map(|report| signals::Signal::from_str(&report.signal, false).ok());
+        let functions = signal.map(signals::Signal::functions).unwrap_or_default();
+        let has_reported = |function: &&str| first().any(|report| report.function == **function);
+        functions
+            .iter()
+            .copied()
+            .filter(|function| !has_reported(function))
+            .collect()
+    }
+
+    /// How it ended, or stands now.
+    pub fn verdict(&self, now: Timestamp) -> Verdict {
+        let mut verdict = Verdict::on(&self.reports);
+        if self.is_cut {
+            verdict.add_note("it began before what was read: a larger --since shows all of it".to_owned());
+            return verdict;
+        }
+        let silent = self.silent().join(", ");
+        if !silent.is_empty() {
+            if now.duration_since(self.notice_time()) < TO_REPORT {
+                verdict.add_note(format!("no report yet from {silent}"));
+            } else {
+                verdict.add_problem(format!("no report from {silent}: {NAME} dlq list may say why"));
+            }
+        }
+        if verdict.to_follow() > 0 {
+            let steps = count(verdict.to_follow() as u64, "later step");
+            let last = self.reports.iter().map(|report| report.started_at).max();
+            if last.is_some_and(|last| now.duration_since(last) > TO_FOLLOW) {
+                verdict.add_problem(format!("{steps} not reported: {NAME} dlq list may say why"));
+            } else {
+                verdict.add_note(format!("{steps} to follow"));
+            }
+        }
+        verdict
     }
 
     /// The whole story for a terminal, without a trailing line break.
-    pub fn render(&self) -> String {
+    pub fn render(&self, now: Timestamp) -> String {
         let sent = self.notice_time();
-        let mut header = format!("{}\n  sent       {sent}", style::strong(&self.title()));
+        let mut when = sent.to_string();
         if let Some(deadline) = self.deadline() {
-            header.push_str(&format!("; {} at {deadline:.0}", self.end()));
+            when.push_str(&format!("; {} at {deadline:.0}", self.end()));
         }
+        let header = style::strong(&self.title());
+        let when = terminal::hang("  sent       ", &when);
         let lines: Vec<String> = self.lines().iter().map(|line| line.render(sent)).collect();
+        let place = self.place();
+        let place = if place.is_empty() {
+            place
+        } else {
+            format!(", {place}")
+        };
+        let whom = terminal::hang("  instance   ", &format!("{}{place}", self.instance()));
         format!(
-            "{header}\n  instance   {}\n  event      {}\n\n{}\n\n{}",
-            self.instance(),
+            "{header}\n{when}\n{whom}\n  event      {}\n\n{}\n\n{}",
             self.event_id(),
             lines.join("\n"),
-            self.verdict().render(),
+            self.verdict(now).render(),
         )
     }
+}
+
+/// The cluster of what drain-tasks acted on or looked at.
+fn cluster(report: &Report) -> Option<&str> {
+    let acted_on = report.actions.iter().map(|action| action.resource.as_str());
+    let tasks = report.tasks.iter().map(|task| task.task.as_str());
+    acted_on.chain(tasks).find_map(|arn| {
+        let resource = arn.strip_prefix("arn:")?.splitn(5, ':').nth(4)?;
+        let (_, name) = resource
+            .split_once("task/")
+            .or_else(|| resource.split_once("container-instance/"))?;
+        Some(name.split_once('/')?.0)
+    })
 }

@@ -162,3 +162,36 @@ fn a_function_that_waits_does_not_repeat_itself() {
     assert_eq!(count(failed.clone()), 1);
     assert_eq!(count(failed), 1, "a failure is told every time");
 }
+
+fn verdict(reports: Vec<Report>, minutes: i64, is_cut: bool) -> crate::verdict::State {
+    let mut story = story::Story::of(reports).remove(0);
+    story.is_cut = is_cut;
+    story
+        .verdict(zero() + jiff::SignedDuration::from_mins(minutes))
+        .state()
+}
+
+#[test]
+fn a_tick_waits_for_every_function_every_later_step_and_the_beginning() {
+    use crate::verdict::State;
+
+    let all = |later: bool| {
+        let result = if later { "later" } else { "done" };
+        ["deregister-targets", "drain-tasks", "replace-capacity"].map(|function| {
+            report(
+                json!({"function": function, "actions": [{"action": "look", "resource": "it",
+                "result": result, "finished_at": ZERO}]}),
+            )
+        })
+    };
+    assert_eq!(verdict(all(false).to_vec(), 1, false), State::Good);
+    assert_eq!(
+        verdict(all(false)[..2].to_vec(), 1, false),
+        State::Open,
+        "it may still report"
+    );
+    assert_eq!(verdict(all(false)[..2].to_vec(), 3, false), State::Bad);
+    assert_eq!(verdict(all(true).to_vec(), 5, false), State::Open);
+    assert_eq!(verdict(all(true).to_vec(), 60, false), State::Bad);
+    assert_eq!(verdict(all(false).to_vec(), 60, true), State::Open, "it is cut");
+}

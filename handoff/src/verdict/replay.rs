@@ -24,6 +24,8 @@ impl Verdict {
             _ => None,
         });
         let mut verdict = Self::on(reports);
+        // The queues know better than the reports what follows.
+        verdict.to_follow = 0;
         for (function, why) in last_failures(entries) {
             verdict.problems.push(format!("{function} {why}"));
         }

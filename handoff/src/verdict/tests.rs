@@ -138,3 +138,72 @@ fn a_repeated_notice_does_not_count_as_late() {
     let text = render(&Verdict::on_replay(&entries, &Leftovers::default()));
     assert!(text.contains("at least 118.0 s"), "{text}");
 }
+
+fn state(reports: &[Entry]) -> State {
+    let reports = reports.iter().filter_map(|entry| match &entry.event {
+        Event::Report(report) => Some(&**report),
+        _ => None,
+    });
+    Verdict::on(reports).state()
+}
+
+fn action(result: &str, resource: &str) -> Value {
+    json!({"action": "stop-task", "resource": resource, "result": result,
+        "finished_at": "2026-11-24T04:00:00.3Z"})
+}
+
+#[test]
+fn what_is_done_too_late_gets_no_tick() {
+    let late = |seconds: f64| state(&[report("drain-tasks", &json!({"seconds_left_at_end": seconds}))]);
+    assert_eq!(late(0.5), State::Good);
+    assert_eq!(late(-5.0), State::Bad);
+    // An old event, which somebody replays.
+    assert_eq!(late(-7200.0), State::Open);
+    let nothing_to_do = json!({"seconds_left_at_end": -5.0, "outcome": "nothing-to-do", "actions": []});
+    assert_eq!(state(&[report("drain-tasks", &nothing_to_do)]), State::Good);
+}
+
+#[test]
+fn what_aws_could_not_do_gets_no_tick_unless_it_was_made_good() {
+    let cannot = report("drain-tasks", &json!({"actions": [action("not-possible", "t")]}));
+    let again = |resource: &str| {
+        let changes = json!({"signal": "follow-up", "actions": [action("done", resource)]});
+        report("drain-tasks", &changes)
+    };
+    let entries = |resource: &str| {
+        let changes = json!({"actions": [action("not-possible", "t")]});
+        [report("drain-tasks", &changes), again(resource)]
+    };
+    assert_eq!(state(&[cannot]), State::Bad);
+    assert_eq!(state(&entries("another")), State::Bad);
+    assert_eq!(state(&entries("t")), State::Good);
+}
+
+#[test]
+fn what_follows_counts_down_and_is_never_late() {
+    let first = json!({"actions": [action("later", "a"), action("later", "b")]});
+    let follow_up = json!({"signal": "follow-up", "seconds_left_at_end": -0.04});
+    let entries = [
+        report("drain-tasks", &first),
+        report("drain-tasks", &follow_up),
+        report("drain-tasks", &follow_up),
+    ];
+    let after = |count: usize| {
+        let reports = entries[..count].iter().filter_map(|entry| match &entry.event {
+            Event::Report(report) => Some(&**report),
+            _ => None,
+        });
+        let verdict = Verdict::on(reports);
+        (verdict.to_follow(), render(&verdict))
+    };
+    for (reports, to_follow) in [(1, 2), (2, 1), (3, 0)] {
+        let (found, text) = after(reports);
+        assert_eq!(found, to_follow);
+        assert_eq!(
+            text.contains(&format!("{to_follow} to follow")),
+            to_follow > 0,
+            "{text}"
+        );
+    }
+    assert!(!after(3).1.contains("late"), "{}", after(3).1);
+}

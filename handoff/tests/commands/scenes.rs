@@ -1,5 +1,6 @@
 //! What is going on in the AWS that the commands are shown on.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,7 +46,11 @@ impl Scene {
     /// Runs `cargo handoff …`; answers what it printed and its exit status.
     pub async fn run(&self, arguments: &str) -> Result<(String, i32)> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_handoff"));
-        command.args(arguments.split(' ')).envs(self.bed.environment());
+        command
+            .args(arguments.split(' '))
+            .envs(self.bed.environment())
+            .env_remove("AWS_PROFILE")
+            .env_remove("COLUMNS");
         // What a command writes lies here, and samples are where they are.
         command.current_dir(&self.folder);
         let output = command.output().await.context("cannot run handoff")?;
@@ -120,6 +125,8 @@ async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
         "a drill that is only planned changed something"
     );
 
+    program_reads_what_failed(&scene).await?;
+
     let instance = scene.first_of("hooked").await?;
     scene
         .show("drill --group hooked --signal state-change --for-real", 0)
@@ -192,10 +199,58 @@ async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
         .world
         .tag_group("inference", "spot-handoff:ignore", "true")
         .await?;
+    for empty in [
+        "drill --group ",
+        "exchange end --group ",
+        "timeline --instance ",
+        "dlq show ",
+    ] {
+        let (printed, status) = scene.run(empty).await?;
+        ensure!(status == 2, "{empty:?} ended with {status}: {printed}");
+    }
     let (printed, status) = scene.run("drill --group inference").await?;
     ensure!(
         status == 2 && printed.contains("is tagged spot-handoff:ignore"),
         "{status}: {printed}"
+    );
+    Ok(())
+}
+
+/// Of a function that failed as a whole there is no report; a program reads a line about it all the same.
+async fn program_reads_what_failed(scene: &Scene) -> Result<()> {
+    let batch = json!({"Records": [{"body": "Spot interruption of i-0123456789abcdef0"}]});
+    std::fs::write(scene.folder.join("broken.json"), format!("\u{feff}{batch}"))?;
+    let (printed, status) = scene
+        .run("replay --stack spot-handoff broken.json --format json")
+        .await?;
+    ensure!(status == 1, "{status}: {printed}");
+    let lines: Vec<Value> = printed
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let functions: BTreeSet<&str> = lines
+        .iter()
+        .filter_map(|line| line["function"].as_str())
+        .collect();
+    ensure!(
+        functions
+            == BTreeSet::from([
+                "deregister-targets",
+                "drain-tasks",
+                "replace-capacity",
+                "run-commands"
+            ]),
+        "{printed}"
+    );
+    for line in &lines {
+        let error = line["error"].as_str().unwrap_or_default();
+        ensure!(!error.is_empty() && lines.len() == functions.len(), "{printed}");
+    }
+    // What is not for the program stands beside it.
+    ensure!(
+        printed.contains("account 123456789012, region us-east-1, stack spot-handoff"),
+        "{printed}"
     );
     Ok(())
 }
@@ -323,7 +378,8 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
             }))
         })
         .await?;
-    let malformed = id("it would fail again")?;
+    // It names no signal and no instance.
+    let malformed = id("drain-tasks")?;
     scene.show(&format!("dlq delete {malformed}"), 0).await?;
     ensure!(scene.dead().await? == 1, "it is deleted, and nothing else");
     let (printed, status) = scene.run(&format!("dlq redrive {interruption} --anyway")).await?;

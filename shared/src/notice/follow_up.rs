@@ -35,8 +35,10 @@ pub struct FollowUp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// An interruption warning, or a state change without one.
+    /// An interruption warning.
     Interruption,
+    /// A state change, warned of or not.
+    StateChange,
     /// A rebalance recommendation.
     Rebalance,
     /// A scheduled retirement.

@@ -44,6 +44,9 @@ pub struct Report {
     /// Its Auto Scaling group, where the plan has to do with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Its Availability Zone, where the function knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// When AWS emitted the notice: the start of the two minutes for an interruption warning.
     pub notice_time: Timestamp,
     /// When this function began with the notice.

@@ -38,6 +38,8 @@ pub trait Action: Clone + Eq + Hash {
 /// What a function will do about one notice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan<A, S, W> {
+    /// Availability Zone of the instance, where it is known.
+    pub zone: Option<String>,
     /// What will be done.
     pub actions: Vec<A>,
     /// What is left alone, and why.
@@ -66,6 +68,7 @@ pub struct Skipped<S> {
 impl<A, S, W> Default for Plan<A, S, W> {
     fn default() -> Self {
         Self {
+            zone: None,
             actions: vec![],
             skipped: vec![],
             warnings: vec![],
@@ -222,6 +225,7 @@ impl Invocation {
             signal: notice.signal.name().to_owned(),
             instance: notice.instance.to_string(),
             group: plan.actions.iter().find_map(Action::group).map(str::to_owned),
+            zone: plan.zone.clone(),
             notice_time: notice.time,
             started_at: self.started_at,
             seconds_left_at_start: seconds_left(self.started_at),

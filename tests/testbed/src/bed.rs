@@ -65,6 +65,7 @@ impl Testbed {
             bail!("the speed must be a positive number, not {}", options.speed);
         }
         let workspace = Workspace::locate()?.with_profile(options.profile);
+        workspace.check_writable()?;
         if options.stand_in.is_none() {
             let workspace = workspace.clone();
             let built = tokio::task::spawn_blocking(move || functions::build(&workspace));

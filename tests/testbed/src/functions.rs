@@ -1,6 +1,7 @@
 //! The binaries of the functions: built by cargo, as the running program was.
 
 use std::ffi::OsStr;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
@@ -83,19 +84,29 @@ fn cargo_build<'a>(
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_about_the_running_package(name)) {
         build.env_remove(name);
     }
+    // A person sees what cargo does, and what it waits for; of tests and pipes only a failure is told.
+    let is_watched = std::io::stderr().is_terminal();
+    let (quiet, stderr) = if is_watched {
+        (None, Stdio::inherit())
+    } else {
+        (Some("--quiet"), Stdio::piped())
+    };
     let output = build
-        .args(["build", "--quiet", "--profile", profile])
+        .args(["build", "--profile", profile])
+        .args(quiet)
         .args(selection)
         .arg("--target-dir")
         .arg(workspace.target())
         .current_dir(workspace.root())
         .stdin(Stdio::null())
+        .stderr(stderr)
         .output()
         .context("cannot start cargo: is it on PATH?")?;
-    ensure!(
-        output.status.success(),
-        "the functions do not compile:\n{}",
+    let said = if is_watched {
+        "what cargo said is above".into()
+    } else {
         String::from_utf8_lossy(&output.stderr)
-    );
+    };
+    ensure!(output.status.success(), "the functions do not compile:\n{said}");
     Ok(())
 }

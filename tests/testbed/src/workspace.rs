@@ -57,6 +57,24 @@ impl Workspace {
         self.built_into.parent().unwrap_or(&self.built_into)
     }
 
+    /// Looks whether something can be built and installed.
+    ///
+    /// # Errors
+    /// Where the target directory cannot be written: what to do about it.
+    pub fn check_writable(&self) -> Result<()> {
+        let target = self.target();
+        let probe = target.join(format!(".writable-{}", std::process::id()));
+        std::fs::write(&probe, "").with_context(|| {
+            format!(
+                "{} cannot be written, where the functions are built and the embedded AWS is installed: the checkout is \
+                 read-only, or another's. Set CARGO_TARGET_DIR to a directory of your own",
+                target.display()
+            )
+        })?;
+        let _ = std::fs::remove_file(probe);
+        Ok(())
+    }
+
     /// The same with the functions built by this profile, where the program's own directory does not tell it: what
     /// `cargo bench` builds lies with what `cargo build --release` builds.
     pub fn with_profile(self, profile: Option<&'static str>) -> Self {
@@ -82,6 +100,15 @@ impl Workspace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_directory_that_cannot_be_written_is_named() {
+        let mut workspace = Workspace::locate().unwrap();
+        workspace.check_writable().unwrap();
+        workspace.built_into = PathBuf::from("/proc/target/debug");
+        let error = workspace.check_writable().unwrap_err().to_string();
+        assert!(error.starts_with("/proc/target cannot be written"), "{error}");
+    }
 
     #[test]
     fn the_checkout_and_the_build_directory_are_found_from_a_test() {

@@ -39,10 +39,11 @@ pub fn digest(pending: &[Pending]) -> Digest {
             drill,
         };
     }
+    let of = if drill { "Drill: " } else { "" };
     let subject = match bad.len() {
-        0 => format!("{} hand-offs: {}", pending.len(), groups(pending)),
+        0 => format!("{of}{} hand-offs: {}", pending.len(), groups(pending)),
         failed => format!(
-            "FAILED: {failed} of {} hand-offs: {}",
+            "{of}FAILED: {failed} of {} hand-offs: {}",
             pending.len(),
             groups(pending)
         ),
@@ -156,6 +157,12 @@ mod tests {
             all[1].subject, all[1].text, all[0].subject, all[2].subject
         );
         assert_eq!(told.text, expected);
+    }
+
+    #[test]
+    fn drills_that_failed_are_told_as_drills() {
+        let drills = [0, 0].map(|number| pending(number, "web", "failed"));
+        assert_eq!(digest(&drills).subject, "Drill: FAILED: 2 of 2 hand-offs: 2 web");
     }
 
     #[test]

@@ -303,6 +303,22 @@ fn the_subject_says_how_it_went() {
 }
 
 #[test]
+fn a_drill_that_failed_is_not_told_as_a_lost_instance() {
+    let drill = Notice {
+        drill: Some(Drill { for_real: true }),
+        ..warning()
+    };
+    let told = message(&drill, &[deregistered(), replaced()]);
+    assert!(told.subject.starts_with("Drill: FAILED: "), "{}", told.subject);
+    assert!(
+        told.text
+            .contains(&format!("This was a drill: AWS does not take {INSTANCE}.")),
+        "{}",
+        told.text
+    );
+}
+
+#[test]
 fn a_drill_and_a_dry_run_are_told_as_what_they_are() {
     let drill = Notice {
         drill: Some(Drill { for_real: true }),

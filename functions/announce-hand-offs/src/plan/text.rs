@@ -136,7 +136,17 @@ pub fn next_steps(hand_off: &HandOff<'_>) -> Vec<String> {
             (false, false) => "Nothing.".to_owned(),
         }];
     }
-    let mut steps: Vec<String> = bad.iter().flat_map(|part| steps_for(part, hand_off)).collect();
+    let mut steps = vec![];
+    if hand_off.notice.drill.is_some() {
+        let instance = &hand_off.notice.instance;
+        steps.push(match hand_off.dry_run {
+            true => format!("This was a drill that only planned: AWS does not take {instance}, and nothing was changed."),
+            false => format!(
+                "This was a drill: AWS does not take {instance}. Terminate it when the drill is over, where it left its group."
+            ),
+        });
+    }
+    steps.extend(bad.iter().flat_map(|part| steps_for(part, hand_off)));
     steps.push("The runbook, docs/runbook.md, has a page for each alarm.".to_owned());
     steps
 }

@@ -12,7 +12,7 @@ use spot_handoff::ecs::container_instances::ContainerInstance;
 use spot_handoff::ecs::grace;
 use spot_handoff::ecs::standalone_tasks::Rerun;
 use spot_handoff::lambda::outbox::LONGEST_DELAY;
-use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, RerunOrder, RerunStage, Signal, Step};
+use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, RerunOrder, RerunStage, Step};
 use spot_handoff::report::TaskLine;
 
 use super::service_tasks::Fate;
@@ -302,14 +302,19 @@ impl Stops<'_> {
 
     fn reason(&self, in_vain: &str) -> String {
         let why = match cause(self.notice) {
-            _ if matches!(self.notice.signal, Signal::StateChange { .. }) => "is stopping or shutting down",
+            Cause::StateChange => "is stopping or shutting down",
             Cause::Interruption => "is interrupted",
             Cause::Rebalance => "is at risk and has been replaced",
             Cause::Retirement => "is retired by AWS",
             Cause::Termination => "is terminated by Auto Scaling",
         };
+        let drill = if self.notice.drill.is_some() {
+            "drill: "
+        } else {
+            ""
+        };
         format!(
-            "{STOP_REASON}{} {why}, {in_vain}notice of {}",
+            "{STOP_REASON}{drill}{} {why}, {in_vain}notice of {}",
             self.notice.instance, self.notice.time
         )
     }

@@ -5,7 +5,7 @@ use spot_handoff::ecs::accelerators::Accelerator;
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::ecs::standalone_tasks::Rerun;
-use spot_handoff::notice::{InstanceAction, InstanceState, NOTICE, RerunOrder, RerunStage, TaskCopy, Then};
+use spot_handoff::notice::{Drill, InstanceAction, InstanceState, NOTICE, RerunOrder, RerunStage, TaskCopy, Then};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::config::Scope;
 
@@ -1076,4 +1076,44 @@ fn what_is_known_of_a_re_run_decides_for_a_task_without_tags() {
         assert!(plan.actions.is_empty());
         assert_eq!(plan.skipped[0].reason, reason);
     }
+}
+
+#[test]
+fn the_reason_of_a_stop_names_the_true_cause() {
+    let named = ["a".to_owned()];
+    let reason = |notice: &Notice| {
+        let (on, tasks) = (on(DOOMED, Status::Draining), [task("a")]);
+        let plan = standalone_tasks::plan_for_named(notice, after(120), &on, &named, &tasks, after(70));
+        plan.actions.into_iter().find_map(|action| match action {
+            Action::StopTask { reason, .. } => Some(reason),
+            _ => None,
+        })
+    };
+    // The cause stays what it was where a message stops the task later.
+    let later = |cause, drill| Notice {
+        drill,
+        ..notice(Signal::FollowUp(FollowUp {
+            cause,
+            deadline: Some(after(120)),
+            step: Step::Tell,
+        }))
+    };
+    let drill = Some(Drill { for_real: true });
+    for (cause, drill, why) in [
+        (Cause::Interruption, None, "is interrupted"),
+        (Cause::StateChange, None, "is stopping or shutting down"),
+        (Cause::Termination, None, "is terminated by Auto Scaling"),
+    ] {
+        let said = reason(&later(cause, drill)).expect("it is stopped");
+        assert!(
+            said.starts_with(&format!("spot-handoff: {DOOMED} {why}, ")),
+            "{said}"
+        );
+    }
+    let said = reason(&later(Cause::Interruption, drill)).expect("it is stopped");
+    assert!(said.starts_with("spot-handoff: drill: "), "{said}");
+    let state_change = notice(Signal::StateChange {
+        state: InstanceState::ShuttingDown,
+    });
+    assert_eq!(super::cause(&state_change), Cause::StateChange);
 }

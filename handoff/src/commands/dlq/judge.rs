@@ -7,6 +7,7 @@ use spot_handoff::lambda::ANNOUNCER;
 use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, Signal, Step, Then};
 
 use super::letter::Letter;
+use crate::words::span;
 
 /// A hook waits for 48 hours at most.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html>
@@ -82,12 +83,16 @@ fn of_notice(notice: &Notice, now: Timestamp) -> Judgement {
             let left = (NOTICE - age).as_secs();
             Judgement::yes(format!("{left} s of the notice left"))
         }
+        Signal::InterruptionWarning { .. } if notice.drill.is_some() => {
+            Judgement::no(format!("the drill was over {} ago", span(age - NOTICE)))
+        }
         Signal::InterruptionWarning { .. } => {
             Judgement::no(format!("AWS took the instance {} ago", span(age - NOTICE)))
         }
         Signal::StateChange { .. } if age <= NOTICE => {
             Judgement::yes("the instance may still be shutting down")
         }
+        Signal::StateChange { .. } if notice.drill.is_some() => Judgement::no("the drill is over"),
         Signal::StateChange { .. } => Judgement::no("the instance is gone by now"),
         Signal::RebalanceRecommendation if notice.is_stale(now) => Judgement::no(format!(
             "the recommendation is {} old, and is only reported",
@@ -151,16 +156,6 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
             };
             Judgement::yes(format!("it ends {what}, which is half done until then"))
         }
-    }
-}
-
-/// `40 s`, `12 min`, `3 h`, `2 d`.
-pub fn span(span: SignedDuration) -> String {
-    match span.as_secs() {
-        seconds if seconds < 120 => format!("{seconds} s"),
-        seconds if seconds < 7200 => format!("{} min", seconds / 60),
-        seconds if seconds < 172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} d", seconds / 86_400),
     }
 }
 
@@ -304,6 +299,13 @@ mod tests {
     }
 
     #[test]
+    fn a_drill_took_no_instance() {
+        let warning = json!({"instance-id": "i-1234567890abcdef0", "instance-action": "terminate"});
+        let judgement = judged("EC2 Spot Instance Interruption Warning", warning, 240);
+        assert_eq!(judgement.to_string(), "the drill was over 2 min ago");
+    }
+
+    #[test]
     fn what_was_for_somebody_else_has_no_way_back() {
         let source = String::new();
         let function = "other-queue".to_owned();
@@ -335,11 +337,5 @@ mod tests {
                 .to_string()
                 .starts_with("it would fail again: the message is not JSON")
         );
-    }
-
-    #[test]
-    fn a_span_has_one_unit() {
-        let spans = [40, 119, 120, 7199, 7200, 172_800].map(|s| span(SignedDuration::from_secs(s)));
-        assert_eq!(spans, ["40 s", "119 s", "2 min", "119 min", "2 h", "2 d"]);
     }
 }

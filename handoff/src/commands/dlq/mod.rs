@@ -16,9 +16,9 @@ use spot_handoff::runtime::config::Env;
 
 use crate::NAME;
 use crate::stack::StackArguments;
-use crate::style;
 use crate::usage::UsageError;
 use crate::words::count;
+use crate::{style, terminal};
 use judge::Judgement;
 use letter::Letter;
 use queues::Queues;
@@ -47,6 +47,7 @@ enum Command {
     /// Everything about one message
     Show {
         /// The message's id, or its beginning
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
         #[command(flatten)]
         stack: StackArguments,
@@ -54,7 +55,7 @@ enum Command {
     /// Sends messages back to the queue they came from
     Redrive {
         /// The message's id, or its beginning
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        #[arg(required_unless_present = "all", conflicts_with = "all", value_parser = NonEmptyStringValueParser::new())]
         id: Option<String>,
         /// All messages for which it makes sense
         #[arg(long)]
@@ -127,6 +128,7 @@ async fn show_one(stack: &StackArguments, id: &str, now: Timestamp) -> Result<bo
 
 async fn redrive(stack: &StackArguments, id: Option<&str>, anyway: bool, now: Timestamp) -> Result<bool> {
     let (config, stack) = stack.find().await?;
+    anstream::println!("{}", style::dim(&stack.place));
     let queues = Queues::new(&config, &stack);
     let letters = queues.letters().await?;
     let chosen: Vec<&Letter> = match id {
@@ -153,7 +155,8 @@ async fn redrive(stack: &StackArguments, id: Option<&str>, anyway: bool, now: Ti
         );
     }
     for (letter, judgement) in &refused {
-        anstream::println!("{} {}  left: {judgement}", style::warning("!"), letter.short_id());
+        let prefix = format!("{} {}  ", style::warning("!"), letter.short_id());
+        anstream::println!("{}", terminal::hang(&prefix, &format!("left: {judgement}")));
     }
     if !anyway && refused.iter().any(|(letter, _)| !letter.source.is_empty()) {
         anstream::println!("{}", style::dim("--anyway sends them back all the same"));
@@ -172,6 +175,7 @@ async fn redrive(stack: &StackArguments, id: Option<&str>, anyway: bool, now: Ti
 
 async fn delete(stack: &StackArguments, id: &str, anyway: bool, now: Timestamp) -> Result<bool> {
     let (config, stack) = stack.find().await?;
+    anstream::println!("{}", style::dim(&stack.place));
     let queues = Queues::new(&config, &stack);
     let letters = queues.letters().await?;
     let letter = take(&queues, &letters, id).await?;

@@ -5,51 +5,92 @@ use spot_handoff::lambda::ANNOUNCER;
 use spot_handoff::notice::Signal;
 
 use super::Case;
-use super::judge::{Judgement, span};
+use super::judge::Judgement;
 use super::letter::Letter;
 use crate::NAME;
-use crate::style;
-use crate::words::count;
+use crate::words::{count, span};
+use crate::{style, terminal};
 
-/// One line for each message.
+/// A table of the messages, and under each why it failed and whether to try it again.
 pub fn list(cases: &[Case], now: Timestamp) -> String {
     if cases.is_empty() {
         return style::good("✓ the dead-letter queues are empty");
     }
-    let mut lines = vec![style::dim(&format!(
-        "{:8}  {:18}  {:>7}  {:26}  {:19}  redrive",
-        "id", "function", "age", "signal", "instance"
-    ))];
-    for case in cases {
-        // Why a message cannot be read is why it would fail again.
-        let failed = match case.letter.read(now) {
-            Ok(_) => format!(". Failed: {}", case.reason.why),
-            Err(_) => String::new(),
-        };
-        lines.push(line(&case.letter, &case.judgement, now) + &style::dim(&failed));
-    }
+    let rows: Vec<(&Letter, &Judgement, Option<&str>)> = cases
+        .iter()
+        .map(|case| {
+            // Why a message cannot be read is why it would fail again.
+            let why = case.letter.read(now).is_ok().then_some(case.reason.why.as_str());
+            (&case.letter, &case.judgement, why)
+        })
+        .collect();
     let sensible = cases.iter().filter(|case| case.judgement.is_sensible()).count();
-    lines.push(format!(
-        "\n{}, {sensible} worth a redrive: {NAME} dlq show ID, redrive ID or --all, delete ID",
+    let end = format!(
+        "{}, {sensible} worth a redrive: {NAME} dlq show ID, redrive ID or --all, delete ID",
         count(cases.len() as u64, "message")
-    ));
-    lines.join("\n")
+    );
+    format!(
+        "{}\n\n{}",
+        table(terminal::columns(), &rows, now),
+        terminal::hang("", &end)
+    )
 }
 
-/// A message as a line: id, function, age, what it is about, whether to redrive it.
+/// A message as it stands in the table.
 pub fn line(letter: &Letter, judgement: &Judgement, now: Timestamp) -> String {
-    let (signal, instance) = subject(letter, now);
-    let redrive = if judgement.is_sensible() {
-        style::good(&format!("yes: {judgement}"))
-    } else {
-        style::warning(&format!("no: {judgement}"))
+    table(terminal::columns(), &[(letter, judgement, None)], now)
+}
+
+const TITLES: [&str; 6] = ["id", "age", "function", "signal", "instance", "redrive"];
+/// What is told beneath a message where it has no room beside it.
+const INSTANCE: usize = 4;
+/// Under a message, beside its id.
+const BENEATH: &str = "          ";
+
+fn table(columns: Option<usize>, rows: &[(&Letter, &Judgement, Option<&str>)], now: Timestamp) -> String {
+    let cells: Vec<[String; 6]> = rows
+        .iter()
+        .map(|(letter, judgement, _)| {
+            let (signal, instance) = subject(letter, now);
+            let age = span(now.duration_since(letter.sent));
+            let redrive = if judgement.is_sensible() { "yes" } else { "no" };
+            let (id, function) = (letter.short_id().to_owned(), letter.function.clone());
+            [id, age, function, signal, instance, redrive.to_owned()]
+        })
+        .collect();
+    let width = |column: usize| {
+        let cells = cells.iter().map(|row| terminal::width(&row[column]));
+        cells.chain([TITLES[column].len()]).max().unwrap_or(0)
     };
-    format!(
-        "{}  {}  {:>7}  {signal:26}  {instance:19}  {redrive}",
-        style::strong(letter.short_id()),
-        style::function(&letter.function, &format!("{:18}", letter.function)),
-        span(now.duration_since(letter.sent)),
-    )
+    let all: usize = (0..TITLES.len()).map(|column| width(column) + 2).sum();
+    let is_narrow = columns.is_some_and(|columns| all - 2 > columns);
+    let shown: Vec<usize> = (0..TITLES.len())
+        .filter(|column| !(is_narrow && *column == INSTANCE))
+        .collect();
+    let row = |cells: &[String; 6]| {
+        let cells: Vec<String> = shown
+            .iter()
+            .map(|column| format!("{:1$}", cells[*column], width(*column)))
+            .collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![style::dim(&row(&TITLES.map(str::to_owned)))];
+    for ((letter, judgement, why), cells) in rows.iter().zip(&cells) {
+        let beneath = |text: &str| terminal::hang_in(columns, BENEATH, text);
+        let id = style::strong(letter.short_id());
+        lines.push(row(cells).replacen(letter.short_id(), &id, 1));
+        if is_narrow && cells[INSTANCE] != "-" {
+            lines.push(beneath(&format!("of {}", cells[INSTANCE])));
+        }
+        let judged = beneath(&judgement.to_string());
+        lines.push(if judgement.is_sensible() {
+            style::good(&judged)
+        } else {
+            style::warning(&judged)
+        });
+        lines.extend(why.map(|why| style::dim(&beneath(&format!("failed: {why}")))));
+    }
+    lines.join("\n")
 }
 
 /// Everything about one message.
@@ -87,7 +128,7 @@ pub fn one(case: &Case, now: Timestamp) -> String {
     rows.push(("redrive", format!("{redrive}: {}", case.judgement)));
     let mut lines: Vec<String> = rows
         .into_iter()
-        .map(|(name, value)| format!("{}  {value}", style::dim(&format!("{name:9}"))))
+        .map(|(name, value)| terminal::hang(&style::dim(&format!("{name:9}  ")), &value))
         .collect();
     let pretty = serde_json::from_str::<serde_json::Value>(&letter.body);
     let pretty = pretty.and_then(|body| serde_json::to_string_pretty(&body));
@@ -112,4 +153,45 @@ fn subject(letter: &Letter, now: Timestamp) -> (String, String) {
     }
     let instances: Vec<&str> = notices.iter().map(|notice| notice.instance.as_str()).collect();
     (signal, instances.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use serde_json::json;
+
+    use super::super::judge::judge;
+    use super::*;
+
+    #[test]
+    fn a_narrow_table_tells_the_instance_beneath_and_stays_within_its_columns() {
+        let sent: Timestamp = "2026-11-24T04:00:00Z".parse().unwrap();
+        let body = json!({"id": "e", "source": "aws.ec2", "time": sent,
+            "detail-type": "EC2 Spot Instance Interruption Warning",
+            "detail": {"instance-id": "i-1234567890abcdef0", "instance-action": "terminate"}});
+        let letter = Letter {
+            id: "7bf73129-0000".to_owned(),
+            function: "deregister-targets".to_owned(),
+            source: "q".to_owned(),
+            queue: "d".to_owned(),
+            receipt: "r".to_owned(),
+            sent,
+            body: body.to_string(),
+            undelivered: None,
+        };
+        let now = sent + SignedDuration::from_mins(10);
+        let judgement = judge(&letter, now);
+        let why = "DeregisterTargets refused: AccessDenied: not allowed (allow DeregisterTargets in the function's role)";
+        let of = |columns| {
+            let table = table(columns, &[(&letter, &judgement, Some(why))], now);
+            anstream::adapter::strip_str(&table).to_string()
+        };
+        insta::assert_snapshot!(of(None));
+        let narrow = of(Some(80));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        assert!(
+            narrow.contains("\n          of i-1234567890abcdef0\n"),
+            "{narrow}"
+        );
+    }
 }

@@ -9,12 +9,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use spot_handoff::autoscaling::policies::{DefaultStopTimeout, KeepHealthy, LifecycleHooks};
 use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::runtime::config::{ConfigError, Env};
 
 use crate::account::{self, AccountArguments};
-use crate::stack::DEFAULT_NAME;
+use crate::commands::parameters;
+use crate::stack::{DEFAULT_NAME, no_stack};
 use crate::usage::{UsageError, no_group};
 use facts::{Facts, Reader, Settings};
 use output::{Diagnosis, Format};
@@ -42,13 +44,13 @@ Examples:
   cargo handoff doctor --parameter Scope=tagged --format markdown > findings.md
   cargo handoff doctor --rules
 
-Exit status: 0 nothing at or above --fail-on; 3 warnings, or info findings with --fail-on info; 4 critical findings;
+Exit status: 0 nothing at or above --fail-on; 3 warnings, or info findings with --fail-on info; 4 critical findings; \
 1 something could not be read, 2 wrong usage.
 
 Permissions: only reads; docs/doctor.md lists them.")]
 pub struct Arguments {
     /// Look at this Auto Scaling group only, and at what runs on its instances
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     group: Option<String>,
 
     /// What to print
@@ -59,9 +61,9 @@ pub struct Arguments {
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = Severity::Warning)]
     fail_on: Severity,
 
-    /// The deployed stack, whose parameters count
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_NAME)]
-    stack: String,
+    /// The deployed stack, whose parameters count [default: spot-handoff; where there is none, the template's defaults]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    stack: Option<String>,
 
     /// A parameter of template.yaml in place of the stack's; may be given several times
     #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
@@ -76,7 +78,7 @@ pub struct Arguments {
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("must look like Scope=tagged")?;
+    let (name, value) = parameters::parse(text)?;
     if PARAMETERS.iter().all(|(known, _)| *known != name) {
         let known: Vec<&str> = PARAMETERS.iter().map(|(name, _)| *name).collect();
         return Err(format!(
@@ -84,7 +86,7 @@ fn parameter(text: &str) -> Result<(String, String), String> {
             known.join(", ")
         ));
     }
-    Ok((name.to_owned(), value.to_owned()))
+    Ok((name, value))
 }
 
 /// Looks at an account and says what it found.
@@ -97,18 +99,16 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     settings(&arguments.parameters, Source::CommandLine)?;
     let config = account::sdk_config(&arguments.account).await?;
     let reader = Reader::new();
-    let deployed = facts::parameters(&config, &reader, &arguments.stack).await;
+    let stack = arguments.stack.as_deref().unwrap_or(DEFAULT_NAME);
+    let deployed = facts::parameters(&config, &reader, stack).await;
     reader.check_credentials()?;
+    let deployed = match (deployed, &arguments.stack) {
+        (None, Some(stack)) => return Err(no_stack(stack, &config).into()),
+        (deployed, _) => deployed.unwrap_or_default(),
+    };
     let parameters: Vec<_> = deployed.into_iter().chain(arguments.parameters.clone()).collect();
-    let settings = settings(&parameters, Source::Stack(&arguments.stack))?;
-    let facts = facts::read(
-        &config,
-        reader,
-        &arguments.stack,
-        settings,
-        arguments.group.clone(),
-    )
-    .await;
+    let settings = settings(&parameters, Source::Stack(stack))?;
+    let facts = facts::read(&config, reader, stack, settings, arguments.group.clone()).await;
     if let Some(group) = &arguments.group
         && facts.groups.is_empty()
         && facts.unread.is_empty()

@@ -58,6 +58,42 @@ fn what_could_not_be_read_is_said_and_not_taken_for_well() {
 }
 
 #[test]
+fn of_many_groups_the_totals_come_first_and_each_why_once() {
+    let group = |number: usize| facts::Group {
+        core: spot_handoff::autoscaling::groups::Group {
+            name: format!("group-{number}"),
+            desired: 1,
+            max: 1,
+            ..Default::default()
+        },
+        purchase: facts::Purchase::Spot,
+        ..facts::Group::default()
+    };
+    let facts = Facts {
+        deployment: facts::Deployment::Deployed,
+        groups: (1..=60).map(group).collect(),
+        ..Facts::default()
+    };
+    let findings = rules::examine(&facts);
+    assert_eq!(findings.len(), 2 * 60, "no headroom, no Capacity Rebalancing");
+    let diagnosis = Diagnosis {
+        facts: &facts,
+        findings: &findings,
+        region: "eu-west-1",
+        account: &AccountArguments::default(),
+    };
+    let said = anstream::adapter::strip_str(&diagnosis.say(Format::Text)).to_string();
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("eu-west-1: 60 groups, "), "{said}");
+    assert_eq!(lines[1], "0 critical, 60 warnings, 60 info");
+    assert_eq!(said.matches("why  ").count(), 2, "{said}");
+    // The same fix for all stands once, for all of them.
+    assert!(said.contains("group group-1, group-10, "), "{said}");
+    assert_eq!(said.matches("fix  nothing to change").count(), 1, "{said}");
+    assert_eq!(diagnosis.say(Format::Markdown).matches("Why: ").count(), 2);
+}
+
+#[test]
 fn commands_for_another_account_say_how_to_get_there() {
     let facts = Facts::default();
     let findings = [finding(Severity::Critical)];

@@ -19,7 +19,6 @@ use crate::account;
 use crate::commands::signals::Signal;
 use crate::refusal::cannot;
 use crate::stack::{Function, Stack};
-use crate::style;
 use crate::timeline::story::Story;
 use crate::timeline::{Line, Word};
 use crate::usage::UsageError;
@@ -34,13 +33,13 @@ struct Answer {
 /// Invokes the functions that the sample is for; answers whether all went well.
 pub async fn run(arguments: &Arguments, name: &str, sample: Sample) -> Result<bool> {
     let clock = Clock::from_env(&Env::of_process())?;
-    let config = account::sdk_config(&arguments.account).await?;
+    let config = account::sdk_config(&arguments.deployed.account).await?;
     let stack = Stack::find(&config, name).await?;
     let now = clock.now();
 
     let stand_ins = match &arguments.instance {
         Some(id) => vec![StandIn {
-            id: id.clone(),
+            id: id.to_string(),
             zone: None,
         }],
         None => vec![],
@@ -51,19 +50,19 @@ pub async fn run(arguments: &Arguments, name: &str, sample: Sample) -> Result<bo
         Sample::Batch(bodies) => bodies,
     };
     let output = Output::new(arguments.format);
-    let how = if arguments.for_real {
+    let how = if arguments.deployed.for_real {
         "for real"
     } else {
         "planned only; --for-real acts"
     };
-    output.text(&style::dim(&format!(
-        "invoking the functions of {name} ({how})\n"
-    )));
+    output.note(&stack.place);
+    output.note(&format!("invoking the functions of {name} ({how})"));
+    output.text("");
 
     let lambda = Client::new(&config);
     let bodies: Vec<(String, &[&str])> = bodies
         .iter()
-        .map(|body| prepare(body, arguments.for_real))
+        .map(|body| prepare(body, arguments.deployed.for_real))
         .collect();
     let calls = bodies.iter().flat_map(|(body, names)| {
         let functions = stack
@@ -86,7 +85,7 @@ pub async fn run(arguments: &Arguments, name: &str, sample: Sample) -> Result<bo
     }
     let stories = Story::of(reports);
     for story in &stories {
-        output.text(&format!("{}\n", story.render()));
+        output.text(&format!("{}\n", story.render(clock.now())));
     }
     for line in &failures {
         output.failure(line, now);
@@ -94,7 +93,7 @@ pub async fn run(arguments: &Arguments, name: &str, sample: Sample) -> Result<bo
     if stories.is_empty() && failures.is_empty() {
         output.text("the functions have nothing to report: the event is not for them");
     }
-    Ok(failures.is_empty() && stories.iter().all(|story| story.verdict().is_good()))
+    Ok(failures.is_empty() && stories.iter().all(|story| story.verdict(clock.now()).is_good()))
 }
 
 /// The body as a drill, and the functions it is for.

@@ -10,8 +10,10 @@ mod sample;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
+use spot_handoff::notice::InstanceId;
 
 use crate::account::AccountArguments;
 use crate::commands::world::WorldArguments;
@@ -36,21 +38,7 @@ pub struct Arguments {
     /// The instance that the event is about [default: one of the sample fleet with tasks of every kind; with --stack
     /// the event's own]
     #[arg(long, value_name = "ID")]
-    instance: Option<String>,
-
-    /// Invoke the functions of this deployed stack, rather than those of an AWS on this machine. They plan only
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["dry_run", "times", "watch", "speed", "pace", "seed", "parameters"])]
-    stack: Option<String>,
-
-    /// With --stack: have the functions act; with DryRun=true they plan only all the same
-    #[arg(long, requires = "stack")]
-    for_real: bool,
-
-    #[command(flatten)]
-    account: AccountArguments,
-
-    #[command(flatten)]
-    local: LocalArguments,
+    instance: Option<InstanceId>,
 
     /// Leave the event's time as it is, rather than making it now
     #[arg(long)]
@@ -59,10 +47,34 @@ pub struct Arguments {
     /// What to print: a timeline, or one JSON object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+
+    #[command(flatten)]
+    local: LocalArguments,
+
+    #[command(flatten)]
+    deployed: DeployedArguments,
+}
+
+/// What only a replay on a deployed stack reads.
+#[derive(Args)]
+#[command(next_help_heading = "On a deployed stack")]
+struct DeployedArguments {
+    /// Invoke the functions of this deployed stack, rather than those of an AWS on this machine. They plan only
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with_all = ["dry_run", "times", "watch", "speed", "pace", "seed", "parameters"])]
+    stack: Option<String>,
+
+    /// With --stack: have the functions act; with DryRun=true they plan only all the same
+    #[arg(long, requires = "stack")]
+    for_real: bool,
+
+    #[command(flatten)]
+    account: AccountArguments,
 }
 
 /// What only a replay on this machine reads. Taken without it too, so that the answer says how to get it.
 #[derive(Args)]
+#[command(next_help_heading = "On an AWS on this machine")]
 struct LocalArguments {
     #[command(flatten)]
     world: WorldArguments,
@@ -90,7 +102,7 @@ enum Format {
 /// Replays a sample; answers whether all went well.
 pub async fn run(arguments: Arguments) -> Result<bool> {
     let sample = Sample::read(&arguments.event)?;
-    match &arguments.stack {
+    match &arguments.deployed.stack {
         Some(stack) => deployed::run(&arguments, stack, sample).await,
         #[cfg(feature = "local")]
         None => local::run(arguments, sample).await,

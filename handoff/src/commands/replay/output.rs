@@ -5,6 +5,7 @@ use spot_handoff::report::Report;
 
 use super::{Format, Zero};
 use crate::timeline::Line;
+use crate::{style, terminal};
 
 pub struct Output {
     pub(super) format: Format,
@@ -33,6 +34,15 @@ impl Output {
         match self.format {
             Format::Text => self.line(line, zero),
             Format::Json => anstream::println!("{}", json!({"function": line.who, "error": line.text})),
+        }
+    }
+
+    /// For people alone; where programs read the output, beside it.
+    pub fn note(&self, text: &str) {
+        let text = style::dim(&terminal::hang("", text));
+        match self.format {
+            Format::Text => anstream::println!("{text}"),
+            Format::Json => anstream::eprintln!("{text}"),
         }
     }
 

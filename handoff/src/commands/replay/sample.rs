@@ -53,6 +53,8 @@ impl Sample {
     }
 
     fn parse(text: &str) -> Result<Self, UsageError> {
+        // Editors of Windows put a byte order mark before a text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value: Value = serde_json::from_str(text)
             .map_err(|error| UsageError::new(format!("the sample is not JSON: {error}")))?;
         if let Some(records) = value["Records"].as_array() {
@@ -81,6 +83,11 @@ mod tests {
         assert!(matches!(event, Sample::Event(_)));
         let batch = Sample::parse(r#"{"Records": [{"body": "no JSON"}]}"#).unwrap();
         assert_eq!(batch, Sample::Batch(vec!["no JSON".to_owned()]));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        assert!(Sample::parse("\u{feff}{\"detail-type\": \"x\"}").is_ok());
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! The AWS of the sandbox, and what runs in it.
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
+
 use anyhow::{Context, Result};
 use testbed::{Options, State, Testbed};
 use tokio::process::Command;
 
-use super::Arguments;
+use super::{Arguments, WorldArguments};
 use crate::style;
 use crate::words::count;
 
-/// Runs until Ctrl-C, or until the command ends; answers whether that ended well.
-pub async fn run(arguments: Arguments) -> Result<bool> {
+/// Runs until Ctrl-C, or until the command ends; answers what that ended with.
+pub async fn run(arguments: Arguments) -> Result<ExitCode> {
+    WorldArguments::say_that_it_starts();
     let bed = Testbed::start(Options {
         announce: true,
         ..arguments.world.options()
@@ -20,24 +24,32 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         None => {
             anstream::println!("{}", welcome(&bed.world.state().await?, &bed.environment()));
             tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
-            Ok(true)
+            Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-async fn run_inside(bed: &Testbed, program: &str, arguments: &[String]) -> Result<bool> {
+async fn run_inside(bed: &Testbed, program: &str, arguments: &[String]) -> Result<ExitCode> {
     let mut child = Command::new(program)
         .args(arguments)
         .envs(bed.environment())
+        // Only the account of the person has their profile.
+        .env_remove("AWS_PROFILE")
         .spawn()
         .with_context(|| format!("cannot run {program}"))?;
     loop {
         tokio::select! {
-            ended = child.wait() => return Ok(ended?.success()),
+            ended = child.wait() => return Ok(exit_code(ended?)),
             // The terminal sends Ctrl-C to both; what it means is for the command to say.
             pressed = tokio::signal::ctrl_c() => pressed.context("cannot wait for Ctrl-C")?,
         }
     }
+}
+
+/// As a shell has it: the command's own, or 128 and the signal that ended it.
+fn exit_code(ended: ExitStatus) -> ExitCode {
+    let code = ended.code().or_else(|| Some(128 + ended.signal()?));
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
 fn welcome(state: &State, environment: &[(&str, String)]) -> String {
@@ -48,7 +60,8 @@ fn welcome(state: &State, environment: &[(&str, String)]) -> String {
     )];
     let variables = environment.iter().map(|(name, value)| format!("{name}={value}"));
     let variables: Vec<String> = variables.collect();
-    lines.push(style::strong(&format!("export {}", variables.join(" "))));
+    let export = format!("unset AWS_PROFILE; export {}", variables.join(" "));
+    lines.push(style::strong(&export));
     lines.push(format!(
         "\nThere `cargo handoff` and the AWS CLI see this AWS. For example:\n\n  {}\n  {}\n\n{}",
         "aws autoscaling describe-auto-scaling-groups",
@@ -56,4 +69,20 @@ fn welcome(state: &State, environment: &[(&str, String)]) -> String {
         style::dim("Ctrl-C ends it, and everything in it."),
     ));
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_ends_as_its_command_did() {
+        for (status, code) in [(0, 0), (3 << 8, 3), (15, 143)] {
+            assert_eq!(
+                exit_code(ExitStatus::from_raw(status)),
+                ExitCode::from(code),
+                "{status}"
+            );
+        }
+    }
 }

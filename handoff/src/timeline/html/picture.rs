@@ -7,9 +7,6 @@ use spot_handoff::report::ActionKind;
 use super::super::story::Story;
 use super::super::{Line, Word, since};
 
-const WIDTH: f64 = 1000.0;
-/// Where the lanes' names end and time begins.
-const LEFT: f64 = 150.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 26.0;
 const ROW: f64 = 19.0;
@@ -26,10 +23,42 @@ const AT_LEAST: f64 = 10.0;
 const AFTER_DEADLINE: f64 = 8.0;
 /// A deadline further away is not in the picture: it would leave no room for what was done.
 const DEADLINE_IN_SIGHT: f64 = 600.0;
-const TICKS: f64 = 8.0;
 const STEPS: [f64; 12] = [
     0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0,
 ];
+
+/// The room that a picture has.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    width: f64,
+    /// Where time begins. The lanes' names stand before it, or above their lanes.
+    left: f64,
+    names_above: bool,
+    /// How many ticks there is room for.
+    ticks: f64,
+}
+
+impl Frame {
+    /// For a screen.
+    pub const WIDE: Self = Self {
+        width: 1000.0,
+        left: 150.0,
+        names_above: false,
+        ticks: 8.0,
+    };
+    /// For a telephone: all of it is in sight, the deadline too.
+    pub const NARROW: Self = Self {
+        width: 350.0,
+        left: 12.0,
+        names_above: true,
+        ticks: 4.0,
+    };
+
+    /// What a lane has above its first row.
+    fn above(self) -> f64 {
+        if self.names_above { ROW } else { 0.0 }
+    }
+}
 
 /// Actions of one kind that ended alike in about the same moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,10 +86,11 @@ struct Lane {
 struct Scale {
     zero: Timestamp,
     seconds: f64,
+    frame: Frame,
 }
 
 impl Scale {
-    fn of(story: &Story, lines: &[Line]) -> Self {
+    fn of(story: &Story, lines: &[Line], frame: Frame) -> Self {
         let zero = story.notice_time();
         let after = |at: Timestamp| at.duration_since(zero).as_secs_f64();
         let last = lines.iter().map(|line| after(line.at)).fold(1.0, f64::max);
@@ -68,6 +98,7 @@ impl Scale {
         Self {
             zero,
             seconds: (last * 1.1).max(deadline).max(AT_LEAST),
+            frame,
         }
     }
 
@@ -77,12 +108,14 @@ impl Scale {
 
     fn x_of(&self, seconds: f64) -> f64 {
         let part = (seconds / self.seconds).clamp(0.0, 1.0);
-        LEFT + part * (WIDTH - LEFT - RIGHT)
+        self.frame.left + part * (self.frame.width - self.frame.left - RIGHT)
     }
 
     fn ticks(&self) -> Vec<f64> {
-        let step = STEPS.into_iter().find(|step| self.seconds / step <= TICKS);
-        let step = step.unwrap_or(self.seconds / TICKS);
+        let step = STEPS
+            .into_iter()
+            .find(|step| self.seconds / step <= self.frame.ticks);
+        let step = step.unwrap_or(self.seconds / self.frame.ticks);
         let count = (self.seconds / step).floor() as usize;
         (0..=count).map(|n| n as f64 * step).collect()
     }
@@ -97,25 +130,34 @@ fn deadline(story: &Story) -> Option<f64> {
     (0.0..=DEADLINE_IN_SIGHT).contains(&seconds).then_some(seconds)
 }
 
+/// Whether there is anything to draw.
+pub fn has_marks(lines: &[Line]) -> bool {
+    lines.iter().any(is_drawn)
+}
+
+fn is_drawn(line: &Line) -> bool {
+    line.action.is_some() || line.word == Word::Failed
+}
+
 /// The picture.
-pub fn svg(story: &Story, lines: &[Line]) -> Markup {
-    let scale = Scale::of(story, lines);
+pub fn svg(story: &Story, lines: &[Line], frame: Frame) -> Markup {
+    let scale = Scale::of(story, lines, frame);
     let lanes = lanes(lines, scale);
     let mut y = TOP;
     let placed: Vec<(f64, f64, &Lane)> = lanes
         .iter()
         .map(|lane| {
             let top = y;
-            y += lane.rows as f64 * ROW + 2.0 * LANE_MARGIN;
+            y += frame.above() + lane.rows as f64 * ROW + 2.0 * LANE_MARGIN;
             (top, y - top, lane)
         })
         .collect();
     let bottom = y;
     let label = format!("What the functions did, and when: {}", story.title());
     html! {
-        svg viewBox={ "0 0 " (WIDTH) " " (bottom + 22.0) } role="img" aria-label=(label) {
+        svg viewBox={ "0 0 " (frame.width) " " (bottom + 22.0) } role="img" aria-label=(label) {
             @for (n, (top, height, lane)) in placed.iter().enumerate() {
-                @if n % 2 == 0 { rect.lane x="0" y=(top) width=(WIDTH) height=(height) {} }
+                @if n % 2 == 0 { rect.lane x="0" y=(top) width=(frame.width) height=(height) {} }
                 text.name x="8" y=(top + LANE_MARGIN + ROW / 2.0 + 4.0) { (lane.name) }
             }
             @for seconds in scale.ticks() {
@@ -126,10 +168,12 @@ pub fn svg(story: &Story, lines: &[Line]) -> Markup {
             @if let Some(seconds) = deadline(story) {
                 @let x = scale.x_of(seconds);
                 line.deadline x1=(x) x2=(x) y1=(TOP - 8.0) y2=(bottom) {}
-                text.deadline x=(x) y="13" text-anchor="end" { (story.end()) }
+                text.deadline x=(x) y="13" text-anchor="end" {
+                    @if frame.names_above { (time(seconds)) } @else { (story.end()) }
+                }
             }
             @for (top, _, lane) in &placed {
-                @for mark in &lane.marks { (draw(mark, top + LANE_MARGIN + (mark.row as f64 + 0.5) * ROW)) }
+                @for mark in &lane.marks { (draw(mark, top + LANE_MARGIN + frame.above() + (mark.row as f64 + 0.5) * ROW)) }
             }
         }
     }
@@ -144,12 +188,13 @@ fn time(seconds: f64) -> String {
 }
 
 fn lanes(lines: &[Line], scale: Scale) -> Vec<Lane> {
-    let mut names: Vec<&str> = lines.iter().map(|line| line.who.as_str()).collect();
+    let drawn = || lines.iter().filter(|line| is_drawn(line));
+    let mut names: Vec<&str> = drawn().map(|line| line.who.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     let lane = |name: &str| {
-        let mut marks = marks(lines.iter().filter(|line| line.who == name), scale);
-        let rows = place(&mut marks).max(1);
+        let mut marks = marks(drawn().filter(|line| line.who == name), scale);
+        let rows = place(&mut marks, scale.frame).max(1);
         Lane {
             name: name.to_owned(),
             marks,
@@ -163,9 +208,6 @@ fn lanes(lines: &[Line], scale: Scale) -> Vec<Lane> {
 fn marks<'a>(lines: impl Iterator<Item = &'a Line>, scale: Scale) -> Vec<Mark> {
     let mut groups = Vec::<(f64, &Line, Vec<String>)>::new();
     for line in lines {
-        if line.action.is_none() && line.word != Word::Failed {
-            continue;
-        }
         let x = scale.x(line.at);
         let tooltip = format!(
             "{} {} {}",
@@ -209,11 +251,12 @@ fn marks<'a>(lines: impl Iterator<Item = &'a Line>, scale: Scale) -> Vec<Mark> {
 }
 
 /// Gives each mark the first row in which it and its label touch no other; answers how many rows there are.
-fn place(marks: &mut [Mark]) -> usize {
+fn place(marks: &mut [Mark], frame: Frame) -> usize {
     let mut rows = Vec::<Vec<(f64, f64)>>::new();
     for mark in marks {
         let width = TO_LABEL + mark.label.chars().count() as f64 * LETTER;
-        mark.label_left = mark.x + width > WIDTH - 4.0;
+        // On the left there is room only for what does not begin before the picture.
+        mark.label_left = mark.x + width > frame.width - 4.0 && mark.x - width > 0.0;
         let span = if mark.label_left {
             (mark.x - width, mark.x + NEAR)
         } else {
@@ -300,9 +343,9 @@ mod tests {
             mark(150.0, "deregister target ×3"),
             mark(152.0, "stop task"),
             mark(400.0, "stop task"),
-            mark(WIDTH - RIGHT, "run task again"),
+            mark(Frame::WIDE.width - RIGHT, "run task again"),
         ];
-        assert_eq!(place(&mut marks), 2);
+        assert_eq!(place(&mut marks, Frame::WIDE), 2);
         let rows: Vec<_> = marks.iter().map(|mark| mark.row).collect();
         assert_eq!(rows, [0, 1, 0, 0]);
         let left: Vec<_> = marks.iter().map(|mark| mark.label_left).collect();
@@ -315,6 +358,7 @@ mod tests {
             Scale {
                 zero: Timestamp::UNIX_EPOCH,
                 seconds,
+                frame: Frame::WIDE,
             }
             .ticks()
         };

@@ -35,7 +35,8 @@ fn what_happens_in_one_moment_is_one_mark_with_every_action_in_its_tooltip() {
     let page = render(&stories(None));
     assert!(page.contains("stop task ×2"), "{page}");
     assert!(page.contains("in a real interruption AWS would take the instance at"));
-    assert_eq!(page.matches("class=\"label\"").count(), 2);
+    // For a screen and for a telephone.
+    assert_eq!(page.matches("class=\"label\"").count(), 2 * 2);
     assert!(page.contains("Interruption warning (drill)"));
 }
 
@@ -47,6 +48,29 @@ fn nothing_of_a_log_becomes_part_of_the_page() {
     for outside in ["http://", "https://", "src=", "@import", "url("] {
         assert!(!page.contains(outside), "{outside}");
     }
+}
+
+#[test]
+fn headings_and_contents_say_whose_it_was_and_how_it_ended() {
+    let page = render(&[stories(None), stories(Some("refused"))].concat());
+    assert_eq!(
+        page.matches("aria-label=\"went well\"").count(),
+        0,
+        "two functions are silent"
+    );
+    assert_eq!(page.matches("aria-label=\"failed\"").count(), 4, "{page}");
+    assert_eq!(page.matches("cluster c").count(), 4, "{page}");
+    assert!(
+        page.contains("no report from deregister-targets, replace-capacity"),
+        "{page}"
+    );
+}
+
+#[test]
+fn where_nothing_was_done_there_is_no_picture() {
+    let mut stories = stories(None);
+    stories[0].reports[0].actions.clear();
+    assert!(!render(&stories).contains("class=\"picture"));
 }
 
 #[test]

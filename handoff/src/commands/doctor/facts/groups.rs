@@ -30,8 +30,8 @@ pub struct Group {
     pub agent_drains: bool,
     /// Whether new instances are protected from scale-in.
     pub protects_new: bool,
-    /// Instances protected from scale-in.
-    pub protected: usize,
+    /// Ids of the instances protected from scale-in.
+    pub protected: Vec<String>,
     /// Classic Load Balancers attached to it.
     pub classic_load_balancers: Vec<String>,
     /// Its termination lifecycle hooks; `None` where they could not be read.
@@ -161,7 +161,8 @@ fn of(
     let protected = members
         .iter()
         .filter(|i| i.protected_from_scale_in == Some(true))
-        .count();
+        .filter_map(|i| i.instance_id.clone())
+        .collect();
     Group {
         purchase: purchase(&group, configuration),
         types: types(&group, configuration, running),

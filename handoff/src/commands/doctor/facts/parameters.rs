@@ -8,8 +8,8 @@ use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 
 use super::reading::Reader;
 
-/// The parameters that a stack of this name has; none where there is no such stack, or it cannot be read.
-pub async fn read(config: &SdkConfig, reader: &Reader, stack: &str) -> BTreeMap<String, String> {
+/// The parameters that a stack of this name has, none where they cannot be read; `None` where there is no such stack.
+pub async fn read(config: &SdkConfig, reader: &Reader, stack: &str) -> Option<BTreeMap<String, String>> {
     let asking = async {
         let answer = Client::new(config)
             .describe_stacks()
@@ -17,14 +17,14 @@ pub async fn read(config: &SdkConfig, reader: &Reader, stack: &str) -> BTreeMap<
             .send()
             .await;
         match answer {
-            Ok(answer) => Ok(answer.stacks.unwrap_or_default()),
+            Ok(answer) => Ok(Some(answer.stacks.unwrap_or_default())),
             // Whether anything is deployed tell the rules on the event bus.
             Err(error)
                 if error
                     .message()
                     .is_some_and(|text| text.contains("does not exist")) =>
             {
-                Ok(vec![])
+                Ok(None)
             }
             Err(error) => Err(error),
         }
@@ -32,11 +32,11 @@ pub async fn read(config: &SdkConfig, reader: &Reader, stack: &str) -> BTreeMap<
     let stacks = reader
         .call("", "DescribeStacks", asking)
         .await
-        .unwrap_or_default();
-    let parameters = stacks
+        .unwrap_or_else(|| Some(vec![]));
+    let parameters = stacks?
         .into_iter()
         .flat_map(|stack| stack.parameters.unwrap_or_default());
-    parameters
-        .filter_map(|parameter| Some((parameter.parameter_key?, parameter.parameter_value?)))
-        .collect()
+    let named =
+        parameters.filter_map(|parameter| Some((parameter.parameter_key?, parameter.parameter_value?)));
+    Some(named.collect())
 }

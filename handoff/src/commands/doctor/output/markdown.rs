@@ -1,6 +1,6 @@
 //! For a ticket or a page.
 
-use super::{Diagnosis, about};
+use super::{Diagnosis, about, names};
 use crate::commands::doctor::rules;
 
 pub fn say(diagnosis: &Diagnosis<'_>) -> String {
@@ -10,21 +10,16 @@ pub fn say(diagnosis: &Diagnosis<'_>) -> String {
         diagnosis.summary(),
         diagnosis.looked_at()
     );
-    if !diagnosis.findings.is_empty() {
-        text += "\n| severity | resource | what | why | fix |\n|---|---|---|---|---|\n";
-    }
-    for finding in diagnosis.findings {
+    for of_rule in diagnosis.by_rule() {
+        let first = of_rule.first();
         text += &format!(
-            "| {} | {} `{}` | {} ([{}]({})) | {} | `{}` |\n",
-            finding.severity,
-            finding.resource.kind,
-            finding.resource.name,
-            cell(&finding.what),
-            finding.rule.id,
-            finding.rule.page,
-            cell(finding.why),
-            cell(&finding.fix),
+            "\n## {}: {}\n\n[{}]({}). Why: {}.\n\n| resource | what | fix |\n|---|---|---|\n",
+            first.severity, first.rule.title, first.rule.id, first.rule.page, first.why
         );
+        for alike in &of_rule.alike {
+            let (what, fix) = (cell(&alike[0].what), cell(&alike[0].fix));
+            text += &format!("| {} | {what} | `{fix}` |\n", cell(&names(alike)));
+        }
     }
     for note in diagnosis.notes() {
         text += &format!("\nNote: {note}.\n");

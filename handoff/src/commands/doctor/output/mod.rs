@@ -37,6 +37,34 @@ pub struct Diagnosis<'a> {
     pub account: &'a AccountArguments,
 }
 
+/// What a rule found, with the same weight everywhere.
+struct OfRule<'a> {
+    /// Findings that are alike in all but their resource.
+    alike: Vec<Vec<&'a Finding>>,
+}
+
+impl OfRule<'_> {
+    /// Any of them, for what they have in common.
+    fn first(&self) -> &Finding {
+        self.alike[0][0]
+    }
+
+    /// The fix, where it is the same for all.
+    fn common_fix(&self) -> Option<&str> {
+        let fix = self.first().fix.as_str();
+        self.alike.iter().all(|alike| alike[0].fix == fix).then_some(fix)
+    }
+}
+
+/// The resources of findings that are alike.
+fn names(alike: &[&Finding]) -> String {
+    let names: Vec<&str> = alike
+        .iter()
+        .map(|finding| finding.resource.name.as_str())
+        .collect();
+    format!("{} {}", alike[0].resource.kind, names.join(", "))
+}
+
 impl Diagnosis<'_> {
     /// Prints it.
     pub fn say(&self, format: Format) -> String {
@@ -137,6 +165,34 @@ impl Diagnosis<'_> {
             }
         }
         lines
+    }
+
+    /// The findings of a rule that weigh and mean the same, the worst first; of those alike in all but their resource the
+    /// resources stand together.
+    fn by_rule(&self) -> Vec<OfRule<'_>> {
+        let mut rules: Vec<OfRule<'_>> = vec![];
+        for finding in self.findings {
+            let same = |known: &&mut OfRule<'_>| {
+                let first = known.alike[0][0];
+                (first.rule.id, first.severity, first.why) == (finding.rule.id, finding.severity, finding.why)
+            };
+            let Some(of_rule) = rules.iter_mut().find(same) else {
+                rules.push(OfRule {
+                    alike: vec![vec![finding]],
+                });
+                continue;
+            };
+            let alike = |known: &&mut Vec<&Finding>| {
+                let first = known[0];
+                (first.resource.kind, &first.what, &first.fix)
+                    == (finding.resource.kind, &finding.what, &finding.fix)
+            };
+            match of_rule.alike.iter_mut().find(alike) {
+                Some(alike) => alike.push(finding),
+                None => of_rule.alike.push(vec![finding]),
+            }
+        }
+        rules
     }
 
     fn summary(&self) -> String {

@@ -1,53 +1,85 @@
-//! For a terminal: by resource, the worst first; what, why, fix.
+//! For a terminal: how much there is, then by rule, the worst first: why, what, fix.
 
-use super::{Diagnosis, about};
-use crate::commands::doctor::rules::{Finding, Severity};
-use crate::style;
+use super::{Diagnosis, OfRule, about, names};
+use crate::commands::doctor::rules::Severity;
+use crate::{style, terminal};
 
 pub fn say(diagnosis: &Diagnosis<'_>) -> String {
-    let mut text = style::dim(&format!("{}: {}\n", diagnosis.region, diagnosis.looked_at()));
-    for of_resource in by_resource(diagnosis.findings) {
-        let resource = &of_resource[0].resource;
-        text += &format!("\n{} {}\n", resource.kind, style::strong(&resource.name));
-        for finding in of_resource {
-            text += &format!(
-                "  {}  {}  {}\n",
-                severity(finding.severity),
-                finding.what,
-                style::dim(finding.rule.id)
-            );
-            text += &format!("            why  {}\n", finding.why);
-            text += &format!("            fix  {}\n", style::pending(&finding.fix));
-        }
+    let looked_at = format!("{}: {}", diagnosis.region, diagnosis.looked_at());
+    let mut text = format!("{}\n", style::dim(&terminal::hang("", &looked_at)));
+    text += &verdict(diagnosis);
+    for of_rule in diagnosis.by_rule() {
+        text += &said_of(&of_rule);
     }
     let notes = diagnosis.notes();
     if !notes.is_empty() {
         text.push('\n');
     }
     for note in notes {
-        text += &style::dim(&format!("note  {note}\n"));
+        text += &style::dim(&format!("{}\n", terminal::hang("note  ", &note)));
     }
     for (unread, times) in diagnosis.unread() {
-        text += &format!("\n{}  {}\n", style::bad("not read"), about(unread, times));
+        let prefix = style::bad("not read  ");
+        text += &format!("\n{}\n", terminal::hang(&prefix, &about(unread, times)));
     }
-    text + &verdict(diagnosis)
+    text
+}
+
+fn said_of(of_rule: &OfRule<'_>) -> String {
+    let first = of_rule.first();
+    let title = format!("{}  {}", style::strong(first.rule.id), first.rule.title);
+    let severity = format!("{}  ", severity(first.severity));
+    let mut text = format!(
+        "\n{}\n{}\n",
+        terminal::hang(&severity, &title),
+        terminal::hang("  why  ", first.why)
+    );
+    let common = of_rule.common_fix();
+    for alike in &of_rule.alike {
+        text += &terminal::hang(
+            "  ",
+            &format!("{}: {}", style::strong(&names(alike)), alike[0].what),
+        );
+        text.push('\n');
+        if common.is_none() {
+            text += &format!("{}\n", fix("    fix  ", &alike[0].fix));
+        }
+    }
+    if let Some(common) = common {
+        text += &format!("{}\n", fix("  fix  ", common));
+    }
+    text
+}
+
+/// A command can be pasted as it stands, in whatever lines.
+fn fix(prefix: &str, fix: &str) -> String {
+    let is_command = ["aws ", "for ", "sam "]
+        .iter()
+        .any(|program| fix.starts_with(program));
+    let text = if is_command {
+        terminal::hang_command(prefix, fix)
+    } else {
+        terminal::hang(prefix, fix)
+    };
+    let (prefix, rest) = text.split_at(prefix.len());
+    format!("{prefix}{}", style::pending(rest))
 }
 
 fn verdict(diagnosis: &Diagnosis<'_>) -> String {
     let incomplete = !diagnosis.facts.unread.is_empty();
     if diagnosis.facts.groups.is_empty() && !incomplete {
         return format!(
-            "\n{} no Auto Scaling group here: is it the right account and region?\n",
+            "{} no Auto Scaling group here: is it the right account and region?\n",
             style::warning("?")
         );
     }
     match (diagnosis.findings.is_empty(), incomplete) {
         (true, false) => format!(
-            "\n{} nothing would lose work in an interruption\n",
+            "{} nothing would lose work in an interruption\n",
             style::good("✓")
         ),
         (true, true) => format!(
-            "\n{} nothing found, but not everything could be read\n",
+            "{} nothing found, but not everything could be read\n",
             style::warning("?")
         ),
         (false, _) => {
@@ -56,24 +88,9 @@ fn verdict(diagnosis: &Diagnosis<'_>) -> String {
             } else {
                 ""
             };
-            format!("\n{}{more}\n", style::strong(&diagnosis.summary()))
+            format!("{}{more}\n", style::strong(&diagnosis.summary()))
         }
     }
-}
-
-/// Resources with their findings, in the order of their worst.
-fn by_resource(findings: &[Finding]) -> Vec<Vec<&Finding>> {
-    let mut resources: Vec<Vec<&Finding>> = vec![];
-    for finding in findings {
-        match resources
-            .iter_mut()
-            .find(|known| known[0].resource == finding.resource)
-        {
-            Some(known) => known.push(finding),
-            None => resources.push(vec![finding]),
-        }
-    }
-    resources
 }
 
 fn severity(severity: Severity) -> String {

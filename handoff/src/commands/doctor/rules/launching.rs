@@ -140,8 +140,8 @@ fn launch_configuration(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     let with_one = facts.groups_at_risk().filter_map(|group| {
         let configuration = group.launch_configuration.as_deref()?;
         let fix = format!(
-            "aws autoscaling update-auto-scaling-group --auto-scaling-group-name {} --launch-template \
-             'LaunchTemplateName={configuration},Version=$Default', once the template is made",
+            "make a launch template of it, then: aws autoscaling update-auto-scaling-group --auto-scaling-group-name {} \
+             --launch-template 'LaunchTemplateName={configuration},Version=$Default'",
             group.name()
         );
         let what = format!("launches from the launch configuration {configuration}");
@@ -160,8 +160,8 @@ fn capacity_rebalancing_off(facts: &Facts, rule: &'static Rule) -> Vec<Finding> 
             return rule.found(resource, "Capacity Rebalancing is off", rule.fix);
         }
         let fix = format!(
-            "aws autoscaling update-auto-scaling-group --auto-scaling-group-name {} --capacity-rebalance, or \
-             spot-handoff:rebalance=launch-first",
+            "tag it spot-handoff:rebalance=launch-first, or: aws autoscaling update-auto-scaling-group \
+             --auto-scaling-group-name {} --capacity-rebalance",
             group.name()
         );
         Finding {
@@ -182,12 +182,12 @@ fn scale_in_protection(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     };
     let protected = facts
         .groups_at_risk()
-        .filter(|group| (group.protects_new || group.protected > 0) && !managed(group));
+        .filter(|group| (group.protects_new || !group.protected.is_empty()) && !managed(group));
     protected
         .map(|group| {
             let what = format!(
                 "{} of {} instances protected from scale-in{}",
-                group.protected,
+                group.protected.len(),
                 group.core.instances.len(),
                 if group.protects_new {
                     ", and new ones will be"
@@ -195,11 +195,22 @@ fn scale_in_protection(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
                     ""
                 }
             );
-            let fix = format!(
-                "aws autoscaling update-auto-scaling-group --auto-scaling-group-name {} \
-                 --no-new-instances-protected-from-scale-in",
-                group.name()
-            );
+            let name = group.name();
+            let of_new = group.protects_new.then(|| {
+                format!(
+                    "aws autoscaling update-auto-scaling-group --auto-scaling-group-name {name} \
+                     --no-new-instances-protected-from-scale-in"
+                )
+            });
+            let of_present = (!group.protected.is_empty()).then(|| {
+                format!(
+                    "aws autoscaling set-instance-protection --auto-scaling-group-name {name} \
+                     --no-protected-from-scale-in --instance-ids {}",
+                    group.protected.join(" ")
+                )
+            });
+            let fix: Vec<String> = of_new.into_iter().chain(of_present).collect();
+            let fix = fix.join(" && ");
             rule.found(Resource::group(group), what, fix)
         })
         .collect()

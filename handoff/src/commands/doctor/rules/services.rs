@@ -124,15 +124,21 @@ fn service_grace(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
             })
             .collect::<Vec<_>>();
         let what = match slowest.first() {
-            Some(arn) => format!(
-                "deregistration delay {delay} s (target group {}) + stopTimeout {stop} s",
-                name(arn)
-            ),
+            Some(_) => {
+                let names: Vec<&str> = slowest.iter().map(|arn| name(arn)).collect();
+                format!(
+                    "deregistration delay {delay} s (target group {}) + stopTimeout {stop} s",
+                    names.join(", ")
+                )
+            }
             None => format!("stopTimeout {stop} s"),
         };
         let rest = NOTICE - HEAD_START - stop;
         let fix = match slowest.first() {
-            Some(arn) if rest > 0 => set_delay(arn, rest.min(60)),
+            Some(_) if rest > 0 => {
+                let commands: Vec<String> = slowest.iter().map(|arn| set_delay(arn, rest.min(60))).collect();
+                commands.join(" && ")
+            }
             _ => format!(
                 "set stopTimeout to 90 or less in task definition {}, register it, and update the service",
                 definition_name(facts, service)

@@ -128,12 +128,12 @@ fn stop_timeout(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
 }
 
 fn not_run_again(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    with_rerun(facts, &Rerun::No, |cluster, arn, tasks, first| {
+    with_rerun(facts, &Rerun::No, |cluster, arn, tasks| {
         let what = format!(
             "{} without the tag {RERUN_TAG}",
-            crate::words::count(tasks as u64, "task")
+            crate::words::count(tasks.len() as u64, "task")
         );
-        let fix = format!("aws ecs tag-resource --resource-arn {first} --tags key={RERUN_TAG},value=true");
+        let fix = tag(tasks, &format!("key={RERUN_TAG},value=true"));
         rule.found(resource(facts, cluster, arn), what, fix)
     })
 }
@@ -169,32 +169,38 @@ fn rerun_roles(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
 }
 
 fn rerun_lacks_security_groups(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    with_rerun(
-        facts,
-        &Rerun::LacksSecurityGroups,
-        |cluster, arn, tasks, first| {
-            let what = format!(
-                "{} without the tag {SECURITY_GROUPS_TAG}",
-                crate::words::count(tasks as u64, "task")
-            );
-            let fix = format!(
-                "aws ecs tag-resource --resource-arn {first} --tags 'key={SECURITY_GROUPS_TAG},value=sg-…'"
-            );
-            rule.found(resource(facts, cluster, arn), what, fix)
-        },
-    )
+    with_rerun(facts, &Rerun::LacksSecurityGroups, |cluster, arn, tasks| {
+        let what = format!(
+            "{} without the tag {SECURITY_GROUPS_TAG}",
+            crate::words::count(tasks.len() as u64, "task")
+        );
+        let fix = tag(tasks, &format!("'key={SECURITY_GROUPS_TAG},value=sg-…'"));
+        rule.found(resource(facts, cluster, arn), what, fix)
+    })
+}
+
+/// The command that tags all of them.
+fn tag(tasks: &[&Task], tag: &str) -> String {
+    let arns: Vec<&str> = tasks.iter().map(|task| task.arn.as_str()).collect();
+    match arns.as_slice() {
+        [arn] => format!("aws ecs tag-resource --resource-arn {arn} --tags {tag}"),
+        arns => format!(
+            "for TASK in {}; do aws ecs tag-resource --resource-arn \"$TASK\" --tags {tag}; done",
+            arns.join(" ")
+        ),
+    }
 }
 
 fn with_rerun(
     facts: &Facts,
     wanted: &Rerun,
-    finding: impl Fn(&Cluster, &str, usize, &str) -> Finding,
+    finding: impl Fn(&Cluster, &str, &[&Task]) -> Finding,
 ) -> Vec<Finding> {
     let mut findings = vec![];
     for (cluster, arn, tasks) in by_definition(facts, |policy| policy != StandaloneTasks::Leave) {
-        let such: Vec<&&Task> = tasks.iter().filter(|task| task.rerun == *wanted).collect();
-        if let Some(first) = such.first() {
-            findings.push(finding(cluster, arn, such.len(), &first.arn));
+        let such: Vec<&Task> = tasks.into_iter().filter(|task| task.rerun == *wanted).collect();
+        if !such.is_empty() {
+            findings.push(finding(cluster, arn, &such));
         }
     }
     findings

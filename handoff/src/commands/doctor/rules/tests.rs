@@ -257,13 +257,17 @@ fn every_rule_finds_what_it_is_for() {
             Info,
             of_group(|g| g.core.capacity_rebalance = false),
         ),
-        ("scale-in-protection", Info, of_group(|g| g.protected = 1)),
+        (
+            "scale-in-protection",
+            Info,
+            of_group(|g| g.protected = vec!["i-1".to_owned()]),
+        ),
         ("scale-in-protection", Info, of_group(|g| g.protects_new = true)),
         (
             "termination-protection",
             Info,
             Box::new(|facts| {
-                facts.groups[0].protected = 2;
+                facts.groups[0].protected = vec!["i-1".to_owned(), "i-2".to_owned()];
                 facts.clusters[0].providers.push(Provider {
                     group: "web".to_owned(),
                     protects: true,

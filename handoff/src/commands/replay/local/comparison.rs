@@ -3,7 +3,7 @@
 use testbed::State;
 
 use super::facts::{Facts, Key};
-use crate::style;
+use crate::{style, terminal};
 
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,12 +38,20 @@ pub fn compare(before: &State, after: &State, instances: &[String]) -> Vec<Row> 
 
 /// The table, without a trailing line break.
 pub fn render(rows: &[Row]) -> String {
+    render_in(terminal::columns(), rows)
+}
+
+fn render_in(columns: Option<usize>, rows: &[Row]) -> String {
     let width = |cell: fn(&Row) -> &str, title: &str| {
         let cells = rows.iter().map(|row| cell(row).chars().count());
         cells.chain([title.len()]).max().unwrap_or(0)
     };
     let what = width(|row| &row.what, "");
     let before = width(|row| &row.before, "before");
+    let after = width(|row| &row.after, "after");
+    if columns.is_some_and(|columns| what + 2 + before + 2 + after > columns) {
+        return stacked(columns, rows);
+    }
     let title = format!("{:what$}  {:before$}  after", "", "before");
     let mut lines = vec![style::dim(&title)];
     for row in rows {
@@ -55,6 +63,21 @@ pub fn render(rows: &[Row]) -> String {
         };
         let before = style::dim(&format!("{:before$}", row.before));
         lines.push(format!("{:what$}  {before}  {after}", row.what));
+    }
+    lines.join("\n")
+}
+
+/// The rows where there is no room for three columns.
+fn stacked(columns: Option<usize>, rows: &[Row]) -> String {
+    let mut lines = vec![style::dim("before → after")];
+    for row in rows {
+        let change = if row.before == row.after {
+            row.after.clone()
+        } else {
+            format!("{} → {}", style::dim(&row.before), style::strong(&row.after))
+        };
+        lines.push(row.what.clone());
+        lines.push(terminal::hang_in(columns, "    ", &change));
     }
     lines.join("\n")
 }
@@ -125,6 +148,21 @@ mod tests {
         let rows = compare(&before, &after, &[LOST.to_owned()]);
         let table = anstream::adapter::strip_str(&render(&rows)).to_string();
         insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn a_narrow_table_has_two_lines_a_row() {
+        let row = Row {
+            what: format!("target {LOST}:32768 in classifier"),
+            before: "healthy".to_owned(),
+            after: "draining".to_owned(),
+        };
+        let table = render_in(Some(50), &[row]);
+        let table = anstream::adapter::strip_str(&table).to_string();
+        assert_eq!(
+            table,
+            format!("before → after\ntarget {LOST}:32768 in classifier\n    healthy → draining")
+        );
     }
 
     #[test]

@@ -7,8 +7,8 @@ use testbed::State;
 
 use super::Sample;
 use crate::commands::signals::Signal;
-use crate::style;
 use crate::words::count;
+use crate::{style, terminal};
 
 /// The header of a sample.
 pub fn of(sample: &Sample, state: &State, instances: &[String], dry_run: bool) -> String {
@@ -25,13 +25,13 @@ pub fn of(sample: &Sample, state: &State, instances: &[String], dry_run: bool) -
 
 fn of_event(event: &Value, dry_run: bool) -> Vec<String> {
     let kind = event["detail-type"].as_str().unwrap_or_default();
-    let mut sent = format!("  sent       {}", event["time"].as_str().unwrap_or("-"));
+    let mut sent = event["time"].as_str().unwrap_or("-").to_owned();
     if kind == Signal::InterruptionWarning.detail_type()
         && let Some(deadline) = deadline(event)
     {
         sent.push_str(&format!("; AWS takes the instance at {deadline}"));
     }
-    vec![title(kind, dry_run), sent]
+    vec![title(kind, dry_run), terminal::hang("  sent       ", &sent)]
 }
 
 fn title(kind: &str, dry_run: bool) -> String {
@@ -59,5 +59,8 @@ fn about(id: &str, state: &State) -> String {
         }
         None => "in no cluster".to_owned(),
     };
-    format!("  instance   {id} in {}, {group}, {cluster}", instance.zone)
+    terminal::hang(
+        "  instance   ",
+        &format!("{id} in {}, {group}, {cluster}", instance.zone),
+    )
 }

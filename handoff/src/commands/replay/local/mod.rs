@@ -10,12 +10,13 @@ mod teller;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use spot_handoff::notice::InstanceId;
 use testbed::{FUNCTIONS, RUNNER, State, Testbed};
 
 use super::output::Output;
 use super::retarget::{Retarget, StandIn};
 use super::sample::Sample;
-use super::{Arguments, Zero};
+use super::{Arguments, WorldArguments, Zero};
 use crate::commands::signals::Signal;
 use crate::usage::UsageError;
 use crate::verdict::{Leftovers, Verdict};
@@ -32,18 +33,26 @@ pub async fn run(arguments: Arguments, sample: Sample) -> Result<bool> {
     if local.dry_run {
         options = options.parameter("DryRun", "true");
     }
+    WorldArguments::say_that_it_starts();
     let bed = Testbed::start(options).await?;
     let before = bed.world.state().await?;
 
     let output = Output::new(arguments.format);
     let zero = bed.world.clock().now();
     let new_time = (!arguments.keep_time).then_some(zero);
-    let stand_ins = stand_ins(&before, &sample, arguments.instance.as_deref())?;
+    let stand_ins = stand_ins(
+        &before,
+        &sample,
+        arguments.instance.as_ref().map(InstanceId::as_str),
+    )?;
     let mut retarget = Retarget::new(stand_ins, new_time);
 
     let sample = sample.retarget(&mut retarget);
     let instances = retarget.instances();
     output.header(&header::of(&sample, &before, &instances, local.dry_run));
+    if let Some(note) = local.world.note() {
+        output.note(&note);
+    }
 
     let watch = local.watch.unwrap_or_else(|| usual_watch(&sample));
     let mut backlog = None;

@@ -6,10 +6,10 @@ use testbed::Clock;
 use super::comparison::{self, Row};
 use super::{Output, Zero};
 use crate::commands::replay::Format;
-use crate::style;
 use crate::timeline::since;
 use crate::verdict::Verdict;
 use crate::words::count;
+use crate::{style, terminal};
 
 impl Output {
     pub fn header(&self, header: &str) {
@@ -29,7 +29,7 @@ impl Output {
             let rules: Vec<&str> = rules.iter().map(|rule| logical_id(rule)).collect();
             format!("matched by the rule {}", rules.join(" and the rule "))
         };
-        self.text(&style::dim(&text));
+        self.text(&style::dim(&terminal::hang("", &text)));
     }
 
     /// Says that the silence is intended.
@@ -41,7 +41,8 @@ impl Output {
         } else {
             " (--speed 20 makes it short, --watch 0 does without)"
         };
-        self.text(&style::dim(&format!("{at}  waiting for {messages}{hint}")));
+        let text = terminal::hang(&format!("{at}  "), &format!("waiting for {messages}{hint}"));
+        self.text(&style::dim(&text));
     }
 
     pub fn end(&self, rows: &[Row], verdict: &Verdict) {
