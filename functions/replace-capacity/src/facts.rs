@@ -159,7 +159,9 @@ fn named_group(notice: &Notice) -> Option<&str> {
                 Step::AwaitReplacement { group }
                 | Step::Retire { group }
                 | Step::GiveUp { group }
-                | Step::Look { group: Some(group) },
+                | Step::Look {
+                    group: Some(group), ..
+                },
             ..
         }) => Some(group),
         _ => None,

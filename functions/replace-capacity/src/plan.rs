@@ -116,12 +116,14 @@ impl Planning<'_> {
                 Step::AwaitReplacement { group } => self.step(notice, group, Asked::Look),
                 Step::Retire { group } => self.step(notice, group, Asked::WorkMoved),
                 Step::GiveUp { group } => self.step(notice, group, Asked::CallOff),
-                Step::Look { group: Some(group) } => self.look(notice, follow_up, group),
+                Step::Look {
+                    group: Some(group), ..
+                } => self.look(notice, follow_up, group),
                 Step::MoveWork { .. }
                 | Step::StopTasks { .. }
                 | Step::AwaitTasks { .. }
                 | Step::AwaitScript { .. }
-                | Step::Look { group: None }
+                | Step::Look { group: None, .. }
                 | Step::Tell => nothing(Skip::NotForThisFunction),
             },
             Signal::TerminateLifecycleAction(_) => nothing(Skip::NotForThisFunction),

@@ -12,7 +12,10 @@ pub fn look(group: &str, cause: Cause, limit: Timestamp) -> FollowUp {
         cause,
         deadline: Some(limit),
         step: match cause {
-            Cause::Interruption => Step::Look { group: Some(group) },
+            Cause::Interruption | Cause::StateChange => Step::Look {
+                group: Some(group),
+                drained: vec![],
+            },
             Cause::Rebalance | Cause::Retirement | Cause::Termination => Step::AwaitReplacement { group },
         },
     }

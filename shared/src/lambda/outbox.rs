@@ -237,6 +237,7 @@ mod tests {
                 cluster: "c".to_owned(),
                 container_instance: "ci".to_owned(),
                 tasks: vec!["t".repeat(bytes)],
+                reruns: vec![],
             },
         };
         let (small, large) = (with(10), with(20_000));

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use spot_handoff::notice::LifecycleAction;
+use spot_handoff::runtime::aws::CallCounter;
 use testbed::script::{self, Answer, Asked, Script, xml_error};
 
 use super::*;
@@ -25,6 +26,7 @@ async fn carried_out(
         autoscaling: aws_sdk_autoscaling::Client::new(&sdk),
         ecs: aws_sdk_ecs::Client::new(&sdk),
         sqs: aws_sdk_sqs::Client::new(&sdk),
+        table: Table::new(&script::env(), &sdk, CallCounter::default()).expect("a table"),
     };
     let invocation = script::invocation("drain-tasks");
     let notice = Notice {

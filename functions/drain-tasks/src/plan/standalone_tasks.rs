@@ -16,7 +16,7 @@ use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, RerunOrder, RerunSta
 use spot_handoff::report::TaskLine;
 
 use super::service_tasks::Fate;
-use super::{Action, Plan, Queue, Skip, Warning, cause, short_id, task_line};
+use super::{Action, Plan, Queue, Skip, Warning, cause, task_line};
 use crate::facts::{STOP_REASON, TaskFacts, TaskState};
 
 /// How soon to look whether a stopped task is gone, so that it can be run again.

@@ -5,7 +5,9 @@ use spot_handoff::ecs::accelerators::Accelerator;
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::ecs::standalone_tasks::Rerun;
-use spot_handoff::notice::{Drill, InstanceAction, InstanceState, NOTICE, RerunOrder, RerunStage, TaskCopy, Then};
+use spot_handoff::notice::{
+    Drill, InstanceAction, InstanceState, NOTICE, RerunOrder, RerunStage, TaskCopy, Then,
+};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::config::Scope;
 

@@ -163,7 +163,10 @@ fn send_in_words(
     };
     let detail = match &follow_up.step {
         Step::MoveWork { group, .. } => format!("group {group}"),
-        Step::AwaitReplacement { group } | Step::Look { group: Some(group) } => {
+        Step::AwaitReplacement { group }
+        | Step::Look {
+            group: Some(group), ..
+        } => {
             format!("group {group}, look again at {}", at.strftime("%H:%M:%S"))
         }
         _ => format!("at {}", at.strftime("%H:%M:%S")),
