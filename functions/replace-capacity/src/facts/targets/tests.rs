@@ -63,6 +63,7 @@ fn config() -> Config {
         ("DEREGISTER_TARGETS_QUEUE_URL", "d"),
         ("DRAIN_TASKS_QUEUE_URL", "t"),
         ("REPLACE_CAPACITY_QUEUE_URL", "r"),
+        ("RUN_COMMANDS_QUEUE_URL", "c"),
     ];
     Config::read(&Env::of(&queues)).expect("the defaults")
 }
