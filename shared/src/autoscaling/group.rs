@@ -5,6 +5,7 @@ use std::fmt;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, RetentionAction, TrafficSourceIdentifier};
 
+use super::pool::Pool;
 use crate::notice::InstanceId;
 
 /// What the plans need to know of an Auto Scaling group.
@@ -44,6 +45,8 @@ pub struct Group {
     /// Whether an instance is kept whose termination hook is abandoned, instead of being terminated.
     /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RetentionTriggers.html>
     pub retains_abandoned: bool,
+    /// The pools of its instances.
+    pub pools: BTreeMap<InstanceId, Pool>,
 }
 
 /// An instance of a group.
@@ -146,6 +149,15 @@ impl From<AutoScalingGroup> for Group {
             .and_then(|policy| policy.retention_triggers());
         let on_abandon = triggers.and_then(|triggers| triggers.terminate_hook_abandon());
         let retains_abandoned = on_abandon == Some(&RetentionAction::Retain);
+        let pool = |instance: &aws_sdk_autoscaling::types::Instance| {
+            let pool = Pool::of(
+                instance.instance_type(),
+                instance.availability_zone(),
+                instance.availability_zone_id(),
+            );
+            Some((instance.instance_id()?.parse().ok()?, pool?))
+        };
+        let pools = group.instances().iter().filter_map(pool).collect();
         let member = |instance: aws_sdk_autoscaling::types::Instance| {
             Some(Member {
                 id: instance.instance_id?.parse().ok()?,
@@ -191,6 +203,7 @@ impl From<AutoScalingGroup> for Group {
             is_weighted,
             operator: group.operator.and_then(|operator| operator.principal),
             retains_abandoned,
+            pools,
         }
     }
 }

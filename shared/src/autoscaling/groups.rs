@@ -9,6 +9,7 @@ use crate::runtime::aws::CallError;
 use crate::runtime::invocation::{Invocation, together};
 
 pub use super::group::{Group, Lifecycle, Member};
+use super::pool::Pool;
 
 /// DescribeAutoScalingInstances takes 50 ids and leaves out the ones it does not know.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingInstances.html>
@@ -36,6 +37,7 @@ pub enum GroupOf<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Groups {
     members: HashMap<InstanceId, (String, Member)>,
+    pools: HashMap<InstanceId, Pool>,
     groups: HashMap<String, Group>,
     unread_instances: HashMap<InstanceId, CallError>,
     unread_groups: HashMap<String, CallError>,
@@ -81,6 +83,15 @@ impl Groups {
             // The group was deleted between the two calls.
             (None, None) => GroupOf::None,
         }
+    }
+
+    /// The pool of an instance that is in a group.
+    pub fn pool_of(&self, id: &InstanceId) -> Option<&Pool> {
+        let of_group = || {
+            let (name, _) = self.members.get(id)?;
+            self.groups.get(name)?.pools.get(id)
+        };
+        self.pools.get(id).or_else(of_group)
     }
 
     /// A group by its name.
@@ -134,9 +145,13 @@ impl Groups {
         for (chunk, answer) in chunks.zip(answers) {
             match answer {
                 // AWS answers with what was asked for; a member nobody asked for is not to be acted on.
-                Ok(found) => self
-                    .members
-                    .extend(found.into_iter().filter(|(id, _)| chunk.contains(id))),
+                Ok(found) => {
+                    let asked_for = found.into_iter().filter(|found| chunk.contains(&found.member.id));
+                    for Found { group, member, pool } in asked_for {
+                        self.pools.extend(pool.map(|pool| (member.id.clone(), pool)));
+                        self.members.insert(member.id.clone(), (group, member));
+                    }
+                }
                 Err(error) => self
                     .unread_instances
                     .extend(chunk.iter().map(|id| (id.clone(), error.clone()))),
@@ -190,11 +205,18 @@ pub async fn read(client: &Client, invocation: &Invocation, ids: &[InstanceId], 
     facts
 }
 
+/// What Auto Scaling says of one instance.
+struct Found {
+    group: String,
+    member: Member,
+    pool: Option<Pool>,
+}
+
 async fn describe_instances(
     client: &Client,
     invocation: &Invocation,
     ids: &[InstanceId],
-) -> Result<Vec<(InstanceId, (String, Member))>, CallError> {
+) -> Result<Vec<Found>, CallError> {
     let pages = client
         .describe_auto_scaling_instances()
         .set_instance_ids(Some(ids.iter().map(ToString::to_string).collect()))
@@ -204,13 +226,18 @@ async fn describe_instances(
         .collect::<Result<Vec<_>, _>>();
     let found = invocation.call("DescribeAutoScalingInstances", pages).await?;
     let member = |details: aws_sdk_autoscaling::types::AutoScalingInstanceDetails| {
-        let id: InstanceId = details.instance_id?.parse().ok()?;
+        let pool = Pool::of(
+            details.instance_type(),
+            details.availability_zone(),
+            details.availability_zone_id(),
+        );
         let member = Member {
-            id: id.clone(),
+            id: details.instance_id?.parse().ok()?,
             zone: details.availability_zone.unwrap_or_default(),
             lifecycle: Lifecycle::of(&details.lifecycle_state.unwrap_or_default()),
         };
-        Some((id, (details.auto_scaling_group_name?, member)))
+        let group = details.auto_scaling_group_name?;
+        Some(Found { group, member, pool })
     };
     Ok(found.into_iter().filter_map(member).collect())
 }

@@ -3,5 +3,6 @@
 pub mod group;
 pub mod groups;
 pub mod policies;
+pub mod pool;
 pub mod restarts;
 pub mod scope;

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::action::ActionKind;
+use crate::autoscaling::pool::Pool;
 use crate::notice::{Notice, Signal};
 
 /// The value of [`Report::report`], by which report lines are told from other log lines.
@@ -44,9 +45,9 @@ pub struct Report {
     /// Its Auto Scaling group, where the plan has to do with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Its Availability Zone, where the function knows it.
+    /// Its pool, where Auto Scaling tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
+    pub pool: Option<Pool>,
     /// When AWS emitted the notice: the start of the two minutes for an interruption warning.
     pub notice_time: Timestamp,
     /// When this function began with the notice.
@@ -228,6 +229,12 @@ impl Report {
     pub fn from_line(line: &str) -> Option<Self> {
         let report: Self = serde_json::from_str(line).ok()?;
         (report.report == REPORT_MARKER).then_some(report)
+    }
+
+    /// The same, about an instance of this pool.
+    pub fn in_pool(mut self, pool: Option<&Pool>) -> Self {
+        self.pool = pool.cloned();
+        self
     }
 
     /// Whether it is about a follow-up, and not about what came from AWS.

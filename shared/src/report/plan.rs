@@ -225,7 +225,7 @@ impl Invocation {
             signal: notice.signal.name().to_owned(),
             instance: notice.instance.to_string(),
             group: plan.actions.iter().find_map(Action::group).map(str::to_owned),
-            zone: plan.zone.clone(),
+            pool: None,
             notice_time: notice.time,
             started_at: self.started_at,
             seconds_left_at_start: seconds_left(self.started_at),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use spot_handoff::autoscaling::pool::Pool;
 use spot_handoff::notice::{InstanceAction, Notice, Signal};
 use spot_handoff::report::names::Names;
 use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome as Reported, Report, ScriptLine};
@@ -51,6 +52,8 @@ pub struct HandOff<'a> {
     pub action: Option<InstanceAction>,
     /// Its Auto Scaling group, where replace-capacity named it.
     pub group: Option<String>,
+    /// Its pool, where a report told it.
+    pub pool: Option<Pool>,
     /// Whether nothing was changed.
     pub dry_run: bool,
     /// How it went.
@@ -211,6 +214,7 @@ impl<'a> HandOff<'a> {
                 _ => None,
             },
             group: reports().find_map(|report| report.group.clone()),
+            pool: reports().find_map(|report| report.pool.clone()),
             dry_run,
             outcome,
             seconds_left: left.min_by(f64::total_cmp),

@@ -19,6 +19,8 @@ struct Detail<'a> {
     instance_action: Option<&'static str>,
     outcome: &'static str,
     auto_scaling_group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<Pool<'a>>,
     warning_id: &'a str,
     warning_time: String,
     seconds_left: Option<f64>,
@@ -30,6 +32,14 @@ struct Detail<'a> {
     next_steps: Vec<String>,
     subject: &'a str,
     text: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Pool<'a> {
+    instance_type: Option<&'a str>,
+    zone: Option<&'a str>,
+    zone_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -56,6 +66,11 @@ pub fn detail(hand_off: &HandOff<'_>, message: &Message) -> String {
         }),
         outcome: hand_off.outcome.name(),
         auto_scaling_group: hand_off.group.as_deref(),
+        pool: hand_off.pool.as_ref().map(|pool| Pool {
+            instance_type: pool.instance_type.as_deref(),
+            zone: pool.zone.as_deref(),
+            zone_id: pool.zone_id.as_deref(),
+        }),
         warning_id: &hand_off.notice.event_id,
         warning_time: hand_off.notice.time.to_string(),
         seconds_left: hand_off.seconds_left,
