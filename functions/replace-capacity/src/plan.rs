@@ -69,7 +69,6 @@ pub fn plans(
         if !plan.actions.is_empty() && !matches!(notice.signal, Signal::FollowUp(_)) {
             plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
         }
-        plan.zone = facts.groups.zone_of(&notice.instance).map(str::to_owned);
         planned.plans.push(plan);
         planned.gates.push(gate.filter(|_| !planned_only));
         planned.planned_only.push(planned_only);

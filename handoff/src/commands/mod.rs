@@ -5,6 +5,7 @@ mod doctor;
 mod drill;
 mod exchange;
 mod parameters;
+mod pools;
 mod replay;
 mod sandbox;
 pub mod signals;
@@ -30,6 +31,8 @@ pub enum Command {
     Dlq(dlq::Arguments),
     /// Shows the exchanges that are under way, and ends them
     Exchange(exchange::Arguments),
+    /// Shows which Spot capacity pools AWS took instances back from
+    Pools(pools::Arguments),
     /// Runs an AWS on this machine, with a sample fleet and the deployed stack, to try the other commands on
     Sandbox(sandbox::Arguments),
 }
@@ -44,6 +47,7 @@ impl Command {
             Self::Drill(arguments) => drill::run(arguments).await?,
             Self::Dlq(arguments) => dlq::run(arguments).await?,
             Self::Exchange(arguments) => exchange::run(arguments).await?,
+            Self::Pools(arguments) => pools::run(arguments).await?,
             Self::Sandbox(arguments) => return sandbox::run(arguments).await,
         };
         Ok(if went_well {

@@ -45,7 +45,8 @@ pub struct Arguments {
     stack: StackArguments,
 }
 
-fn span(text: &str) -> Result<SignedDuration, String> {
+/// Reads a span of time.
+pub(super) fn span(text: &str) -> Result<SignedDuration, String> {
     let wrong = || "must look like 30m, 1h or 2d".to_owned();
     let (number, unit) = text
         .split_at_checked(text.len().saturating_sub(1))

@@ -58,14 +58,6 @@ impl Groups {
         facts
     }
 
-    /// The Availability Zone of an instance, where it is in a group.
-    pub fn zone_of(&self, id: &InstanceId) -> Option<&str> {
-        let (_, member) = self.members.get(id)?;
-        Some(&member.zone)
-            .filter(|zone| !zone.is_empty())
-            .map(String::as_str)
-    }
-
     /// The group of an instance.
     pub fn of_instance(&self, id: &InstanceId) -> GroupOf<'_> {
         if let Some(error) = self.unread_instances.get(id) {

@@ -38,8 +38,6 @@ pub trait Action: Clone + Eq + Hash {
 /// What a function will do about one notice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan<A, S, W> {
-    /// Availability Zone of the instance, where it is known.
-    pub zone: Option<String>,
     /// What will be done.
     pub actions: Vec<A>,
     /// What is left alone, and why.
@@ -68,7 +66,6 @@ pub struct Skipped<S> {
 impl<A, S, W> Default for Plan<A, S, W> {
     fn default() -> Self {
         Self {
-            zone: None,
             actions: vec![],
             skipped: vec![],
             warnings: vec![],

@@ -1,0 +1,335 @@
+//! `cargo handoff pools`: which Spot capacity pools AWS took instances back from, from the reports in the stack's table.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::{Context, Result};
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
+use clap::{Args, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use spot_handoff::autoscaling::pool::Pool;
+use spot_handoff::notice::Signal;
+use spot_handoff::report::{Outcome, Report};
+use spot_handoff::runtime::clock::Clock;
+use spot_handoff::runtime::config::Env;
+
+use crate::commands::timeline;
+use crate::refusal::cannot;
+use crate::stack::{Stack, StackArguments};
+use crate::words::count;
+
+/// So many interruptions say something about a pool.
+const TELLING: usize = 3;
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo handoff pools
+  cargo handoff pools --since 7d --group web --format markdown > pools.md
+
+Permissions: cloudformation:ListStackResources, dynamodb:Scan on the table.")]
+pub struct Arguments {
+    /// How far to look back: 12h, 30d; reports are kept for 35 days
+    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = timeline::span)]
+    since: SignedDuration,
+
+    /// Only instances of this Auto Scaling group
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    #[command(flatten)]
+    stack: StackArguments,
+}
+
+/// How to print it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For a terminal
+    Text,
+    /// One JSON document
+    Json,
+    /// For a ticket or a page
+    Markdown,
+}
+
+/// What a pool has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Row {
+    #[serde(flatten)]
+    pool: Pool,
+    /// Interruption warnings.
+    warnings: usize,
+    /// Hand-offs of these in which a function failed.
+    failed: usize,
+    /// Instances that were recommended to be replaced.
+    recommendations: usize,
+    /// How many of these were interrupted afterwards.
+    came_true: usize,
+}
+
+/// Prints the table.
+pub async fn run(arguments: Arguments) -> Result<bool> {
+    let now = Clock::from_env(&Env::of_process())?.now();
+    let since = now
+        .saturating_sub(arguments.since)
+        .unwrap_or(Timestamp::UNIX_EPOCH);
+    let (config, stack) = arguments.stack.find().await?;
+    let mut reports = read(&config, &stack).await?;
+    reports.retain(|report| report.notice_time >= since);
+    let rows = rows(&reports, arguments.group.as_deref());
+    let advice = advice(&rows);
+    anstream::print!(
+        "{}",
+        match arguments.format {
+            Format::Text => text(&rows, advice.as_deref(), since),
+            Format::Json => format!("{:#}\n", serde_json::json!({ "pools": rows, "advice": advice })),
+            Format::Markdown => markdown(&rows, advice.as_deref()),
+        }
+    );
+    Ok(true)
+}
+
+/// The reports that the table keeps.
+async fn read(config: &SdkConfig, stack: &Stack) -> Result<Vec<Report>> {
+    let client = aws_sdk_dynamodb::Client::new(config);
+    let mut pages = client
+        .scan()
+        .table_name(&stack.table)
+        .filter_expression("begins_with(#of, :reports)")
+        .expression_attribute_names("#of", "of")
+        .expression_attribute_values(":reports", AttributeValue::S("hand-off#".to_owned()))
+        .into_paginator()
+        .items()
+        .send();
+    let mut reports = vec![];
+    while let Some(item) = pages.next().await {
+        let item =
+            item.map_err(|error| cannot(format!("read the table {}", stack.table), "dynamodb:Scan", &error))?;
+        reports.push(report(&item)?);
+    }
+    Ok(reports)
+}
+
+fn report(item: &HashMap<String, AttributeValue>) -> Result<Report> {
+    let body = item.get("body").and_then(|body| body.as_s().ok());
+    serde_json::from_str(body.map_or("", String::as_str)).context("an item of the table cannot be read")
+}
+
+/// One hand-off: all that was reported about one instance in one event.
+#[derive(Default)]
+struct HandOff<'a> {
+    reports: Vec<&'a Report>,
+}
+
+impl HandOff<'_> {
+    fn is(&self, signal: &str) -> bool {
+        self.reports.iter().any(|report| report.signal == signal)
+    }
+
+    fn pool(&self) -> Pool {
+        let told = self.reports.iter().find_map(|report| report.pool.clone());
+        told.unwrap_or_default()
+    }
+
+    fn is_of(&self, group: &str) -> bool {
+        let mut told = self.reports.iter().filter_map(|report| report.group.as_deref());
+        told.any(|told| told == group)
+    }
+
+    /// Whether what a function said last is that it failed.
+    fn has_failed(&self) -> bool {
+        let mut last: BTreeMap<&str, &Report> = BTreeMap::new();
+        for report in &self.reports {
+            let known = last.entry(&report.function).or_insert(report);
+            if report.started_at >= known.started_at {
+                *known = report;
+            }
+        }
+        last.values().any(|report| report.outcome == Outcome::Failed)
+    }
+}
+
+/// What each pool has done, the worst first. Drills say nothing about pools.
+fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
+    let mut hand_offs: BTreeMap<(&str, &str), HandOff<'_>> = BTreeMap::new();
+    for report in reports.iter().filter(|report| !report.drill) {
+        let of = (report.event_id.as_str(), report.instance.as_str());
+        hand_offs.entry(of).or_default().reports.push(report);
+    }
+    hand_offs.retain(|_, hand_off| group.is_none_or(|group| hand_off.is_of(group)));
+    let time = |hand_off: &HandOff<'_>| hand_off.reports.iter().map(|report| report.notice_time).min();
+    let interrupted: BTreeMap<&str, Option<Timestamp>> = hand_offs
+        .iter()
+        .filter(|(_, hand_off)| hand_off.is(Signal::INTERRUPTION_WARNING))
+        .map(|((_, instance), hand_off)| (*instance, time(hand_off)))
+        .collect();
+    let mut rows: BTreeMap<Pool, Row> = BTreeMap::new();
+    let mut recommended: BTreeSet<&str> = BTreeSet::new();
+    for ((_, instance), hand_off) in &hand_offs {
+        let pool = hand_off.pool();
+        let row = rows.entry(pool.clone()).or_insert(Row {
+            pool,
+            warnings: 0,
+            failed: 0,
+            recommendations: 0,
+            came_true: 0,
+        });
+        if hand_off.is(Signal::INTERRUPTION_WARNING) {
+            row.warnings += 1;
+            row.failed += usize::from(hand_off.has_failed());
+        }
+        // They come again and again for one instance.
+        if hand_off.is(RECOMMENDATION) && recommended.insert(instance) {
+            row.recommendations += 1;
+            let came_true = interrupted.get(instance).is_some_and(|at| *at >= time(hand_off));
+            row.came_true += usize::from(came_true);
+        }
+    }
+    let mut rows: Vec<Row> = rows.into_values().collect();
+    rows.retain(|row| row.warnings + row.recommendations > 0);
+    rows.sort_by(|one, other| {
+        let weight = |row: &Row| (row.warnings, row.recommendations);
+        weight(other)
+            .cmp(&weight(one))
+            .then_with(|| one.pool.cmp(&other.pool))
+    });
+    rows
+}
+
+const RECOMMENDATION: &str = "rebalance-recommendation";
+
+/// What to change, where most interruptions came from one pool.
+fn advice(rows: &[Row]) -> Option<String> {
+    let all: usize = rows.iter().map(|row| row.warnings).sum();
+    let worst = rows.first().filter(|row| row.pool != Pool::default())?;
+    let is_most = worst.warnings >= TELLING && worst.warnings * 2 > all;
+    is_most.then(|| {
+        format!(
+            "{} of {} came from {}: add instance types and zones",
+            worst.warnings,
+            count(all as u64, "interruption"),
+            name(&worst.pool)
+        )
+    })
+}
+
+fn name(pool: &Pool) -> String {
+    let zone = pool.zone_id.as_deref().or(pool.zone.as_deref());
+    match (pool.instance_type.as_deref(), zone) {
+        (None, None) => "not known".to_owned(),
+        (kind, zone) => format!("{} in {}", kind.unwrap_or("?"), zone.unwrap_or("?")),
+    }
+}
+
+const COLUMNS: [&str; 5] = ["pool", "warnings", "failed", "recommendations", "came true"];
+
+fn cells(row: &Row) -> [String; 5] {
+    [
+        name(&row.pool),
+        row.warnings.to_string(),
+        row.failed.to_string(),
+        row.recommendations.to_string(),
+        row.came_true.to_string(),
+    ]
+}
+
+fn text(rows: &[Row], advice: Option<&str>, since: Timestamp) -> String {
+    if rows.is_empty() {
+        return format!("no interruption and no recommendation since {since:.0}\n");
+    }
+    let first = |cells: &[String; 5]| cells[0].chars().count();
+    let width = rows.iter().map(|row| first(&cells(row))).max().unwrap_or(0);
+    let line = |cells: [&str; 5]| {
+        let [pool, numbers @ ..] = cells;
+        let numbers = numbers.iter().zip(&COLUMNS[1..]);
+        let numbers = numbers.map(|(number, column)| format!("  {number:>width$}", width = column.len()));
+        format!("{pool:<width$}{}\n", numbers.collect::<String>())
+    };
+    let mut text = line(COLUMNS);
+    for row in rows {
+        let cells = cells(row);
+        text += &line(cells.each_ref().map(String::as_str));
+    }
+    text + &advice.map(|advice| format!("\n{advice}\n")).unwrap_or_default()
+}
+
+fn markdown(rows: &[Row], advice: Option<&str>) -> String {
+    let mut text = format!("| {} |\n|---|---|---|---|---|\n", COLUMNS.join(" | "));
+    for row in rows {
+        text += &format!("| {} |\n", cells(row).join(" | "));
+    }
+    text + &advice.map(|advice| format!("\n{advice}\n")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn report(event: &str, instance: &str, signal: &str, kind: &str, minute: u32) -> Report {
+        let at = format!("2026-11-24T04:{minute:02}:00Z");
+        let report = json!({
+            "report": "spot-handoff", "function": "replace-capacity", "level": "INFO", "message": "",
+            "event_id": event, "signal": signal, "instance": instance, "notice_time": at, "started_at": at,
+            "pool": { "instance_type": kind, "zone": "us-east-1a", "zone_id": "use1-az2" },
+            "dry_run": false, "outcome": "done", "group": "web",
+            "actions": [{ "action": "detach-instance", "resource": "web", "result": "done", "finished_at": at }],
+        });
+        serde_json::from_value(report).expect("a report")
+    }
+
+    #[test]
+    fn what_came_of_each_pool_is_counted_once() {
+        let warning = Signal::INTERRUPTION_WARNING;
+        let mut failed = report("w3", "i-3", warning, "m5.large", 9);
+        failed.function = "drain-tasks".to_owned();
+        failed.outcome = Outcome::Failed;
+        let mut drill = report("d", "i-9", warning, "c5.large", 5);
+        drill.drill = true;
+        let reports = [
+            report("r1", "i-1", RECOMMENDATION, "m5.large", 0),
+            // The same again, and one of which nothing came.
+            report("r2", "i-1", RECOMMENDATION, "m5.large", 1),
+            report("r3", "i-4", RECOMMENDATION, "c5.large", 2),
+            report("w1", "i-1", warning, "m5.large", 5),
+            report("w2", "i-2", warning, "m5.large", 6),
+            report("w3", "i-3", warning, "m5.large", 7),
+            failed,
+            report("w4", "i-5", warning, "c5.large", 8),
+            drill,
+        ];
+        let rows = rows(&reports, Some("web"));
+        let numbers = |row: &Row| (row.warnings, row.failed, row.recommendations, row.came_true);
+        assert_eq!(
+            rows.iter().map(numbers).collect::<Vec<_>>(),
+            [(3, 1, 1, 1), (1, 0, 1, 0)]
+        );
+        let advice = advice(&rows).expect("advice");
+        let expected = "3 of 4 interruptions came from m5.large in use1-az2: add instance types and zones";
+        assert_eq!(advice, expected);
+        let said = text(&rows, Some(&advice), Timestamp::UNIX_EPOCH);
+        assert!(
+            said.contains("m5.large in use1-az2         3       1                1          1"),
+            "{said}"
+        );
+        assert!(markdown(&rows, None).contains("| c5.large in use1-az2 | 1 | 0 | 1 | 0 |"));
+        assert!(super::rows(&reports, Some("another")).is_empty());
+    }
+
+    #[test]
+    fn few_interruptions_say_nothing_about_a_pool() {
+        let warning = Signal::INTERRUPTION_WARNING;
+        let two = [
+            report("w1", "i-1", warning, "m5.large", 5),
+            report("w2", "i-2", warning, "m5.large", 6),
+        ];
+        assert_eq!(advice(&rows(&two, None)), None);
+        assert!(text(&[], None, Timestamp::UNIX_EPOCH).starts_with("no interruption"));
+    }
+}
