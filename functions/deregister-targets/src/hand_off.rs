@@ -13,7 +13,7 @@ use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::elb::health::TargetHealth;
 use spot_handoff::elb::keeper::{Keeper, Known};
 use spot_handoff::lambda::Function;
-use spot_handoff::notice::{InstanceId, Notice};
+use spot_handoff::notice::{InstanceId, Notice, Signal};
 use spot_handoff::report::plan::{Done, Results, to_carry_out};
 use spot_handoff::report::{ActionResult, Report};
 use spot_handoff::runtime::aws::{self, CallCounter, CallError, RetryBusyGroups};
@@ -26,6 +26,7 @@ use crate::effects;
 use crate::facts::{endpoints, lone};
 use crate::plan::find::StopMoments;
 use crate::plan::{self, Action, Plan, Skip, Warning, find, hold, look};
+use crate::returns;
 
 /// In a storm of more notices than this nobody needs advice on settings, and the calls are needed for other things.
 const NOTICES_WITH_ADVICE: usize = 10;
@@ -83,6 +84,49 @@ impl Function for DeregisterTargets {
     }
 
     async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
+        let is_back = |notice: &&Notice| notice.signal == Signal::Returned;
+        let (back, going): (Vec<&Notice>, Vec<&Notice>) = notices.iter().partition(is_back);
+        let going: Vec<Notice> = going.into_iter().cloned().collect();
+        let aws = returns::Aws {
+            autoscaling: &self.autoscaling,
+            elb: &self.elb,
+            table: &self.table,
+        };
+        let (mut reports, given_back) = tokio::join!(
+            async {
+                match going.as_slice() {
+                    [] => vec![],
+                    going => self.take_away(going, invocation).await,
+                }
+            },
+            returns::give_back(aws, self.config.scope, invocation, &back),
+        );
+        reports.extend(given_back);
+        reports
+    }
+}
+
+/// What a wave decides by.
+#[derive(Clone)]
+struct Found<'a> {
+    /// What is registered.
+    health: &'a TargetHealth,
+    /// What was under notice.
+    known: Known,
+    /// When tasks behind targets are stopped.
+    stops: &'a StopMoments,
+}
+
+/// A reading that several waves wait for.
+fn async_once<T: Clone>(
+    reading: impl Future<Output = T>,
+) -> futures::future::Shared<std::pin::Pin<Box<impl Future<Output = T>>>> {
+    futures::FutureExt::shared(Box::pin(reading))
+}
+
+impl DeregisterTargets {
+    /// The instances go: their targets are taken out of their target groups.
+    async fn take_away(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
         let ids: Vec<InstanceId> = notices.iter().map(|notice| notice.instance.clone()).collect();
         let named: BTreeSet<&str> = notices.iter().filter_map(plan::named_group).collect();
         let named: Vec<String> = named.into_iter().map(str::to_owned).collect();
@@ -162,31 +206,12 @@ impl Function for DeregisterTargets {
             .iter()
             .zip(plans.iter().zip(planned_only))
             .map(|(notice, (plan, planned_only))| {
-                invocation.with(planned_only).report(notice, plan, &results)
+                let report = invocation.with(planned_only).report(notice, plan, &results);
+                report.in_pool(groups.pool_of(&notice.instance))
             })
             .collect()
     }
-}
 
-/// What a wave decides by.
-#[derive(Clone)]
-struct Found<'a> {
-    /// What is registered.
-    health: &'a TargetHealth,
-    /// What was under notice.
-    known: Known,
-    /// When tasks behind targets are stopped.
-    stops: &'a StopMoments,
-}
-
-/// A reading that several waves wait for.
-fn async_once<T: Clone>(
-    reading: impl Future<Output = T>,
-) -> futures::future::Shared<std::pin::Pin<Box<impl Future<Output = T>>>> {
-    futures::FutureExt::shared(Box::pin(reading))
-}
-
-impl DeregisterTargets {
     /// Targets in the target groups that are attached to the instances' Auto Scaling groups.
     async fn group_targets(&self, notices: &[Notice], groups: &Groups, invocation: &Invocation) -> Wave {
         let (health, known) = self.keeper.read(groups.target_groups(), invocation).await;
@@ -200,19 +225,34 @@ impl DeregisterTargets {
         };
         let to_look_at = instances(notices.iter().filter(in_target_groups));
         let (plans, results) = self
-            .carry_out(
-                notices,
-                plans,
-                groups,
-                Found {
-                    health: &health,
-                    known,
-                    stops: &StopMoments::new(),
-                },
-                invocation,
-            )
+            .carry_out_of_instances(notices, plans, groups, Found { health: &health, known, stops: &StopMoments::new() }, invocation)
             .await;
         (plans, results, to_look_at)
+    }
+
+    /// Carries out what is about the instances themselves, and keeps in the table what is taken from those that come back.
+    /// The targets of services come back with their tasks.
+    async fn carry_out_of_instances(
+        &self,
+        notices: &[Notice],
+        plans: Vec<Plan>,
+        groups: &Groups,
+        found: Found<'_>,
+        invocation: &Invocation,
+    ) -> (Vec<Plan>, Results<Action>) {
+        let planned = plans.clone();
+        let planned = to_carry_out(&planned, &planned_only(notices, groups)).into_owned();
+        let ((mut plans, results), unremembered) = tokio::join!(
+            self.carry_out(notices, plans, groups, found, invocation),
+            returns::remember(&self.table, invocation, notices, &planned),
+        );
+        if let Some(why) = unremembered {
+            let going = notices.iter().zip(&mut plans);
+            for (_, plan) in going.filter(|(notice, _)| notice.comes_back()) {
+                plan.warnings.push(Warning::NotRemembered { why: why.clone() });
+            }
+        }
+        (plans, results)
     }
 
     /// Targets of the ECS services whose tasks run on the instances.
@@ -322,17 +362,7 @@ impl DeregisterTargets {
         let found = searched.into_iter().filter(|(_, one)| !one.found.is_empty());
         let to_look_at = found.map(|(instance, _)| instance).collect();
         let (plans, results) = self
-            .carry_out(
-                notices,
-                plans,
-                groups,
-                Found {
-                    health: &health,
-                    known,
-                    stops: &StopMoments::new(),
-                },
-                invocation,
-            )
+            .carry_out_of_instances(notices, plans, groups, Found { health: &health, known, stops: &StopMoments::new() }, invocation)
             .await;
         (plans, results, to_look_at)
     }

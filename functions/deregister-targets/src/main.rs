@@ -11,6 +11,7 @@ mod effects;
 mod facts;
 mod hand_off;
 mod plan;
+mod returns;
 
 use hand_off::DeregisterTargets;
 

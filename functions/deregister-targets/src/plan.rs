@@ -33,6 +33,8 @@ pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
 pub enum Action {
     /// Take one target out of one target group.
     Deregister(Deregistration),
+    /// Put one target back into the target group that it was taken out of.
+    Register(Deregistration),
     /// Look again.
     Look(Look),
 }
@@ -79,6 +81,11 @@ impl shared_plan::Action for Action {
                 deregistration.target_group.clone(),
                 deregistration.words(),
             ),
+            Self::Register(deregistration) => (
+                ActionKind::RegisterTarget,
+                deregistration.target_group.clone(),
+                deregistration.words(),
+            ),
             Self::Look(look) => (
                 ActionKind::Look,
                 look.of.1.clone(),
@@ -92,7 +99,7 @@ impl shared_plan::Action for Action {
 pub fn deregistrations(plan: &Plan) -> impl Iterator<Item = &Deregistration> {
     plan.actions.iter().filter_map(|action| match action {
         Action::Deregister(deregistration) => Some(deregistration),
-        Action::Look(_) => None,
+        Action::Register(_) | Action::Look(_) => None,
     })
 }
 
@@ -111,6 +118,12 @@ pub enum Skip {
     NotRegistered,
     /// A deregistered target is draining its connections already.
     AlreadyDraining,
+    /// Nothing was taken from the instance that could be given back.
+    NothingTaken,
+    /// The target is registered again.
+    RegisteredAgain,
+    /// The target group has been deleted.
+    TargetGroupGone,
     /// The instance is in no group and no cluster, and registered in no target group.
     RegisteredNowhere,
     /// The instance is in no group and no cluster, and such instances are not looked for.
@@ -139,6 +152,9 @@ impl fmt::Display for Skip {
             ),
             Self::NotRegistered => write!(f, "the instance is not registered in this target group"),
             Self::AlreadyDraining => write!(f, "already deregistered; its connections are draining"),
+            Self::NothingTaken => write!(f, "it runs, and was not deregistered before"),
+            Self::RegisteredAgain => write!(f, "registered again already"),
+            Self::TargetGroupGone => write!(f, "the target group has been deleted"),
             Self::RegisteredNowhere => {
                 write!(
                     f,
@@ -170,6 +186,11 @@ pub enum Warning {
     },
     /// A tag of the group has a value that nobody knows.
     UnknownPolicy(UnknownValue),
+    /// What was deregistered could not be kept, so it stays out when the instance is back.
+    NotRemembered {
+        /// Why.
+        why: String,
+    },
     /// The table did not answer.
     TableUnread {
         /// ARN of the target group.
@@ -215,6 +236,11 @@ impl fmt::Display for Warning {
                  set deregistration_delay.timeout_seconds to 90 or less"
             ),
             Self::UnknownPolicy(unknown) => unknown.fmt(f),
+            Self::NotRemembered { why } => write!(
+                f,
+                "the table does not keep what was deregistered, so it stays out of its target groups when the instance is \
+                 back: register it then: {why}"
+            ),
             Self::TableUnread { target_group, why } => write!(
                 f,
                 "{target_group}: what other invocations take away is not known, so it was decided by what is seen: {why}"
@@ -326,6 +352,7 @@ pub fn serves_until(notice: &Notice) -> Option<Timestamp> {
         Signal::InterruptionWarning { .. }
         | Signal::ScheduledRetirement { .. }
         | Signal::RebalanceRecommendation
+        | Signal::Returned
         | Signal::TerminateLifecycleAction(_)
         | Signal::FollowUp(_) => notice.deadline(),
     }

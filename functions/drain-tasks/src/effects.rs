@@ -182,6 +182,24 @@ async fn ask_to_drain(
     cluster: &str,
     container_instances: &[&str],
 ) -> Result<UpdateContainerInstancesStateOutput, CallError> {
+    let status = ContainerInstanceStatus::Draining;
+    set_state(clients, invocation, cluster, container_instances, status).await
+}
+
+/// Sets one container instance to ACTIVE.
+pub async fn activate(clients: &Clients, invocation: &Invocation, cluster: &str, one: &str) -> Done {
+    let status = ContainerInstanceStatus::Active;
+    let answer = set_state(clients, invocation, cluster, &[one], status).await;
+    drained_as(invocation, one, &answer)
+}
+
+async fn set_state(
+    clients: &Clients,
+    invocation: &Invocation,
+    cluster: &str,
+    container_instances: &[&str],
+    status: ContainerInstanceStatus,
+) -> Result<UpdateContainerInstancesStateOutput, CallError> {
     let asking = clients
         .ecs
         .update_container_instances_state()
@@ -189,7 +207,7 @@ async fn ask_to_drain(
         .set_container_instances(Some(
             container_instances.iter().map(ToString::to_string).collect(),
         ))
-        .status(ContainerInstanceStatus::Draining)
+        .status(status)
         .send();
     invocation.call("UpdateContainerInstancesState", asking).await
 }

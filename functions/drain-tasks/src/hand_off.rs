@@ -30,6 +30,7 @@ use crate::facts::{self, NamedTasks, Reading, TaskFacts, TaskState, Tasks, stop_
 use crate::plan::drain::Replacement;
 use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, look, standalone_tasks};
 use crate::policies::Policies;
+use crate::returns;
 
 /// How long a lifecycle action is waited for where its hook cannot be read: the shortest default of a hook.
 const UNKNOWN_HOOK_LIMIT: SignedDuration = SignedDuration::from_hours(1);
@@ -76,6 +77,26 @@ impl Function for DrainTasks {
     }
 
     async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
+        let is_back = |notice: &&Notice| notice.signal == Signal::Returned;
+        let (back, going): (Vec<&Notice>, Vec<&Notice>) = notices.iter().partition(is_back);
+        let going: Vec<Notice> = going.into_iter().cloned().collect();
+        let (mut reports, given_back) = tokio::join!(
+            async {
+                match going.as_slice() {
+                    [] => vec![],
+                    going => self.take_away(going, invocation).await,
+                }
+            },
+            returns::give_back(&self.clients, &self.clients.table, &self.config, invocation, &back),
+        );
+        reports.extend(given_back);
+        reports
+    }
+}
+
+impl DrainTasks {
+    /// The instances go: their container instances are drained, and their tasks cared for.
+    async fn take_away(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
         let (groups, mut found) = tokio::join!(
             self.groups(notices, invocation),
             self.container_instances(notices, invocation)
@@ -102,14 +123,22 @@ impl Function for DrainTasks {
         let all: Vec<&Notice> = notices.iter().collect();
         let none = HashMap::new();
         let acted_on = to_carry_out(&drains, &planned_only);
-        let (drained, (cares, cared)) = tokio::join!(
+        let (drained, unremembered, (cares, cared)) = tokio::join!(
             self.carry_out(&all, &acted_on, &none, invocation),
+            returns::remember(&self.clients.table, invocation, notices, &acted_on),
             self.care_for_tasks(notices, &groups, &policies, &found, invocation),
         );
         drop(acted_on);
         let mut results: Results<Action> = drained.into_iter().chain(cared).collect();
         let plans = drains.into_iter().zip(cares);
         let mut plans: Vec<Plan> = plans.map(|(drain, care)| plan::merge(drain, care)).collect();
+        if let Some(error) = unremembered {
+            let going = notices.iter().zip(&mut plans);
+            for (_, plan) in going.filter(|(notice, _)| notice.comes_back()) {
+                let error = error.clone();
+                plan.warnings.push(Warning::NotRemembered { error });
+            }
+        }
         if !invocation.dry_run {
             let (clients, config) = (&self.clients, &self.config);
             let acted_on = to_carry_out(&plans, &planned_only);
@@ -125,13 +154,12 @@ impl Function for DrainTasks {
             .iter()
             .zip(plans.iter().zip(planned_only))
             .map(|(notice, (plan, planned_only))| {
-                invocation.with(planned_only).report(notice, plan, &results)
+                let report = invocation.with(planned_only).report(notice, plan, &results);
+                report.in_pool(groups.pool_of(&notice.instance))
             })
             .collect()
     }
-}
 
-impl DrainTasks {
     /// Groups matter for their scope, which follow-ups have decided, and for their policies.
     async fn groups(&self, notices: &[Notice], invocation: &Invocation) -> Groups {
         let is_follow_up = |notice: &&Notice| matches!(notice.signal, Signal::FollowUp(_));
@@ -783,6 +811,6 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
                 _,
             ) => None,
         },
-        Signal::RebalanceRecommendation => None,
+        Signal::RebalanceRecommendation | Signal::Returned => None,
     }
 }

@@ -42,6 +42,13 @@ pub enum Action {
         /// Its ARN.
         container_instance: String,
     },
+    /// Set a container instance to ACTIVE again.
+    Activate {
+        /// Its cluster.
+        cluster: String,
+        /// Its ARN.
+        container_instance: String,
+    },
     /// Stop a task.
     StopTask {
         /// Its cluster.
@@ -99,6 +106,13 @@ impl shared_plan::Action for Action {
                 container_instance, ..
             } => (
                 ActionKind::DrainContainerInstance,
+                container_instance.clone(),
+                String::new(),
+            ),
+            Self::Activate {
+                container_instance, ..
+            } => (
+                ActionKind::ActivateContainerInstance,
                 container_instance.clone(),
                 String::new(),
             ),
@@ -201,7 +215,9 @@ impl shared_plan::Action for Action {
         match self {
             Self::Heartbeat(action) | Self::Complete(action) | Self::Abandon(action) => Some(&action.group),
             Self::Send { follow_up, .. } => follow_up.step.group(),
-            Self::Drain { .. } | Self::StopTask { .. } | Self::RunAgain { .. } => None,
+            Self::Drain { .. } | Self::Activate { .. } | Self::StopTask { .. } | Self::RunAgain { .. } => {
+                None
+            }
         }
     }
 }
@@ -233,6 +249,10 @@ pub enum Skip {
     NotActive,
     /// The instance is being stopped, and nobody terminates it for that.
     MayStartAgain,
+    /// Nothing was taken from the instance that could be given back.
+    NothingTaken,
+    /// The container instance is not DRAINING any more.
+    NotDraining,
     /// The cluster is one of AWS Batch.
     OfAwsBatch,
     /// It is a Managed Instance of ECS.
@@ -298,6 +318,8 @@ impl fmt::Display for Skip {
                 f,
                 "it may be started again: ECS finds out by itself that it is stopped"
             ),
+            Self::NothingTaken => write!(f, "it runs, and was not drained before"),
+            Self::NotDraining => write!(f, "not DRAINING any more: nothing to be undone"),
             Self::OfAwsBatch => write!(
                 f,
                 "its cluster is managed by AWS Batch, which sees to its jobs itself"
@@ -348,6 +370,11 @@ pub enum Warning {
         family: String,
         /// How long its containers may take to end, in seconds.
         seconds: i64,
+    },
+    /// That it was drained could not be kept, so it stays DRAINING when it is back.
+    NotRemembered {
+        /// The error.
+        error: String,
     },
     /// A tag of the group has a value that nobody knows.
     UnknownPolicy(UnknownValue),
@@ -408,6 +435,11 @@ impl fmt::Display for Warning {
                 "{family}: its containers may take {seconds} s to end, one after the other, more than the notice leaves; \
                  some will be killed before that: set their stopTimeouts so that they make 90 s or less"
             ),
+            Self::NotRemembered { error } => write!(
+                f,
+                "the table does not keep that it was drained, so it stays DRAINING when it is back: set it to ACTIVE then: \
+                 {error}"
+            ),
             Self::UnknownPolicy(unknown) => unknown.fmt(f),
             Self::DefinitionUnread { family } => write!(
                 f,
@@ -466,6 +498,7 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
     let nothing = |skip| Err(Box::new(Plan::nothing(&notice.instance, skip)));
     match &notice.signal {
         Signal::RebalanceRecommendation => return nothing(Skip::WaitsForReplacement),
+        Signal::Returned => return nothing(Skip::NothingTaken),
         Signal::FollowUp(FollowUp {
             step:
                 Step::AwaitReplacement { .. }
@@ -534,7 +567,7 @@ fn cause(notice: &Notice) -> Cause {
         Signal::FollowUp(follow_up) => follow_up.cause,
         Signal::InterruptionWarning { .. } => Cause::Interruption,
         Signal::StateChange { .. } => Cause::StateChange,
-        Signal::RebalanceRecommendation => Cause::Rebalance,
+        Signal::RebalanceRecommendation | Signal::Returned => Cause::Rebalance,
         Signal::ScheduledRetirement { .. } => Cause::Retirement,
         Signal::TerminateLifecycleAction(_) => Cause::Termination,
     }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_types::SdkConfig;
+use spot_handoff::autoscaling::pool::Pool;
 use spot_handoff::exchange::Exchanges;
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::Notice;
@@ -77,10 +78,11 @@ impl ReplaceCapacity {
         let planned = self.plan(notices, batch, &facts, invocation);
         if invocation.dry_run {
             let none = Results::new();
-            let plans = notices.iter().zip(&planned.plans);
-            return plans
-                .map(|(notice, plan)| invocation.report(notice, plan, &none))
-                .collect();
+            let plans = notices.iter().zip(planned.plans.iter().zip(&planned.pools));
+            let report = |(notice, (plan, pool)): (&Notice, (&Plan, &Option<Pool>))| {
+                invocation.report(notice, plan, &none).in_pool(pool.as_ref())
+            };
+            return plans.map(report).collect();
         }
         let gated: BTreeSet<&String> = planned.gates.iter().flatten().collect();
         let free = chosen(notices, &planned, None);
@@ -184,7 +186,8 @@ impl ReplaceCapacity {
         let results = effects::carry_out(aws, &notices, &plans).await;
         let report = |one: &Chosen<'_>| {
             let invocation = invocation.with(one.planned_only);
-            (one.index, invocation.report(one.notice, &one.plan, &results))
+            let report = invocation.report(one.notice, &one.plan, &results);
+            (one.index, report.in_pool(one.pool.as_ref()))
         };
         chosen.iter().map(report).collect()
     }
@@ -196,6 +199,7 @@ struct Chosen<'a> {
     notice: &'a Notice,
     plan: Plan,
     planned_only: bool,
+    pool: Option<Pool>,
 }
 
 /// The notices whose actions wait for the item of this group; or those that wait for none.
@@ -206,6 +210,7 @@ fn chosen<'a>(notices: &'a [Notice], planned: &Planned, group: Option<&str>) -> 
         notice: &notices[index],
         plan: planned.plans[index].clone(),
         planned_only: planned.planned_only[index],
+        pool: planned.pools[index].clone(),
     };
     (0..notices.len()).filter(of_group).map(chosen).collect()
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups, Lifecycle, Member};
 use spot_handoff::autoscaling::policies::{self, ByTag, DryRun, RebalanceAction, ReplacementStrategy};
+use spot_handoff::autoscaling::pool::Pool;
 use spot_handoff::exchange::{Asked, Brake, Exchanges, LIMIT};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
@@ -33,6 +34,8 @@ pub struct Planned {
     pub gates: Vec<Option<String>>,
     /// Whether the group of each notice is only planned for.
     pub planned_only: Vec<bool>,
+    /// The pool of each notice's instance.
+    pub pools: Vec<Option<Pool>>,
     /// The items that have changed, by group, each with what its write expects.
     pub items: BTreeMap<String, (Exchanges, Expected)>,
 }
@@ -72,6 +75,9 @@ pub fn plans(
         planned.plans.push(plan);
         planned.gates.push(gate.filter(|_| !planned_only));
         planned.planned_only.push(planned_only);
+        planned
+            .pools
+            .push(facts.groups.pool_of(&notice.instance).cloned());
     }
     let is_written = |group: &String| !DryRun::of(facts.groups.by_name(group)).0;
     planned.items = planning.items;
@@ -125,7 +131,7 @@ impl Planning<'_> {
                 | Step::Look { group: None, .. }
                 | Step::Tell => nothing(Skip::NotForThisFunction),
             },
-            Signal::TerminateLifecycleAction(_) => nothing(Skip::NotForThisFunction),
+            Signal::TerminateLifecycleAction(_) | Signal::Returned => nothing(Skip::NotForThisFunction),
         }
     }
 

@@ -109,7 +109,8 @@ impl Function for RunCommands {
             .iter()
             .zip(plans.iter().zip(planned_only))
             .map(|(notice, (plan, planned_only))| {
-                invocation.with(planned_only).report(notice, plan, &results)
+                let report = invocation.with(planned_only).report(notice, plan, &results);
+                report.in_pool(groups.pool_of(&notice.instance))
             })
             .collect()
     }

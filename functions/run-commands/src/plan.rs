@@ -119,7 +119,10 @@ pub fn wanted(notice: &Notice, groups: &Groups, config: &Config) -> Result<Wante
             step: Step::MoveWork { .. } | Step::Look { .. },
             ..
         }) => {}
-        Signal::FollowUp(_) | Signal::RebalanceRecommendation | Signal::StateChange { .. } => {
+        Signal::FollowUp(_)
+        | Signal::RebalanceRecommendation
+        | Signal::Returned
+        | Signal::StateChange { .. } => {
             return nothing(Skip::NotForThisFunction);
         }
     }
@@ -328,7 +331,7 @@ fn parameters(
 fn cause(notice: &Notice) -> Option<Cause> {
     match &notice.signal {
         Signal::InterruptionWarning { .. } | Signal::StateChange { .. } => Some(Cause::Interruption),
-        Signal::RebalanceRecommendation => None,
+        Signal::RebalanceRecommendation | Signal::Returned => None,
         Signal::ScheduledRetirement { .. } => Some(Cause::Retirement),
         Signal::TerminateLifecycleAction(_) => Some(Cause::Termination),
         Signal::FollowUp(follow_up) => Some(follow_up.cause),

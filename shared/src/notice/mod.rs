@@ -11,6 +11,7 @@ mod follow_up;
 mod home;
 mod instance_id;
 mod interruption_warning;
+mod left_warm_pool;
 mod parse;
 mod rebalance_recommendation;
 mod rerun_order;
@@ -42,6 +43,9 @@ pub const DRILL_SOURCE: &str = "spot-handoff.drill";
 /// How long before the interruption EC2 sends its warning.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html>
 pub const NOTICE: SignedDuration = SignedDuration::from_secs(120);
+
+/// What Auto Scaling calls a warm pool where it says whence an instance comes and where it goes.
+const WARM_POOL: &str = "WarmPool";
 
 /// What one event says about one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -95,6 +99,8 @@ pub enum Signal {
         /// The state it is in.
         state: InstanceState,
     },
+    /// The instance runs, perhaps again: it has been started, or has left a warm pool.
+    Returned,
     /// AWS will retire the hardware under the instance.
     ScheduledRetirement {
         /// When AWS will stop the instance.
@@ -107,6 +113,8 @@ pub enum Signal {
 impl Signal {
     /// The name of an interruption warning.
     pub const INTERRUPTION_WARNING: &'static str = "interruption-warning";
+    /// The name of the signal that an instance runs.
+    pub const RETURNED: &'static str = "returned";
     /// The name of a follow-up.
     pub const FOLLOW_UP: &'static str = "follow-up";
 
@@ -117,6 +125,7 @@ impl Signal {
             Self::RebalanceRecommendation => "rebalance-recommendation",
             Self::TerminateLifecycleAction(_) => "terminate-lifecycle-action",
             Self::StateChange { .. } => "state-change",
+            Self::Returned => Self::RETURNED,
             Self::ScheduledRetirement { .. } => "scheduled-retirement",
             Self::FollowUp(_) => Self::FOLLOW_UP,
         }
@@ -127,6 +136,19 @@ impl Notice {
     /// Whether to plan only, whatever the function is set to.
     pub fn is_planned_only(&self) -> bool {
         self.drill.is_some_and(|drill| !drill.for_real)
+    }
+
+    /// Whether the instance comes back under the same id from where it goes.
+    pub fn comes_back(&self) -> bool {
+        match &self.signal {
+            Signal::InterruptionWarning { action } => *action != InstanceAction::Terminate,
+            Signal::TerminateLifecycleAction(action) => action.to_warm_pool,
+            Signal::RebalanceRecommendation
+            | Signal::StateChange { .. }
+            | Signal::Returned
+            | Signal::ScheduledRetirement { .. }
+            | Signal::FollowUp(_) => false,
+        }
     }
 
     /// When the instance goes away, where the notice says so.
@@ -144,6 +166,7 @@ impl Notice {
             Signal::FollowUp(follow_up) => follow_up.deadline,
             // An instance that stops already has no known moment left; everything is due now.
             Signal::StateChange { .. }
+            | Signal::Returned
             | Signal::RebalanceRecommendation
             | Signal::TerminateLifecycleAction(_) => None,
         }
@@ -156,6 +179,7 @@ impl Notice {
         match self.signal {
             Signal::InterruptionWarning { .. }
             | Signal::RebalanceRecommendation
+            | Signal::Returned
             | Signal::StateChange { .. } => now.duration_since(self.time) > STALE_AFTER,
             Signal::ScheduledRetirement { .. }
             | Signal::TerminateLifecycleAction(_)

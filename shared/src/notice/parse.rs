@@ -9,7 +9,7 @@ use super::advice::{Advice, Matter};
 use super::error::{NoticeError, at_path, cut, expect_object};
 use super::{
     DRILL_SOURCE, Drill, Home, Message, Notice, Parsed, capacity_block, capacity_interruption, follow_up,
-    interruption_warning, rebalance_recommendation, scheduled_change, state_change,
+    interruption_warning, left_warm_pool, rebalance_recommendation, scheduled_change, state_change,
     terminate_lifecycle_action,
 };
 
@@ -142,6 +142,10 @@ fn content(event: &Event) -> Result<Content, NoticeError> {
             rebalance_recommendation::parse(detail)?
         }
         state_change::DETAIL_TYPE if of_aws("aws.ec2") => match state_change::parse(detail)? {
+            Some(parsed) => parsed,
+            None => return Ok(Content::Other),
+        },
+        left_warm_pool::DETAIL_TYPE if of_aws("aws.autoscaling") => match left_warm_pool::parse(detail)? {
             Some(parsed) => parsed,
             None => return Ok(Content::Other),
         },

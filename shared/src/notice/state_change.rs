@@ -1,4 +1,5 @@
-//! `EC2 Instance State-change Notification`: the instance is on its way out already, warned or not.
+//! `EC2 Instance State-change Notification`: the instance is on its way out already, warned or not; or it runs, again
+//! perhaps.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html>
 
 use serde::Deserialize;
@@ -24,12 +25,13 @@ struct Detail {
     state: String,
 }
 
-/// `None` for a state that is not one of leaving.
+/// `None` for a state in which it neither leaves nor runs.
 pub fn parse(value: &RawValue) -> Result<Option<Parsed>, NoticeError> {
     let Detail { instance_id, state } = detail(value)?;
     let state = match state.as_str() {
         "stopping" => InstanceState::Stopping,
         "shutting-down" => InstanceState::ShuttingDown,
+        "running" => return Ok(Some(Parsed::one(instance_id, Signal::Returned))),
         _ => return Ok(None),
     };
     Ok(Some(Parsed::one(instance_id, Signal::StateChange { state })))

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{InstanceId, NoticeError, Parsed, Signal, detail};
+use super::{InstanceId, NoticeError, Parsed, Signal, WARM_POOL, detail};
 
 pub const DETAIL_TYPE: &str = "EC2 Instance-terminate Lifecycle Action";
 
@@ -18,6 +18,9 @@ pub struct LifecycleAction {
     pub hook: String,
     /// Token of this action.
     pub token: String,
+    /// Whether the instance goes to the group's warm pool, from where it comes back, and is not terminated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_warm_pool: bool,
 }
 
 #[derive(Deserialize)]
@@ -28,6 +31,7 @@ struct Detail {
     auto_scaling_group_name: String,
     lifecycle_hook_name: String,
     lifecycle_action_token: String,
+    destination: Option<String>,
 }
 
 pub fn parse(value: &RawValue) -> Result<Parsed, NoticeError> {
@@ -36,11 +40,13 @@ pub fn parse(value: &RawValue) -> Result<Parsed, NoticeError> {
         auto_scaling_group_name,
         lifecycle_hook_name,
         lifecycle_action_token,
+        destination,
     } = detail(value)?;
     let action = LifecycleAction {
         group: auto_scaling_group_name,
         hook: lifecycle_hook_name,
         token: lifecycle_action_token,
+        to_warm_pool: destination.as_deref() == Some(WARM_POOL),
     };
     Ok(Parsed::one(instance_id, Signal::TerminateLifecycleAction(action)))
 }

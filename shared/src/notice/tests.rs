@@ -208,7 +208,8 @@ fn a_key_that_stands_twice_is_refused() {
 
 #[test]
 fn events_that_are_not_ours_are_told_apart() {
-    let running = serde_json::json!({"instance-id": "i-1234567890abcdef0", "state": "running"});
+    let pending = serde_json::json!({"instance-id": "i-1234567890abcdef0", "state": "pending"});
+    let launched = serde_json::json!({"EC2InstanceId": "i-1234567890abcdef0", "Origin": "EC2"});
     let quota = serde_json::json!({"service": "EC2", "eventTypeCategory": "accountNotification"});
     let retirement = serde_json::json!({"instance-id": "i-1234567890abcdef0"});
     for text in [
@@ -218,7 +219,8 @@ fn events_that_are_not_ours_are_told_apart() {
             "EC2 Instance-launch Lifecycle Action",
             serde_json::json!({}),
         ),
-        event("aws.ec2", state_change::DETAIL_TYPE, running),
+        event("aws.ec2", state_change::DETAIL_TYPE, pending),
+        event("aws.autoscaling", left_warm_pool::DETAIL_TYPE, launched),
         event("aws.health", scheduled_change::DETAIL_TYPE, quota),
         event("somebody.else", rebalance_recommendation::DETAIL_TYPE, retirement),
     ] {
@@ -227,6 +229,50 @@ fn events_that_are_not_ours_are_told_apart() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn an_instance_that_comes_back_is_told_from_one_that_goes() {
+    let id = "i-1234567890abcdef0";
+    let running = serde_json::json!({"instance-id": id, "state": "running"});
+    let left =
+        serde_json::json!({"EC2InstanceId": id, "Origin": "WarmPool", "Destination": "AutoScalingGroup"});
+    for text in [
+        event("aws.ec2", state_change::DETAIL_TYPE, running),
+        event("aws.autoscaling", left_warm_pool::DETAIL_TYPE, left),
+    ] {
+        let notice = one(&text);
+        assert_eq!(
+            (notice.instance.as_str(), &notice.signal),
+            (id, &Signal::Returned)
+        );
+        assert!(!notice.comes_back() && notice.deadline().is_none());
+    }
+    let nowhere = serde_json::json!({"Origin": "WarmPool"});
+    let nowhere = event("aws.autoscaling", left_warm_pool::DETAIL_TYPE, nowhere);
+    assert_eq!(refusal(&nowhere), "field `detail.EC2InstanceId`: missing");
+
+    let warned_to = |action: &str| {
+        let detail = serde_json::json!({"instance-id": id, "instance-action": action});
+        one(&warning(detail)).comes_back()
+    };
+    assert_eq!(
+        ["stop", "hibernate", "terminate"].map(warned_to),
+        [true, true, false]
+    );
+    let waits = |destination: Option<&str>| {
+        let mut detail = serde_json::json!({"EC2InstanceId": id, "AutoScalingGroupName": "g",
+            "LifecycleHookName": "h", "LifecycleActionToken": "t"});
+        if let Some(destination) = destination {
+            detail["Destination"] = destination.into();
+        }
+        let kind = terminate_lifecycle_action::DETAIL_TYPE;
+        one(&event("aws.autoscaling", kind, detail)).comes_back()
+    };
+    assert_eq!(
+        [Some("WarmPool"), Some("EC2"), None].map(waits),
+        [true, false, false]
+    );
 }
 
 #[test]
@@ -265,6 +311,7 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
         group: "g".into(),
         hook: "h".into(),
         token: "t".into(),
+        to_warm_pool: false,
     };
     for step in [
         Step::StopTasks {
@@ -391,6 +438,7 @@ fn an_old_warning_is_stale_but_an_old_lifecycle_action_is_not() {
         group: "g".into(),
         hook: "h".into(),
         token: "t".into(),
+        to_warm_pool: false,
     };
     notice.signal = Signal::TerminateLifecycleAction(action);
     assert!(!notice.is_stale(hours_later));
@@ -408,9 +456,10 @@ mod any_text {
         }
 
         #[test]
-        fn parsing_never_panics_on_events_with_odd_details(detail in "[\\[\\]{}:,\"a-z0-9-]{0,80}", kind in 0..5usize) {
+        fn parsing_never_panics_on_events_with_odd_details(detail in "[\\[\\]{}:,\"a-z0-9-]{0,80}", kind in 0..6usize) {
             let types = ["EC2 Spot Instance Interruption Warning", "EC2 Instance Rebalance Recommendation",
-                "EC2 Instance State-change Notification", "AWS Health Event", "EC2 Instance-terminate Lifecycle Action"];
+                "EC2 Instance State-change Notification", "AWS Health Event", "EC2 Instance-terminate Lifecycle Action",
+                "EC2 Instance Launch Successful"];
             let _ = parse(&format!(r#"{{"source":"spot-handoff.drill","detail-type":"{}","detail":{detail}}}"#, types[kind]), now());
         }
     }

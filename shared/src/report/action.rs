@@ -10,8 +10,12 @@ use serde::{Deserialize, Serialize};
 pub enum ActionKind {
     /// A target leaves its target group.
     DeregisterTarget,
+    /// A target is put back into its target group.
+    RegisterTarget,
     /// A container instance is set to DRAINING.
     DrainContainerInstance,
+    /// A container instance is set to ACTIVE again.
+    ActivateContainerInstance,
     /// A task is stopped.
     StopTask,
     /// Tasks are stopped at their last safe moment.

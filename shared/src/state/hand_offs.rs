@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Item, Key};
-use crate::notice::Notice;
+use crate::notice::{Notice, Signal};
 use crate::report::{Outcome, Report};
 
 /// How long a report is kept: what happened last month can still be asked.
@@ -26,10 +26,11 @@ impl Reported {
     }
 
     /// The item of a report; `None` where nobody will ask for it: a look that found nothing to do, and an instance that
-    /// stops and is none of ours.
+    /// stops or starts and is none of ours.
     pub fn from_report(report: &Report) -> Option<Self> {
         let says_nothing = report.outcome == Outcome::NothingToDo && report.problems.is_empty();
-        let of_nobody = says_nothing && (report.is_follow_up() || report.signal == "state-change");
+        let is_of_any = report.signal == "state-change" || report.signal == Signal::RETURNED;
+        let of_nobody = says_nothing && (report.is_follow_up() || is_of_any);
         (!of_nobody).then(|| Self(report.clone()))
     }
 }

@@ -15,6 +15,7 @@ pub mod reruns;
 pub mod searches;
 pub mod stop_scripts;
 mod table;
+pub mod taken;
 pub mod under_notice;
 
 pub use table::{Expected, Item, Key, Table, Versioned, Written};

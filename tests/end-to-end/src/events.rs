@@ -63,13 +63,25 @@ pub fn launching(instance: &str, group: &str, hook: &str, now: Timestamp) -> Res
     of_hook(about(sample, instance, now)?, group, hook)
 }
 
+/// An instance that a group took out of its warm pool.
+pub fn left_warm_pool(instance: &str, group: &str, now: Timestamp) -> Result<Value> {
+    let sample = include_str!("../../../events/left-warm-pool.json");
+    let mut event = about(sample, instance, now)?;
+    event["detail"]["AutoScalingGroupName"] = json!(group);
+    Ok(event)
+}
+
 fn of_hook(mut event: Value, group: &str, hook: &str) -> Result<Value> {
     event["detail"]["AutoScalingGroupName"] = json!(group);
     event["detail"]["LifecycleHookName"] = json!(hook);
     Ok(event)
 }
 
-fn about(sample: &str, instance: &str, now: Timestamp) -> Result<Value> {
+/// A sample, about this instance and of now.
+///
+/// # Errors
+/// Where the sample is no JSON.
+pub fn about(sample: &str, instance: &str, now: Timestamp) -> Result<Value> {
     static EVENTS: AtomicU32 = AtomicU32::new(0);
     let mut event: Value = serde_json::from_str(&sample.replace(SAMPLE_INSTANCE, instance))?;
     let number = EVENTS.fetch_add(1, Ordering::Relaxed);

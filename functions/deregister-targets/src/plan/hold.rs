@@ -69,7 +69,7 @@ pub fn hold(plans: &mut [Plan], facts: &Facts<'_>) {
                 Action::Deregister(one) => {
                     held(one).map(|held| keeper::held_line(&one.target_group, one.words(), held))
                 }
-                Action::Look(_) => None,
+                Action::Register(_) | Action::Look(_) => None,
             };
             match stays {
                 Some(line) => plan.held.push(line),

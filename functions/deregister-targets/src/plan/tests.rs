@@ -170,6 +170,7 @@ fn which_signals_are_acted_on() {
         group: "g".to_owned(),
         hook: "h".to_owned(),
         token: "t".to_owned(),
+        to_warm_pool: false,
     };
     let step = Step::MoveWork {
         group: "inference".to_owned(),

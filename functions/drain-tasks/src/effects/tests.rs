@@ -118,6 +118,7 @@ async fn a_lifecycle_action_that_auto_scaling_does_not_know_is_over() {
         group: "web".to_owned(),
         hook: "spot-handoff-drain".to_owned(),
         token: "token".to_owned(),
+        to_warm_pool: false,
     };
     let over = xml_error(
         COMPLETE,

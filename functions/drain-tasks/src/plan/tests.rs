@@ -720,6 +720,7 @@ fn lifecycle() -> Then {
         group: "g".to_owned(),
         hook: "spot-handoff-drain".to_owned(),
         token: "t".to_owned(),
+        to_warm_pool: false,
     })
 }
 

@@ -56,6 +56,7 @@ fn hook(name: &str) -> Notice {
         group: "g".to_owned(),
         hook: name.to_owned(),
         token: "t".to_owned(),
+        to_warm_pool: false,
     }))
 }
 

@@ -93,6 +93,10 @@ fn of_notice(notice: &Notice, now: Timestamp) -> Judgement {
             Judgement::yes("the instance may still be shutting down")
         }
         Signal::StateChange { .. } if notice.drill.is_some() => Judgement::no("the drill is over"),
+        Signal::Returned if notice.is_stale(now) => {
+            Judgement::no("what it got back is only looked at within minutes")
+        }
+        Signal::Returned => Judgement::yes("what was taken from it can still be given back"),
         Signal::StateChange { .. } => Judgement::no("the instance is gone by now"),
         Signal::RebalanceRecommendation if notice.is_stale(now) => Judgement::no(format!(
             "the recommendation is {} old, and is only reported",

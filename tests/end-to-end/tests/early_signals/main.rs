@@ -6,3 +6,5 @@ mod lifecycle_actions;
 mod other_signals;
 mod policies;
 mod rebalance;
+mod returns;
+mod signal_table;

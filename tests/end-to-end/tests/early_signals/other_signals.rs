@@ -115,13 +115,24 @@ async fn an_instance_of_no_group_that_is_terminated_is_drained() -> Result<()> {
 async fn an_instance_that_starts_is_none_of_our_business() -> Result<()> {
     let scene = Scene::start(quick()).await?;
     let doomed = scene.first_of("inference")?;
-    for state in ["pending", "running", "stopped", "terminated"] {
+    for state in ["pending", "stopped", "terminated"] {
         let matched = scene
             .put(&events::state_change(&doomed, state, scene.now())?)
             .await?;
         assert!(matched.is_empty(), "{state}: {matched:?}");
     }
-    Ok(())
+    scene
+        .put(&events::state_change(&doomed, "running", scene.now())?)
+        .await?;
+    for function in ["deregister-targets", "drain-tasks"] {
+        scene
+            .reported("nothing was taken from it", |report| {
+                report.function == function && skips(report, "it runs, and was not")
+            })
+            .await?;
+    }
+    let after = scene.settled().await?;
+    nothing_else_is_touched(&scene, &after, &[])
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,10 +40,14 @@ pub enum Scenario {
     StopScript,
     /// Two instances of different groups and clusters are interrupted. Not among all: it adds no call.
     TwoOfABatch,
+    /// An instance is stopped by an interruption, and runs again.
+    ComesBack,
 }
 
 /// Instances of the large group.
 const MANY: usize = 12;
+/// Seconds of the world after which an interruption is over.
+const STOPPED_FOR: u64 = 150;
 /// Seconds of the world in which messages that are sent together certainly arrive.
 pub const WINDOW: u64 = 20;
 
@@ -67,6 +71,7 @@ impl Scenario {
         Self::TriedAgain,
         Self::ManyAtOnce,
         Self::StopScript,
+        Self::ComesBack,
     ];
 
     /// The world it happens in. Where the functions need nobody else to go on, nothing moves but by their calls: what
@@ -179,6 +184,17 @@ impl Scenario {
                 let by_hand = scene.before.target_group("by-hand");
                 let target = by_hand.and_then(|group| group.targets.first());
                 interrupt(scene, vec![target.context("a target")?.id.clone()]).await
+            }
+            Self::ComesBack => {
+                let instance = scene.first_of("inference")?;
+                let mut warning = events::interruption(&instance, scene.now())?;
+                warning["detail"]["instance-action"] = json!("stop");
+                scene.put(&warning).await?;
+                // When it is back nobody looks after the interruption any more.
+                scene.pass(STOPPED_FOR).await;
+                let running = events::state_change(&instance, "running", scene.now())?;
+                scene.put(&running).await?;
+                Ok(vec![instance])
             }
             Self::Exchange | Self::ExchangeInVain => at_risk(scene, "inference").await,
             Self::LifecycleAction => {

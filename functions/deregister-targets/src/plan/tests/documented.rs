@@ -88,6 +88,7 @@ fn the_documented_decisions_are_those_of_the_plan() {
         group: "inference".to_owned(),
         hook: "spot-handoff-drain".to_owned(),
         token: "t".to_owned(),
+        to_warm_pool: false,
     };
     let move_work = FollowUp {
         cause: Cause::Rebalance,

@@ -172,6 +172,7 @@ fn what_is_going_already_is_not_held() {
         group: "g".to_owned(),
         hook: "h".to_owned(),
         token: "t".to_owned(),
+        to_warm_pool: false,
     }));
     assert_eq!(serves_until(&termination), None, "as long as the hook waits");
     assert_eq!(counts(&batch(&[DOOMED], &alone, None, 121)), [(1, 0)]);

@@ -32,7 +32,7 @@ fn look(of: &Notice, holds: Option<HeldLine>, has_target_groups: bool, now: i64)
     look::plan(of, &mut plan, seen, at(now));
     let look = plan.actions.iter().find_map(|action| match action {
         Action::Look(look) => Some(look.clone()),
-        Action::Deregister(_) => None,
+        Action::Deregister(_) | Action::Register(_) => None,
     });
     (look, plan)
 }
@@ -83,6 +83,7 @@ fn without_an_end_it_is_while_something_is_held() {
         group: "g".to_owned(),
         hook: "h".to_owned(),
         token: "t".to_owned(),
+        to_warm_pool: false,
     }));
     assert_eq!(next(&hook, None, true, 0), None);
     assert_eq!(next(&hook, Some(held(None)), true, 0), Some(10));

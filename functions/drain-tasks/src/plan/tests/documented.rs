@@ -40,6 +40,7 @@ fn of_container_instances() -> String {
         group: "g".to_owned(),
         hook: "spot-handoff-drain".to_owned(),
         token: "t".to_owned(),
+        to_warm_pool: false,
     };
     let both = ContainerInstances::of([on(DOOMED, Status::Active), on(REPLACEMENT, Status::Active)]);
     let warned = "interruption warning";

@@ -1,0 +1,245 @@
+//! Instances that come back: what was drained before an instance stopped, or went to a warm pool, is set to ACTIVE again.
+//!
+//! EC2 tells of every instance that starts to run. The table says which of them were drained here, and for the others
+//! nothing more is read.
+
+use std::collections::HashMap;
+
+use spot_handoff::autoscaling::groups::{self, GroupOf};
+use spot_handoff::ecs::container_instances::{self, ContainerInstances, Status};
+use spot_handoff::notice::{InstanceId, Notice};
+use spot_handoff::report::plan::{Results, to_carry_out};
+use spot_handoff::report::{ActionResult, Report};
+use spot_handoff::runtime::invocation::{Invocation, together};
+use spot_handoff::state::Table;
+use spot_handoff::state::taken::{self, Taken};
+
+use crate::config::Config;
+use crate::effects::{self, Clients};
+use crate::plan::{Action, Plan, Skip};
+use crate::policies::Policies;
+
+/// Keeps in the table what is drained of instances that come back; why not, where it could not.
+pub async fn remember(
+    table: &Table,
+    invocation: &Invocation,
+    notices: &[Notice],
+    drains: &[Plan],
+) -> Option<String> {
+    let taken = |(notice, drain): (&Notice, &Plan)| {
+        let drained = drain.actions.iter().filter_map(|action| match action {
+            Action::Drain {
+                container_instance, ..
+            } => Some(container_instance.clone()),
+            _ => None,
+        });
+        Taken {
+            container_instances: drained.collect(),
+            ..Taken::nothing(&notice.instance, invocation.function, invocation.clock.now())
+        }
+    };
+    let come_back = notices
+        .iter()
+        .zip(drains)
+        .filter(|(notice, _)| notice.comes_back());
+    let items: Vec<Taken> = come_back.map(taken).filter(|taken| !taken.is_nothing()).collect();
+    if items.is_empty() || invocation.dry_run {
+        return None;
+    }
+    let kept = table.overwrite_all(&invocation.briefly(), &items).await;
+    kept.err().map(|error| error.to_string())
+}
+
+/// Sets the container instances of instances that are back to ACTIVE, where they were drained here.
+pub async fn give_back(
+    clients: &Clients,
+    table: &Table,
+    config: &Config,
+    invocation: &Invocation,
+    notices: &[&Notice],
+) -> Vec<Report> {
+    let known = taken::read(table, invocation, notices.iter().map(|notice| &notice.instance)).await;
+    let by_instance: HashMap<InstanceId, Taken> = match &known {
+        Ok(known) => known
+            .iter()
+            .map(|taken| (taken.instance.clone(), taken.clone()))
+            .collect(),
+        Err(_) => HashMap::new(),
+    };
+    let ids: Vec<InstanceId> = by_instance.keys().cloned().collect();
+    let (groups, found) = match ids.is_empty() {
+        true => Default::default(),
+        false => tokio::join!(
+            groups::read(&clients.autoscaling, invocation, &ids, &[]),
+            container_instances::find(&clients.ecs, invocation, config.clusters.as_deref(), &ids),
+        ),
+    };
+    let unread = known.as_ref().err();
+    let plans: Vec<Plan> = notices
+        .iter()
+        .map(|notice| match (unread, by_instance.get(&notice.instance)) {
+            (Some(error), _) => Plan {
+                problems: vec![error.to_string()],
+                ..Plan::default()
+            },
+            (None, Some(taken)) => plan(taken, &groups.of_instance(&notice.instance), &found, config),
+            (None, None) => Plan::nothing(&notice.instance, Skip::NothingTaken),
+        })
+        .collect();
+    let planned_only: Vec<bool> = notices
+        .iter()
+        .map(|notice| {
+            let group = match groups.of_instance(&notice.instance) {
+                GroupOf::Some { group, .. } => Some(group),
+                GroupOf::None | GroupOf::Unknown(_) => None,
+            };
+            invocation.dry_run || Policies::of(group, config).planned_only
+        })
+        .collect();
+    let acted_on = to_carry_out(&plans, &planned_only);
+    let results = carry_out(clients, invocation, &acted_on).await;
+    let over = notices.iter().zip(acted_on.iter()).filter(|(_, plan)| {
+        let is_done = |action| {
+            let done = results.get(action);
+            done.is_some_and(|done| done.result != ActionResult::Failed)
+        };
+        plan.problems.is_empty() && !plan.actions.is_empty() && plan.actions.iter().all(is_done)
+    });
+    let now = invocation.clock.now();
+    let forget: Vec<Taken> = over
+        .map(|(notice, _)| Taken::nothing(&notice.instance, invocation.function, now))
+        .collect();
+    if !forget.is_empty()
+        && let Err(error) = table.overwrite_all(&invocation.briefly(), &forget).await
+    {
+        // What is ACTIVE by then is left as it is.
+        tracing::warn!("cannot forget what was given back: {error}");
+    }
+    let reports = notices.iter().zip(plans.iter().zip(planned_only));
+    reports
+        .map(|(notice, (plan, planned_only))| invocation.with(planned_only).report(notice, plan, &results))
+        .collect()
+}
+
+/// What is given back to an instance that is ours, as long as nobody else has seen to it.
+pub fn plan(taken: &Taken, group: &GroupOf<'_>, found: &ContainerInstances, config: &Config) -> Plan {
+    let instance = &taken.instance;
+    let admitted = match group {
+        GroupOf::Unknown(error) => {
+            return Plan {
+                problems: vec![error.to_string()],
+                ..Plan::default()
+            };
+        }
+        GroupOf::None => config.scope.admits(None),
+        GroupOf::Some { group, .. } => config.scope.admits(Some(group)),
+    };
+    if let Err(why) = admitted {
+        return Plan::nothing(instance, Skip::OutOfScope(why));
+    }
+    let mut plan = Plan::default();
+    plan.problems
+        .extend(found.why_not_found(instance).map(ToString::to_string));
+    for one in found.of_instance(instance) {
+        if !taken.container_instances.contains(&one.arn) {
+            continue;
+        }
+        match one.status {
+            Status::Draining => plan.actions.push(Action::Activate {
+                cluster: one.cluster.clone(),
+                container_instance: one.arn.clone(),
+            }),
+            Status::Active | Status::Other => plan.skip(&one.arn, Skip::NotDraining),
+        }
+    }
+    if plan == Plan::default() {
+        plan.skip(instance, Skip::NotDraining);
+    }
+    plan
+}
+
+async fn carry_out(clients: &Clients, invocation: &Invocation, plans: &[Plan]) -> Results<Action> {
+    let actions = plans.iter().flat_map(|plan| &plan.actions);
+    let calls = actions.filter_map(|action| match action {
+        Action::Activate {
+            cluster,
+            container_instance,
+        } => Some(async move {
+            let done = effects::activate(clients, invocation, cluster, container_instance).await;
+            (action.clone(), done)
+        }),
+        _ => None,
+    });
+    together(calls).await.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use spot_handoff::autoscaling::groups::{Group, Groups, Lifecycle, Member};
+    use spot_handoff::autoscaling::scope::IGNORE_TAG;
+    use spot_handoff::ecs::container_instances::ContainerInstance;
+    use spot_handoff::runtime::config::Env;
+
+    use super::*;
+
+    const BACK: &str = "i-1234567890abcdef0";
+
+    fn config() -> Config {
+        let variables = [
+            ("DRAIN_TASKS_QUEUE_URL", "own"),
+            ("DEREGISTER_TARGETS_QUEUE_URL", "d"),
+            ("REPLACE_CAPACITY_QUEUE_URL", "r"),
+        ];
+        Config::read(&Env::of(&variables)).expect("a configuration")
+    }
+
+    #[test]
+    fn what_was_drained_here_and_still_drains_is_made_active() {
+        let id: InstanceId = BACK.parse().expect("an id");
+        let on = |arn: &str, status| ContainerInstance {
+            arn: arn.to_owned(),
+            cluster: "c".to_owned(),
+            instance: id.clone(),
+            status,
+            agent_connected: true,
+            registered_at: None,
+            tasks: 0,
+        };
+        let taken = Taken {
+            container_instances: vec!["ours".to_owned()],
+            ..Taken::nothing(&id, "drain-tasks", Timestamp::UNIX_EPOCH)
+        };
+        let (none, config) = (Groups::default(), config());
+        let of = |one: ContainerInstance| {
+            let found = ContainerInstances::of([one]);
+            plan(&taken, &none.of_instance(&id), &found, &config)
+        };
+        let back = of(on("ours", Status::Draining));
+        assert_eq!(
+            back.actions,
+            [Action::Activate {
+                cluster: "c".to_owned(),
+                container_instance: "ours".to_owned(),
+            }]
+        );
+        // Somebody made it ACTIVE, somebody else drained it, or its agent has registered it anew.
+        for one in [on("ours", Status::Active), on("another", Status::Draining)] {
+            let plan = of(one);
+            assert!(plan.actions.is_empty() && plan.skipped[0].reason == Skip::NotDraining);
+        }
+        let ignored = Groups::of([Group {
+            name: "g".to_owned(),
+            tags: [(IGNORE_TAG.to_owned(), "true".to_owned())].into(),
+            instances: vec![Member {
+                id: id.clone(),
+                zone: String::new(),
+                lifecycle: Lifecycle::InService,
+            }],
+            ..Group::default()
+        }]);
+        let found = ContainerInstances::of([on("ours", Status::Draining)]);
+        let left = plan(&taken, &ignored.of_instance(&id), &found, &config);
+        assert!(left.actions.is_empty() && matches!(left.skipped[0].reason, Skip::OutOfScope(_)));
+    }
+}
