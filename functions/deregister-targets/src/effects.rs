@@ -101,7 +101,7 @@ pub async fn send_looks(
     let planned = notices.iter().zip(plans).flat_map(|(notice, plan)| {
         let looks = plan.actions.iter().filter_map(|action| match action {
             Action::Look(look) => Some(look),
-            Action::Deregister(_) => None,
+            Action::Deregister(_) | Action::Register(_) => None,
         });
         looks.map(move |look| (notice, look))
     });

@@ -225,7 +225,17 @@ impl DeregisterTargets {
         };
         let to_look_at = instances(notices.iter().filter(in_target_groups));
         let (plans, results) = self
-            .carry_out_of_instances(notices, plans, groups, Found { health: &health, known, stops: &StopMoments::new() }, invocation)
+            .carry_out_of_instances(
+                notices,
+                plans,
+                groups,
+                Found {
+                    health: &health,
+                    known,
+                    stops: &StopMoments::new(),
+                },
+                invocation,
+            )
             .await;
         (plans, results, to_look_at)
     }
@@ -362,7 +372,17 @@ impl DeregisterTargets {
         let found = searched.into_iter().filter(|(_, one)| !one.found.is_empty());
         let to_look_at = found.map(|(instance, _)| instance).collect();
         let (plans, results) = self
-            .carry_out_of_instances(notices, plans, groups, Found { health: &health, known, stops: &StopMoments::new() }, invocation)
+            .carry_out_of_instances(
+                notices,
+                plans,
+                groups,
+                Found {
+                    health: &health,
+                    known,
+                    stops: &StopMoments::new(),
+                },
+                invocation,
+            )
             .await;
         (plans, results, to_look_at)
     }

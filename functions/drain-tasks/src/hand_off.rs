@@ -87,7 +87,13 @@ impl Function for DrainTasks {
                     going => self.take_away(going, invocation).await,
                 }
             },
-            returns::give_back(&self.clients, &self.clients.table, &self.config, invocation, &back),
+            returns::give_back(
+                &self.clients,
+                &self.clients.table,
+                &self.config,
+                invocation,
+                &back
+            ),
         );
         reports.extend(given_back);
         reports

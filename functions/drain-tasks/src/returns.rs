@@ -205,6 +205,8 @@ mod tests {
             agent_connected: true,
             registered_at: None,
             tasks: 0,
+            capacity_provider: None,
+            is_managed: false,
         };
         let taken = Taken {
             container_instances: vec!["ours".to_owned()],

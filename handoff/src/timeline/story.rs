@@ -88,7 +88,10 @@ impl Story {
     pub fn place(&self) -> String {
         let group = self.reports.iter().find_map(|report| report.group.as_deref());
         let cluster = self.reports.iter().find_map(cluster);
-        let zone = self.reports.iter().find_map(|report| report.pool.as_ref()?.zone.as_deref());
+        let zone = self
+            .reports
+            .iter()
+            .find_map(|report| report.pool.as_ref()?.zone.as_deref());
         let parts = [("group ", group), ("", zone), ("cluster ", cluster)];
         let parts = parts
             .iter()

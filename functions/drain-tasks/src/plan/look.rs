@@ -99,7 +99,8 @@ fn looks(notice: &Notice) -> bool {
         },
         Signal::RebalanceRecommendation
         | Signal::TerminateLifecycleAction(_)
-        | Signal::StateChange { .. } => false,
+        | Signal::StateChange { .. }
+        | Signal::Returned => false,
     }
 }
 

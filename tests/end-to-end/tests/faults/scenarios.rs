@@ -56,7 +56,7 @@ const SPEED: f64 = 10.0;
 
 impl Scenario {
     /// All of them that add a call. First the one without replace-capacity, in whose absence the others always see the whole instance.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ShuttingDown,
         Self::Interruption,
         Self::Exchange,

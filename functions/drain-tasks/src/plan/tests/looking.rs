@@ -96,6 +96,7 @@ fn nothing_is_looked_at_longer_than_it_must() {
         group: "g".to_owned(),
         hook: "spot-handoff-drain".to_owned(),
         token: "t".to_owned(),
+        to_warm_pool: false,
     };
     let hibernates = Signal::InterruptionWarning {
         action: InstanceAction::Hibernate,
