@@ -190,6 +190,7 @@ mod tests {
             ("DRAIN_TASKS_QUEUE_URL", "own"),
             ("DEREGISTER_TARGETS_QUEUE_URL", "d"),
             ("REPLACE_CAPACITY_QUEUE_URL", "r"),
+            ("RUN_COMMANDS_QUEUE_URL", "c"),
         ];
         Config::read(&Env::of(&variables)).expect("a configuration")
     }
