@@ -12,7 +12,7 @@ use spot_handoff::ecs::container_instances::ContainerInstance;
 use spot_handoff::ecs::grace;
 use spot_handoff::ecs::standalone_tasks::Rerun;
 use spot_handoff::lambda::outbox::LONGEST_DELAY;
-use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, RerunOrder, RerunStage, Step};
+use spot_handoff::notice::{Cause, FollowUp, NOTICE, Notice, RerunOrder, RerunStage, Signal, Step};
 use spot_handoff::report::TaskLine;
 
 use super::service_tasks::Fate;
@@ -53,8 +53,8 @@ pub fn plan(
         if let Some(service) = &task.service {
             // One that is going already, or hibernates, has no moment left to choose.
             let fate = match notice.deadline() {
-                Some(_) => Fate::of(notice, deadline, task, service, now),
-                None => Fate::LeftToEcs,
+                Some(_) if !is_awaited(notice) => Fate::of(notice, deadline, task, service, now),
+                _ => Fate::LeftToEcs,
             };
             stops.service_task(&mut plan, task, fate, now);
             continue;
@@ -84,6 +84,14 @@ pub fn plan(
     }
     stops.add_later(&mut plan, deadline);
     plan
+}
+
+/// Whether the looks of an exchange see to the service tasks: they come until the work has moved.
+fn is_awaited(notice: &Notice) -> bool {
+    let Signal::FollowUp(follow_up) = &notice.signal else {
+        return false;
+    };
+    matches!(follow_up.step, Step::MoveWork { .. }) && follow_up.cause != Cause::Interruption
 }
 
 /// What becomes of tasks whose moment has come: stopped, or found to be over; run again once they are gone.

@@ -90,7 +90,7 @@ fn from_lines(about_it: &[LogLine], ends: &[LogLine]) -> Reason {
     let errors: Vec<String> = about_it
         .iter()
         .filter_map(|line| match line {
-            LogLine::Record(log) if log["level"] == "ERROR" => Some(message(log)),
+            LogLine::Record(log) if is_error(log) => Some(message(log)),
             _ => None,
         })
         .collect();
@@ -115,6 +115,11 @@ fn from_lines(about_it: &[LogLine], ends: &[LogLine]) -> Reason {
         undone: vec![],
         tries: ends.len(),
     }
+}
+
+/// Whether the function wrote the line as an error.
+fn is_error(log: &serde_json::Value) -> bool {
+    log["level"] == "ERROR"
 }
 
 fn of_report(report: &Report, tries: usize) -> Reason {
