@@ -40,7 +40,7 @@ NAME_NO_RESOURCE = {"ecs:ListTasks"}
 
 # A part of the template made wrong, and words of what has to be found then.
 BROKEN = [
-    ("elasticloadbalancing:DeregisterTargets\n", "elasticloadbalancing:DeregisterTarget\n", "there is no such action"),
+    ("[elasticloadbalancing:DeregisterTargets,", "[elasticloadbalancing:DeregisterTarget,", "there is no such action"),
     (":targetgroup/*", ":listener/*", "none of the resources is of a type that it knows"),
     ("Resource: !GetAtt DrainTasksQueue.Arn", "Resource: '*'", "none of the resources is of a type that it knows"),
     ("- !GetAtt DrainTasksQueue.Arn", "- !GetAtt DrainTasksLogs.Arn", "none of the actions knows it"),

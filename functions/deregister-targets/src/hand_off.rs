@@ -11,7 +11,7 @@ use spot_handoff::ecs::container_instances::{self, ContainerInstances};
 use spot_handoff::ecs::managed_instances::Providers;
 use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::elb::health::TargetHealth;
-use spot_handoff::elb::keeper::{Keeper, Known};
+use spot_handoff::keeper::{Keeper, Known};
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::{InstanceId, Notice, Signal};
 use spot_handoff::report::plan::{Done, Results, to_carry_out};

@@ -2,7 +2,7 @@
 
 use aws_sdk_autoscaling::config::retry::RetryConfig;
 use aws_types::SdkConfig;
-use spot_handoff::elb::keeper::Keeper;
+use spot_handoff::keeper::Keeper;
 use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::state::Table;

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_types::SdkConfig;
-use spot_handoff::autoscaling::pool::Pool;
 use spot_handoff::exchange::Exchanges;
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::Notice;
+use spot_handoff::report::Pool;
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::Results;
 use spot_handoff::runtime::aws::{self, CallCounter};

@@ -5,8 +5,8 @@ use std::fmt;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, RetentionAction, TrafficSourceIdentifier};
 
-use super::pool::Pool;
 use crate::notice::InstanceId;
+use crate::report::Pool;
 
 /// What the plans need to know of an Auto Scaling group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::runtime::aws::CallError;
 use crate::runtime::invocation::{Invocation, together};
 
 pub use super::group::{Group, Lifecycle, Member};
-use super::pool::Pool;
+use crate::report::Pool;
 
 /// DescribeAutoScalingInstances takes 50 ids and leaves out the ones it does not know.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingInstances.html>

@@ -3,6 +3,5 @@
 pub mod group;
 pub mod groups;
 pub mod policies;
-pub mod pool;
 pub mod restarts;
 pub mod scope;

@@ -2,5 +2,4 @@
 
 pub mod health;
 pub mod holding;
-pub mod keeper;
 pub mod target_groups;

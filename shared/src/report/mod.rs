@@ -9,6 +9,7 @@ pub mod log_patterns;
 pub mod metrics;
 pub mod names;
 pub mod plan;
+mod pool;
 
 use std::fmt;
 
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::action::ActionKind;
-use crate::autoscaling::pool::Pool;
+pub use self::pool::Pool;
 use crate::notice::{Notice, Signal};
 
 /// The value of [`Report::report`], by which report lines are told from other log lines.

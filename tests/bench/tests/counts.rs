@@ -83,8 +83,13 @@ async fn of_target_groups_that_would_go_whole_half_is_held_with_few_calls_more()
     let all = in_one_batch(fleet, 0).await?;
     let (function, figures) = all.first().context("no function")?;
     assert_eq!(*function, "deregister-targets");
-    // Half of each target group, 50 of the groups and 50 of the services: the same instances, but for one.
-    assert_eq!(figures.unfinished, 51, "no more than the half that has to stay");
+    // Half of each target group, 50 of the groups and 50 of the services: the same instances, but at times for one, since
+    // groups and services are decided at the same time.
+    let unfinished = figures.unfinished;
+    assert!(
+        (50..=51).contains(&unfinished),
+        "{unfinished}: no more than the half that has to stay"
+    );
     // For each of the 20 target groups its deregistration delay, by which the last safe moment is reckoned.
     let (calls, by_action) = (figures.calls, &figures.by_action);
     assert!(calls <= 100 + 20, "{calls} calls, {by_action:?}");

@@ -149,6 +149,10 @@ def _ecs(call):
         for cluster in parameters.get("clusters") or [parameters.get("cluster", "default")]:
             yield action, _cluster(cluster), {}
         return
+    if call.action == "DescribeCapacityProviders":
+        for provider in parameters.get("capacityProviders", ["*"]):
+            yield action, _arn("ecs", f"capacity-provider/{provider}"), {}
+        return
     if "cluster" not in parameters:
         yield action, "*", {}
         return

@@ -4,8 +4,8 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use spot_handoff::autoscaling::pool::Pool;
 use spot_handoff::notice::{InstanceAction, Notice, Signal};
+use spot_handoff::report::Pool;
 use spot_handoff::report::names::Names;
 use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome as Reported, Report, ScriptLine};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use spot_handoff::elb::health::TargetHealth;
 use spot_handoff::elb::holding::{Doomed, Held, Verdict};
-use spot_handoff::elb::keeper::{self, Facts};
+use spot_handoff::keeper::{self, Facts};
 use spot_handoff::notice::Notice;
 use spot_handoff::state::under_notice::News;
 

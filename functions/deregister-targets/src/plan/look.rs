@@ -31,7 +31,10 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
     let near = ends.filter(|end| end.duration_since(now) <= exchange::LIMIT);
     let longest = notice.time.saturating_add(exchange::LIMIT).unwrap_or(notice.time);
     let until = near.unwrap_or(longest);
-    let is_worth_it = !plan.held.is_empty() || (near.is_some() && seen.has_target_groups);
+    // In an exchange the limit is no end: the instance goes as soon as its work has moved.
+    let goes_then =
+        near.is_some_and(|end| matches!(cause, Cause::Interruption | Cause::Termination) || end <= longest);
+    let is_worth_it = !plan.held.is_empty() || (goes_then && seen.has_target_groups);
     if !is_worth_it {
         return;
     }

@@ -9,7 +9,7 @@ use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups, Lifecycle, Membe
 use spot_handoff::autoscaling::policies::{self, DryRun, KeepHealthy};
 use spot_handoff::elb::health::{self, Registered, State, Target, TargetHealth};
 use spot_handoff::elb::holding::Doomed;
-use spot_handoff::elb::keeper::{self, Keeper, Known};
+use spot_handoff::keeper::{self, Keeper, Known};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Signal, Step};
 use spot_handoff::report::HeldLine;
 use spot_handoff::runtime::invocation::Invocation;

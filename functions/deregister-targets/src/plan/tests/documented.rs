@@ -1,6 +1,6 @@
 //! What docs/how-it-decides.md says about this function.
 
-use spot_handoff::elb::keeper::{Facts, without_table};
+use spot_handoff::keeper::{Facts, without_table};
 use spot_handoff::notice::InstanceState;
 use testbed::documentation;
 

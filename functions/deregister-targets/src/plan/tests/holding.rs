@@ -1,6 +1,6 @@
 //! What is held of what was found.
 
-use spot_handoff::elb::keeper::{Facts, without_table};
+use spot_handoff::keeper::{Facts, without_table};
 use spot_handoff::state::under_notice::UnderNotice;
 
 use super::find::StopMoments;
