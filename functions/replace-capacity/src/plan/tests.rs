@@ -408,7 +408,7 @@ fn a_group_says_itself_how_its_interrupted_instances_leave() {
         facts.hooks = hook.map(|hook| ("g".to_owned(), hook)).into_iter().collect();
         let config = Config { strategy, ..config() };
         let plan = plan_with(warning(), &facts, &config, now());
-        assert_eq!(plan.actions, [expected.clone()], "{facts:?}");
+        assert_eq!(plan.actions, std::slice::from_ref(expected), "{facts:?}");
         let told: Vec<&Warning> = plan.warnings.iter().collect();
         let unread = facts.hooks.values().any(Result::is_err);
         let fits = |warning: &&Warning| match warning {
