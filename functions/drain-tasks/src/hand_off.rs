@@ -100,6 +100,19 @@ impl Function for DrainTasks {
     }
 }
 
+/// What is decided by.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    /// What holds for the instance.
+    policies: &'a Policies,
+    /// Container instances.
+    found: &'a ContainerInstances,
+    /// Tasks on them: those that run, or those that are not gone.
+    tasks: &'a Tasks,
+    /// The moment.
+    now: Timestamp,
+}
+
 impl DrainTasks {
     /// The instances go: their container instances are drained, and their tasks cared for.
     async fn take_away(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
@@ -317,6 +330,12 @@ impl DrainTasks {
         for (((notice, policies), ours), (limit, named)) in
             with_policies.zip(ours).zip(limits.iter().zip(&named))
         {
+            let seen = |tasks| Seen {
+                policies,
+                found,
+                tasks,
+                now,
+            };
             plans.push(match &notice.signal {
                 _ if !ours => Plan::default(),
                 Signal::FollowUp(FollowUp {
@@ -324,10 +343,10 @@ impl DrainTasks {
                     ..
                 }) => self.for_named(notice, named, &reruns, now),
                 Signal::TerminateLifecycleAction(action) => {
-                    self.for_lifecycle_action(notice, action, *limit, policies, found, &not_gone, now)
+                    self.for_lifecycle_action(notice, action, *limit, seen(&not_gone))
                 }
                 Signal::FollowUp(follow_up) => {
-                    self.for_follow_up(notice, follow_up, policies, found, &running, &not_gone, now)
+                    self.for_follow_up(notice, follow_up, seen(&running), seen(&not_gone))
                 }
                 _ => {
                     let group = groups.of_instance(&notice.instance);
@@ -532,10 +551,7 @@ impl DrainTasks {
         notice: &Notice,
         action: &LifecycleAction,
         limit: Option<SignedDuration>,
-        policies: &Policies,
-        found: &ContainerInstances,
-        tasks: &Tasks,
-        now: Timestamp,
+        seen: Seen<'_>,
     ) -> Plan {
         if !self.config.lifecycle_hooks.include(&action.hook) {
             return Plan::nothing(
@@ -545,30 +561,30 @@ impl DrainTasks {
                 },
             );
         }
-        let waits = policies.max_drain.saturating_add(await_tasks::BEFORE_LIMIT);
+        let waits = seen.policies.max_drain.saturating_add(await_tasks::BEFORE_LIMIT);
         let limit = notice
             .time
             .saturating_add(limit.unwrap_or(UNKNOWN_HOOK_LIMIT).min(waits))
             .unwrap_or(notice.time);
         let then = Then::CompleteLifecycleAction(action.clone());
-        self.wait(notice, &then, limit, policies, found, tasks, now)
+        self.wait(notice, &then, limit, seen)
     }
 
     fn for_follow_up(
         &self,
         notice: &Notice,
         follow_up: &FollowUp,
-        policies: &Policies,
-        found: &ContainerInstances,
-        running: &Tasks,
-        not_gone: &Tasks,
-        now: Timestamp,
+        running: Seen<'_>,
+        not_gone: Seen<'_>,
     ) -> Plan {
+        let Seen {
+            policies, found, now, ..
+        } = running;
         let limit = follow_up.deadline.unwrap_or(now);
         match (&follow_up.step, follow_up.cause) {
             (Step::Look { .. }, _) | (Step::MoveWork { .. }, Cause::Interruption) => {
                 // Its group matters where the instance may start again, and that is decided.
-                self.for_deadline(notice, &GroupOf::None, policies, found, running, now)
+                self.for_deadline(notice, &GroupOf::None, policies, found, running.tasks, now)
             }
             (Step::MoveWork { group, .. }, _) if plan::runs_batch_jobs(&notice.instance, found) => {
                 let mut plan = Plan::nothing(&notice.instance, Skip::OfAwsBatch);
@@ -578,9 +594,9 @@ impl DrainTasks {
             (Step::MoveWork { group, .. }, _) => match plan::drain::replacement_of(notice, found, now) {
                 Replacement::NotNeeded | Replacement::Ready => {
                     let then = Then::Retire { group: group.clone() };
-                    let mut plan = self.wait(notice, &then, limit, policies, found, not_gone, now);
+                    let mut plan = self.wait(notice, &then, limit, not_gone);
                     // Only now: where the work cannot move, the instance goes on serving.
-                    let has_script = not_gone.scripts.contains_key(&notice.instance);
+                    let has_script = not_gone.tasks.scripts.contains_key(&notice.instance);
                     let others = [Queue::DeregisterTargets, Queue::RunCommands];
                     let asked = others
                         .into_iter()
@@ -610,9 +626,7 @@ impl DrainTasks {
                     plan
                 }
             },
-            (Step::AwaitTasks { then, .. }, _) => {
-                self.wait(notice, then, limit, policies, found, not_gone, now)
-            }
+            (Step::AwaitTasks { then, .. }, _) => self.wait(notice, then, limit, not_gone),
             (
                 Step::StopTasks { .. }
                 | Step::AwaitReplacement { .. }
@@ -625,16 +639,13 @@ impl DrainTasks {
         }
     }
 
-    fn wait(
-        &self,
-        notice: &Notice,
-        then: &Then,
-        limit: Timestamp,
-        policies: &Policies,
-        found: &ContainerInstances,
-        tasks: &Tasks,
-        now: Timestamp,
-    ) -> Plan {
+    fn wait(&self, notice: &Notice, then: &Then, limit: Timestamp, seen: Seen<'_>) -> Plan {
+        let Seen {
+            policies,
+            found,
+            tasks,
+            now,
+        } = seen;
         let tasks_on = |container_instance: &ContainerInstance| match tasks.on.get(&container_instance.arn) {
             Some(Ok(tasks)) => Ok(tasks.clone()),
             Some(Err(error)) => Err(error.to_string()),
