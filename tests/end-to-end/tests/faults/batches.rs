@@ -94,11 +94,8 @@ async fn fails(function: &str, words: &str, action: &str, undisturbed: &Finish) 
         let of_it = reports.iter().filter(|report| report.instance == instance);
         of_it.filter(|report| report.outcome == Outcome::Failed).count()
     };
-    ensure!(
-        failures(one) > 0 && finish.dead_letters(function)? > 0,
-        "{one} did not fail\n{}",
-        story()
-    );
+    // Once the instance is gone nothing may be left of what failed.
+    ensure!(failures(one) > 0, "{one} did not fail\n{}", story());
     ensure!(failures(other) == 0, "{other} failed as well\n{}", story());
     let (wanted, found) = (undisturbed.shape_of(other), finish.shape_of(other));
     ensure!(

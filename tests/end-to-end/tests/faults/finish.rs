@@ -177,13 +177,18 @@ impl Finish {
             let failed: BTreeSet<String> = failed.map(|report| report.event_id).collect();
             let name = &self.scene.bed.dead_letter_queue(function)?.name;
             let bodies = self.after.queue(name).map_or(&[][..], |queue| &queue.bodies);
-            let mut dead = BTreeSet::new();
+            let mut dead: Vec<BTreeSet<String>> = vec![];
             for body in bodies {
                 let body: Value = serde_json::from_str(body)?;
-                dead.insert(text(&body["id"]).to_owned());
+                let about_many = body["detail"]["notices"].as_array();
+                let ids = about_many.into_iter().flatten().map(|one| &one["event-id"]);
+                let ids = ids.chain([&body["id"]]);
+                dead.push(ids.map(|id| text(id).to_owned()).collect());
             }
+            // A message about several comes back, and is given up, for the one that failed.
+            let all: BTreeSet<String> = dead.iter().flatten().cloned().collect();
             ensure!(
-                dead == failed,
+                failed.is_subset(&all) && dead.iter().all(|ids| !ids.is_disjoint(&failed)),
                 "{function} failed with {failed:?} and gave up {dead:?}\n{}",
                 self.scene.story()
             );
