@@ -14,7 +14,7 @@ use spot_handoff::autoscaling::policies::{self, DryRun, StopDocument, StopSecond
 use spot_handoff::exchange;
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, InstanceId, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
-use spot_handoff::state::stop_scripts::{ON_THE_WAY, Stage, StopScript, begins_by};
+use spot_handoff::state::stop_scripts::{ON_THE_WAY, Stage, StopScript, begins_by, over_by};
 
 pub use words::{Action, Command, Ended, Skip, Warning};
 
@@ -234,9 +234,11 @@ pub fn plan(notice: &Notice, wanted: &Wanted, facts: &Facts, now: Timestamp) -> 
         }
         _ => {}
     }
-    if let Some(deadline) = notice.deadline()
-        && now >= deadline
-    {
+    // Each try that fails is followed by a look, so that only the time ends them.
+    let over = notice
+        .deadline()
+        .unwrap_or_else(|| over_by(notice.time, None, wanted.takes));
+    if now >= over {
         plan.actions.push(Action::End(Ended {
             instance: notice.instance.clone(),
             document: wanted.document.clone(),
@@ -244,7 +246,7 @@ pub fn plan(notice: &Notice, wanted: &Wanted, facts: &Facts, now: Timestamp) -> 
             status: NOT_SENT.to_owned(),
             saved: false,
             exit_code: None,
-            output: "the notice came when the instance was gone".to_owned(),
+            output: "there was no time left for it: the notice came late, or sending it failed".to_owned(),
         }));
         return plan;
     }

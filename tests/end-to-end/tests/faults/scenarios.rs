@@ -32,8 +32,10 @@ pub enum Scenario {
     MostOfACluster,
     /// Two instances are interrupted, and what was done for them is told.
     Announcement,
-    /// An instance is interrupted, each function fails once, and what was done is told.
+    /// An instance is interrupted, and each function fails once.
     TriedAgain,
+    /// An instance is interrupted, and to tell what was done fails once.
+    ToldAgain,
     /// More instances are interrupted than Lambda hands over at once.
     ManyAtOnce,
     /// An instance whose group has a stop script is interrupted.
@@ -56,7 +58,7 @@ const SPEED: f64 = 10.0;
 
 impl Scenario {
     /// All of them that add a call. First the one without replace-capacity, in whose absence the others always see the whole instance.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ShuttingDown,
         Self::Interruption,
         Self::Exchange,
@@ -69,6 +71,7 @@ impl Scenario {
         Self::MostOfACluster,
         Self::Announcement,
         Self::TriedAgain,
+        Self::ToldAgain,
         Self::ManyAtOnce,
         Self::StopScript,
         Self::ComesBack,
@@ -102,7 +105,7 @@ impl Scenario {
                 },
                 ..options
             },
-            Self::Announcement | Self::TriedAgain => Options {
+            Self::Announcement | Self::ToldAgain => Options {
                 announce: true,
                 ..options.parameter("Announcements", "all")
             },
@@ -144,20 +147,24 @@ impl Scenario {
             });
             scene.happen(script).await?;
         }
-        if self == Self::TriedAgain {
-            let once = |function, action| {
-                json!({
-                    "caller": function,
-                    "action": action,
-                    "times": 1,
-                    "fault": { "kind": "denied" },
-                })
-            };
-            let functions = FUNCTIONS.into_iter().chain([RUNNER]);
-            let mut faults: Vec<_> = functions
+        let once = |function, action| {
+            json!({
+                "caller": function,
+                "action": action,
+                "times": 1,
+                "fault": { "kind": "denied" },
+            })
+        };
+        let faults = match self {
+            Self::TriedAgain => FUNCTIONS
+                .into_iter()
+                .chain([RUNNER])
                 .map(|function| once(function, "DescribeAutoScalingInstances"))
-                .collect();
-            faults.push(once(ANNOUNCER, "PutEvents"));
+                .collect(),
+            Self::ToldAgain => vec![once(ANNOUNCER, "PutEvents")],
+            _ => vec![],
+        };
+        if !faults.is_empty() {
             scene.bed.world.faults(&json!(faults)).await?;
         }
         Ok(())
@@ -176,7 +183,7 @@ impl Scenario {
                 interrupt(scene, vec![scene.first_of("inference")?, scene.first_of(other)?]).await
             }
             Self::ManyAtOnce => interrupt(scene, many(scene)?).await,
-            Self::TaggedOnly | Self::TriedAgain | Self::StopScript => {
+            Self::TaggedOnly | Self::TriedAgain | Self::ToldAgain | Self::StopScript => {
                 interrupt(scene, vec![scene.first_of("inference")?]).await
             }
             Self::ManagedByEcs => interrupt(scene, vec![lone(scene)?]).await,
