@@ -97,7 +97,10 @@ const ANSWERS: &[(&str, &str)] = &[
 ];
 
 /// What is told as a loss at the end, and gives no dead letter: there is nothing left to try.
-const TOLD_AS_LOST: &[(&str, &str)] = &[("run-commands", "ListCommandInvocations")];
+const TOLD_AS_LOST: &[(&str, &str)] = &[
+    ("run-commands", "ListCommandInvocations"),
+    ("run-commands", "SendCommand"),
+];
 
 /// How often a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
