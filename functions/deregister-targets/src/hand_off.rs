@@ -225,17 +225,7 @@ impl DeregisterTargets {
         };
         let to_look_at = instances(notices.iter().filter(in_target_groups));
         let (plans, results) = self
-            .carry_out_of_instances(
-                notices,
-                plans,
-                groups,
-                Found {
-                    health: &health,
-                    known,
-                    stops: &StopMoments::new(),
-                },
-                invocation,
-            )
+            .carry_out_of_instances(notices, plans, groups, &health, known, invocation)
             .await;
         (plans, results, to_look_at)
     }
@@ -247,11 +237,21 @@ impl DeregisterTargets {
         notices: &[Notice],
         plans: Vec<Plan>,
         groups: &Groups,
-        found: Found<'_>,
+        health: &TargetHealth,
+        known: Known,
         invocation: &Invocation,
     ) -> (Vec<Plan>, Results<Action>) {
-        let planned = plans.clone();
-        let planned = to_carry_out(&planned, &planned_only(notices, groups)).into_owned();
+        // Few come back, and in a storm the plans are many.
+        let planned = if notices.iter().any(Notice::comes_back) {
+            to_carry_out(&plans, &planned_only(notices, groups)).into_owned()
+        } else {
+            vec![]
+        };
+        let found = Found {
+            health,
+            known,
+            stops: &StopMoments::new(),
+        };
         let ((mut plans, results), unremembered) = tokio::join!(
             self.carry_out(notices, plans, groups, found, invocation),
             returns::remember(&self.table, invocation, notices, &planned),
@@ -372,17 +372,7 @@ impl DeregisterTargets {
         let found = searched.into_iter().filter(|(_, one)| !one.found.is_empty());
         let to_look_at = found.map(|(instance, _)| instance).collect();
         let (plans, results) = self
-            .carry_out_of_instances(
-                notices,
-                plans,
-                groups,
-                Found {
-                    health: &health,
-                    known,
-                    stops: &StopMoments::new(),
-                },
-                invocation,
-            )
+            .carry_out_of_instances(notices, plans, groups, &health, known, invocation)
             .await;
         (plans, results, to_look_at)
     }

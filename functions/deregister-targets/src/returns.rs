@@ -11,8 +11,8 @@ use spot_handoff::autoscaling::groups::{self, GroupOf};
 use spot_handoff::autoscaling::policies::DryRun;
 use spot_handoff::elb::health::{self, State, TargetHealth};
 use spot_handoff::notice::{InstanceId, Notice, Signal};
+use spot_handoff::report::Report;
 use spot_handoff::report::plan::{Done, Results, to_carry_out};
-use spot_handoff::report::{ActionResult, Report};
 use spot_handoff::runtime::config::Scope;
 use spot_handoff::runtime::invocation::{Invocation, together};
 use spot_handoff::state::Table;
@@ -50,12 +50,7 @@ pub async fn remember(
         .iter()
         .zip(found)
         .filter(|(notice, _)| notice.comes_back() && is_interruption(notice));
-    let items: Vec<Taken> = come_back.map(taken).filter(|taken| !taken.is_nothing()).collect();
-    if items.is_empty() || invocation.dry_run {
-        return None;
-    }
-    let kept = table.overwrite_all(&invocation.briefly(), &items).await;
-    kept.err().map(|error| error.to_string())
+    taken::keep(table, invocation, come_back.map(taken)).await
 }
 
 /// Registers the targets of instances that are back, where they were deregistered here.
@@ -105,23 +100,10 @@ pub async fn give_back(
         .collect();
     let acted_on = to_carry_out(&plans, &planned_only);
     let results = register(aws, invocation, &acted_on).await;
-    let over = notices.iter().zip(acted_on.iter()).filter(|(_, plan)| {
-        let is_done = |action| {
-            let done = results.get(action);
-            done.is_some_and(|done| done.result != ActionResult::Failed)
-        };
-        plan.problems.is_empty() && !plan.actions.is_empty() && plan.actions.iter().all(is_done)
-    });
-    let now = invocation.clock.now();
-    let forget: Vec<Taken> = over
-        .map(|(notice, _)| Taken::nothing(&notice.instance, invocation.function, now))
-        .collect();
-    if !forget.is_empty()
-        && let Err(error) = aws.table.overwrite_all(&invocation.briefly(), &forget).await
-    {
-        // What is registered by then is left as it is.
-        tracing::warn!("cannot forget what was given back: {error}");
-    }
+    let acted = notices.iter().zip(acted_on.iter());
+    let over = acted.filter(|(_, plan)| plan.is_done(&results));
+    let back = over.map(|(notice, _)| &notice.instance);
+    taken::forget(aws.table, invocation, back).await;
     let reports = notices.iter().zip(plans.iter().zip(planned_only));
     reports
         .map(|(notice, (plan, planned_only))| invocation.with(planned_only).report(notice, plan, &results))

@@ -117,11 +117,7 @@ pub async fn send_successors(
 
 /// Whether something of a plan could not be read or done, so that its message comes back.
 pub fn has_failed(plan: &Plan, results: &Results<Action>) -> bool {
-    let failed = |action| {
-        let done = results.get(action);
-        done.is_some_and(|done| done.result == ActionResult::Failed)
-    };
-    !plan.problems.is_empty() || plan.actions.iter().any(failed)
+    !plan.problems.is_empty() || plan.has_failed_action(results)
 }
 
 async fn drain(

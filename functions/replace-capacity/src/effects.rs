@@ -76,19 +76,10 @@ fn of_successes<'a>(notices: &[&'a Notice], plans: &'a [Plan], results: &Results
         .iter()
         .copied()
         .zip(plans)
-        .filter(|(_, plan)| !has_failed(plan, results))
+        .filter(|(_, plan)| !plan.has_failed_action(results))
         .flat_map(|(notice, plan)| plan.actions.iter().map(move |action| (notice, action)))
         .filter(|(_, action)| seen.insert(*action))
         .collect()
-}
-
-fn has_failed(plan: &Plan, results: &Results<Action>) -> bool {
-    let failed = |action| {
-        results
-            .get(action)
-            .is_some_and(|done| done.result == ActionResult::Failed)
-    };
-    plan.actions.iter().any(failed)
 }
 
 async fn send(aws: Aws<'_>, distinct: &[Asked<'_>], to_queue: impl Fn(Queue) -> bool) -> Vec<(Action, Done)> {

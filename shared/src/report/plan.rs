@@ -92,6 +92,30 @@ impl<A, S, W> Plan<A, S, W> {
         plan.skip(what, reason);
         plan
     }
+
+    /// Whether one of its actions has failed.
+    pub fn has_failed_action(&self, results: &Results<A>) -> bool
+    where
+        A: Eq + Hash,
+    {
+        let failed = |action| {
+            let done = results.get(action);
+            done.is_some_and(|done| done.result == ActionResult::Failed)
+        };
+        self.actions.iter().any(failed)
+    }
+
+    /// Whether there was something to do, all that it takes was read, and all of it was done.
+    pub fn is_done(&self, results: &Results<A>) -> bool
+    where
+        A: Eq + Hash,
+    {
+        let was_tried = |action| results.contains_key(action);
+        self.problems.is_empty()
+            && !self.actions.is_empty()
+            && self.actions.iter().all(was_tried)
+            && !self.has_failed_action(results)
+    }
 }
 
 /// The plans as effects carry them out: those of notices that are planned only have no actions there.

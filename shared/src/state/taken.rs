@@ -98,6 +98,40 @@ impl Item for Taken {
     }
 }
 
+/// Keeps what is taken; why not, where it could not. In a dry run nothing is.
+pub async fn keep(
+    table: &Table,
+    invocation: &Invocation,
+    taken: impl IntoIterator<Item = Taken>,
+) -> Option<String> {
+    let items: Vec<Taken> = taken.into_iter().filter(|taken| !taken.is_nothing()).collect();
+    if items.is_empty() || invocation.dry_run {
+        return None;
+    }
+    let kept = table.overwrite_all(&invocation.briefly(), &items).await;
+    kept.err().map(|error| error.to_string())
+}
+
+/// Strikes out what this function had taken from instances that have it back.
+pub async fn forget<'a>(
+    table: &Table,
+    invocation: &Invocation,
+    instances: impl IntoIterator<Item = &'a InstanceId>,
+) {
+    let now = invocation.clock.now();
+    let instances = instances.into_iter();
+    let items: Vec<Taken> = instances
+        .map(|instance| Taken::nothing(instance, invocation.function, now))
+        .collect();
+    if items.is_empty() {
+        return;
+    }
+    if let Err(error) = table.overwrite_all(&invocation.briefly(), &items).await {
+        // What has come back is left as it is by whoever looks again.
+        tracing::warn!("cannot forget what was given back: {error}");
+    }
+}
+
 /// What this function has taken from these instances and not given back.
 ///
 /// # Errors
