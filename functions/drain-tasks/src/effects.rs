@@ -10,7 +10,6 @@ use aws_sdk_ecs::operation::update_container_instances_state::UpdateContainerIns
 use aws_sdk_ecs::types::ContainerInstanceStatus;
 use spot_handoff::lambda::outbox::{self, Outgoing};
 use spot_handoff::notice::{Cause, Notice, RerunOrder, Signal, Step};
-use spot_handoff::report::ActionResult;
 use spot_handoff::report::plan::{Done, Results};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};

@@ -7,7 +7,6 @@ use std::collections::HashSet;
 
 use spot_handoff::lambda::outbox::{self, Outgoing};
 use spot_handoff::notice::{Notice, Step};
-use spot_handoff::report::ActionResult;
 use spot_handoff::report::plan::{Done, Results};
 use spot_handoff::runtime::invocation::Invocation;
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use spot_handoff::notice::LifecycleAction;
+use spot_handoff::report::ActionResult;
 use spot_handoff::runtime::aws::CallCounter;
 use testbed::script::{self, Answer, Asked, Script, xml_error};
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use spot_handoff::notice::{InstanceId, Signal};
+use spot_handoff::report::ActionResult;
 use spot_handoff::runtime::aws::CallCounter;
 use testbed::script::{self, Answer, Asked, Script, xml, xml_error};
 
