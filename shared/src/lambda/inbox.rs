@@ -15,6 +15,7 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeName,
 };
 use aws_sdk_sqs::{Client, Config};
+use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use jiff::SignedDuration;
 use tokio::time::{Instant, sleep};
@@ -122,6 +123,9 @@ impl OwnQueue {
             .max_number_of_messages(MESSAGES_PER_CALL as i32)
             .wait_time_seconds(wait_seconds)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .customize()
+            // The notices in hand wait meanwhile, so nothing is asked again: Lambda will hand over what was not taken.
+            .config_override(Config::builder().retry_config(RetryConfig::disabled()))
             .send();
         match aws::call(stop_at, "ReceiveMessage", receiving).await {
             Ok(answer) => answer.messages.unwrap_or_default(),
