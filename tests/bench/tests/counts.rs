@@ -83,12 +83,12 @@ async fn of_target_groups_that_would_go_whole_half_is_held_with_few_calls_more()
     let all = in_one_batch(fleet, 0).await?;
     let (function, figures) = all.first().context("no function")?;
     assert_eq!(*function, "deregister-targets");
-    // Half of each target group, 50 of the groups and 50 of the services: the same instances, but at times for one, since
-    // groups and services are decided at the same time.
+    // Half of each target group, 50 of the groups and 50 of the services: mostly the same instances. Groups and services are
+    // decided at the same time, so some instances stay for one of the two only.
     let unfinished = figures.unfinished;
     assert!(
-        (50..=51).contains(&unfinished),
-        "{unfinished}: no more than the half that has to stay"
+        (50..=75).contains(&unfinished),
+        "{unfinished}: no more than the half that has to stay, and a few that stay for their tasks"
     );
     // For each of the 20 target groups its deregistration delay, by which the last safe moment is reckoned.
     let (calls, by_action) = (figures.calls, &figures.by_action);
