@@ -137,7 +137,7 @@ pub(crate) async fn storm(instances: usize, mut send: impl FnMut(&str, usize)) -
     sent
 }
 
-/// An interruption warning as EventBridge delivers it.
+/// An interruption warning as EventBridge delivers it: its time has whole seconds.
 pub fn warning(instance: &str, n: usize) -> Value {
     json!({
         "version": "0",
@@ -145,7 +145,7 @@ pub fn warning(instance: &str, n: usize) -> Value {
         "detail-type": "EC2 Spot Instance Interruption Warning",
         "source": "aws.ec2",
         "account": fast_aws::ACCOUNT,
-        "time": jiff::Timestamp::now(),
+        "time": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "region": fast_aws::REGION,
         "resources": [format!("arn:aws:ec2:us-east-1a:instance/{instance}")],
         "detail": { "instance-id": instance, "instance-action": "terminate" },
