@@ -10,12 +10,12 @@ use std::future::Future;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
     MessageSystemAttributeName,
 };
 use aws_sdk_sqs::{Client, Config};
-use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use jiff::SignedDuration;
 use tokio::time::{Instant, sleep};
