@@ -2,6 +2,7 @@
 
 pub mod group;
 pub mod groups;
+pub mod launch_failures;
 pub mod policies;
 pub mod restarts;
 pub mod scope;

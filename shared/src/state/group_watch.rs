@@ -1,0 +1,280 @@
+//! The watch over a group that interruptions have made smaller: one item for each group.
+//!
+//! From twenty seconds after the notice on replace-capacity looks at the group until it is whole again, as many healthy
+//! instances in service as it is to have, or half an hour is over. One chain of messages does that for a group, however
+//! many of its instances are interrupted meanwhile: the later ones join. What has come of it stands here.
+//!
+//! A message carries the number of its look, and the item the number of the next one: a message that is behind it changes
+//! nothing. The next message is sent before the item is written, so a function that is killed between the two leaves two
+//! messages of one look, of which the first to come counts, and never none.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Item, Key, Table, Versioned};
+use crate::autoscaling::launch_failures::LaunchFailure;
+use crate::notice::{InstanceId, Notice};
+use crate::runtime::aws::CallError;
+use crate::runtime::invocation::Invocation;
+
+/// How long a group is watched after a notice.
+pub const WATCHED_FOR: SignedDuration = SignedDuration::from_mins(30);
+/// How long an item is kept after its watch is over: longer than anybody asks how a hand-off went.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long the end of an earlier watch is remembered beside a new one: announcements look back some minutes.
+const EARLIER_KEPT_FOR: SignedDuration = SignedDuration::from_mins(15);
+/// So many interruptions are named, some 120 bytes each: DynamoDB has 400 KB for an item.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+pub const MOST_NAMED: usize = 1000;
+
+/// The watch over one group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct GroupWatch {
+    /// The group.
+    pub group: String,
+    /// The interruptions for whose sake the group is watched, the first one first.
+    pub interruptions: Vec<Interruption>,
+    /// Number of the next look.
+    pub look: u32,
+    /// When it comes.
+    pub next_look: Timestamp,
+    /// When nobody waits any longer.
+    pub until: Timestamp,
+    /// Since when the launches of the group fail, and why; `None` where none has failed since one succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
+    /// How the group stands.
+    pub standing: Standing,
+    /// Watches that were over before this one began, and not long ago.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Earlier>,
+}
+
+/// One interruption.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Interruption {
+    /// Id of the event.
+    pub event_id: String,
+    /// The instance.
+    pub instance: InstanceId,
+    /// When AWS sent the notice.
+    pub noticed: Timestamp,
+}
+
+impl Interruption {
+    /// That of a notice.
+    pub fn of(notice: &Notice) -> Self {
+        Self {
+            event_id: notice.event_id.clone(),
+            instance: notice.instance.clone(),
+            noticed: notice.time,
+        }
+    }
+}
+
+/// Launches that fail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Failing {
+    /// Since when.
+    pub since: Timestamp,
+    /// The last failure.
+    pub last: LaunchFailure,
+}
+
+/// How a group stands. Amounts are in units of its capacity: instances, where its instance types have no weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum Standing {
+    /// It is still watched.
+    Looking {
+        /// How much it lacked at the last look; `None` before the first one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        short_of: Option<u32>,
+    },
+    /// As much is healthy and in service as it is to have.
+    Whole {
+        /// So many seconds after the first notice it was seen to be.
+        after_seconds: u32,
+    },
+    /// It was not whole when the time was over.
+    Short {
+        /// How much it lacks.
+        short_of: u32,
+        /// How many seconds after the first notice that was.
+        after_seconds: u32,
+        /// Why its last launch failed; `None` where none did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<LaunchFailure>,
+        /// What to do about it.
+        advice: String,
+    },
+    /// The group was deleted.
+    Gone,
+}
+
+impl Standing {
+    /// Whether nobody looks any longer.
+    pub fn is_over(&self) -> bool {
+        !matches!(self, Self::Looking { .. })
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Looking { short_of: None } => write!(f, "is watched until it is whole"),
+            Self::Looking {
+                short_of: Some(short_of),
+            } => write!(f, "is short of {short_of}, and watched until it is whole"),
+            Self::Whole { after_seconds } => {
+                write!(f, "was whole again within {after_seconds} s of the first notice")
+            }
+            Self::Short {
+                short_of,
+                after_seconds,
+                failure,
+                advice,
+            } => {
+                write!(
+                    f,
+                    "was still short of {short_of} after {} minutes",
+                    after_seconds / 60
+                )?;
+                match failure {
+                    Some(failure) => write!(f, ": {failure}; {advice}"),
+                    None => write!(f, "; {advice}"),
+                }
+            }
+            Self::Gone => write!(f, "was deleted"),
+        }
+    }
+}
+
+/// A watch that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Earlier {
+    /// Its interruptions.
+    pub interruptions: Vec<Interruption>,
+    /// How it ended.
+    pub standing: Standing,
+    /// When the next one began.
+    pub until: Timestamp,
+}
+
+impl GroupWatch {
+    /// A watch that begins with this interruption, whose first look is made now.
+    pub fn begun(group: &str, interruption: Interruption, now: Timestamp) -> Self {
+        let until = interruption.noticed.saturating_add(WATCHED_FOR);
+        Self {
+            group: group.to_owned(),
+            until: until.unwrap_or(now),
+            interruptions: vec![interruption],
+            look: 0,
+            next_look: now,
+            failing: None,
+            standing: Standing::Looking { short_of: None },
+            earlier: vec![],
+        }
+    }
+
+    /// Where the watch over a group stands.
+    pub fn key_of(group: &str) -> Key {
+        Key::new(format!("group#{group}"), "watch")
+    }
+
+    /// When AWS sent the first of the notices.
+    pub fn since(&self) -> Timestamp {
+        let first = self.interruptions.iter().map(|one| one.noticed).min();
+        first.unwrap_or(self.next_look)
+    }
+
+    /// Whether the interruption is one for whose sake this watch is, or was.
+    pub fn includes(&self, event_id: &str, instance: &InstanceId) -> bool {
+        is_among(&self.interruptions, event_id, instance)
+    }
+
+    /// How the group stands as seen from one interruption: a later watch does not hide how an earlier one ended.
+    pub fn standing_of(&self, event_id: &str, instance: &InstanceId) -> Option<&Standing> {
+        if self.includes(event_id, instance) {
+            return Some(&self.standing);
+        }
+        let mut earlier = self.earlier.iter().rev();
+        let one = earlier.find(|one| is_among(&one.interruptions, event_id, instance))?;
+        Some(&one.standing)
+    }
+
+    /// Another interruption joins: the group is watched for its sake, too. Whether that is news.
+    pub fn join(&mut self, interruption: Interruption) -> bool {
+        if self.includes(&interruption.event_id, &interruption.instance) {
+            return false;
+        }
+        let until = interruption.noticed.saturating_add(WATCHED_FOR);
+        self.until = self.until.max(until.unwrap_or(self.until));
+        if self.interruptions.len() < MOST_NAMED {
+            self.interruptions.push(interruption);
+        }
+        true
+    }
+
+    /// A new watch after this one, which is over.
+    pub fn anew(self, interruption: Interruption, now: Timestamp) -> Self {
+        let mut next = Self::begun(&self.group, interruption, now);
+        next.look = self.look;
+        next.earlier = self.earlier;
+        next.earlier.push(Earlier {
+            interruptions: self.interruptions,
+            standing: self.standing,
+            until: now,
+        });
+        next.earlier
+            .retain(|one| now.duration_since(one.until) < EARLIER_KEPT_FOR);
+        let mut named = 0;
+        for one in next.earlier.iter_mut().rev() {
+            one.interruptions.truncate(MOST_NAMED.saturating_sub(named));
+            named += one.interruptions.len();
+        }
+        next
+    }
+}
+
+fn is_among(interruptions: &[Interruption], event_id: &str, instance: &InstanceId) -> bool {
+    let mut all = interruptions.iter();
+    all.any(|one| one.event_id == event_id && one.instance == *instance)
+}
+
+impl Item for GroupWatch {
+    fn key(&self) -> Key {
+        Self::key_of(&self.group)
+    }
+
+    fn expires(&self) -> Timestamp {
+        let last = self.until.max(self.next_look);
+        last.saturating_add(KEPT_FOR).unwrap_or(last)
+    }
+}
+
+/// The watches over these groups; groups that none was over lately are left out.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn read<'a>(
+    table: &Table,
+    invocation: &Invocation,
+    groups: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<Versioned<GroupWatch>>, CallError> {
+    let keys: std::collections::BTreeSet<Key> = groups.into_iter().map(GroupWatch::key_of).collect();
+    let keys: Vec<Key> = keys.into_iter().collect();
+    if keys.is_empty() {
+        return Ok(vec![]);
+    }
+    table.get_all(invocation, &keys).await
+}
+
+#[cfg(test)]
+mod tests;
