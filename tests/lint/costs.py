@@ -42,7 +42,8 @@ FREE = {
     "AWS::Serverless::Function",
 }
 
-# An interruption, reckoned high: a look every ten seconds in each function that hands off, and one announcement.
+# An interruption, reckoned high: a look every ten seconds in each function that hands off; its beginning, its end and one
+# message are told.
 LOOKS, SECONDS, LINE_KB, WRITE_UNITS, READ_UNITS = 12, 0.5, 4, 3, 20
 
 
@@ -91,7 +92,7 @@ def idle(template):
 
 def interruption(template):
     functions = len(of_type(template, "AWS::Serverless::Function"))
-    invocations = (functions - 1) * (1 + LOOKS) + 2
+    invocations = (functions - 1) * (1 + LOOKS) + 4
     memory = template["Globals"]["Function"]["MemorySize"] / 1024
     yield "Lambda", f"{invocations} invocations of {SECONDS} s at {memory:g} GB", invocations * (
         PRICE["invocation"] + SECONDS * memory * PRICE["gb-second"])
@@ -99,7 +100,7 @@ def interruption(template):
     yield "DynamoDB", f"{invocations} × {WRITE_UNITS} write units, {READ_UNITS} read units", (
         invocations * WRITE_UNITS * PRICE["write"] + READ_UNITS * PRICE["read"])
     yield "CloudWatch Logs", f"{invocations} × {LINE_KB} KB", invocations * LINE_KB / 1e6 * PRICE["log-gb"]
-    yield "EventBridge, SNS", "one event, one mail; AWS's own events are free", PRICE["event"] + PRICE["mail"]
+    yield "EventBridge, SNS", "two events, one mail; AWS's own events are free", 2 * PRICE["event"] + PRICE["mail"]
 
 
 def metrics():

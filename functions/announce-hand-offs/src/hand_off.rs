@@ -89,11 +89,12 @@ impl Function for AnnounceHandOffs {
             .map(|notice| (notice.event_id.as_str(), &notice.instance))
             .zip(found)
             .collect();
+        let now = invocation.clock.now();
         let plans: Vec<Plan> = notices
             .iter()
             .map(|notice| {
                 let reports = found.get(&(notice.event_id.as_str(), &notice.instance));
-                plan::plan(notice, &self.reporters, reports, self.announcements)
+                plan::plan(notice, &self.reporters, reports, self.announcements, now)
             })
             .collect();
         // In a dry run the others change nothing; telling about it is the purpose of it.

@@ -4,10 +4,12 @@ mod account;
 pub mod digest;
 mod event;
 mod text;
+pub mod watch;
 
 use std::convert::Infallible;
 use std::fmt;
 
+use jiff::Timestamp;
 use spot_handoff::notice::{FollowUp, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
 use spot_handoff::report::{ActionKind, ActionResult, Report};
@@ -16,8 +18,9 @@ use spot_handoff::runtime::config::Choice;
 use crate::facts::{Reporter, Reports};
 use account::HandOff;
 pub use account::Outcome;
-pub use event::DETAIL_TYPE;
+pub use event::{DETAIL_TYPE, START_DETAIL_TYPE};
 pub use text::for_mail;
+use watch::{Asked, Start, Subject};
 
 /// A plan of this function. No setting that it meets could hurt, so it warns of nothing.
 pub type Plan = shared_plan::Plan<Action, Skip, Infallible>;
@@ -29,12 +32,28 @@ pub enum Action {
     Publish(Message),
     /// Publish what has gathered.
     PublishPending,
-    /// Put an event on the bus.
+    /// Put an event on the bus: how it went.
     PutEvent {
         /// The instance, for the report.
         instance: String,
         /// The event's detail as JSON.
         detail: String,
+    },
+    /// Put an event on the bus: it has begun.
+    PutStartEvent {
+        /// The instance, for the report.
+        instance: String,
+        /// The event's detail as JSON.
+        detail: String,
+    },
+    /// Look again.
+    Await {
+        /// The instance, for the report.
+        instance: String,
+        /// When.
+        at: Timestamp,
+        /// The message.
+        follow_up: FollowUp,
     },
 }
 
@@ -62,6 +81,23 @@ impl shared_plan::Action for Action {
             Self::PublishPending => (ActionKind::PublishPending, "topic".to_owned(), String::new()),
             Self::PutEvent { instance, .. } => {
                 (ActionKind::PutEvent, instance.clone(), DETAIL_TYPE.to_owned())
+            }
+            Self::PutStartEvent { instance, .. } => (
+                ActionKind::PutStartEvent,
+                instance.clone(),
+                START_DETAIL_TYPE.to_owned(),
+            ),
+            Self::Await {
+                instance,
+                at,
+                follow_up,
+            } => {
+                let kind = match follow_up.step {
+                    Step::AwaitStart { .. } => ActionKind::AwaitStart,
+                    _ => ActionKind::AwaitEnd,
+                };
+                let at = format!("look again at {}", at.strftime("%H:%M:%S"));
+                (kind, instance.clone(), at)
             }
         }
     }
@@ -96,6 +132,8 @@ pub enum Skip {
     NoInterruption,
     /// The three functions had nothing to do: the instance is not theirs.
     NothingHandedOff,
+    /// Nobody has begun, and nobody will.
+    NothingBegun,
     /// `Announcements` leaves it out.
     LeftOut,
     /// By a report of our own: an earlier try put the event on the bus.
@@ -114,6 +152,7 @@ impl fmt::Display for Skip {
                     "the functions had nothing to do for it, so there is nothing to tell"
                 )
             }
+            Self::NothingBegun => write!(f, "no function has begun anything that others could be told of"),
             Self::LeftOut => write!(
                 f,
                 "Announcements leaves this message out; the event is put on the bus"
@@ -129,10 +168,7 @@ impl fmt::Display for Skip {
 /// # Errors
 /// Where they are not: why.
 pub fn is_announced(notice: &Notice) -> Result<(), Skip> {
-    match notice.signal {
-        Signal::InterruptionWarning { .. } => Ok(()),
-        _ => Err(Skip::NoInterruption),
-    }
+    Subject::of(notice).map(|_| ())
 }
 
 /// What to tell about one notice: what the `reporters` have done, less what reports of our own say is told already.
@@ -141,6 +177,7 @@ pub fn plan(
     reporters: &[Reporter],
     reports: Option<&Reports>,
     announcements: Announcements,
+    now: Timestamp,
 ) -> Plan {
     if let Signal::FollowUp(FollowUp { step: Step::Tell, .. }) = notice.signal {
         return Plan {
@@ -148,9 +185,89 @@ pub fn plan(
             ..Plan::default()
         };
     }
-    if let Err(skip) = is_announced(notice) {
-        return Plan::nothing(&notice.instance, skip);
+    let subject = match Subject::of(notice) {
+        Ok(subject) => subject,
+        Err(skip) => return Plan::nothing(&notice.instance, skip),
+    };
+    let is_over = now >= subject.over_at(notice);
+    match subject.asked {
+        Asked::Start => plan_start(notice, &subject, reporters, reports, now),
+        Asked::All if !is_over => {
+            let mut plan = plan_start(notice, &subject, reporters, reports, now);
+            plan.actions.push(Action::Await {
+                instance: notice.instance.to_string(),
+                at: subject.over_at(notice),
+                follow_up: subject.look_again(Step::AwaitEnd {
+                    action: subject.action,
+                }),
+            });
+            plan
+        }
+        Asked::All | Asked::End => plan_end(notice, &subject, reporters, reports, announcements),
     }
+}
+
+/// The reports of each function.
+fn by_function<'a>(reporters: &'a [Reporter], reports: &'a [Report]) -> Vec<(&'a Reporter, Vec<&'a Report>)> {
+    let of = |function: &str| -> Vec<&Report> {
+        let theirs = reports.iter().filter(|report| report.function == function);
+        theirs.collect()
+    };
+    reporters
+        .iter()
+        .map(|reporter| (reporter, of(reporter.function)))
+        .collect()
+}
+
+/// What to tell of its beginning: that it has begun, or nothing yet.
+fn plan_start(
+    notice: &Notice,
+    subject: &Subject,
+    reporters: &[Reporter],
+    reports: Option<&Reports>,
+    now: Timestamp,
+) -> Plan {
+    let mut plan = Plan::default();
+    let instance = notice.instance.to_string();
+    let reports = match reports {
+        Some(Ok(reports)) => reports.as_slice(),
+        // Others have less time than the table may take: they are told what the warning says.
+        Some(Err(_)) => {
+            let detail = event::start_detail(notice, subject, &[], &[], now);
+            plan.actions.push(Action::PutStartEvent { instance, detail });
+            return plan;
+        }
+        None => &[],
+    };
+    let found = by_function(reporters, reports);
+    match watch::start(notice, subject, &found, now) {
+        Start::Begun(by) => {
+            let detail = event::start_detail(notice, subject, &by, reports, now);
+            plan.actions.push(Action::PutStartEvent { instance, detail });
+        }
+        Start::Awaited(at) => {
+            let Some(action) = subject.action else {
+                return plan;
+            };
+            plan.actions.push(Action::Await {
+                instance,
+                at,
+                follow_up: subject.look_again(Step::AwaitStart { action }),
+            });
+        }
+        Start::Never => plan.skip(&notice.instance, Skip::NothingBegun),
+    }
+    plan
+}
+
+/// What to tell of its end.
+fn plan_end(
+    notice: &Notice,
+    subject: &Subject,
+    reporters: &[Reporter],
+    reports: Option<&Reports>,
+    announcements: Announcements,
+) -> Plan {
     let mut plan = Plan::default();
     let reports = match reports {
         Some(Ok(reports)) => reports.as_slice(),
@@ -164,12 +281,9 @@ pub fn plan(
         let theirs = reports.iter().filter(|report| report.function == function);
         theirs.collect()
     };
-    let found: Vec<(&Reporter, Vec<&Report>)> = reporters
-        .iter()
-        .map(|reporter| (reporter, of(reporter.function)))
-        .collect();
+    let found = by_function(reporters, reports);
     let before = of(OWN_NAME);
-    let hand_off = HandOff::of(notice, &found);
+    let hand_off = HandOff::of(notice, subject, &found);
     if hand_off.outcome == Outcome::NothingToDo {
         return Plan::nothing(&notice.instance, Skip::NothingHandedOff);
     }

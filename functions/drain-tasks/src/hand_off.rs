@@ -633,6 +633,8 @@ impl DrainTasks {
                 | Step::Retire { .. }
                 | Step::GiveUp { .. }
                 | Step::AwaitScript { .. }
+                | Step::AwaitStart { .. }
+                | Step::AwaitEnd { .. }
                 | Step::Tell,
                 _,
             ) => Plan::default(),
@@ -797,6 +799,8 @@ fn named_group(notice: &Notice) -> Option<&str> {
         | Step::Retire { .. }
         | Step::GiveUp { .. }
         | Step::AwaitScript { .. }
+        | Step::AwaitStart { .. }
+        | Step::AwaitEnd { .. }
         | Step::Tell => None,
     }
 }
@@ -824,6 +828,8 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
                 | Step::Retire { .. }
                 | Step::GiveUp { .. }
                 | Step::AwaitScript { .. }
+                | Step::AwaitStart { .. }
+                | Step::AwaitEnd { .. }
                 | Step::Tell,
                 _,
             ) => None,

@@ -205,7 +205,9 @@ impl shared_plan::Action for Action {
                         instance.to_string(),
                         format!("at {at}"),
                     ),
-                    Step::Tell => (ActionKind::Tell, instance.to_string(), format!("at {at}")),
+                    Step::Tell | Step::AwaitStart { .. } | Step::AwaitEnd { .. } => {
+                        (ActionKind::Tell, instance.to_string(), format!("at {at}"))
+                    }
                 }
             }
         }
@@ -505,6 +507,8 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
                 | Step::Retire { .. }
                 | Step::GiveUp { .. }
                 | Step::AwaitScript { .. }
+                | Step::AwaitStart { .. }
+                | Step::AwaitEnd { .. }
                 | Step::Tell,
             ..
         }) => {

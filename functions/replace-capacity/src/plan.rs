@@ -129,6 +129,8 @@ impl Planning<'_> {
                 | Step::AwaitTasks { .. }
                 | Step::AwaitScript { .. }
                 | Step::Look { group: None, .. }
+                | Step::AwaitStart { .. }
+                | Step::AwaitEnd { .. }
                 | Step::Tell => nothing(Skip::NotForThisFunction),
             },
             Signal::TerminateLifecycleAction(_) | Signal::Returned => nothing(Skip::NotForThisFunction),

@@ -254,7 +254,10 @@ async fn handle<F: Function>(
 /// Whether it is about a look that did nothing but plan the next one: there are twelve in the two minutes of a notice.
 fn has_seen_nothing_new<F: Function>(notice: &Notice, report: &Report) -> bool {
     let is_look = match &notice.signal {
-        Signal::FollowUp(follow_up) => matches!(follow_up.step, Step::Look { .. } | Step::AwaitScript { .. }),
+        Signal::FollowUp(follow_up) => matches!(
+            follow_up.step,
+            Step::Look { .. } | Step::AwaitScript { .. } | Step::AwaitStart { .. } | Step::AwaitEnd { .. }
+        ),
         _ => false,
     };
     let is_silence = F::IS_QUIET && report.outcome == Outcome::NothingToDo;

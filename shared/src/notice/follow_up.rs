@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::rerun_order::RerunOrder;
 use super::{
-    Drill, InstanceId, LifecycleAction, Notice, NoticeError, Parsed, Signal, check_event_id, detail,
+    Drill, InstanceAction, InstanceId, LifecycleAction, Notice, NoticeError, Parsed, Signal, check_event_id,
+    detail,
 };
 
 pub const DETAIL_TYPE: &str = "Spot Handoff Follow-up";
@@ -119,6 +120,17 @@ pub enum Step {
     },
     /// announce-hand-offs to itself: publish what has gathered since, in one message.
     Tell,
+    /// announce-hand-offs to itself: see whether a function has begun with the hand-off, which is told then.
+    AwaitStart {
+        /// What EC2 does to the instance.
+        action: InstanceAction,
+    },
+    /// announce-hand-offs to itself: see whether the hand-off is over, which is told then.
+    AwaitEnd {
+        /// What EC2 does to the instance; `None` where no interruption warning has come.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<InstanceAction>,
+    },
 }
 
 /// A container instance that was seen `DRAINING`, and whose tasks were seen to after that.
@@ -232,7 +244,11 @@ impl Step {
                 then: Then::CompleteLifecycleAction(action),
                 ..
             } => Some(&action.group),
-            Self::Look { group: None, .. } | Self::StopTasks { .. } | Self::Tell => None,
+            Self::Look { group: None, .. }
+            | Self::StopTasks { .. }
+            | Self::Tell
+            | Self::AwaitStart { .. }
+            | Self::AwaitEnd { .. } => None,
         }
     }
 }

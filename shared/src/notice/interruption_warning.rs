@@ -1,7 +1,7 @@
 //! `EC2 Spot Instance Interruption Warning`: EC2 takes the instance back in two minutes.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html>
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{InstanceId, NoticeError, Parsed, Signal, detail};
@@ -9,7 +9,7 @@ use super::{InstanceId, NoticeError, Parsed, Signal, detail};
 pub const DETAIL_TYPE: &str = "EC2 Spot Instance Interruption Warning";
 
 /// What EC2 will do to an interrupted instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceAction {
     /// Terminate it: it never comes back.

@@ -72,8 +72,14 @@ pub enum ActionKind {
     PublishMessage,
     /// Messages that waited are published.
     PublishPending,
-    /// An event is put on the bus.
+    /// An event is put on the bus: how it went.
     PutEvent,
+    /// An event is put on the bus: it has begun.
+    PutStartEvent,
+    /// The same function looks whether the hand-off has begun.
+    AwaitStart,
+    /// The same function looks whether the hand-off is over.
+    AwaitEnd,
     /// What an older or a newer version has done.
     #[serde(other)]
     Unknown,

@@ -10,6 +10,7 @@
 //! Each kind of item has a file of its own beside this one.
 
 pub mod announcements;
+pub mod claims;
 pub mod group_watch;
 pub mod hand_offs;
 pub mod reruns;

@@ -38,8 +38,17 @@ fn another_group(state: &State) -> Result<&Group> {
 
 /// The announcements on the bus, by instance.
 async fn announced(bed: &Testbed) -> Result<Vec<Value>> {
+    of_kind(bed, "Spot Instance Handed Off").await
+}
+
+/// The beginnings on the bus, by instance.
+async fn started(bed: &Testbed) -> Result<Vec<Value>> {
+    of_kind(bed, "Spot Instance Hand-off Started").await
+}
+
+async fn of_kind(bed: &Testbed, detail_type: &str) -> Result<Vec<Value>> {
     let mut events = bed.world.events().await?;
-    events.retain(|event| event["detail-type"] == "Spot Instance Handed Off");
+    events.retain(|event| event["detail-type"] == detail_type);
     events.sort_by_key(|event| event["detail"]["warning-id"].to_string());
     Ok(events)
 }
@@ -182,11 +191,12 @@ async fn a_storm_is_told_in_one_message_and_a_quiet_day_in_none() -> Result<()> 
             .flat_map(|group| &group.instances)
             .take(21)
             .map(|instance| instance.id.clone());
-        for (number, instance) in doomed.enumerate() {
-            let number = u32::try_from(number)?;
-            bed.put_event(&warning(&bed, "aws.ec2", number, &instance))
-                .await?;
-        }
+        // In the same moment: one after the other they would come over half a minute of a fast world.
+        let warnings: Vec<Value> = (0..)
+            .zip(doomed)
+            .map(|(number, instance)| warning(&bed, "aws.ec2", number, &instance))
+            .collect();
+        bed.world.put_events(&warnings).await?;
         bed.until_settled(PATIENCE).await?;
         let notifications = bed.world.notifications().await?;
         let found = subjects(&notifications);
@@ -201,5 +211,66 @@ async fn a_storm_is_told_in_one_message_and_a_quiet_day_in_none() -> Result<()> 
             );
         }
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_a_hand_off_has_begun_is_told_once_within_the_notice() -> Result<()> {
+    let bed = Testbed::start(Options {
+        announce: true,
+        ..Options::default().speed(5.0)
+    })
+    .await?;
+    let state = bed.world.state().await?;
+    let instance = first_of(&state, GROUP)?;
+    let other = another_group(&state)?;
+    bed.world
+        .tag_group(&other.name, "spot-handoff:ignore", "true")
+        .await?;
+    let warned = warning(&bed, "aws.ec2", 1, &instance);
+    bed.put_event(&warned).await?;
+    bed.put_event(&warned).await?;
+    bed.put_event(&warning(&bed, "aws.ec2", 2, &other.instances[0].id))
+        .await?;
+    bed.until_settled(PATIENCE).await?;
+
+    let events = started(&bed).await?;
+    assert_eq!(
+        events.len(),
+        1,
+        "copies are told once, and what is left alone is not: {events:?}"
+    );
+    let detail = &events[0]["detail"];
+    assert_eq!(detail["instance-id"], json!(instance));
+    let left = detail["seconds-left"].as_i64().context("seconds")?;
+    assert!(left > 60, "others have most of the notice left: {left} s");
+    assert!(
+        !detail["begun-by"].as_array().context("functions")?.is_empty(),
+        "{detail}"
+    );
+    assert_eq!(announced(&bed).await?.len(), 1, "and its end once");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_table_a_beginning_is_told_all_the_same() -> Result<()> {
+    let bed = announcing(Options::default()).await?;
+    let instance = first_of(&bed.world.state().await?, GROUP)?;
+    let faults = ["PutItem", "BatchWriteItem", "Query", "BatchGetItem", "GetItem"]
+        .map(|action| json!({ "action": action, "fault": { "kind": "denied" } }));
+    bed.world.faults(&json!(faults)).await?;
+    bed.put_event(&warning(&bed, "aws.ec2", 1, &instance)).await?;
+    let closes = tokio::time::Instant::now() + PATIENCE;
+    while started(&bed).await?.is_empty() {
+        assert!(tokio::time::Instant::now() < closes, "nobody was told");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let events = started(&bed).await?;
+    assert_eq!(events[0]["detail"]["instance-id"], json!(instance));
+    assert_eq!(
+        events[0]["detail"]["begun-by"],
+        json!([]),
+        "nobody could tell who"
+    );
     Ok(())
 }

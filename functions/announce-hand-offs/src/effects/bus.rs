@@ -5,57 +5,154 @@ use spot_handoff::notice::{FOLLOW_UP_SOURCE, Notice};
 use spot_handoff::report::plan::Done;
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
+use spot_handoff::state::claims::{Claim, Event};
+use spot_handoff::state::{Expected, Item, Written};
 
 use super::Outlets;
-use crate::plan::{Action, DETAIL_TYPE};
+use crate::plan::{Action, DETAIL_TYPE, START_DETAIL_TYPE};
 
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
 const ENTRIES_PER_CALL: usize = 10;
 /// It takes 256 KB a call, of which names and ids need some.
 const BYTES_PER_CALL: usize = 250_000;
 
+/// An event that is asked for.
+struct Asked<'a> {
+    action: &'a Action,
+    detail_type: &'static str,
+    detail: &'a str,
+    claim: Claim,
+}
+
 impl Outlets {
-    /// Puts the events on the bus.
-    pub async fn put_events(
+    /// Puts the events on the bus that nobody has put before.
+    pub async fn put_events<'a>(
         &self,
         invocation: &Invocation,
-        asked: &[(&Notice, &Action)],
+        asked: &[(&Notice, &'a Action)],
     ) -> Vec<(Action, Done)> {
-        let event = |(_, action): &(&Notice, &Action)| match action {
-            Action::PutEvent { detail, .. } => Some(((*action).clone(), detail.clone())),
-            Action::Publish(_) | Action::PublishPending => None,
+        let since = invocation.clock.now();
+        let event = |(notice, action): &(&Notice, &'a Action)| {
+            let (of, detail_type, detail) = match action {
+                Action::PutEvent { detail, .. } => (Event::Ended, DETAIL_TYPE, detail),
+                Action::PutStartEvent { detail, .. } => (Event::Started, START_DETAIL_TYPE, detail),
+                Action::Publish(_) | Action::PublishPending | Action::Await { .. } => return None,
+            };
+            Some(Asked {
+                action,
+                detail_type,
+                detail,
+                claim: Claim {
+                    event_id: notice.event_id.clone(),
+                    instance: notice.instance.to_string(),
+                    of,
+                    since,
+                    put: false,
+                },
+            })
         };
-        let events: Vec<(Action, String)> = asked.iter().filter_map(event).collect();
-        let details: Vec<&str> = events.iter().map(|(_, detail)| detail.as_str()).collect();
-        let calls = calls(&details, |detail| detail.len());
-        let answers = together(calls.iter().map(|(_, chunk)| self.put_chunk(invocation, chunk))).await;
-        let mut done = vec![];
-        for ((first, chunk), answer) in calls.iter().zip(answers) {
-            for offset in 0..chunk.len() {
-                let became = match &answer {
-                    Ok(refused) => match refused.iter().find(|(index, _)| *index == offset) {
-                        Some((_, error)) => Done::failed(invocation.clock, error),
-                        None => Done::now(invocation.clock),
-                    },
-                    Err(error) => Done::failed(invocation.clock, error),
-                };
-                done.push((events[first + offset].0.clone(), became));
+        let events: Vec<Asked<'a>> = asked.iter().filter_map(event).collect();
+        if events.is_empty() {
+            return vec![];
+        }
+        let claiming = events.iter().map(|event| self.claim(invocation, &event.claim));
+        let claimed = together(claiming).await;
+        let (mut done, mut ours) = (vec![], vec![]);
+        for (event, claimed) in events.into_iter().zip(claimed) {
+            match claimed {
+                Claimed::Ours => ours.push(event),
+                Claimed::Put => {
+                    let already = Done::already(invocation.clock, "it was put on the bus before");
+                    done.push((event.action.clone(), already));
+                }
+                Claimed::ByAnother => {
+                    let already = Done::already(invocation.clock, "another invocation puts it on the bus");
+                    done.push((event.action.clone(), already));
+                }
             }
         }
+        let calls = calls(&ours, |event| event.detail.len());
+        let answers = together(calls.iter().map(|(_, chunk)| self.put_chunk(invocation, chunk))).await;
+        let (mut put, mut free) = (vec![], vec![]);
+        for ((_, chunk), answer) in calls.iter().zip(answers) {
+            for (offset, event) in chunk.iter().enumerate() {
+                let error = match &answer {
+                    Ok(refused) => refused
+                        .iter()
+                        .find(|(index, _)| *index == offset)
+                        .map(|(_, error)| error),
+                    Err(error) => Some(error),
+                };
+                match error {
+                    None => {
+                        put.push(Claim {
+                            put: true,
+                            ..event.claim.clone()
+                        });
+                        done.push((event.action.clone(), Done::now(invocation.clock)));
+                    }
+                    Some(error) => {
+                        free.push(event.claim.key());
+                        done.push((event.action.clone(), Done::failed(invocation.clock, error)));
+                    }
+                }
+            }
+        }
+        let briefly = invocation.briefly();
+        let (kept, freed) = tokio::join!(
+            self.table.overwrite_all(&briefly, &put),
+            self.table.delete_all(&briefly, &free),
+        );
+        for error in [kept, freed].into_iter().filter_map(Result::err) {
+            // The event may be put again by a copy of the message.
+            tracing::warn!("cannot write down which events are on the bus: {error}");
+        }
         done
+    }
+
+    /// Whether this invocation is to put an event. Where the table does not answer it is: twice is better than never.
+    async fn claim(&self, invocation: &Invocation, claim: &Claim) -> Claimed {
+        let briefly = invocation.briefly();
+        match self.try_to_claim(&briefly, claim).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::warn!(
+                    instance = claim.instance,
+                    "whether the event was put before is not known, so it is put: {error}"
+                );
+                Claimed::Ours
+            }
+        }
+    }
+
+    async fn try_to_claim(&self, invocation: &Invocation, claim: &Claim) -> Result<Claimed, CallError> {
+        let mut expected = Expected::Nothing;
+        loop {
+            if let Written::Yes(_) = self.table.write(invocation, claim, expected).await? {
+                return Ok(Claimed::Ours);
+            }
+            let key = claim.key();
+            let there = self.table.all_of::<Claim>(invocation, &key.of, &key.what).await?;
+            expected = match there.first() {
+                Some(there) if there.item.put => return Ok(Claimed::Put),
+                Some(there) if there.item.is_abandoned(claim.since) => Expected::Version(there.version),
+                Some(_) => return Ok(Claimed::ByAnother),
+                None => Expected::Nothing,
+            };
+        }
     }
 
     /// The events that EventBridge did not take, by their place in the chunk.
     async fn put_chunk(
         &self,
         invocation: &Invocation,
-        details: &[&str],
+        events: &[Asked<'_>],
     ) -> Result<Vec<(usize, CallError)>, CallError> {
-        let entries = details.iter().map(|detail| {
+        let entries = events.iter().map(|event| {
             PutEventsRequestEntry::builder()
                 .source(FOLLOW_UP_SOURCE)
-                .detail_type(DETAIL_TYPE)
-                .detail(*detail)
+                .detail_type(event.detail_type)
+                .detail(event.detail)
                 .build()
         });
         let sending = self
@@ -75,6 +172,16 @@ impl Outlets {
         };
         Ok(answers.filter_map(refusal).collect())
     }
+}
+
+/// Who puts an event.
+enum Claimed {
+    /// This invocation.
+    Ours,
+    /// It was put.
+    Put,
+    /// Another invocation, at this moment.
+    ByAnother,
 }
 
 /// Parts of a list that fit into a call each, with the place of their first entry.

@@ -7,12 +7,27 @@ use spot_handoff::runtime::aws::CallCounter;
 use testbed::script::{self, Answer, Asked, Script, json_error};
 
 use super::*;
-use crate::plan::DETAIL_TYPE;
+use crate::plan::{DETAIL_TYPE, START_DETAIL_TYPE};
 
 const PUT: &str = "PutEvents";
+const CLAIM: &str = "PutItem";
 
-/// How two events fare with these answers, and what was asked.
+/// How two events fare with these answers, and what the bus was asked. The table takes what is written, unless it is said
+/// otherwise.
 async fn put(answers: impl IntoIterator<Item = Answer>) -> ([ActionResult; 2], Vec<Asked>) {
+    put_with(
+        answers,
+        [script::json(CLAIM, &json!({})), script::json(CLAIM, &json!({}))],
+    )
+    .await
+}
+
+async fn put_with(
+    answers: impl IntoIterator<Item = Answer>,
+    claims: impl IntoIterator<Item = Answer>,
+) -> ([ActionResult; 2], Vec<Asked>) {
+    let written = (0..4).map(|_| script::json("BatchWriteItem", &json!({ "UnprocessedItems": {} })));
+    let answers: Vec<Answer> = claims.into_iter().chain(answers).chain(written).collect();
     let script = Script::of(answers);
     let sdk = script.sdk();
     let outlets = Outlets {
@@ -33,15 +48,58 @@ async fn put(answers: impl IntoIterator<Item = Answer>) -> ([ActionResult; 2], V
         ends: None,
         drill: None,
     };
-    let actions = ["{}", "[]"].map(|detail| Action::PutEvent {
-        instance: notice.instance.to_string(),
-        detail: detail.to_owned(),
-    });
+    let instance = notice.instance.to_string();
+    let actions = [
+        Action::PutEvent {
+            instance: instance.clone(),
+            detail: "{}".to_owned(),
+        },
+        Action::PutStartEvent {
+            instance,
+            detail: "[]".to_owned(),
+        },
+    ];
     let asked: Vec<(&Notice, &Action)> = actions.iter().map(|action| (&notice, action)).collect();
     let done = outlets
         .tell(&script::invocation("announce-hand-offs"), &asked)
         .await;
-    (actions.map(|action| done[&action].result), script.asked())
+    let asked = script.asked().into_iter();
+    let of_bus = asked.filter(|(action, _)| action == PUT).collect();
+    (actions.map(|action| done[&action].result), of_bus)
+}
+
+/// A claim that is not taken, and what stands there in its place.
+fn claimed_before(put: bool) -> [Answer; 2] {
+    let refused = script::json_error(CLAIM, 400, "ConditionalCheckFailedException", "no");
+    let there = json!({ "event-id": "event", "instance": "i", "of": "ended", "put": put,
+        "since": jiff::Timestamp::now() });
+    let item = json!({ "body": { "S": there.to_string() }, "version": { "N": "1" } });
+    [refused, script::json("Query", &json!({ "Items": [item] }))]
+}
+
+#[tokio::test]
+async fn an_event_that_is_claimed_is_not_put_again_and_without_the_table_it_is() {
+    let taken = json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "1" }, { "EventId": "2" }] });
+    let detail_types = |asked: &[Asked]| -> Vec<String> {
+        let entries = asked
+            .iter()
+            .flat_map(|(_, asked)| asked["Entries"].as_array().cloned());
+        let entries = entries.flatten();
+        entries
+            .map(|entry| entry["DetailType"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    for put in [false, true] {
+        let [refused, there] = claimed_before(put);
+        let claims = [refused, script::json(CLAIM, &json!({})), there];
+        let (results, asked) = put_with([script::json(PUT, &taken)], claims).await;
+        assert_eq!(results, [ActionResult::AlreadyDone, ActionResult::Done], "{put}");
+        assert_eq!(detail_types(&asked), [START_DETAIL_TYPE], "{put}");
+    }
+    let down = || script::json_error(CLAIM, 400, "AccessDeniedException", "no");
+    let (results, asked) = put_with([script::json(PUT, &taken)], [down(), down()]).await;
+    assert_eq!(results, [ActionResult::Done; 2]);
+    assert_eq!(detail_types(&asked), [DETAIL_TYPE, START_DETAIL_TYPE]);
 }
 
 #[tokio::test]
@@ -50,8 +108,8 @@ async fn events_go_together_and_one_that_the_bus_does_not_take_fails_alone() {
         "Entries": [{ "EventId": "1" }, { "ErrorCode": "InternalFailure", "ErrorMessage": "try again" }] });
     let (results, asked) = put([script::json(PUT, &answer)]).await;
     assert_eq!(results, [ActionResult::Done, ActionResult::Failed]);
-    let entries = ["{}", "[]"]
-        .map(|detail| json!({ "Source": FOLLOW_UP_SOURCE, "DetailType": DETAIL_TYPE, "Detail": detail }));
+    let entries = [(DETAIL_TYPE, "{}"), (START_DETAIL_TYPE, "[]")]
+        .map(|(kind, detail)| json!({ "Source": FOLLOW_UP_SOURCE, "DetailType": kind, "Detail": detail }));
     assert_eq!(asked, [(PUT.to_owned(), json!({ "Entries": entries }))]);
 }
 

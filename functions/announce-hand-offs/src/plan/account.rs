@@ -4,11 +4,12 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use spot_handoff::notice::{InstanceAction, Notice, Signal};
+use spot_handoff::notice::{InstanceAction, Notice};
 use spot_handoff::report::Pool;
 use spot_handoff::report::names::Names;
 use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome as Reported, Report, ScriptLine};
 
+use super::watch::Subject;
 use crate::facts::{RUN_COMMANDS, Reporter};
 
 /// A message that nobody reads to the end helps nobody; the log has the rest.
@@ -48,6 +49,8 @@ impl Outcome {
 pub struct HandOff<'a> {
     /// The interruption warning.
     pub notice: &'a Notice,
+    /// When AWS takes the instance.
+    pub deadline: Option<Timestamp>,
     /// What AWS does to the instance.
     pub action: Option<InstanceAction>,
     /// Its Auto Scaling group, where replace-capacity named it.
@@ -174,7 +177,7 @@ pub struct Line {
 
 impl<'a> HandOff<'a> {
     /// The account of a notice; the reports of each function are in the order of time.
-    pub fn of(notice: &'a Notice, found: &[(&'a Reporter, Vec<&Report>)]) -> Self {
+    pub fn of(notice: &'a Notice, subject: &Subject, found: &[(&'a Reporter, Vec<&Report>)]) -> Self {
         let followed_up = found
             .iter()
             .flat_map(|(_, reports)| reports)
@@ -209,10 +212,8 @@ impl<'a> HandOff<'a> {
         let left = parts.iter().filter_map(|part| part.seconds_left);
         Self {
             notice,
-            action: match notice.signal {
-                Signal::InterruptionWarning { action } => Some(action),
-                _ => None,
-            },
+            deadline: subject.deadline,
+            action: subject.action,
             group: reports().find_map(|report| report.group.clone()),
             pool: reports().find_map(|report| report.pool.clone()),
             dry_run,
@@ -221,11 +222,6 @@ impl<'a> HandOff<'a> {
             parts,
             scripts: reports().flat_map(|report| report.scripts.clone()).collect(),
         }
-    }
-
-    /// When AWS takes the instance.
-    pub fn deadline(&self) -> Option<Timestamp> {
-        self.notice.deadline()
     }
 }
 

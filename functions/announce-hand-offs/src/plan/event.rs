@@ -1,16 +1,20 @@
 //! The event on the bus: the same account for programs. Its schema is `docs/hand-off-event.schema.json`.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
-use spot_handoff::notice::InstanceAction;
-use spot_handoff::report::ScriptLine;
+use spot_handoff::notice::{InstanceAction, Notice};
+use spot_handoff::report::{Pool as ReportedPool, Report, ScriptLine};
 
 use super::Message;
 use super::account::{HandOff, Line, State};
 use super::text::next_steps;
+use super::watch::Subject;
 
 /// The event's detail-type; its source is [`spot_handoff::notice::FOLLOW_UP_SOURCE`].
 pub const DETAIL_TYPE: &str = "Spot Instance Handed Off";
+/// The detail-type of the event that says that a hand-off has begun.
+pub const START_DETAIL_TYPE: &str = "Spot Instance Hand-off Started";
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -51,6 +55,68 @@ struct Function<'a> {
     lines: &'a [Line],
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct StartDetail<'a> {
+    instance_id: &'a str,
+    instance_action: Option<&'static str>,
+    auto_scaling_group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<Pool<'a>>,
+    warning_id: &'a str,
+    warning_time: String,
+    deadline: Option<String>,
+    seconds_left: Option<i64>,
+    drill: bool,
+    dry_run: bool,
+    begun_by: &'a [&'static str],
+}
+
+impl<'a> Pool<'a> {
+    fn of(pool: &'a ReportedPool) -> Self {
+        Self {
+            instance_type: pool.instance_type.as_deref(),
+            zone: pool.zone.as_deref(),
+            zone_id: pool.zone_id.as_deref(),
+        }
+    }
+}
+
+/// The name of what EC2 does, as its warning has it.
+fn name_of(action: InstanceAction) -> &'static str {
+    match action {
+        InstanceAction::Terminate => "terminate",
+        InstanceAction::Stop => "stop",
+        InstanceAction::Hibernate => "hibernate",
+    }
+}
+
+/// The detail of the event that says that a hand-off has begun, as JSON.
+pub fn start_detail(
+    notice: &Notice,
+    subject: &Subject,
+    begun_by: &[&'static str],
+    reports: &[Report],
+    now: Timestamp,
+) -> String {
+    let left = |deadline: Timestamp| deadline.duration_since(now).as_secs().max(0);
+    let pool = reports.iter().find_map(|report| report.pool.as_ref());
+    let detail = StartDetail {
+        instance_id: notice.instance.as_str(),
+        instance_action: subject.action.map(name_of),
+        auto_scaling_group: reports.iter().find_map(|report| report.group.as_deref()),
+        pool: pool.map(Pool::of),
+        warning_id: &notice.event_id,
+        warning_time: notice.time.to_string(),
+        deadline: subject.deadline.map(|deadline| deadline.to_string()),
+        seconds_left: subject.deadline.map(left),
+        drill: notice.drill.is_some(),
+        dry_run: reports.iter().any(|report| report.dry_run),
+        begun_by,
+    };
+    json!(detail).to_string()
+}
+
 fn is_empty(scripts: &&[ScriptLine]) -> bool {
     scripts.is_empty()
 }
@@ -59,18 +125,10 @@ fn is_empty(scripts: &&[ScriptLine]) -> bool {
 pub fn detail(hand_off: &HandOff<'_>, message: &Message) -> String {
     let detail = Detail {
         instance_id: hand_off.notice.instance.as_str(),
-        instance_action: hand_off.action.map(|action| match action {
-            InstanceAction::Terminate => "terminate",
-            InstanceAction::Stop => "stop",
-            InstanceAction::Hibernate => "hibernate",
-        }),
+        instance_action: hand_off.action.map(name_of),
         outcome: hand_off.outcome.name(),
         auto_scaling_group: hand_off.group.as_deref(),
-        pool: hand_off.pool.as_ref().map(|pool| Pool {
-            instance_type: pool.instance_type.as_deref(),
-            zone: pool.zone.as_deref(),
-            zone_id: pool.zone_id.as_deref(),
-        }),
+        pool: hand_off.pool.as_ref().map(Pool::of),
         warning_id: &hand_off.notice.event_id,
         warning_time: hand_off.notice.time.to_string(),
         seconds_left: hand_off.seconds_left,

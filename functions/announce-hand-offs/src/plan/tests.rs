@@ -104,15 +104,31 @@ fn reporters() -> Vec<Reporter> {
     .into()
 }
 
+fn after(seconds: i64) -> Timestamp {
+    let sent: Timestamp = "2026-11-24T04:00:00Z".parse().expect("a time");
+    sent + jiff::SignedDuration::from_secs(seconds)
+}
+
+fn plan_at(notice: &Notice, reports: &[Report], announcements: Announcements, seconds: i64) -> Plan {
+    let reports = Ok(reports.to_vec());
+    plan(
+        notice,
+        &reporters(),
+        Some(&reports),
+        announcements,
+        after(seconds),
+    )
+}
+
 fn plan_for(notice: &Notice, reports: &[Report], announcements: Announcements) -> Plan {
-    plan(notice, &reporters(), Some(&Ok(reports.to_vec())), announcements)
+    plan_at(notice, reports, announcements, 150)
 }
 
 fn message(notice: &Notice, reports: &[Report]) -> Message {
     let plan = plan_for(notice, reports, Announcements::All);
     let message = plan.actions.iter().find_map(|action| match action {
         Action::Publish(message) => Some(message.clone()),
-        Action::PutEvent { .. } | Action::PublishPending => None,
+        _ => None,
     });
     message.expect("a message")
 }
@@ -125,7 +141,7 @@ fn event(notice: &Notice, reports: &[Report]) -> Value {
     let plan = plan_for(notice, reports, Announcements::None);
     let detail = plan.actions.iter().find_map(|action| match action {
         Action::PutEvent { detail, .. } => Some(detail.clone()),
-        Action::Publish(_) | Action::PublishPending => None,
+        _ => None,
     });
     let detail: Value = serde_json::from_str(&detail.expect("an event")).expect("JSON");
     json!({"source": "spot-handoff", "detail-type": DETAIL_TYPE, "detail": detail})
@@ -399,7 +415,13 @@ fn reports_that_cannot_be_read_are_asked_for_again() {
         code: "ThrottlingException".to_owned(),
         message: "Rate exceeded".to_owned(),
     };
-    let plan = plan(&warning(), &reporters(), Some(&Err(error)), Announcements::All);
+    let plan = plan(
+        &warning(),
+        &reporters(),
+        Some(&Err(error)),
+        Announcements::All,
+        after(150),
+    );
     assert!(plan.actions.is_empty());
     assert_eq!(
         plan.problems,
@@ -468,6 +490,154 @@ fn what_an_earlier_try_has_told_is_not_told_again() {
 }
 
 #[test]
+fn that_it_has_begun_is_told_as_soon_as_somebody_has_and_how_it_went_when_it_is_over() {
+    let idle = || {
+        ["deregister-targets", "drain-tasks", "replace-capacity"]
+            .map(left_alone)
+            .to_vec()
+    };
+    let unreadable = report(
+        "drain-tasks",
+        0,
+        json!({"outcome": "failed", "problems": ["ListClusters did not succeed"]}),
+    );
+    let planned = |notice: &Notice, reports: &[Report], seconds| -> Vec<(ActionKind, Option<i64>)> {
+        let plan = plan_at(notice, reports, Announcements::All, seconds);
+        let actions = plan.actions.iter();
+        actions
+            .map(|action| {
+                let at = match action {
+                    Action::Await { at, .. } => Some(at.duration_since(after(0)).as_secs()),
+                    _ => None,
+                };
+                (shared_plan::Action::describe(action).0, at)
+            })
+            .collect()
+    };
+    use ActionKind::{AwaitEnd, AwaitStart, PublishMessage, PutEvent, PutStartEvent};
+    let start = follow_up(Step::AwaitStart {
+        action: InstanceAction::Terminate,
+    });
+    let end = follow_up(Step::AwaitEnd {
+        action: Some(InstanceAction::Terminate),
+    });
+    let told = || vec![(PutEvent, None), (PublishMessage, None)];
+    for (case, notice, reports, seconds, expected) in [
+        (
+            "nobody yet",
+            warning(),
+            vec![],
+            2,
+            vec![(AwaitStart, Some(5)), (AwaitEnd, Some(150))],
+        ),
+        (
+            "one has",
+            warning(),
+            vec![replaced()],
+            2,
+            vec![(PutStartEvent, None), (AwaitEnd, Some(150))],
+        ),
+        ("not ours", warning(), idle(), 2, vec![(AwaitEnd, Some(150))]),
+        (
+            "not ours, or not known",
+            warning(),
+            idle()[..2].to_vec(),
+            2,
+            vec![(AwaitStart, Some(5)), (AwaitEnd, Some(150))],
+        ),
+        (
+            "nobody can read",
+            warning(),
+            vec![unreadable],
+            2,
+            vec![(AwaitStart, Some(5)), (AwaitEnd, Some(150))],
+        ),
+        (
+            "at the next look",
+            start.clone(),
+            vec![drained()],
+            5,
+            vec![(PutStartEvent, None)],
+        ),
+        (
+            "ever more seldom",
+            start.clone(),
+            vec![],
+            40,
+            vec![(AwaitStart, Some(60))],
+        ),
+        ("too late for anybody", start, vec![], 90, vec![]),
+        (
+            "over",
+            end,
+            vec![deregistered(), drained(), stopped(), replaced()],
+            150,
+            told(),
+        ),
+        (
+            "over, by a warning that comes late",
+            warning(),
+            vec![deregistered(), drained(), stopped(), replaced()],
+            151,
+            told(),
+        ),
+    ] {
+        assert_eq!(planned(&notice, &reports, seconds), expected, "{case}");
+    }
+}
+
+#[test]
+fn that_it_has_begun_is_told_also_where_nobody_can_say_who_has() {
+    let error = CallError::OutOfTime {
+        action: "Query",
+        last: None,
+    };
+    let plan = plan(
+        &warning(),
+        &reporters(),
+        Some(&Err(error)),
+        Announcements::None,
+        after(2),
+    );
+    assert!(matches!(
+        plan.actions[..],
+        [Action::PutStartEvent { .. }, Action::Await { .. }]
+    ));
+    assert!(plan.problems.is_empty(), "the end is asked for all the same");
+}
+
+#[test]
+fn the_documented_start_event_is_what_the_code_makes() {
+    let mut replaced = json!(replaced());
+    replaced["pool"] = json!({"instance_type": "m5.large", "zone": "us-east-1a", "zone_id": "use1-az4"});
+    let replaced = Report::from_line(&replaced.to_string()).expect("a report");
+    let plan = plan_at(&warning(), &[drained(), replaced], Announcements::None, 2);
+    let Some(Action::PutStartEvent { detail, .. }) = plan.actions.first() else {
+        panic!("{plan:?}");
+    };
+    let made: Value = serde_json::from_str(detail).expect("JSON");
+    let sample = document("hand-off-started-event.json");
+    assert_eq!(sample["detail-type"], START_DETAIL_TYPE);
+    assert_eq!(sample["detail"], made, "{made:#}");
+}
+
+fn document(name: &str) -> Value {
+    let path = format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path)
+}
+
+fn follow_up(step: Step) -> Notice {
+    Notice {
+        signal: Signal::FollowUp(FollowUp {
+            cause: Cause::Interruption,
+            deadline: Some(after(120)),
+            step,
+        }),
+        ..warning()
+    }
+}
+
+#[test]
 fn only_interruptions_are_announced() {
     let recommendation = Notice {
         signal: Signal::RebalanceRecommendation,
@@ -512,10 +682,6 @@ fn many_lines_are_cut_short_but_no_failure_is() {
 
 #[test]
 fn the_documented_events_are_what_the_code_makes() {
-    let read = |name: &str| -> Value {
-        let path = format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR"));
-        serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path)
-    };
     for (sample, reports) in [
         (
             "hand-off-event.json",
@@ -523,7 +689,7 @@ fn the_documented_events_are_what_the_code_makes() {
         ),
         ("hand-off-event-failed.json", vec![deregistered(), replaced()]),
     ] {
-        let (sample, made) = (read(sample), event(&warning(), &reports));
+        let (sample, made) = (document(sample), event(&warning(), &reports));
         for member in ["source", "detail-type", "detail"] {
             assert_eq!(sample[member], made[member], "{made:#}");
         }

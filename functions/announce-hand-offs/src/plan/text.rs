@@ -93,7 +93,7 @@ fn text(hand_off: &HandOff<'_>) -> String {
         fact("Drill", "AWS does not take the instance".to_owned());
     } else {
         let when = hand_off
-            .deadline()
+            .deadline
             .map_or_else(|| "at once".to_owned(), |deadline| format!("at {deadline}"));
         fact("AWS", format!("{fate} it {when}"));
     }

@@ -15,7 +15,8 @@ use crate::timeline::names::Names;
 const ENDS: [&str; 2] = ["Task timed out", "Runtime exited with error"];
 /// In what time after it was sent a message has had all its tries. The longest that this takes is a follow-up that is
 /// delayed for 900 s, then received five times, 65 s apart, by invocations that end after 60 s: 900 + 4 × 65 + 60 =
-/// 1,220 s. For announce-hand-offs, 90 s apart, it is 150 + 4 × 90 + 60 = 570 s. The rest is for busy pollers.
+/// 1,220 s. For announce-hand-offs, 90 s apart, it is 900 + 4 × 90 + 60 =
+/// 1,320 s. The rest is for busy pollers.
 const TRIES: SignedDuration = SignedDuration::from_mins(25);
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
