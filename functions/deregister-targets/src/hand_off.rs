@@ -11,6 +11,7 @@ use spot_handoff::ecs::container_instances::{self, ContainerInstances};
 use spot_handoff::ecs::managed_instances::Providers;
 use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::elb::health::TargetHealth;
+use spot_handoff::elb::holding::Doomed;
 use spot_handoff::keeper::{Keeper, Known};
 use spot_handoff::lambda::Function;
 use spot_handoff::notice::{InstanceId, Notice, Signal};
@@ -25,7 +26,8 @@ use crate::config::{Config, LoneInstances};
 use crate::effects;
 use crate::facts::{endpoints, lone};
 use crate::plan::find::StopMoments;
-use crate::plan::{self, Action, Plan, Skip, Warning, find, hold, look};
+use crate::plan::serving::{self, Counts};
+use crate::plan::{self, Action, Deregistration, Plan, Skip, Warning, find, hold, look};
 use crate::returns;
 
 /// In a storm of more notices than this nobody needs advice on settings, and the calls are needed for other things.
@@ -44,8 +46,9 @@ pub struct DeregisterTargets {
     providers: Providers,
 }
 
-/// Plans and their results, one plan for each notice; and whether each has target groups to look at again.
-type Wave = (Vec<Plan>, Results<Action>, BTreeSet<InstanceId>);
+/// Plans and their results, one plan for each notice; whether each has target groups to look at again; how many targets
+/// serve.
+type Wave = (Vec<Plan>, Results<Action>, BTreeSet<InstanceId>, Counts);
 
 impl Function for DeregisterTargets {
     const NAME: &'static str = "deregister-targets";
@@ -161,23 +164,29 @@ impl DeregisterTargets {
         let mut plans: Vec<Plan> = notices.iter().map(|_| Plan::default()).collect();
         let mut results = Results::new();
         let mut to_look_at: BTreeSet<InstanceId> = BTreeSet::new();
-        for (wave, done, looked_at) in [of_groups, of_services, of_nobody] {
+        let mut counts = Counts::new();
+        for (wave, done, looked_at, seen) in [of_groups, of_services, of_nobody] {
             for (plan, more) in plans.iter_mut().zip(wave) {
                 plan::merge(plan, more);
             }
             results.extend(done);
             to_look_at.extend(looked_at);
+            serving::join(&mut counts, seen);
         }
+        self.count_what_was_left(notices, &mut counts, invocation).await;
         let now = invocation.clock.now();
         let planned_only = planned_only(notices, &groups);
+        let is_storm = notices.len() > NOTICES_WITH_ADVICE;
         for (notice, plan) in notices.iter().zip(&mut plans) {
             let (_, unknown) = DryRun::of(plan::group_of(notice, &groups));
             if !plan.actions.is_empty() || !plan.held.is_empty() {
                 plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
             }
+            let seen_now = serving::of_notice(notice, plan, &counts);
             let seen = look::Seen {
                 group: plan::group_of(notice, &groups).map(|group| group.name.as_str()),
                 has_target_groups: to_look_at.contains(&notice.instance),
+                serving: &seen_now,
             };
             // A look that failed comes back by itself: with a next one there would be two, and ever more of them.
             let failed = |action| {
@@ -190,6 +199,9 @@ impl DeregisterTargets {
             }
             if plan::is_look(notice) {
                 plan.warnings.retain(Warning::is_news_in_a_look);
+            }
+            if serving::is_news(serving::before(notice), &seen_now, is_storm) {
+                plan.work.targets = seen_now;
             }
         }
         let sent = if invocation.dry_run {
@@ -212,6 +224,25 @@ impl DeregisterTargets {
             .collect()
     }
 
+    /// Counts what serves in the target groups of which an earlier look has seen something, and this one nothing: tasks that
+    /// have moved lead to them no longer.
+    async fn count_what_was_left(&self, notices: &[Notice], counts: &mut Counts, invocation: &Invocation) {
+        let seen_before = notices.iter().flat_map(serving::before);
+        let missing: BTreeSet<String> = seen_before
+            .map(|seen| &seen.target_group)
+            .filter(|arn| !counts.contains_key(*arn))
+            .cloned()
+            .collect();
+        if missing.is_empty() {
+            return;
+        }
+        let briefly = invocation.briefly();
+        let (health, known) = self.keeper.read(missing, &briefly).await;
+        let known = doomed(&known);
+        let doomed_in = |arn: &str| known.get(arn).cloned().unwrap_or_default();
+        serving::join(counts, serving::count(&health, doomed_in, []));
+    }
+
     /// Targets in the target groups that are attached to the instances' Auto Scaling groups.
     async fn group_targets(&self, notices: &[Notice], groups: &Groups, invocation: &Invocation) -> Wave {
         let (health, known) = self.keeper.read(groups.target_groups(), invocation).await;
@@ -224,10 +255,10 @@ impl DeregisterTargets {
                 && plan::group_of(notice, groups).is_some_and(|group| !group.target_groups.is_empty())
         };
         let to_look_at = instances(notices.iter().filter(in_target_groups));
-        let (plans, results) = self
+        let (plans, results, counts) = self
             .carry_out_of_instances(notices, plans, groups, &health, known, invocation)
             .await;
-        (plans, results, to_look_at)
+        (plans, results, to_look_at, counts)
     }
 
     /// Carries out what is about the instances themselves, and keeps in the table what is taken from those that come back.
@@ -240,7 +271,7 @@ impl DeregisterTargets {
         health: &TargetHealth,
         known: Known,
         invocation: &Invocation,
-    ) -> (Vec<Plan>, Results<Action>) {
+    ) -> (Vec<Plan>, Results<Action>, Counts) {
         // Few come back, and in a storm the plans are many.
         let planned = if notices.iter().any(Notice::comes_back) {
             to_carry_out(&plans, &planned_only(notices, groups)).into_owned()
@@ -252,7 +283,7 @@ impl DeregisterTargets {
             known,
             stops: &StopMoments::new(),
         };
-        let ((mut plans, results), unremembered) = tokio::join!(
+        let ((mut plans, results, counts), unremembered) = tokio::join!(
             self.carry_out(notices, plans, groups, found, invocation),
             returns::remember(&self.table, invocation, notices, &planned),
         );
@@ -262,7 +293,7 @@ impl DeregisterTargets {
                 plan.warnings.push(Warning::NotRemembered { why: why.clone() });
             }
         }
-        (plans, results)
+        (plans, results, counts)
     }
 
     /// Targets of the ECS services whose tasks run on the instances.
@@ -321,7 +352,7 @@ impl DeregisterTargets {
             on.any(|one| !one.is_managed)
         };
         let to_look_at = instances(ours.into_iter().filter(in_a_cluster));
-        let (plans, results) = self
+        let (plans, results, counts) = self
             .carry_out(
                 notices,
                 plans,
@@ -334,7 +365,7 @@ impl DeregisterTargets {
                 invocation,
             )
             .await;
-        (plans, results, to_look_at)
+        (plans, results, to_look_at, counts)
     }
 
     /// Targets of instances that are in no group and no cluster: they may have been registered by hand, in any target
@@ -349,7 +380,7 @@ impl DeregisterTargets {
         let of_nobody = |notice: &Notice| find::belongs_to_nobody(notice, groups, found, self.config.scope);
         let theirs = instances(notices.iter().filter(|notice| of_nobody(notice)));
         if theirs.is_empty() {
-            return (vec![], Results::new(), BTreeSet::new());
+            return (vec![], Results::new(), BTreeSet::new(), Counts::new());
         }
         if self.config.lone_instances == LoneInstances::Leave {
             let left = |notice: &Notice| match of_nobody(notice) {
@@ -357,7 +388,7 @@ impl DeregisterTargets {
                 false => Plan::default(),
             };
             let plans = notices.iter().map(left).collect();
-            return (plans, Results::new(), BTreeSet::new());
+            return (plans, Results::new(), BTreeSet::new(), Counts::new());
         }
         let searched = lone::search(&self.elb, &self.table, invocation, &theirs).await;
         let plans: Vec<Plan> = notices
@@ -371,10 +402,10 @@ impl DeregisterTargets {
         let known = self.keeper.known(health.keys(), invocation).await;
         let found = searched.into_iter().filter(|(_, one)| !one.found.is_empty());
         let to_look_at = found.map(|(instance, _)| instance).collect();
-        let (plans, results) = self
+        let (plans, results, counts) = self
             .carry_out_of_instances(notices, plans, groups, &health, known, invocation)
             .await;
-        (plans, results, to_look_at)
+        (plans, results, to_look_at, counts)
     }
 
     /// Carries the plans out; those of groups that are only planned for apart from the others, whose targets they leave as
@@ -386,7 +417,7 @@ impl DeregisterTargets {
         groups: &Groups,
         found: Found<'_>,
         invocation: &Invocation,
-    ) -> (Vec<Plan>, Results<Action>) {
+    ) -> (Vec<Plan>, Results<Action>, Counts) {
         let planned_only = planned_only(notices, groups);
         let those = |wanted: bool| -> (Vec<Notice>, Vec<Plan>) {
             let all = notices.iter().zip(&plans).zip(&planned_only);
@@ -400,10 +431,10 @@ impl DeregisterTargets {
                 .await;
         }
         let planning = invocation.planning_only();
-        let ((acted_on, acting), (tried, trying)) = (those(false), those(true));
-        let ((acted, results), (planned, _)) = tokio::join!(
+        let ((acted_on, acting), (planned_for, trying)) = (those(false), those(true));
+        let ((acted, results, mut counts), (planned, _, tried)) = tokio::join!(
             self.carry_out_those(&acted_on, acting, groups, found.clone(), invocation),
-            self.carry_out_those(&tried, trying, groups, found, &planning),
+            self.carry_out_those(&planned_for, trying, groups, found, &planning),
         );
         let (mut acted, mut planned) = (acted.into_iter(), planned.into_iter());
         let next = |planned_only| match planned_only {
@@ -411,7 +442,8 @@ impl DeregisterTargets {
             false => acted.next(),
         };
         let in_order = planned_only.into_iter().map(next);
-        (in_order.map(Option::unwrap_or_default).collect(), results)
+        serving::join(&mut counts, tried);
+        (in_order.map(Option::unwrap_or_default).collect(), results, counts)
     }
 
     /// Writes down what is doomed, holds what has to stay, and deregisters the rest. Then it looks whether the
@@ -424,8 +456,9 @@ impl DeregisterTargets {
         groups: &Groups,
         found: Found<'_>,
         invocation: &Invocation,
-    ) -> (Vec<Plan>, Results<Action>) {
+    ) -> (Vec<Plan>, Results<Action>, Counts) {
         let Found { health, known, stops } = found;
+        let written = doomed(&known);
         let news = hold::news(notices, &plans, health, stops);
         let keep_healthy = self.keep_healthy(notices, &mut plans, groups);
         let deciding = self.keeper.facts(&news, health, known, &keep_healthy, invocation);
@@ -439,6 +472,16 @@ impl DeregisterTargets {
         } else {
             effects::deregister(&self.elb, invocation, &distinct).await
         };
+        let is_out = |one: &&Deregistration| {
+            let done = results.get(&Action::Deregister((*one).clone()));
+            done.is_some_and(|done| done.result != ActionResult::Failed)
+        };
+        let out: Vec<&Deregistration> = distinct.iter().filter(is_out).collect();
+        let doomed_in = |arn: &str| match facts.under_notice.get(arn) {
+            Some(item) => item.doomed(),
+            None => written.get(arn).cloned().unwrap_or_default(),
+        };
+        let counts = serving::count(health, doomed_in, out);
         if plans.len() <= NOTICES_WITH_ADVICE && !notices.iter().all(plan::is_look) {
             let target_groups = distinct.iter().map(|one| &one.target_group);
             let delays = self.keeper.delays(target_groups, invocation).await;
@@ -446,7 +489,7 @@ impl DeregisterTargets {
                 plan::advise(plan, &delays, &facts.balancers);
             }
         }
-        (plans, results)
+        (plans, results, counts)
     }
 
     /// The share that has to stay in each target group. Where instances of several groups are in one, the largest.
@@ -468,6 +511,14 @@ impl DeregisterTargets {
         }
         shares
     }
+}
+
+/// What stands in the table as under notice, by target group.
+fn doomed(known: &Known) -> HashMap<String, Vec<Doomed>> {
+    let items = known.iter().flatten().map(|known| &known.item);
+    items
+        .map(|item| (item.target_group.clone(), item.doomed()))
+        .collect()
 }
 
 /// Without the table it is decided by what this batch knows, and the plans say so.

@@ -1,11 +1,12 @@
 //! What to deregister, what to hold, when to look again: pure functions from facts to plans.
 //!
 //! [`find`] says which targets are those of an instance under notice, [`hold`] which of them have to stay for now, [`look`]
-//! when to come back.
+//! when to come back, [`serving`] how many serve meanwhile.
 
 pub mod find;
 pub mod hold;
 pub mod look;
+pub mod serving;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;

@@ -1,5 +1,6 @@
 //! What ECS knows about the tasks on the instances: batched, parallel reads.
 
+mod ends;
 mod services;
 pub mod stop_scripts;
 
@@ -19,9 +20,11 @@ use spot_handoff::ecs::standalone_tasks::{Rerun, rerun};
 use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::ecs::tasks::{self, Looking};
 use spot_handoff::notice::{InstanceId, LifecycleAction};
+use spot_handoff::report::TaskEnd;
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
 
+use ends::end;
 use services::Daemons;
 pub use services::{Scheduling, Service};
 use stop_scripts::StopScript;
@@ -46,6 +49,10 @@ pub struct TaskFacts {
     pub definition_unread: bool,
     /// Whether it runs, and if not, why.
     pub state: TaskState,
+    /// What has become of it, as far as it is over.
+    pub end: TaskEnd,
+    /// When it ended, where it has.
+    pub ended_at: Option<Timestamp>,
     /// Whether it runs on a Managed Instance of ECS.
     pub is_managed: bool,
     /// When it was made.
@@ -212,6 +219,8 @@ impl TaskFacts {
             grace: grace::grace(definition, default_stop_timeout),
             definition_unread: definition.is_none(),
             state: state(task),
+            end: end(task),
+            ended_at: ends::ended_at(task),
             is_managed: managed_instances::runs(task),
             created_at: task
                 .created_at

@@ -34,6 +34,8 @@ use crate::returns;
 
 /// How long a lifecycle action is waited for where its hook cannot be read: the shortest default of a hook.
 const UNKNOWN_HOOK_LIMIT: SignedDuration = SignedDuration::from_hours(1);
+/// Of more notices than these each look reports only whether any task is left.
+const FEW_NOTICES: usize = 50;
 /// How soon to look again for a replacement that has not registered.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
@@ -220,7 +222,21 @@ impl DrainTasks {
                 let name = name.or(named_group(notice));
                 let next = look::next(notice, name, found, cares, now);
                 looks.extend(next.map(|(follow_up, at)| (index, follow_up, at)));
+                let cluster_of = |_: &str| {
+                    let on = found.of_instance(&notice.instance).iter();
+                    on.map(|one| one.cluster.as_str()).next()
+                };
+                let at_the_end = plan::ends::looks(notice, &plan.tasks, cluster_of);
+                looks.extend(
+                    at_the_end
+                        .into_iter()
+                        .map(|(follow_up, at)| (index, follow_up, at)),
+                );
             }
+        }
+        let is_storm = notices.len() > FEW_NOTICES;
+        for (notice, plan) in notices.iter().zip(plans.iter_mut()) {
+            plan.work.tasks = look::tasks_that_run(notice, found, is_storm);
         }
         let follow_ups: Vec<_> = looks
             .iter()
@@ -240,9 +256,9 @@ impl DrainTasks {
         let mut ids: Vec<InstanceId> = vec![];
         for notice in notices {
             match &notice.signal {
-                // These name their container instance themselves.
+                // These name what they are about themselves.
                 Signal::FollowUp(FollowUp {
-                    step: Step::StopTasks { .. },
+                    step: Step::StopTasks { .. } | Step::SeeEnds { .. },
                     ..
                 }) => {}
                 Signal::FollowUp(FollowUp {
@@ -342,6 +358,17 @@ impl DrainTasks {
                     step: Step::StopTasks { .. },
                     ..
                 }) => self.for_named(notice, named, &reruns, now),
+                Signal::FollowUp(FollowUp {
+                    step: Step::SeeEnds { cluster, tasks },
+                    ..
+                }) => match named {
+                    Some(Ok((found, _))) => plan::ends::plan(notice, cluster, tasks, found, now),
+                    Some(Err(error)) => Plan {
+                        problems: vec![error.to_string()],
+                        ..Plan::default()
+                    },
+                    None => Plan::default(),
+                },
                 Signal::TerminateLifecycleAction(action) => {
                     self.for_lifecycle_action(notice, action, *limit, seen(&not_gone))
                 }
@@ -635,6 +662,7 @@ impl DrainTasks {
                 | Step::AwaitScript { .. }
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
+                | Step::SeeEnds { .. }
                 | Step::Tell,
                 _,
             ) => Plan::default(),
@@ -695,11 +723,11 @@ impl DrainTasks {
         }
     }
 
-    /// The tasks that stop messages name.
+    /// The tasks that messages name.
     async fn named_tasks(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Option<NamedTasks>> {
         let named = |notice: &'_ Notice| match &notice.signal {
             Signal::FollowUp(FollowUp {
-                step: Step::StopTasks { cluster, tasks, .. },
+                step: Step::StopTasks { cluster, tasks, .. } | Step::SeeEnds { cluster, tasks },
                 ..
             }) => Some((cluster.clone(), tasks.clone())),
             _ => None,
@@ -801,6 +829,7 @@ fn named_group(notice: &Notice) -> Option<&str> {
         | Step::AwaitScript { .. }
         | Step::AwaitStart { .. }
         | Step::AwaitEnd { .. }
+        | Step::SeeEnds { .. }
         | Step::Tell => None,
     }
 }
@@ -830,6 +859,7 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
                 | Step::AwaitScript { .. }
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
+                | Step::SeeEnds { .. }
                 | Step::Tell,
                 _,
             ) => None,

@@ -2,10 +2,12 @@
 //!
 //! Two plans are made for a notice and carried out side by side: [`drain`] for the container instance, which must not
 //! wait for anything, and one for its tasks: [`standalone_tasks`] and [`service_tasks`] where the instance goes at a known
-//! moment, [`await_tasks`] where somebody waits for the tasks to be gone. [`look`] says when to come back.
+//! moment, [`await_tasks`] where somebody waits for the tasks to be gone. [`look`] says when to come back, [`ends`] what
+//! became of the tasks in the end.
 
 pub mod await_tasks;
 pub mod drain;
+pub mod ends;
 pub mod look;
 pub mod service_tasks;
 pub mod standalone_tasks;
@@ -204,6 +206,11 @@ impl shared_plan::Action for Action {
                         ActionKind::AwaitStopScript,
                         instance.to_string(),
                         format!("at {at}"),
+                    ),
+                    Step::SeeEnds { tasks, .. } => (
+                        ActionKind::SeeEnds,
+                        instance.to_string(),
+                        format!("of {} at {at}", tasks.len()),
                     ),
                     Step::Tell | Step::AwaitStart { .. } | Step::AwaitEnd { .. } => {
                         (ActionKind::Tell, instance.to_string(), format!("at {at}"))
@@ -593,6 +600,8 @@ fn task_line(task: &TaskFacts, plan: impl fmt::Display) -> TaskLine {
         accelerators: task.accelerators.iter().map(ToString::to_string).collect(),
         plan: plan.to_string(),
         saved: false,
+        end: None,
+        ended_at: None,
     }
 }
 

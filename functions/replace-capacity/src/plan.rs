@@ -126,6 +126,7 @@ impl Planning<'_> {
                 } => self.look(notice, follow_up, group),
                 Step::MoveWork { .. }
                 | Step::StopTasks { .. }
+                | Step::SeeEnds { .. }
                 | Step::AwaitTasks { .. }
                 | Step::AwaitScript { .. }
                 | Step::Look { group: None, .. }

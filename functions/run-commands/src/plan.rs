@@ -347,6 +347,7 @@ fn look(notice: &Notice, wanted: &Wanted, at: Timestamp) -> Action {
         step: Step::Look {
             group: Some(wanted.group.clone()),
             drained: vec![],
+            seen: vec![],
         },
     };
     send(notice, &wanted.document, at, follow_up)

@@ -178,10 +178,18 @@ pub fn decide(seen: &Seen<'_>) -> BTreeMap<Target, Verdict> {
         .collect()
 }
 
+/// The targets that requests reach.
+pub fn serving_targets(registered: &[Registered]) -> impl Iterator<Item = &Target> {
+    let serves = serving(registered);
+    registered
+        .iter()
+        .filter(move |one| serves(one.state))
+        .map(|one| &one.target)
+}
+
 /// How many targets requests reach.
 pub fn serving_count(registered: &[Registered]) -> usize {
-    let serves = serving(registered);
-    registered.iter().filter(|one| serves(one.state)).count()
+    serving_targets(registered).count()
 }
 
 /// In which states requests reach a target. Where none of a group is healthy, they are sent to all of it.

@@ -15,6 +15,7 @@ pub fn look(group: &str, cause: Cause, limit: Timestamp) -> FollowUp {
             Cause::Interruption | Cause::StateChange => Step::Look {
                 group: Some(group),
                 drained: vec![],
+                seen: vec![],
             },
             Cause::Rebalance | Cause::Retirement | Cause::Termination => Step::AwaitReplacement { group },
         },

@@ -261,7 +261,7 @@ fn has_seen_nothing_new<F: Function>(notice: &Notice, report: &Report) -> bool {
         _ => false,
     };
     let is_silence = F::IS_QUIET && report.outcome == Outcome::NothingToDo;
-    let is_quiet = report.problems.is_empty() && report.warnings.is_empty();
+    let is_quiet = report.problems.is_empty() && report.warnings.is_empty() && report.work.is_nothing();
     let mut results = report.actions.iter().map(|line| line.result);
     is_quiet && (is_silence || is_look) && results.all(|result| result == ActionResult::Later)
 }

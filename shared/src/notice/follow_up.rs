@@ -72,6 +72,13 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         reruns: Vec<RerunOrder>,
     },
+    /// drain-tasks to itself: the instance is gone by now; see what has become of the tasks that it had.
+    SeeEnds {
+        /// The cluster.
+        cluster: String,
+        /// ARNs of the tasks.
+        tasks: Vec<String>,
+    },
     /// drain-tasks to itself: see whether the tasks are gone.
     AwaitTasks {
         /// What to do when they are.
@@ -89,6 +96,9 @@ pub enum Step {
         /// drain-tasks: the container instances of the instance that it has seen `DRAINING`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         drained: Vec<Drained>,
+        /// deregister-targets: what it saw at the look before, in the target groups that the instance was in.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        seen: Vec<Serving>,
     },
     /// replace-capacity to itself: see whether the replacement is in service.
     AwaitReplacement {
@@ -131,6 +141,18 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         action: Option<InstanceAction>,
     },
+}
+
+/// How many targets of a target group were seen to serve.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Serving {
+    /// ARN of the target group.
+    pub target_group: String,
+    /// How many served.
+    pub serving: usize,
+    /// How many of these are not under notice.
+    pub staying: usize,
 }
 
 /// A container instance that was seen `DRAINING`, and whose tasks were seen to after that.
@@ -246,6 +268,7 @@ impl Step {
             } => Some(&action.group),
             Self::Look { group: None, .. }
             | Self::StopTasks { .. }
+            | Self::SeeEnds { .. }
             | Self::Tell
             | Self::AwaitStart { .. }
             | Self::AwaitEnd { .. } => None,

@@ -25,7 +25,7 @@ use serde_json::value::RawValue;
 
 pub use advice::{Advice, Matter};
 pub use error::NoticeError;
-pub use follow_up::{Cause, Drained, FollowUp, SOURCE as FOLLOW_UP_SOURCE, Step, Then};
+pub use follow_up::{Cause, Drained, FollowUp, SOURCE as FOLLOW_UP_SOURCE, Serving, Step, Then};
 pub use home::Home;
 pub use instance_id::InstanceId;
 pub use interruption_warning::InstanceAction;

@@ -353,6 +353,7 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
         Step::Look {
             group: None,
             drained: vec![],
+            seen: vec![],
         },
         Step::Look {
             group: Some("g".into()),
@@ -360,7 +361,20 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
                 container_instance: "ce2f3b4d".into(),
                 tasks: 3,
             }],
+            seen: vec![Serving {
+                target_group: "arn".into(),
+                serving: 2,
+                staying: 1,
+            }],
         },
+        Step::SeeEnds {
+            cluster: "c".into(),
+            tasks: vec!["t".into()],
+        },
+        Step::AwaitStart {
+            action: InstanceAction::Stop,
+        },
+        Step::AwaitEnd { action: None },
         Step::AwaitReplacement { group: "g".into() },
         Step::Retire { group: "g".into() },
         Step::GiveUp { group: "g".into() },
@@ -395,6 +409,7 @@ fn one_message_looks_at_many_notices_and_each_keeps_its_own() {
         step: Step::Look {
             group: None,
             drained: vec![],
+            seen: vec![],
         },
     };
     let looks: Vec<FollowUp> = notices.iter().map(look).collect();

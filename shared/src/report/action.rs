@@ -20,6 +20,8 @@ pub enum ActionKind {
     StopTask,
     /// Tasks are stopped at their last safe moment.
     StopTasksLater,
+    /// The same function looks what has become of tasks.
+    SeeEnds,
     /// A task that was stopped runs again.
     RunTaskAgain,
     /// Auto Scaling is told that a lifecycle action goes on.

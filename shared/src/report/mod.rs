@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod names;
 pub mod plan;
 mod pool;
+mod work;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::action::ActionKind;
 pub use self::pool::Pool;
+pub use self::work::{Members, Serving, TaskEnd, Work};
 use crate::notice::{Notice, Signal};
 
 /// The value of [`Report::report`], by which report lines are told from other log lines.
@@ -84,6 +86,9 @@ pub struct Report {
     /// Stop scripts that have ended, or never ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scripts: Vec<ScriptLine>,
+    /// What was seen of the work, as far as it is news.
+    #[serde(default, skip_serializing_if = "Work::is_nothing")]
+    pub work: Work,
 }
 
 /// What became of a notice.
@@ -207,6 +212,12 @@ pub struct TaskLine {
     /// Whether it ended by itself before it had to be stopped: a job saved.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub saved: bool,
+    /// What had become of it when the instance was gone; absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<TaskEnd>,
+    /// When it had ended, where it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// What runs a task.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::notice::Notice;
 use crate::report::{
     ActionKind, ActionLine, ActionResult, HeldLine, Outcome, REPORT_MARKER, Report, ScriptLine, SkippedLine,
-    TaskLine,
+    TaskLine, Work,
 };
 use crate::runtime::clock::Clock;
 use crate::runtime::invocation::Invocation;
@@ -52,6 +52,8 @@ pub struct Plan<A, S, W> {
     pub tasks: Vec<TaskLine>,
     /// Stop scripts that have ended, or never ran.
     pub scripts: Vec<ScriptLine>,
+    /// What was seen of the work.
+    pub work: Work,
 }
 
 /// Something left alone.
@@ -73,6 +75,7 @@ impl<A, S, W> Default for Plan<A, S, W> {
             held: vec![],
             tasks: vec![],
             scripts: vec![],
+            work: Work::default(),
         }
     }
 }
@@ -261,6 +264,7 @@ impl Invocation {
             held: plan.held.clone(),
             tasks: plan.tasks.clone(),
             scripts: plan.scripts.clone(),
+            work: plan.work.clone(),
         };
         report.message = sentence(&report);
         report

@@ -25,10 +25,14 @@ impl Reported {
         of(&notice.event_id, notice.instance.as_str())
     }
 
-    /// The item of a report; `None` where nobody will ask for it: a look that found nothing to do, and an instance that
+    /// The item of a report; `None` where nobody will ask for it: a look that found nothing to do or new, and an instance that
     /// stops or starts and is none of ours.
     pub fn from_report(report: &Report) -> Option<Self> {
-        let says_nothing = report.outcome == Outcome::NothingToDo && report.problems.is_empty();
+        let has_ends = report.tasks.iter().any(|task| task.end.is_some());
+        let says_nothing = report.outcome == Outcome::NothingToDo
+            && report.problems.is_empty()
+            && report.work.is_nothing()
+            && !has_ends;
         let is_of_any = report.signal == "state-change" || report.signal == Signal::RETURNED;
         let of_nobody = says_nothing && (report.is_follow_up() || is_of_any);
         (!of_nobody).then(|| Self(report.clone()))

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::exchange;
-use spot_handoff::notice::{Cause, FollowUp, Notice, Signal, Step};
+use spot_handoff::notice::{Cause, FollowUp, Notice, Serving, Signal, Step};
 use spot_handoff::report::ActionResult;
 use spot_handoff::report::plan::Results;
 
@@ -11,6 +11,8 @@ use super::{Action, Look, Plan, Warning, named_group, serves_until};
 
 /// Between two looks.
 const EVERY: SignedDuration = SignedDuration::from_secs(10);
+/// After the end of the instance, where nothing was seen that would serve then.
+const AFTER_END: SignedDuration = SignedDuration::from_secs(8);
 
 /// What decides whether there is anything to come back for.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +21,8 @@ pub struct Seen<'a> {
     pub group: Option<&'a str>,
     /// Whether there is a target group in which a target of the instance may be, or may come to be.
     pub has_target_groups: bool,
+    /// How many serve in the target groups that it is, or was, in.
+    pub serving: &'a [Serving],
 }
 
 /// Plans the next look at a notice, where there is something to look for.
@@ -40,8 +44,13 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
     }
     let in_a_while = now.saturating_add(EVERY).unwrap_or(now);
     let moments = plan.held.iter().filter_map(|held| held.until);
-    let at = moments.fold(in_a_while, Timestamp::min);
-    if at >= until {
+    let mut at = moments.fold(in_a_while, Timestamp::min);
+    let is_bare = seen.serving.iter().any(|one| one.staying == 0);
+    let is_last = at >= until;
+    if is_last && is_bare && now < until && cause == Cause::Interruption && near.is_some() {
+        // Whether a successor serves by then decides how it went.
+        at = until.saturating_add(AFTER_END).unwrap_or(until);
+    } else if is_last {
         let without_end = plan
             .held
             .iter()
@@ -64,6 +73,7 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
             step: Step::Look {
                 group: seen.group.or(named_group(notice)).map(str::to_owned),
                 drained: vec![],
+                seen: seen.serving.to_vec(),
             },
         },
     }));

@@ -177,6 +177,7 @@ fn ask_for_targets(notice: &Notice, then: &Then, ends: Timestamp, now: Timestamp
             step: Step::Look {
                 group: Some(group.clone()),
                 drained: vec![],
+                seen: vec![],
             },
         },
     }

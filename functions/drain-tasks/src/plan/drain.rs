@@ -23,7 +23,7 @@ pub fn plan(
     let instance = &notice.instance;
     let mut plan = Plan::default();
     if let Signal::FollowUp(FollowUp {
-        step: Step::StopTasks { .. },
+        step: Step::StopTasks { .. } | Step::SeeEnds { .. },
         ..
     }) = notice.signal
     {

@@ -79,6 +79,7 @@ pub fn next(
                 tasks: one.tasks,
             })
             .collect(),
+        seen: vec![],
     };
     let follow_up = FollowUp {
         cause: cause(notice),
@@ -86,6 +87,23 @@ pub fn next(
         step,
     };
     Some((follow_up, at))
+}
+
+/// How many tasks ECS wants running on the instance, where that has changed since the look before.
+pub fn tasks_that_run(notice: &Notice, found: &ContainerInstances, is_storm: bool) -> Option<usize> {
+    let on = found.of_instance(&notice.instance);
+    if on.is_empty() || !looks(notice) {
+        return None;
+    }
+    let now: usize = on.iter().map(|one| one.tasks).sum();
+    let known = drained(notice);
+    let before: usize = known.iter().map(|one| one.tasks).sum();
+    let is_news = match (known.is_empty(), is_storm) {
+        (true, _) => true,
+        (false, true) => (now == 0) != (before == 0),
+        (false, false) => now != before,
+    };
+    is_news.then_some(now)
 }
 
 /// Whether the notice is one that is looked after: the instance goes at its deadline, and nobody else comes back to it.

@@ -12,6 +12,8 @@ use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::config::Scope;
 
 use super::service_tasks::Fate;
+use spot_handoff::report::TaskEnd;
+
 use super::*;
 use crate::facts::{Scheduling, Service, TaskState};
 use crate::policies::Policies;
@@ -128,6 +130,8 @@ fn task(arn: &str) -> TaskFacts {
         grace: SignedDuration::from_secs(30),
         definition_unread: false,
         state: TaskState::Running,
+        end: TaskEnd::Running,
+        ended_at: None,
         is_managed: false,
         created_at: None,
         stopped_by_somebody: false,
@@ -1119,4 +1123,58 @@ fn the_reason_of_a_stop_names_the_true_cause() {
         state: InstanceState::ShuttingDown,
     });
     assert_eq!(super::cause(&state_change), Cause::StateChange);
+}
+
+#[test]
+fn what_became_of_tasks_is_looked_at_when_the_instance_is_gone() {
+    let cluster = |_: &str| Some("c");
+    let lines = [
+        task_line(&task("a"), "left to ECS"),
+        task_line(&task("b"), "stop now"),
+    ];
+    let looks = ends::looks(&warning(), &lines, cluster);
+    let [(follow_up, at)] = &looks[..] else {
+        panic!("{looks:?}")
+    };
+    assert_eq!((*at, follow_up.deadline), (after(130), Some(after(120))));
+    let Step::SeeEnds { tasks, .. } = &follow_up.step else {
+        panic!("{follow_up:?}")
+    };
+    assert_eq!(tasks, &["a", "b"]);
+    assert!(ends::looks(&warning(), &[], cluster).is_empty());
+    let hook = notice(Signal::StateChange {
+        state: InstanceState::Stopping,
+    });
+    assert!(
+        ends::looks(&hook, &lines, cluster).is_empty(),
+        "it has no known end"
+    );
+
+    let due = notice(Signal::FollowUp(follow_up.clone()));
+    let ended = |arn: &str, end| TaskFacts {
+        end,
+        ended_at: Some(after(90)),
+        ..task(arn)
+    };
+    let named = ["a", "b", "c"].map(str::to_owned);
+    let found = [ended("a", TaskEnd::Stopped), task("b")];
+    let told = |plan: &Plan| -> Vec<(String, Option<TaskEnd>)> {
+        let lines = plan.tasks.iter();
+        lines.map(|line| (line.task.clone(), line.end)).collect()
+    };
+    let plan = ends::plan(&due, "c", &named, &found, after(130));
+    let of = |arn: &str, end| (arn.to_owned(), Some(end));
+    assert_eq!(
+        told(&plan),
+        [of("a", TaskEnd::Stopped), of("c", TaskEnd::Unknown)]
+    );
+    let [Action::Send { at, .. }] = &plan.actions[..] else {
+        panic!("{:?}", plan.actions)
+    };
+    assert_eq!(*at, after(136), "one without an end is looked at again");
+    let plan = ends::plan(&due, "c", &named[1..2], &found, after(142));
+    assert_eq!(
+        (told(&plan), plan.actions),
+        (vec![of("b", TaskEnd::Running)], vec![])
+    );
 }

@@ -264,6 +264,7 @@ fn look_at_interrupted() -> Notice {
         step: Step::Look {
             group: Some("g".to_owned()),
             drained: vec![],
+            seen: vec![],
         },
     }))
 }

@@ -131,6 +131,7 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
         (Step::Look { .. }, _) => Judgement::yes("it looks what came back, came late, or may go by now"),
         (Step::AwaitScript { .. }, _) => Judgement::yes("it tells how the stop script ended"),
         (Step::Tell, _) => Judgement::yes("what has gathered is told, as long as nobody told it since"),
+        (Step::SeeEnds { .. }, _) => Judgement::yes("what became of its tasks can still be told"),
         (Step::AwaitStart { .. }, Some(late)) if late.is_positive() => Judgement::no(format!(
             "the instance went {} ago: that it begins helps nobody",
             span(late)

@@ -28,6 +28,7 @@ fn look(of: &Notice, holds: Option<HeldLine>, has_target_groups: bool, now: i64)
     let seen = Seen {
         group: Some("inference"),
         has_target_groups,
+        serving: &[],
     };
     look::plan(of, &mut plan, seen, at(now));
     let look = plan.actions.iter().find_map(|action| match action {
@@ -69,6 +70,7 @@ fn a_look_keeps_the_notice_and_the_group() {
         step: Step::Look {
             group,
             drained: vec![],
+            seen: vec![],
         },
     };
     assert_eq!(look.follow_up, expected);
@@ -114,6 +116,7 @@ fn an_end_that_comes_near_is_looked_at_until_then() {
         step: Step::Look {
             group: Some("inference".to_owned()),
             drained: vec![],
+            seen: vec![],
         },
     }));
     assert_eq!(next(&asked, None, true, 3600), Some(3610));
@@ -134,5 +137,33 @@ fn a_look_that_is_on_its_way_is_no_news_and_one_that_could_not_be_sent_is_a_prob
         let sent = Results::from([(Action::Look(next.expect("a look")), done)]);
         look::settle(&mut plan, &sent);
         assert_eq!((plan.actions.len(), plan.problems.len()), (0, problems));
+    }
+}
+
+#[test]
+fn where_nothing_else_serves_it_is_looked_at_once_more_when_the_instance_is_gone() {
+    for (staying, now, expected) in [
+        (0, 111, Some(128)),
+        (1, 111, None),
+        (0, 128, None),
+        (0, 50, Some(60)),
+    ] {
+        let serving = [spot_handoff::notice::Serving {
+            target_group: GROUP_TARGETS.to_owned(),
+            serving: 1,
+            staying,
+        }];
+        let mut plan = Plan::default();
+        let seen = Seen {
+            group: Some("inference"),
+            has_target_groups: true,
+            serving: &serving,
+        };
+        look::plan(&warning(), &mut plan, seen, at(now));
+        let found = plan.actions.iter().find_map(|action| match action {
+            Action::Look(look) => Some(look.at.duration_since(warning().time).as_secs()),
+            _ => None,
+        });
+        assert_eq!(found, expected, "{staying} stay, T+{now} s");
     }
 }

@@ -15,6 +15,7 @@ fn look_at(drained: &[(&str, usize)]) -> Notice {
         step: Step::Look {
             group: Some("g".to_owned()),
             drained: drained.collect(),
+            seen: vec![],
         },
     }))
 }
@@ -30,7 +31,7 @@ fn with_tasks(status: Status, tasks: usize) -> ContainerInstance {
 fn next(notice: &Notice, found: &ContainerInstances, seconds: i64) -> Option<(i64, Vec<(String, usize)>)> {
     let cares = |one: &ContainerInstance| left_alone(notice, &GroupOf::None, one).is_none();
     let (follow_up, at) = look::next(notice, Some("g"), found, cares, after(seconds))?;
-    let Step::Look { group, drained } = follow_up.step else {
+    let Step::Look { group, drained, .. } = follow_up.step else {
         panic!("{follow_up:?}")
     };
     assert_eq!(group.as_deref(), Some("g"));

@@ -38,6 +38,7 @@ fn look(instance: &str) -> Notice {
             step: Step::Look {
                 group: Some("g".to_owned()),
                 drained: vec![],
+                seen: vec![],
             },
         }),
         ..warning(instance)

@@ -1,0 +1,182 @@
+//! How many targets serve in the target groups of an instance under notice, and whether that is worth a report.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use spot_handoff::elb::health::{Target, TargetHealth};
+use spot_handoff::elb::holding::{self, Doomed};
+use spot_handoff::notice::{FollowUp, Notice, Serving, Signal, Step};
+
+use super::{Deregistration, Plan, Skip, deregistrations};
+
+/// Below so many each one counts.
+const FEW: usize = 10;
+
+/// How many serve, by the ARN of the target group.
+pub type Counts = BTreeMap<String, Serving>;
+
+/// Counts what serves in these target groups when the targets in `left` are out.
+pub fn count<'a>(
+    health: &TargetHealth,
+    doomed_in: impl Fn(&str) -> Vec<Doomed>,
+    left: impl IntoIterator<Item = &'a Deregistration>,
+) -> Counts {
+    let left: BTreeSet<(&str, &Target)> = left
+        .into_iter()
+        .map(|one| (one.target_group.as_str(), &one.target))
+        .collect();
+    let mut counts = Counts::new();
+    for (arn, registered) in health {
+        let Ok(registered) = registered else { continue };
+        let serving: Vec<&Target> = holding::serving_targets(registered)
+            .filter(|target| !left.contains(&(arn.as_str(), *target)))
+            .collect();
+        let doomed = doomed_in(arn);
+        let doomed: BTreeSet<(&str, Option<i32>)> =
+            doomed.iter().map(|one| (one.id.as_str(), one.port)).collect();
+        let is_doomed = |target: &Target| {
+            let id = target.id.as_str();
+            doomed.contains(&(id, None)) || doomed.contains(&(id, target.port))
+        };
+        let staying = serving.iter().filter(|target| !is_doomed(target)).count();
+        let seen = Serving {
+            target_group: arn.clone(),
+            serving: serving.len(),
+            staying,
+        };
+        counts.insert(arn.clone(), seen);
+    }
+    counts
+}
+
+/// Adds what another wave counted: the fewer are right, since each knows only which targets it took out itself.
+pub fn join(counts: &mut Counts, more: Counts) {
+    for (arn, seen) in more {
+        let known = counts.entry(arn).or_insert_with(|| seen.clone());
+        known.serving = known.serving.min(seen.serving);
+        known.staying = known.staying.min(seen.staying);
+    }
+}
+
+/// What a look saw before this one, or nothing.
+pub fn before(notice: &Notice) -> &[Serving] {
+    match &notice.signal {
+        Signal::FollowUp(FollowUp {
+            step: Step::Look { seen, .. },
+            ..
+        }) => seen,
+        _ => &[],
+    }
+}
+
+/// What is seen now of the target groups that the instance is in, or was in.
+pub fn of_notice(notice: &Notice, plan: &Plan, counts: &Counts) -> Vec<Serving> {
+    let own = deregistrations(plan).map(|one| one.target_group.as_str());
+    let held = plan.held.iter().map(|held| held.target_group.as_str());
+    let draining = plan
+        .skipped
+        .iter()
+        .filter(|skipped| skipped.reason == Skip::AlreadyDraining);
+    let draining = draining.map(|skipped| skipped.what.as_str());
+    let known = before(notice).iter().map(|seen| seen.target_group.as_str());
+    let arns: BTreeSet<&str> = own.chain(held).chain(draining).chain(known).collect();
+    arns.into_iter()
+        .filter_map(|arn| counts.get(arn).cloned())
+        .collect()
+}
+
+/// Whether it is worth a report: something has changed, and not only a little of much. In a storm every instance would tell
+/// of what happens to all of them, so there it is only whether any serves.
+pub fn is_news(before: &[Serving], now: &[Serving], is_storm: bool) -> bool {
+    let differs = |one: usize, other: usize| {
+        let (less, more) = (one.min(other), one.max(other));
+        match is_storm {
+            true => less == 0 && more > 0,
+            false => less != more && (less < FEW || (more - less) * FEW >= more),
+        }
+    };
+    now.iter().any(|seen| {
+        let known = before
+            .iter()
+            .find(|known| known.target_group == seen.target_group);
+        known.is_none_or(|known| differs(known.serving, seen.serving) || differs(known.staying, seen.staying))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use spot_handoff::elb::health::{Registered, State};
+
+    use super::*;
+
+    fn registered(id: &str, state: State) -> Registered {
+        Registered {
+            target: Target {
+                id: id.to_owned(),
+                port: Some(80),
+            },
+            state,
+            zone: None,
+        }
+    }
+
+    fn seen(serving: usize, staying: usize) -> Serving {
+        Serving {
+            target_group: "web".to_owned(),
+            serving,
+            staying,
+        }
+    }
+
+    #[test]
+    fn what_serves_is_what_is_left_and_what_stays_is_not_under_notice() {
+        let health = TargetHealth::from([(
+            "web".to_owned(),
+            Ok(vec![
+                registered("a", State::Healthy),
+                registered("b", State::Healthy),
+                registered("c", State::Healthy),
+                registered("d", State::Draining),
+                registered("e", State::Unhealthy),
+            ]),
+        )]);
+        let doom = |id: &str| Doomed {
+            id: id.to_owned(),
+            port: None,
+            serves_until: None,
+            order: 0,
+        };
+        let out = Deregistration {
+            target_group: "web".to_owned(),
+            target: Target {
+                id: "a".to_owned(),
+                port: Some(80),
+            },
+            of: "a".to_owned(),
+        };
+        for (left, expected) in [(vec![], seen(3, 1)), (vec![&out], seen(2, 1))] {
+            let counts = count(&health, |_| vec![doom("a"), doom("b")], left);
+            assert_eq!(counts["web"], expected);
+        }
+    }
+
+    #[test]
+    fn a_change_is_news_unless_it_is_a_little_of_much() {
+        for (before, now, is_storm, expected) in [
+            (vec![], seen(5, 4), false, true),
+            (vec![], seen(5, 4), true, true),
+            (vec![seen(5, 4)], seen(5, 4), false, false),
+            (vec![seen(5, 4)], seen(4, 4), false, true),
+            (vec![seen(500, 490)], seen(495, 490), false, false),
+            (vec![seen(500, 490)], seen(400, 390), false, true),
+            (vec![seen(5, 4)], seen(4, 4), true, false),
+            (vec![seen(1, 0)], seen(0, 0), true, true),
+        ] {
+            let now = [now];
+            assert_eq!(
+                is_news(&before, &now, is_storm),
+                expected,
+                "{before:?} {now:?} {is_storm}"
+            );
+        }
+    }
+}
