@@ -10,6 +10,7 @@ pub use replay::Leftovers;
 
 use jiff::SignedDuration;
 use spot_handoff::notice::{NOTICE, Signal};
+use spot_handoff::report::kept::Kept;
 use spot_handoff::report::names::Names;
 use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome, Report};
 
@@ -29,6 +30,10 @@ pub struct Verdict {
     notes: Vec<String>,
     /// Later steps that were announced and not reported yet.
     to_follow: usize,
+    /// Tasks of which nobody has reported yet what became of them.
+    unseen: usize,
+    /// What became of the work.
+    work: Vec<String>,
 }
 
 /// What a verdict comes to.
@@ -73,14 +78,44 @@ impl Verdict {
             problems: Vec::new(),
             notes: Vec::new(),
             to_follow: 0,
+            unseen: 0,
+            work: Vec::new(),
         };
         let reports = last_reports(reports);
         verdict.to_follow = to_follow(&reports);
+        verdict.add_losses(&reports);
         for (index, report) in reports.iter().enumerate() {
             verdict.add_report(report);
             verdict.add_impossible(report, &reports[index + 1..]);
         }
         verdict
+    }
+
+    /// What became of the work of each instance, and what of it was lost.
+    fn add_losses(&mut self, reports: &[&Report]) {
+        let mut by_instance: BTreeMap<(&str, &str), Vec<&Report>> = BTreeMap::new();
+        for report in reports {
+            let about = (report.instance.as_str(), report.event_id.as_str());
+            by_instance.entry(about).or_default().push(report);
+        }
+        for ((instance, _), reports) in by_instance {
+            let kept = Kept::of(reports);
+            let losses = kept.losses().into_iter();
+            self.problems
+                .extend(losses.map(|loss| format!("{instance}: {loss}")));
+            self.unseen += kept.unseen();
+            self.work.extend(kept.sentences());
+        }
+    }
+
+    /// How many tasks there are of which nobody has reported yet what became of them.
+    pub fn unseen(&self) -> usize {
+        self.unseen
+    }
+
+    /// What became of the work, a sentence each.
+    pub fn work(&self) -> &[String] {
+        &self.work
     }
 
     /// Adds what went wrong beside what the reports say, as a sentence.
@@ -242,6 +277,9 @@ impl Verdict {
             let who = style::function(function, &format!("{who:30}"));
             let to_follow = summary.later.min(self.to_follow);
             lines.push(terminal::hang(&format!("{who}  "), &summary.render(to_follow)));
+        }
+        for sentence in &self.work {
+            lines.push(terminal::hang(&format!("{:30}  ", "the work"), sentence));
         }
         lines.push(String::new());
         for problem in &self.problems {

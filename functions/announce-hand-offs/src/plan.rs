@@ -12,12 +12,14 @@ use std::fmt;
 use jiff::Timestamp;
 use spot_handoff::notice::{FollowUp, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
+pub use spot_handoff::report::verdict::Verdict as Outcome;
 use spot_handoff::report::{ActionKind, ActionResult, Report};
 use spot_handoff::runtime::config::Choice;
+use spot_handoff::state::claims::Event;
+use spot_handoff::state::group_watch::Standing;
 
-use crate::facts::{Reporter, Reports};
+use crate::facts::{Reporter, Reports, Told};
 use account::HandOff;
-pub use account::Outcome;
 pub use event::{DETAIL_TYPE, START_DETAIL_TYPE};
 pub use text::for_mail;
 use watch::{Asked, Start, Subject};
@@ -34,6 +36,8 @@ pub enum Action {
     PublishPending,
     /// Put an event on the bus: how it went.
     PutEvent {
+        /// Which of the events: each is put once.
+        of: Event,
         /// The instance, for the report.
         instance: String,
         /// The event's detail as JSON.
@@ -94,6 +98,7 @@ impl shared_plan::Action for Action {
             } => {
                 let kind = match follow_up.step {
                     Step::AwaitStart { .. } => ActionKind::AwaitStart,
+                    Step::AwaitWhole { .. } => ActionKind::AwaitWhole,
                     _ => ActionKind::AwaitEnd,
                 };
                 let at = format!("look again at {}", at.strftime("%H:%M:%S"));
@@ -136,6 +141,8 @@ pub enum Skip {
     NothingBegun,
     /// `Announcements` leaves it out.
     LeftOut,
+    /// The message waits until the group is whole, or is known not to become so.
+    GroupAwaited,
     /// By a report of our own: an earlier try put the event on the bus.
     PutBefore,
     /// By a report of our own: an earlier try published the message.
@@ -156,6 +163,10 @@ impl fmt::Display for Skip {
             Self::LeftOut => write!(
                 f,
                 "Announcements leaves this message out; the event is put on the bus"
+            ),
+            Self::GroupAwaited => write!(
+                f,
+                "the message waits until its group is whole again, or has given up on that"
             ),
             Self::PutBefore => write!(f, "an earlier try has put the event on the bus"),
             Self::PublishedBefore => write!(f, "an earlier try has published the message"),
@@ -203,7 +214,9 @@ pub fn plan(
             });
             plan
         }
-        Asked::All | Asked::End => plan_end(notice, &subject, reporters, reports, announcements),
+        Asked::All | Asked::End | Asked::Whole => {
+            plan_end(notice, &subject, reporters, reports, announcements, now)
+        }
     }
 }
 
@@ -230,7 +243,7 @@ fn plan_start(
     let mut plan = Plan::default();
     let instance = notice.instance.to_string();
     let reports = match reports {
-        Some(Ok(reports)) => reports.as_slice(),
+        Some(Ok(told)) => told.reports.as_slice(),
         // Others have less time than the table may take: they are told what the warning says.
         Some(Err(_)) => {
             let detail = event::start_detail(notice, subject, &[], &[], now);
@@ -267,48 +280,79 @@ fn plan_end(
     reporters: &[Reporter],
     reports: Option<&Reports>,
     announcements: Announcements,
+    now: Timestamp,
 ) -> Plan {
     let mut plan = Plan::default();
-    let reports = match reports {
-        Some(Ok(reports)) => reports.as_slice(),
+    let nothing = Told::default();
+    let told = match reports {
+        Some(Ok(told)) => told,
         Some(Err(error)) => {
             plan.problems.push(error.to_string());
             return plan;
         }
-        None => &[],
+        None => &nothing,
     };
-    let of = |function: &str| -> Vec<&Report> {
-        let theirs = reports.iter().filter(|report| report.function == function);
-        theirs.collect()
+    let found = by_function(reporters, &told.reports);
+    let standing = told.standing.as_ref();
+    let hand_off = HandOff::of(notice, subject, standing, &found);
+    let action = subject.action;
+    let look_again = |at, step| Action::Await {
+        instance: notice.instance.to_string(),
+        at,
+        follow_up: subject.look_again(step),
     };
-    let found = by_function(reporters, reports);
-    let before = of(OWN_NAME);
-    let hand_off = HandOff::of(notice, subject, &found);
     if hand_off.outcome == Outcome::NothingToDo {
         return Plan::nothing(&notice.instance, Skip::NothingHandedOff);
     }
+    if hand_off.kept.unseen() > 0
+        && hand_off.outcome != Outcome::Failed
+        && let Some(at) = watch::late(notice, subject, now)
+    {
+        plan.actions.push(look_again(at, Step::AwaitEnd { action }));
+        return plan;
+    }
+    let is_looking = matches!(standing, Some(Standing::Looking { .. }));
+    let again = watch::whole(notice, now).filter(|_| is_looking);
+    if let Some(at) = again {
+        plan.actions.push(look_again(at, Step::AwaitWhole { action }));
+        if subject.asked == Asked::Whole {
+            return plan;
+        }
+    }
+    let before = told.reports.iter().filter(|report| report.function == OWN_NAME);
+    let before: Vec<&Report> = before.collect();
     let is_done = |kind| {
         let mut lines = before.iter().flat_map(|report| &report.actions);
         let told = [ActionResult::Done, ActionResult::Later];
         lines.any(|line| line.action == kind && told.contains(&line.result))
     };
     let message = text::message(&hand_off);
-    if is_done(ActionKind::PutEvent) {
+    let of = match subject.asked {
+        Asked::Whole => Event::Whole,
+        Asked::All | Asked::Start | Asked::End => Event::Ended,
+    };
+    if of == Event::Ended && is_done(ActionKind::PutEvent) {
         plan.skip(&notice.instance, Skip::PutBefore);
     } else {
         plan.actions.push(Action::PutEvent {
+            of,
             instance: notice.instance.to_string(),
             detail: event::detail(&hand_off, &message),
         });
     }
+    // Most groups are short for the minute that a launch takes. Whoever is to be told waits for how that ends.
+    let ends_well = again.is_some() && hand_off.outcome == Outcome::StillShort && !told.launches_fail;
+    let published = is_done(ActionKind::PublishMessage);
     let wanted = match announcements {
         Announcements::All => true,
-        Announcements::Failures => hand_off.outcome == Outcome::Failed,
+        Announcements::Failures => hand_off.outcome.is_bad() || (of == Event::Whole && published),
         Announcements::None => false,
     };
     if !wanted {
         plan.skip(&notice.instance, Skip::LeftOut);
-    } else if is_done(ActionKind::PublishMessage) {
+    } else if ends_well {
+        plan.skip(&notice.instance, Skip::GroupAwaited);
+    } else if published && of == Event::Ended {
         plan.skip(&notice.instance, Skip::PublishedBefore);
     } else {
         plan.actions.push(Action::Publish(message));

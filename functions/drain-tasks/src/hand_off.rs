@@ -662,6 +662,7 @@ impl DrainTasks {
                 | Step::AwaitScript { .. }
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
+                | Step::AwaitWhole { .. }
                 | Step::SeeEnds { .. }
                 | Step::Tell,
                 _,
@@ -829,6 +830,7 @@ fn named_group(notice: &Notice) -> Option<&str> {
         | Step::AwaitScript { .. }
         | Step::AwaitStart { .. }
         | Step::AwaitEnd { .. }
+        | Step::AwaitWhole { .. }
         | Step::SeeEnds { .. }
         | Step::Tell => None,
     }
@@ -859,6 +861,7 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
                 | Step::AwaitScript { .. }
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
+                | Step::AwaitWhole { .. }
                 | Step::SeeEnds { .. }
                 | Step::Tell,
                 _,

@@ -212,9 +212,10 @@ impl shared_plan::Action for Action {
                         instance.to_string(),
                         format!("of {} at {at}", tasks.len()),
                     ),
-                    Step::Tell | Step::AwaitStart { .. } | Step::AwaitEnd { .. } => {
-                        (ActionKind::Tell, instance.to_string(), format!("at {at}"))
-                    }
+                    Step::Tell
+                    | Step::AwaitStart { .. }
+                    | Step::AwaitEnd { .. }
+                    | Step::AwaitWhole { .. } => (ActionKind::Tell, instance.to_string(), format!("at {at}")),
                 }
             }
         }
@@ -516,6 +517,7 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
                 | Step::AwaitScript { .. }
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
+                | Step::AwaitWhole { .. }
                 | Step::Tell,
             ..
         }) => {

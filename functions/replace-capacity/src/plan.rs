@@ -132,6 +132,7 @@ impl Planning<'_> {
                 | Step::Look { group: None, .. }
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
+                | Step::AwaitWhole { .. }
                 | Step::Tell => nothing(Skip::NotForThisFunction),
             },
             Signal::TerminateLifecycleAction(_) | Signal::Returned => nothing(Skip::NotForThisFunction),

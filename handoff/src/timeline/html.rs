@@ -99,6 +99,9 @@ fn section(number: usize, story: &Story, verdict: &Verdict) -> Markup {
                 ". Event " code { (story.event_id()) } "."
             }
             @if verdict.state() == State::Good { p.verdict.good { (verdict.praise()) } }
+            @if !verdict.work().is_empty() {
+                ul.work { @for sentence in verdict.work() { li { (sentence) } } }
+            }
             @for problem in verdict.problems() { p.verdict.failed { "✕ " (problem) } }
             @for note in verdict.notes() { p.verdict.warning { "! " (note) } }
             @if picture::has_marks(&lines) {

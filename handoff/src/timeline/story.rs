@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::notice::Signal;
-use spot_handoff::report::Report;
+use spot_handoff::report::{Report, kept};
 
 use super::{Line, Told, lines};
 use crate::commands::signals;
@@ -13,6 +13,8 @@ use crate::{NAME, style, terminal};
 
 /// When each function has reported, or something is wrong: an interruption warning has no longer.
 const TO_REPORT: SignedDuration = SignedDuration::from_mins(2);
+/// So long after the end of the instance the functions look what became of its tasks.
+const TO_SEE: SignedDuration = SignedDuration::from_secs(90);
 /// When the message of a later step has had all its tries: see `commands::dlq::reason`.
 const TO_FOLLOW: SignedDuration = SignedDuration::from_mins(25);
 
@@ -64,15 +66,7 @@ impl Story {
 
     /// When AWS takes the instance, where the event says so.
     pub fn deadline(&self) -> Option<Timestamp> {
-        let first = self.reports.iter().find(|report| !report.is_follow_up())?;
-        let left = first.seconds_left_at_start?;
-        let millis = (left * 1000.0).round() as i64;
-        let deadline = first
-            .started_at
-            .checked_add(SignedDuration::from_millis(millis))
-            .ok()?;
-        // Reports have it to the millisecond; it is a whole second, as the event's time is.
-        deadline.round(jiff::Unit::Second).ok()
+        kept::deadline(&self.reports)
     }
 
     /// What happens at the deadline.
@@ -160,6 +154,19 @@ impl Story {
                 verdict.add_note(format!("no report yet from {silent}"));
             } else {
                 verdict.add_problem(format!("no report from {silent}: {NAME} dlq list may say why"));
+            }
+        }
+        if verdict.unseen() > 0 {
+            let tasks = count(verdict.unseen() as u64, "task");
+            let over = self
+                .deadline()
+                .and_then(|deadline| deadline.checked_add(TO_SEE).ok());
+            if over.is_some_and(|over| now > over) {
+                verdict.add_problem(format!(
+                    "what became of {tasks} was not reported: {NAME} dlq list may say why"
+                ));
+            } else {
+                verdict.add_note(format!("what became of {tasks} is not reported yet"));
             }
         }
         if verdict.to_follow() > 0 {

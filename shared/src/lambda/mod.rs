@@ -256,7 +256,11 @@ fn has_seen_nothing_new<F: Function>(notice: &Notice, report: &Report) -> bool {
     let is_look = match &notice.signal {
         Signal::FollowUp(follow_up) => matches!(
             follow_up.step,
-            Step::Look { .. } | Step::AwaitScript { .. } | Step::AwaitStart { .. } | Step::AwaitEnd { .. }
+            Step::Look { .. }
+                | Step::AwaitScript { .. }
+                | Step::AwaitStart { .. }
+                | Step::AwaitEnd { .. }
+                | Step::AwaitWhole { .. }
         ),
         _ => false,
     };

@@ -141,6 +141,12 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         action: Option<InstanceAction>,
     },
+    /// announce-hand-offs to itself: see whether the group is whole again of which it was told that it was not.
+    AwaitWhole {
+        /// What EC2 did to the instance.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<InstanceAction>,
+    },
 }
 
 /// How many targets of a target group were seen to serve.
@@ -271,7 +277,8 @@ impl Step {
             | Self::SeeEnds { .. }
             | Self::Tell
             | Self::AwaitStart { .. }
-            | Self::AwaitEnd { .. } => None,
+            | Self::AwaitEnd { .. }
+            | Self::AwaitWhole { .. } => None,
         }
     }
 }

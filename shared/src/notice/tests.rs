@@ -375,6 +375,9 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
             action: InstanceAction::Stop,
         },
         Step::AwaitEnd { action: None },
+        Step::AwaitWhole {
+            action: Some(InstanceAction::Terminate),
+        },
         Step::AwaitReplacement { group: "g".into() },
         Step::Retire { group: "g".into() },
         Step::GiveUp { group: "g".into() },

@@ -82,6 +82,8 @@ pub enum ActionKind {
     AwaitStart,
     /// The same function looks whether the hand-off is over.
     AwaitEnd,
+    /// The same function looks whether the group is whole again.
+    AwaitWhole,
     /// What an older or a newer version has done.
     #[serde(other)]
     Unknown,

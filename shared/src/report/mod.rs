@@ -4,12 +4,14 @@
 //! `cargo handoff` reads the same lines back to draw its timelines.
 
 mod action;
+pub mod kept;
 pub mod log_line;
 pub mod log_patterns;
 pub mod metrics;
 pub mod names;
 pub mod plan;
 mod pool;
+pub mod verdict;
 mod work;
 
 use std::fmt;

@@ -38,6 +38,8 @@ pub enum Event {
     Started,
     /// It is over.
     Ended,
+    /// Its group is whole again, or nobody waits for that any longer.
+    Whole,
 }
 
 impl Claim {
@@ -52,6 +54,7 @@ impl Item for Claim {
         let what = match self.of {
             Event::Started => "started",
             Event::Ended => "ended",
+            Event::Whole => "whole",
         };
         Key::new(format!("event#{}#{}", self.event_id, self.instance), what)
     }

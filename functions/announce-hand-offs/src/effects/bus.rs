@@ -34,7 +34,7 @@ impl Outlets {
         let since = invocation.clock.now();
         let event = |(notice, action): &(&Notice, &'a Action)| {
             let (of, detail_type, detail) = match action {
-                Action::PutEvent { detail, .. } => (Event::Ended, DETAIL_TYPE, detail),
+                Action::PutEvent { of, detail, .. } => (*of, DETAIL_TYPE, detail),
                 Action::PutStartEvent { detail, .. } => (Event::Started, START_DETAIL_TYPE, detail),
                 Action::Publish(_) | Action::PublishPending | Action::Await { .. } => return None,
             };

@@ -51,6 +51,7 @@ async fn put_with(
     let instance = notice.instance.to_string();
     let actions = [
         Action::PutEvent {
+            of: spot_handoff::state::claims::Event::Ended,
             instance: instance.clone(),
             detail: "{}".to_owned(),
         },

@@ -6,44 +6,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 use spot_handoff::notice::{InstanceAction, Notice};
 use spot_handoff::report::Pool;
+use spot_handoff::report::kept::{Kept, Loss};
 use spot_handoff::report::names::Names;
+use spot_handoff::report::verdict::{Findings, Verdict as Outcome};
 use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome as Reported, Report, ScriptLine};
+use spot_handoff::state::group_watch::Standing;
 
 use super::watch::Subject;
 use crate::facts::{RUN_COMMANDS, Reporter};
 
 /// A message that nobody reads to the end helps nobody; the log has the rest.
 const LINES_SHOWN: usize = 20;
-
-/// How a hand-off went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// All there was to do is done.
-    HandedOff,
-    /// Something failed, could not be done, or was not reported.
-    Failed,
-    /// A dry run.
-    Planned,
-    /// There was nothing to do.
-    NothingToDo,
-}
-
-impl Outcome {
-    /// Whether somebody has to look.
-    pub fn is_bad(self) -> bool {
-        self == Self::Failed
-    }
-
-    /// Its name in events and message attributes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::HandedOff => "handed-off",
-            Self::Failed => "failed",
-            Self::Planned => "planned",
-            Self::NothingToDo => "nothing-to-do",
-        }
-    }
-}
 
 /// A hand-off, as far as it was reported.
 pub struct HandOff<'a> {
@@ -61,6 +34,12 @@ pub struct HandOff<'a> {
     pub dry_run: bool,
     /// How it went.
     pub outcome: Outcome,
+    /// What became of the work.
+    pub kept: Kept,
+    /// What of it was lost.
+    pub losses: Vec<Loss>,
+    /// How the group stands, where it is watched.
+    pub standing: Option<Standing>,
     /// Of the notice, when the last of the functions was done with it. Late stops follow by plan and do not count.
     pub seconds_left: Option<f64>,
     /// Each function's part.
@@ -177,7 +156,12 @@ pub struct Line {
 
 impl<'a> HandOff<'a> {
     /// The account of a notice; the reports of each function are in the order of time.
-    pub fn of(notice: &'a Notice, subject: &Subject, found: &[(&'a Reporter, Vec<&Report>)]) -> Self {
+    pub fn of(
+        notice: &'a Notice,
+        subject: &Subject,
+        standing: Option<&Standing>,
+        found: &[(&'a Reporter, Vec<&Report>)],
+    ) -> Self {
         let followed_up = found
             .iter()
             .flat_map(|(_, reports)| reports)
@@ -200,15 +184,19 @@ impl<'a> HandOff<'a> {
         let reports = || found.iter().flat_map(|(_, reports)| reports.iter().copied());
         let dry_run = reports().any(|report| report.dry_run);
         let all = |state| parts.iter().all(|part| part.state == state);
-        let outcome = if parts.iter().any(|part| part.state.is_bad()) {
-            Outcome::Failed
-        } else if all(State::NothingToDo) {
-            Outcome::NothingToDo
-        } else if dry_run {
-            Outcome::Planned
-        } else {
-            Outcome::HandedOff
-        };
+        let kept = Kept::of(reports());
+        let mut losses = kept.losses();
+        if kept.unseen() > 0 {
+            losses.push(Loss::NotReported(kept.unseen()));
+        }
+        let is_whole = |standing: &&Standing| matches!(standing, Standing::Whole { .. } | Standing::Gone);
+        let outcome = Outcome::of(Findings {
+            failed: parts.iter().any(|part| part.state.is_bad()),
+            nothing_to_do: all(State::NothingToDo),
+            planned: dry_run,
+            losses: &losses,
+            short: standing.is_some_and(|standing| !is_whole(&standing)),
+        });
         let left = parts.iter().filter_map(|part| part.seconds_left);
         Self {
             notice,
@@ -218,6 +206,9 @@ impl<'a> HandOff<'a> {
             pool: reports().find_map(|report| report.pool.clone()),
             dry_run,
             outcome,
+            kept,
+            losses,
+            standing: standing.cloned(),
             seconds_left: left.min_by(f64::total_cmp),
             parts,
             scripts: reports().flat_map(|report| report.scripts.clone()).collect(),

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use spot_handoff::state::announcements::Pending;
 
+use super::Outcome;
 use super::text::for_mail;
 
 /// SNS takes 256 KB; nobody reads that much.
@@ -42,8 +43,9 @@ pub fn digest(pending: &[Pending]) -> Digest {
     let of = if drill { "Drill: " } else { "" };
     let subject = match bad.len() {
         0 => format!("{of}{} hand-offs: {}", pending.len(), groups(pending)),
-        failed => format!(
-            "{of}FAILED: {failed} of {} hand-offs: {}",
+        number => format!(
+            "{of}{}: {number} of {} hand-offs: {}",
+            worst_of(&bad),
             pending.len(),
             groups(pending)
         ),
@@ -89,6 +91,18 @@ pub fn digest(pending: &[Pending]) -> Digest {
         text,
         outcome,
         drill,
+    }
+}
+
+/// The worst of the bad outcomes, as the subject has it.
+fn worst_of(bad: &[&Pending]) -> &'static str {
+    let any = |outcome: Outcome| bad.iter().any(|one| one.outcome == outcome.name());
+    if any(Outcome::Failed) {
+        "FAILED"
+    } else if any(Outcome::StillShort) {
+        "STILL SHORT"
+    } else {
+        "WITH LOSSES"
     }
 }
 
@@ -157,6 +171,30 @@ mod tests {
             all[1].subject, all[1].text, all[0].subject, all[2].subject
         );
         assert_eq!(told.text, expected);
+    }
+
+    #[test]
+    fn the_worst_outcome_is_the_first_word() {
+        let of = |outcomes: [&str; 2]| {
+            let pending = outcomes.map(|outcome| Pending {
+                is_bad: outcome != "handed-off",
+                ..pending(1, "web", outcome)
+            });
+            digest(&pending).subject
+        };
+        for (outcomes, expected) in [
+            (
+                ["handed-off", "handed-off-with-losses"],
+                "WITH LOSSES: 1 of 2 hand-offs: 2 web",
+            ),
+            (
+                ["handed-off-with-losses", "still-short"],
+                "STILL SHORT: 2 of 2 hand-offs: 2 web",
+            ),
+            (["still-short", "failed"], "FAILED: 2 of 2 hand-offs: 2 web"),
+        ] {
+            assert_eq!(of(outcomes), expected);
+        }
     }
 
     #[test]

@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use spot_handoff::notice::{InstanceAction, Notice};
+use spot_handoff::report::kept::Kept;
 use spot_handoff::report::{Pool as ReportedPool, Report, ScriptLine};
+use spot_handoff::state::group_watch::Standing;
 
 use super::Message;
 use super::account::{HandOff, Line, State};
-use super::text::next_steps;
+use super::text::{next_steps, work};
 use super::watch::Subject;
 
 /// The event's detail-type; its source is [`spot_handoff::notice::FOLLOW_UP_SOURCE`].
@@ -33,6 +35,7 @@ struct Detail<'a> {
     functions: Vec<Function<'a>>,
     #[serde(skip_serializing_if = "is_empty")]
     stop_scripts: &'a [ScriptLine],
+    work: Work<'a>,
     next_steps: Vec<String>,
     subject: &'a str,
     text: &'a str,
@@ -53,6 +56,18 @@ struct Function<'a> {
     outcome: State,
     seconds_left: Option<f64>,
     lines: &'a [Line],
+}
+
+/// What became of the work.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Work<'a> {
+    #[serde(flatten)]
+    kept: &'a Kept,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a Standing>,
+    losses: Vec<String>,
+    in_words: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -145,6 +160,12 @@ pub fn detail(hand_off: &HandOff<'_>, message: &Message) -> String {
             })
             .collect(),
         stop_scripts: &hand_off.scripts,
+        work: Work {
+            kept: &hand_off.kept,
+            group: hand_off.standing.as_ref(),
+            losses: hand_off.losses.iter().map(ToString::to_string).collect(),
+            in_words: work(hand_off),
+        },
         next_steps: next_steps(hand_off),
         subject: &message.subject,
         text: &message.text,

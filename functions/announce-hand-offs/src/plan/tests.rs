@@ -34,7 +34,7 @@ fn report(function: &str, second: u32, members: Value) -> Report {
         "report": "spot-handoff", "function": function, "level": "INFO", "message": "", "event_id": EVENT,
         "signal": "interruption-warning", "instance": INSTANCE, "notice_time": "2026-11-24T04:00:00Z",
         "started_at": format!("2026-11-24T04:{:02}:{:02}Z", second / 60, second % 60),
-        "seconds_left_at_start": 120 - second, "seconds_left_at_end": 119.5 - f64::from(second),
+        "seconds_left_at_start": 120.0 - f64::from(second), "seconds_left_at_end": 119.5 - f64::from(second),
         "dry_run": false, "outcome": "done", "actions": []
     });
     if function == "replace-capacity" {
@@ -52,7 +52,8 @@ fn deregistered() -> Report {
     report(
         "deregister-targets",
         0,
-        json!({"actions": [line], "warnings": ["ranker: deregistration delay is 300 s: set it to 90 or less"]}),
+        json!({"actions": [line], "warnings": ["ranker: deregistration delay is 300 s: set it to 90 or less"],
+            "work": {"targets": [{"target-group": TARGETS, "serving": 4, "staying": 4}]}}),
     )
 }
 
@@ -66,7 +67,8 @@ fn drained() -> Report {
 }
 
 fn stopped() -> Report {
-    let task = json!({"task": TASK, "kind": "standalone", "name": "report", "plan": "stop now"});
+    let task = json!({"task": TASK, "kind": "standalone", "name": "report", "plan": "stop now",
+        "end": "stopped", "ended_at": "2026-11-24T04:01:25Z"});
     let actions = [action("stop-task", TASK, "done")];
     report(
         "drain-tasks",
@@ -110,7 +112,10 @@ fn after(seconds: i64) -> Timestamp {
 }
 
 fn plan_at(notice: &Notice, reports: &[Report], announcements: Announcements, seconds: i64) -> Plan {
-    let reports = Ok(reports.to_vec());
+    let reports = Ok(Told {
+        reports: reports.to_vec(),
+        ..Told::default()
+    });
     plan(
         notice,
         &reporters(),
@@ -619,6 +624,247 @@ fn the_documented_start_event_is_what_the_code_makes() {
     let sample = document("hand-off-started-event.json");
     assert_eq!(sample["detail-type"], START_DETAIL_TYPE);
     assert_eq!(sample["detail"], made, "{made:#}");
+}
+
+fn with_end(end: &str) -> Report {
+    let task = json!({"task": TASK, "kind": "standalone", "name": "report", "plan": end, "end": end});
+    report(
+        "drain-tasks",
+        130,
+        json!({"signal": "follow-up", "tasks": [task]}),
+    )
+}
+
+fn served(second: u32, serving: usize, staying: usize) -> Report {
+    let seen = json!([{"target-group": TARGETS, "serving": serving, "staying": staying}]);
+    let signal = if second == 0 {
+        "interruption-warning"
+    } else {
+        "follow-up"
+    };
+    report(
+        "deregister-targets",
+        second,
+        json!({"signal": signal, "work": {"targets": seen}}),
+    )
+}
+
+#[test]
+fn what_was_lost_is_told_as_lost_and_what_nobody_has_seen_is_no_tick() {
+    let stop = || {
+        let actions = [action("stop-task", TASK, "done")];
+        report(
+            "drain-tasks",
+            80,
+            json!({"signal": "follow-up", "actions": actions}),
+        )
+    };
+    let with = |more: Vec<Report>| [vec![deregistered(), drained(), stop(), replaced()], more].concat();
+    let outcome = |reports: &[Report], seconds| -> Option<(String, String)> {
+        let plan = plan_at(&warning(), reports, Announcements::Failures, seconds);
+        let detail = plan.actions.iter().find_map(|action| match action {
+            Action::PutEvent { detail, .. } => Some(detail.clone()),
+            _ => None,
+        })?;
+        let detail: Value = serde_json::from_str(&detail).expect("JSON");
+        let lost = detail["work"]["losses"][0]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let told = detail["outcome"].as_str().expect("an outcome").to_owned();
+        let mailed = plan
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::Publish(_)));
+        assert_eq!(mailed, told != "handed-off", "{told}");
+        Some((told, lost))
+    };
+    let (well, lossy) = ("handed-off", "handed-off-with-losses");
+    for (case, reports, seconds, expected) in [
+        ("in order", with(vec![with_end("stopped")]), 150, Some((well, ""))),
+        (
+            "cut",
+            with(vec![with_end("cut")]),
+            150,
+            Some((lossy, "1 task was cut off with the instance")),
+        ),
+        (
+            "no end",
+            with(vec![with_end("running")]),
+            150,
+            Some((lossy, "ECS tells no end of 1 task")),
+        ),
+        ("nobody has looked", with(vec![]), 150, None),
+        (
+            "nobody ever did",
+            with(vec![]),
+            210,
+            Some((lossy, "what became of 1 task was not reported")),
+        ),
+        (
+            "a dark target group",
+            with(vec![
+                with_end("stopped"),
+                served(0, 1, 0),
+                served(110, 0, 0),
+                served(128, 2, 2),
+            ]),
+            150,
+            Some((lossy, "no target of ranker served when it was looked at T+110 s")),
+        ),
+        (
+            "served all the time",
+            with(vec![with_end("stopped"), served(0, 1, 0), served(60, 2, 1)]),
+            150,
+            Some((well, "")),
+        ),
+    ] {
+        let expected = expected.map(|(outcome, lost)| (outcome.to_owned(), lost.to_owned()));
+        assert_eq!(outcome(&reports, seconds), expected, "{case}");
+    }
+}
+
+#[test]
+fn a_group_that_is_short_is_told_again_when_it_is_whole_or_given_up() {
+    use ActionKind::{AwaitWhole, PublishMessage, PutEvent};
+    let looking = Standing::Looking { short_of: Some(1) };
+    let whole = Standing::Whole { after_seconds: 240 };
+    let short = Standing::Short {
+        short_of: 1,
+        after_seconds: 1800,
+        failure: None,
+        advice: "raise MaxSize".to_owned(),
+    };
+    let planned = |step: Step, standing: &Standing, launches_fail, announcements, seconds| {
+        let told = Told {
+            reports: vec![deregistered(), drained(), stopped(), replaced()],
+            standing: Some(standing.clone()),
+            launches_fail,
+        };
+        let plan = plan(
+            &follow_up(step),
+            &reporters(),
+            Some(&Ok(told)),
+            announcements,
+            after(seconds),
+        );
+        let outcome = plan.actions.iter().find_map(|action| match action {
+            Action::PutEvent { detail, .. } => {
+                let detail: Value = serde_json::from_str(detail).expect("JSON");
+                Some(detail["outcome"].as_str().expect("an outcome").to_owned())
+            }
+            _ => None,
+        });
+        let kinds: Vec<ActionKind> = plan
+            .actions
+            .iter()
+            .map(|action| shared_plan::Action::describe(action).0)
+            .collect();
+        (kinds, outcome.unwrap_or_default())
+    };
+    let action = Some(InstanceAction::Terminate);
+    let end = || Step::AwaitEnd { action };
+    let later = || Step::AwaitWhole { action };
+    let (all, failures) = (Announcements::All, Announcements::Failures);
+    for (case, step, standing, fails, announcements, seconds, kinds, outcome) in [
+        (
+            "a launch takes a while",
+            end(),
+            &looking,
+            false,
+            failures,
+            150,
+            vec![AwaitWhole, PutEvent],
+            "still-short",
+        ),
+        (
+            "nobody is told twice",
+            end(),
+            &looking,
+            false,
+            all,
+            150,
+            vec![AwaitWhole, PutEvent],
+            "still-short",
+        ),
+        (
+            "launches fail",
+            end(),
+            &looking,
+            true,
+            failures,
+            150,
+            vec![AwaitWhole, PutEvent, PublishMessage],
+            "still-short",
+        ),
+        (
+            "whole in time",
+            end(),
+            &whole,
+            false,
+            failures,
+            150,
+            vec![PutEvent],
+            "handed-off",
+        ),
+        (
+            "not yet",
+            later(),
+            &looking,
+            false,
+            failures,
+            300,
+            vec![AwaitWhole],
+            "",
+        ),
+        (
+            "whole",
+            later(),
+            &whole,
+            false,
+            failures,
+            300,
+            vec![PutEvent],
+            "handed-off",
+        ),
+        (
+            "whole, for who wants all",
+            later(),
+            &whole,
+            false,
+            all,
+            300,
+            vec![PutEvent, PublishMessage],
+            "handed-off",
+        ),
+        (
+            "given up",
+            later(),
+            &short,
+            false,
+            failures,
+            1900,
+            vec![PutEvent, PublishMessage],
+            "still-short",
+        ),
+        (
+            "the watch never ends",
+            later(),
+            &looking,
+            false,
+            failures,
+            2700,
+            vec![PutEvent, PublishMessage],
+            "still-short",
+        ),
+    ] {
+        let expected = (kinds, outcome.to_owned());
+        assert_eq!(
+            planned(step, standing, fails, announcements, seconds),
+            expected,
+            "{case}"
+        );
+    }
 }
 
 fn document(name: &str) -> Value {

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use spot_handoff::notice::InstanceAction;
+use spot_handoff::state::group_watch::Standing;
 
-use super::Message;
-use super::account::{HandOff, Outcome, Part, State};
+use super::account::{HandOff, Part, State};
+use super::{Message, Outcome};
 use crate::facts::RUN_COMMANDS;
 
 /// SNS takes subjects of up to 100 ASCII characters without control characters.
@@ -37,6 +38,8 @@ fn subject(hand_off: &HandOff<'_>) -> String {
     subject.push_str(match hand_off.outcome {
         Outcome::Failed => "FAILED: ",
         Outcome::HandedOff => "Handed off: ",
+        Outcome::WithLosses => "Handed off with losses: ",
+        Outcome::StillShort => "STILL SHORT: ",
         Outcome::Planned | Outcome::NothingToDo => "",
     });
     subject.push_str(hand_off.notice.instance.as_str());
@@ -53,6 +56,10 @@ fn subject(hand_off: &HandOff<'_>) -> String {
         let _ = write!(subject, ": {}", bad.join(", "));
     } else if hand_off.outcome == Outcome::Planned {
         subject.push_str(" would be handed off");
+    } else if let (Outcome::WithLosses, Some(loss)) = (hand_off.outcome, hand_off.losses.first()) {
+        let _ = write!(subject, ": {loss}");
+    } else if hand_off.outcome == Outcome::StillShort {
+        subject.push_str(": its group lacks instances");
     } else if let Some(left) = hand_off.seconds_left {
         let _ = write!(subject, ", {left:.1} s left");
     }
@@ -103,6 +110,13 @@ fn text(hand_off: &HandOff<'_>) -> String {
     if let Some(left) = hand_off.seconds_left {
         fact("Left", format!("{left:.1} s when the last function reported"));
     }
+    let work = work(hand_off);
+    if !work.is_empty() {
+        text.push_str("\nWhat became of the work\n");
+        for sentence in work {
+            let _ = writeln!(text, "  {sentence}");
+        }
+    }
     for part in &hand_off.parts {
         let left = part
             .seconds_left
@@ -120,9 +134,22 @@ fn text(hand_off: &HandOff<'_>) -> String {
     text
 }
 
+/// What became of the work, a sentence each: what was lost first.
+pub fn work(hand_off: &HandOff<'_>) -> Vec<String> {
+    let lost = hand_off.losses.iter().map(|loss| format!("LOST: {loss}"));
+    let group = hand_off.standing.as_ref().map(|standing| {
+        let group = hand_off.group.as_deref().unwrap_or("its group");
+        format!("{group} {standing}")
+    });
+    lost.chain(hand_off.kept.sentences()).chain(group).collect()
+}
+
 /// What a person should do now.
 pub fn next_steps(hand_off: &HandOff<'_>) -> Vec<String> {
     let bad: Vec<_> = hand_off.parts.iter().filter(|part| part.state.is_bad()).collect();
+    if bad.is_empty() && hand_off.outcome.is_bad() {
+        return steps_after_losses(hand_off);
+    }
     if bad.is_empty() {
         return vec![match (hand_off.dry_run, hand_off.notice.drill.is_some()) {
             (true, true) => "Nothing.".to_owned(),
@@ -147,6 +174,27 @@ pub fn next_steps(hand_off: &HandOff<'_>) -> Vec<String> {
         });
     }
     steps.extend(bad.iter().flat_map(|part| steps_for(part, hand_off)));
+    steps.push("The runbook, docs/runbook.md, has a page for each alarm.".to_owned());
+    steps
+}
+
+fn steps_after_losses(hand_off: &HandOff<'_>) -> Vec<String> {
+    let mut steps = vec![];
+    if !hand_off.losses.is_empty() {
+        steps.push(format!(
+            "Check what was lost with {}: `cargo handoff timeline --instance {0}` shows the looks and the tasks.",
+            hand_off.notice.instance
+        ));
+    }
+    match &hand_off.standing {
+        Some(Standing::Short { advice, .. }) => steps.push(advice.clone()),
+        Some(Standing::Looking { .. }) => {
+            steps.push(
+                "Nothing for the group yet: it is watched, and a last event says how that ends.".to_owned(),
+            );
+        }
+        _ => {}
+    }
     steps.push("The runbook, docs/runbook.md, has a page for each alarm.".to_owned());
     steps
 }

@@ -15,6 +15,12 @@ use crate::facts::{RUN_COMMANDS, Reporter};
 const LAST_REPORTS: SignedDuration = SignedDuration::from_secs(30);
 /// A warning that leaves no time is over when one that leaves two minutes would be.
 const NOTICE: SignedDuration = spot_handoff::notice::NOTICE;
+/// Between two looks for reports that are late.
+const LATE: SignedDuration = SignedDuration::from_secs(15);
+/// So long late reports are waited for.
+const NO_LATER_THAN: SignedDuration = SignedDuration::from_secs(60);
+/// So long after the notice a group is waited for: longer than it is watched.
+const GROUP_WITHIN: SignedDuration = SignedDuration::from_mins(45);
 /// Until the first look whether somebody has begun.
 const SOON: SignedDuration = SignedDuration::from_secs(3);
 
@@ -40,6 +46,8 @@ pub enum Asked {
     Start,
     /// Whether it is over.
     End,
+    /// Whether its group is whole again, of which it was told that it was not.
+    Whole,
 }
 
 impl Subject {
@@ -60,6 +68,7 @@ impl Subject {
                 let (action, asked) = match step {
                     Step::AwaitStart { action } => (Some(*action), Asked::Start),
                     Step::AwaitEnd { action } => (*action, Asked::End),
+                    Step::AwaitWhole { action } => (*action, Asked::Whole),
                     _ => return Err(Skip::NoInterruption),
                 };
                 Ok(Self {
@@ -140,4 +149,18 @@ pub fn start(
 /// Whether a report says that something was done, or tried, or is kept for a while: it is not left alone.
 fn has_begun(report: &Report) -> bool {
     !report.actions.is_empty() || !report.held.is_empty()
+}
+
+/// When to look again for reports that have not come yet; `None` where nobody waits any longer.
+pub fn late(notice: &Notice, subject: &Subject, now: Timestamp) -> Option<Timestamp> {
+    let at = now.saturating_add(LATE).ok()?;
+    let last = subject.over_at(notice).saturating_add(NO_LATER_THAN).ok()?;
+    (at <= last).then_some(at)
+}
+
+/// When to look again whether the group is whole: ever more seldom. `None` where nobody waits any longer.
+pub fn whole(notice: &Notice, now: Timestamp) -> Option<Timestamp> {
+    let age = now.duration_since(notice.time).max(SignedDuration::ZERO);
+    let at = now.saturating_add((age / 10).max(LATE)).ok()?;
+    (age < GROUP_WITHIN).then_some(at)
 }

@@ -137,7 +137,9 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
             span(late)
         )),
         (Step::AwaitStart { .. }, _) => Judgement::yes("others can still be told that it has begun"),
-        (Step::AwaitEnd { .. }, _) => Judgement::yes("how it went can still be told"),
+        (Step::AwaitEnd { .. } | Step::AwaitWhole { .. }, _) => {
+            Judgement::yes("how it went can still be told")
+        }
         (Step::StopTasks { .. }, _) => Judgement::yes("its tasks may still be stopped, and run again"),
         (
             Step::AwaitTasks {

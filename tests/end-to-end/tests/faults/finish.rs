@@ -80,6 +80,10 @@ async fn told(scene: &Scene, gone: &[String]) -> Result<Vec<String>> {
                     "failed"
                 } else if said("Handed off") {
                     "handed-off"
+                } else if said("Handed off with losses") {
+                    "handed-off-with-losses"
+                } else if said("STILL SHORT") {
+                    "still-short"
                 } else {
                     return None;
                 };
