@@ -157,7 +157,7 @@ impl Kept {
     fn count_tasks(&mut self, reports: &[&Report], deadline: Option<Timestamp>) {
         let is_interrupted = |report: &&Report| report.signal == Signal::INTERRUPTION_WARNING;
         // Elsewhere nobody looks at the end: tasks are waited for, or no end of the instance is known.
-        if deadline.is_none() || !reports.iter().any(|report| is_interrupted(report)) {
+        if deadline.is_none() || !reports.iter().any(is_interrupted) {
             return;
         }
         let is_drill = reports.iter().any(|report| report.drill);
