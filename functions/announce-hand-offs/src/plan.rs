@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use spot_handoff::notice::{FollowUp, Notice, Signal, Step};
 use spot_handoff::report::plan as shared_plan;
 pub use spot_handoff::report::verdict::Verdict as Outcome;
-use spot_handoff::report::{ActionKind, ActionResult, Report};
+use spot_handoff::report::{ActionKind, ActionResult, Ending, Report};
 use spot_handoff::runtime::config::Choice;
 use spot_handoff::state::claims::Event;
 use spot_handoff::state::group_watch::Standing;
@@ -22,7 +22,7 @@ use crate::facts::{Reporter, Reports, Told};
 use account::HandOff;
 pub use event::{DETAIL_TYPE, START_DETAIL_TYPE};
 pub use text::for_mail;
-use watch::{Asked, Start, Subject};
+use watch::{Asked, Progress, Start, Subject};
 
 /// A plan of this function. No setting that it meets could hurt, so it warns of nothing.
 pub type Plan = shared_plan::Plan<Action, Skip, Infallible>;
@@ -133,8 +133,10 @@ impl Choice for Announcements {
 /// Why something is not announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Skip {
-    /// Only an interruption has a known end, after which it can be told how it went.
-    NoInterruption,
+    /// It takes nothing away, or tells of what was announced before.
+    NotAnnounced,
+    /// An interruption warning came meanwhile, and is announced by itself.
+    ToldWithInterruption,
     /// The three functions had nothing to do: the instance is not theirs.
     NothingHandedOff,
     /// Nobody has begun, and nobody will.
@@ -152,7 +154,11 @@ pub enum Skip {
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoInterruption => write!(f, "only interruptions are announced"),
+            Self::NotAnnounced => write!(f, "nothing is announced of this signal"),
+            Self::ToldWithInterruption => write!(
+                f,
+                "the instance was interrupted or taken out meanwhile: an interruption is announced by itself"
+            ),
             Self::NothingHandedOff => {
                 write!(
                     f,
@@ -200,6 +206,9 @@ pub fn plan(
         Ok(subject) => subject,
         Err(skip) => return Plan::nothing(&notice.instance, skip),
     };
+    if !subject.is_interrupted() {
+        return plan_other(notice, &subject, reporters, reports, announcements, now);
+    }
     let is_over = now >= subject.over_at(notice);
     match subject.asked {
         Asked::Start => plan_start(notice, &subject, reporters, reports, now),
@@ -214,9 +223,15 @@ pub fn plan(
             });
             plan
         }
-        Asked::All | Asked::End | Asked::Whole => {
-            plan_end(notice, &subject, reporters, reports, announcements, now)
-        }
+        Asked::All | Asked::End | Asked::Whole => plan_end(
+            notice,
+            &subject,
+            reporters,
+            reports,
+            announcements,
+            Progress::Over(None),
+            now,
+        ),
     }
 }
 
@@ -273,6 +288,45 @@ fn plan_start(
     plan
 }
 
+/// What to tell of an exchange, a retirement or a termination: how it went, when it is over.
+fn plan_other(
+    notice: &Notice,
+    subject: &Subject,
+    reporters: &[Reporter],
+    reports: Option<&Reports>,
+    announcements: Announcements,
+    now: Timestamp,
+) -> Plan {
+    let told = match reports {
+        Some(Ok(told)) => told.reports.as_slice(),
+        Some(Err(error)) => {
+            return Plan {
+                problems: vec![error.to_string()],
+                ..Plan::default()
+            };
+        }
+        None => &[],
+    };
+    let found = by_function(reporters, told);
+    match watch::progress(notice, subject, &found, now) {
+        Progress::Nothing => Plan::nothing(&notice.instance, Skip::NothingHandedOff),
+        Progress::Over(Some(Ending::LeftMeanwhile)) => {
+            Plan::nothing(&notice.instance, Skip::ToldWithInterruption)
+        }
+        Progress::Awaited(at) => Plan {
+            actions: vec![Action::Await {
+                instance: notice.instance.to_string(),
+                at,
+                follow_up: subject.look_again(Step::AwaitEnd { action: None }),
+            }],
+            ..Plan::default()
+        },
+        progress @ (Progress::Over(_) | Progress::GivenUp) => {
+            plan_end(notice, subject, reporters, reports, announcements, progress, now)
+        }
+    }
+}
+
 /// What to tell of its end.
 fn plan_end(
     notice: &Notice,
@@ -280,6 +334,7 @@ fn plan_end(
     reporters: &[Reporter],
     reports: Option<&Reports>,
     announcements: Announcements,
+    progress: Progress,
     now: Timestamp,
 ) -> Plan {
     let mut plan = Plan::default();
@@ -294,7 +349,7 @@ fn plan_end(
     };
     let found = by_function(reporters, &told.reports);
     let standing = told.standing.as_ref();
-    let hand_off = HandOff::of(notice, subject, standing, &found);
+    let hand_off = HandOff::of(notice, subject, standing, progress, &found);
     let action = subject.action;
     let look_again = |at, step| Action::Await {
         instance: notice.instance.to_string(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::autoscaling::groups::{Group, Lifecycle, Member};
 use crate::notice::{Cause, InstanceId};
+pub use crate::report::Ending;
 use crate::state::{Item, Key};
 
 /// How long the item is kept after it was last written: as long as a dead letter, whose redrive may need it.
@@ -107,28 +108,6 @@ pub enum Stage {
         /// When that was last asked for.
         since: Timestamp,
     },
-}
-
-/// Why an exchange is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ending {
-    /// The instance has left after its replacement.
-    Exchanged,
-    /// The instance left meanwhile: it was interrupted, or somebody took it out.
-    LeftMeanwhile,
-    /// No replacement came into service in time.
-    NeverCame,
-    /// The replacement is in service, but no requests reach it, or it is not in the cluster.
-    NeverReady,
-    /// The work could not move, or somebody ended the exchange by hand.
-    CalledOff,
-    /// Somebody set the desired capacity meanwhile, and no replacement comes of it.
-    Overruled,
-    /// MaxSize left no room when its turn came.
-    NoRoom,
-    /// The group was deleted.
-    GroupGone,
 }
 
 impl Exchanges {

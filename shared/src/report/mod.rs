@@ -4,6 +4,7 @@
 //! `cargo handoff` reads the same lines back to draw its timelines.
 
 mod action;
+mod ending;
 pub mod kept;
 pub mod log_line;
 pub mod log_patterns;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::action::ActionKind;
+pub use self::ending::Ending;
 pub use self::pool::Pool;
 pub use self::work::{Members, Serving, TaskEnd, Work};
 use crate::notice::{Notice, Signal};
@@ -88,6 +90,9 @@ pub struct Report {
     /// Stop scripts that have ended, or never ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scripts: Vec<ScriptLine>,
+    /// How the exchange of the instance ended, where it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
     /// What was seen of the work, as far as it is news.
     #[serde(default, skip_serializing_if = "Work::is_nothing")]
     pub work: Work,

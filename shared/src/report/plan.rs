@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use crate::notice::Notice;
 use crate::report::{
-    ActionKind, ActionLine, ActionResult, HeldLine, Outcome, REPORT_MARKER, Report, ScriptLine, SkippedLine,
-    TaskLine, Work,
+    ActionKind, ActionLine, ActionResult, Ending, HeldLine, Outcome, REPORT_MARKER, Report, ScriptLine,
+    SkippedLine, TaskLine, Work,
 };
 use crate::runtime::clock::Clock;
 use crate::runtime::invocation::Invocation;
@@ -52,6 +52,8 @@ pub struct Plan<A, S, W> {
     pub tasks: Vec<TaskLine>,
     /// Stop scripts that have ended, or never ran.
     pub scripts: Vec<ScriptLine>,
+    /// How the exchange of the instance has ended.
+    pub ending: Option<Ending>,
     /// What was seen of the work.
     pub work: Work,
 }
@@ -75,6 +77,7 @@ impl<A, S, W> Default for Plan<A, S, W> {
             held: vec![],
             tasks: vec![],
             scripts: vec![],
+            ending: None,
             work: Work::default(),
         }
     }
@@ -264,6 +267,7 @@ impl Invocation {
             held: plan.held.clone(),
             tasks: plan.tasks.clone(),
             scripts: plan.scripts.clone(),
+            ending: plan.ending,
             work: plan.work.clone(),
         };
         report.message = sentence(&report);

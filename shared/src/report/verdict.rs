@@ -13,6 +13,8 @@ pub enum Verdict {
     StillShort,
     /// Something failed, could not be done, came too late, or was not reported.
     Failed,
+    /// It was ended without its purpose, and the instance goes on serving.
+    CalledOff,
     /// A dry run.
     Planned,
     /// There was nothing to do.
@@ -32,6 +34,8 @@ pub struct Findings<'a> {
     pub losses: &'a [Loss],
     /// Whether the group has too few instances.
     pub short: bool,
+    /// Whether it was ended without its purpose.
+    pub called_off: bool,
 }
 
 impl Verdict {
@@ -43,6 +47,8 @@ impl Verdict {
             Self::NothingToDo
         } else if found.planned {
             Self::Planned
+        } else if found.called_off {
+            Self::CalledOff
         } else if found.short {
             Self::StillShort
         } else if !found.losses.is_empty() {
@@ -64,6 +70,7 @@ impl Verdict {
             Self::WithLosses => "handed-off-with-losses",
             Self::StillShort => "still-short",
             Self::Failed => "failed",
+            Self::CalledOff => "called-off",
             Self::Planned => "planned",
             Self::NothingToDo => "nothing-to-do",
         }
@@ -80,6 +87,13 @@ mod tests {
         let none = Findings::default();
         let table = [
             (none, Verdict::HandedOff),
+            (
+                Findings {
+                    called_off: true,
+                    ..none
+                },
+                Verdict::CalledOff,
+            ),
             (
                 Findings {
                     losses: &losses,
@@ -133,7 +147,10 @@ mod tests {
             assert_eq!(
                 expected.is_bad(),
                 found.failed
-                    || (!found.planned && !found.nothing_to_do && (found.short || !found.losses.is_empty()))
+                    || (!found.planned
+                        && !found.nothing_to_do
+                        && !found.called_off
+                        && (found.short || !found.losses.is_empty()))
             );
         }
     }

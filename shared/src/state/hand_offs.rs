@@ -32,6 +32,7 @@ impl Reported {
         let says_nothing = report.outcome == Outcome::NothingToDo
             && report.problems.is_empty()
             && report.work.is_nothing()
+            && report.ending.is_none()
             && !has_ends;
         let is_of_any = report.signal == "state-change" || report.signal == Signal::RETURNED;
         let of_nobody = says_nothing && (report.is_follow_up() || is_of_any);

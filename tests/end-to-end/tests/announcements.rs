@@ -278,3 +278,47 @@ async fn without_the_table_a_beginning_is_told_all_the_same() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_and_a_termination_hook_are_announced_when_they_end() -> Result<()> {
+    let bed = announcing(Options::default().parameter("StandaloneTasks", "stop-now")).await?;
+    let state = bed.world.state().await?;
+    let exchanged = first_of(&state, GROUP)?;
+    let hooked = first_of(&state, "hooked")?;
+    let now = bed.world.clock().now();
+    bed.put_event(&end_to_end::events::rebalance(&exchanged, now)?)
+        .await?;
+    bed.world
+        .happen(&json!({ "kind": "terminate-with-hook", "instance": hooked }))
+        .await?;
+    let closes = tokio::time::Instant::now() + 2 * PATIENCE;
+    let of = |events: &[Value], signal: &str| -> Option<Value> {
+        let mut of_signal = events.iter().filter(|event| event["detail"]["signal"] == signal);
+        of_signal.next().map(|event| event["detail"].clone())
+    };
+    loop {
+        let events = announced(&bed).await?;
+        let both = (
+            of(&events, "rebalance-recommendation"),
+            of(&events, "terminate-lifecycle-action"),
+        );
+        if let (Some(exchange), Some(hook)) = both {
+            assert_eq!(
+                (&exchange["instance-id"], &exchange["outcome"]),
+                (&json!(exchanged), &json!("handed-off"))
+            );
+            assert_eq!(
+                (&hook["instance-id"], &hook["outcome"]),
+                (&json!(hooked), &json!("handed-off"))
+            );
+            break;
+        }
+        assert!(tokio::time::Instant::now() < closes, "{events:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert!(
+        bed.world.notifications().await?.is_empty(),
+        "by default nobody is mailed of what went well"
+    );
+    Ok(())
+}

@@ -9,10 +9,12 @@ use spot_handoff::report::Pool;
 use spot_handoff::report::kept::{Kept, Loss};
 use spot_handoff::report::names::Names;
 use spot_handoff::report::verdict::{Findings, Verdict as Outcome};
-use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome as Reported, Report, ScriptLine};
+use spot_handoff::report::{
+    ActionKind, ActionLine, ActionResult, Ending, Outcome as Reported, Report, ScriptLine,
+};
 use spot_handoff::state::group_watch::Standing;
 
-use super::watch::Subject;
+use super::watch::{Progress, Subject};
 use crate::facts::{RUN_COMMANDS, Reporter};
 
 /// A message that nobody reads to the end helps nobody; the log has the rest.
@@ -38,6 +40,10 @@ pub struct HandOff<'a> {
     pub kept: Kept,
     /// What of it was lost.
     pub losses: Vec<Loss>,
+    /// What the notice was, as reports call it.
+    pub signal: &'static str,
+    /// How an exchange ended.
+    pub ended: End,
     /// How the group stands, where it is watched.
     pub standing: Option<Standing>,
     /// Of the notice, when the last of the functions was done with it. Late stops follow by plan and do not count.
@@ -46,6 +52,47 @@ pub struct HandOff<'a> {
     pub parts: Vec<Part<'a>>,
     /// Stop scripts, and how they ended.
     pub scripts: Vec<ScriptLine>,
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// As it was meant to; or it was none.
+    AsMeant,
+    /// No replacement came, or it was of no use. The instance goes on serving.
+    InVain,
+    /// It was ended, or the group would not have it.
+    CalledOff,
+    /// Nobody knows of an end.
+    Unknown,
+}
+
+impl End {
+    fn of(progress: Progress) -> Self {
+        match progress {
+            Progress::Over(None | Some(Ending::Exchanged | Ending::LeftMeanwhile)) => Self::AsMeant,
+            Progress::Over(Some(Ending::NeverCame | Ending::NeverReady)) => Self::InVain,
+            Progress::Over(Some(
+                Ending::CalledOff | Ending::Overruled | Ending::NoRoom | Ending::GroupGone,
+            )) => Self::CalledOff,
+            Progress::GivenUp | Progress::Awaited(_) | Progress::Nothing => Self::Unknown,
+        }
+    }
+
+    /// Whether somebody has to look.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Self::InVain | Self::Unknown)
+    }
+
+    /// What is to be said of it; nothing where it ended as it was meant to.
+    pub fn in_words(self) -> Option<&'static str> {
+        match self {
+            Self::AsMeant => None,
+            Self::InVain => Some("no replacement came into service: the instance goes on serving"),
+            Self::CalledOff => Some("it was called off: the instance goes on serving"),
+            Self::Unknown => Some("nobody reported its end"),
+        }
+    }
 }
 
 /// What one function did.
@@ -160,6 +207,7 @@ impl<'a> HandOff<'a> {
         notice: &'a Notice,
         subject: &Subject,
         standing: Option<&Standing>,
+        progress: Progress,
         found: &[(&'a Reporter, Vec<&Report>)],
     ) -> Self {
         let followed_up = found
@@ -174,16 +222,18 @@ impl<'a> HandOff<'a> {
             actions.any(|line| line.action == ActionKind::AskToRunStopScript)
         };
         let has_part = |reporter: &Reporter, reports: &[&Report]| {
-            reporter.function != RUN_COMMANDS || !reports.is_empty() || asked_for_script()
+            let is_expected = reporter.function != RUN_COMMANDS && subject.is_for(reporter.function);
+            is_expected || !reports.is_empty() || (reporter.function == RUN_COMMANDS && asked_for_script())
         };
         let parts: Vec<Part<'a>> = found
             .iter()
             .filter(|(reporter, reports)| has_part(reporter, reports))
-            .map(|(reporter, reports)| part(reporter, reports, followed_up))
+            .map(|(reporter, reports)| part(reporter, reports, followed_up, subject))
             .collect();
         let reports = || found.iter().flat_map(|(_, reports)| reports.iter().copied());
         let dry_run = reports().any(|report| report.dry_run);
         let all = |state| parts.iter().all(|part| part.state == state);
+        let ended = End::of(progress);
         let kept = Kept::of(reports());
         let mut losses = kept.losses();
         if kept.unseen() > 0 {
@@ -191,10 +241,11 @@ impl<'a> HandOff<'a> {
         }
         let is_whole = |standing: &&Standing| matches!(standing, Standing::Whole { .. } | Standing::Gone);
         let outcome = Outcome::of(Findings {
-            failed: parts.iter().any(|part| part.state.is_bad()),
+            failed: parts.iter().any(|part| part.state.is_bad()) || ended.is_bad(),
             nothing_to_do: all(State::NothingToDo),
             planned: dry_run,
             losses: &losses,
+            called_off: ended == End::CalledOff,
             short: standing.is_some_and(|standing| !is_whole(&standing)),
         });
         let left = parts.iter().filter_map(|part| part.seconds_left);
@@ -209,19 +260,23 @@ impl<'a> HandOff<'a> {
             kept,
             losses,
             standing: standing.cloned(),
-            seconds_left: left.min_by(f64::total_cmp),
+            signal: subject.signal(),
+            ended,
+            // The end of a retirement is days away.
+            seconds_left: left.min_by(f64::total_cmp).filter(|_| subject.is_interrupted()),
             parts,
             scripts: reports().flat_map(|report| report.scripts.clone()).collect(),
         }
     }
 }
 
-fn part<'a>(reporter: &'a Reporter, reports: &[&Report], followed_up: bool) -> Part<'a> {
+fn part<'a>(reporter: &'a Reporter, reports: &[&Report], followed_up: bool, subject: &Subject) -> Part<'a> {
     // Each try makes a new plan of new facts, so the last one says what is left to do.
     let last_try = reports.iter().rev().find(|report| !report.is_follow_up());
     // It may be asked by another function alone, and then every report of it is about a follow-up.
     let last_try = match reporter.function {
         RUN_COMMANDS => last_try.or(reports.last()),
+        function if !subject.is_for(function) => last_try.or(reports.last()),
         _ => last_try,
     };
     let state = match last_try {

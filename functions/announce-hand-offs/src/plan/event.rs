@@ -23,6 +23,7 @@ pub const START_DETAIL_TYPE: &str = "Spot Instance Hand-off Started";
 struct Detail<'a> {
     instance_id: &'a str,
     instance_action: Option<&'static str>,
+    signal: &'static str,
     outcome: &'static str,
     auto_scaling_group: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,6 +142,7 @@ pub fn detail(hand_off: &HandOff<'_>, message: &Message) -> String {
     let detail = Detail {
         instance_id: hand_off.notice.instance.as_str(),
         instance_action: hand_off.action.map(name_of),
+        signal: hand_off.signal,
         outcome: hand_off.outcome.name(),
         auto_scaling_group: hand_off.group.as_deref(),
         pool: hand_off.pool.as_ref().map(Pool::of),

@@ -884,13 +884,198 @@ fn follow_up(step: Step) -> Notice {
 }
 
 #[test]
-fn only_interruptions_are_announced() {
-    let recommendation = Notice {
-        signal: Signal::RebalanceRecommendation,
-        ..warning()
-    };
-    assert_eq!(is_announced(&recommendation), Err(Skip::NoInterruption));
+fn what_takes_nothing_away_is_not_announced() {
+    let of = |signal| Notice { signal, ..warning() };
+    assert_eq!(is_announced(&of(Signal::Returned)), Err(Skip::NotAnnounced));
+    assert_eq!(is_announced(&of(Signal::RebalanceRecommendation)), Ok(()));
     assert_eq!(is_announced(&warning()), Ok(()));
+}
+
+/// A report about another signal than an interruption.
+fn of_signal(function: &str, signal: &str, second: u32, members: Value) -> Report {
+    let mut report = json!(report(function, second, members));
+    report["signal"] = json!(signal);
+    report["seconds_left_at_start"] = Value::Null;
+    report["seconds_left_at_end"] = Value::Null;
+    Report::from_line(&report.to_string()).expect("a report")
+}
+
+#[test]
+fn exchanges_and_hooks_are_told_when_they_end() {
+    let hook = spot_handoff::notice::LifecycleAction {
+        hook: "drain".to_owned(),
+        group: "inference".to_owned(),
+        token: "token".to_owned(),
+        to_warm_pool: false,
+    };
+    let recommended = || Signal::RebalanceRecommendation;
+    let hooked = || Signal::TerminateLifecycleAction(hook.clone());
+    let retired = |hours: i64| Signal::ScheduledRetirement {
+        starts: after(hours * 3600),
+    };
+    let (rebalance, lifecycle, retirement) = (
+        "rebalance-recommendation",
+        "terminate-lifecycle-action",
+        "scheduled-retirement",
+    );
+    let begun = |signal: &str| {
+        let actions = [action("raise-desired-capacity", "inference", "done")];
+        of_signal("replace-capacity", signal, 0, json!({"actions": actions}))
+    };
+    let ended = |how: &str| {
+        of_signal(
+            "replace-capacity",
+            "follow-up",
+            300,
+            json!({"ending": how, "outcome": "nothing-to-do"}),
+        )
+    };
+    let idle =
+        |function: &str, signal: &str| of_signal(function, signal, 0, json!({"outcome": "nothing-to-do"}));
+    let moved = |signal: &str| {
+        vec![
+            begun(signal),
+            idle("drain-tasks", signal),
+            idle("deregister-targets", signal),
+        ]
+    };
+    let hook_work = |kind: &str| {
+        let actions = [action(kind, "inference", "done")];
+        let drains = of_signal("drain-tasks", lifecycle, 60, json!({"actions": actions}));
+        vec![
+            of_signal(
+                "deregister-targets",
+                lifecycle,
+                0,
+                json!({"actions": [action("deregister-target", TARGETS, "done")]}),
+            ),
+            drains,
+        ]
+    };
+    let told = |signal: Signal, reports: &[Report], seconds| -> String {
+        let notice = Notice { signal, ..warning() };
+        let plan = plan_at(&notice, reports, Announcements::Failures, seconds);
+        let one = |action: &Action| match action {
+            Action::Await { at, .. } => format!("again at {}", at.duration_since(after(0)).as_secs()),
+            Action::PutEvent { detail, .. } => {
+                let detail: Value = serde_json::from_str(detail).expect("JSON");
+                format!(
+                    "{} {}",
+                    detail["signal"].as_str().expect("a signal"),
+                    detail["outcome"].as_str().expect("an outcome")
+                )
+            }
+            Action::Publish(message) => message.subject.clone(),
+            other => panic!("{other:?}"),
+        };
+        plan.actions.iter().map(one).collect::<Vec<_>>().join("; ")
+    };
+    let with = |mut reports: Vec<Report>, more: Report| {
+        reports.push(more);
+        reports
+    };
+    for (case, signal, reports, seconds, expected) in [
+        (
+            "nobody has reported",
+            recommended(),
+            vec![],
+            2,
+            "again at 32".to_owned(),
+        ),
+        (
+            "it is not ours",
+            recommended(),
+            vec![idle("replace-capacity", rebalance)],
+            2,
+            String::new(),
+        ),
+        (
+            "it is under way",
+            recommended(),
+            vec![begun(rebalance)],
+            240,
+            "again at 300".to_owned(),
+        ),
+        (
+            "exchanged",
+            recommended(),
+            vec![begun(rebalance), ended("exchanged")],
+            330,
+            format!("{rebalance} handed-off"),
+        ),
+        (
+            "interrupted meanwhile",
+            recommended(),
+            vec![begun(rebalance), ended("left-meanwhile")],
+            330,
+            String::new(),
+        ),
+        (
+            "called off",
+            recommended(),
+            vec![begun(rebalance), ended("called-off")],
+            330,
+            format!("{rebalance} called-off"),
+        ),
+        (
+            "in vain",
+            recommended(),
+            vec![begun(rebalance), ended("never-came")],
+            930,
+            format!(
+                "{rebalance} failed; FAILED: {INSTANCE} in inference (rebalance recommendation): no replacement came into ser..."
+            ),
+        ),
+        (
+            "nobody reports its end",
+            recommended(),
+            vec![begun(rebalance)],
+            3700,
+            format!(
+                "{rebalance} failed; FAILED: {INSTANCE} in inference (rebalance recommendation): nobody reported its end"
+            ),
+        ),
+        (
+            "a retirement that is exchanged",
+            retired(72),
+            with(moved(retirement), ended("exchanged")),
+            330,
+            format!("{retirement} handed-off"),
+        ),
+        (
+            "a retirement in days, nothing exchanged",
+            retired(72),
+            vec![idle("replace-capacity", retirement), drained(), deregistered()],
+            60,
+            String::new(),
+        ),
+        (
+            "a hook that waits",
+            hooked(),
+            hook_work("record-heartbeat"),
+            60,
+            "again at 90".to_owned(),
+        ),
+        (
+            "a hook that is let go",
+            hooked(),
+            hook_work("complete-lifecycle-action"),
+            90,
+            format!("{lifecycle} handed-off"),
+        ),
+        (
+            "somebody else's hook",
+            hooked(),
+            vec![
+                idle("drain-tasks", lifecycle),
+                idle("deregister-targets", lifecycle),
+            ],
+            30,
+            String::new(),
+        ),
+    ] {
+        assert_eq!(told(signal, &reports, seconds), expected, "{case}");
+    }
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use spot_handoff::notice::InstanceAction;
+use spot_handoff::notice::{InstanceAction, Signal};
 use spot_handoff::state::group_watch::Standing;
 
-use super::account::{HandOff, Part, State};
+use super::account::{End, HandOff, Part, State};
 use super::{Message, Outcome};
 use crate::facts::RUN_COMMANDS;
 
@@ -40,18 +40,20 @@ fn subject(hand_off: &HandOff<'_>) -> String {
         Outcome::HandedOff => "Handed off: ",
         Outcome::WithLosses => "Handed off with losses: ",
         Outcome::StillShort => "STILL SHORT: ",
+        Outcome::CalledOff => "Called off: ",
         Outcome::Planned | Outcome::NothingToDo => "",
     });
     subject.push_str(hand_off.notice.instance.as_str());
     if let Some(group) = &hand_off.group {
         let _ = write!(subject, " in {group}");
     }
-    let bad: Vec<_> = hand_off
-        .parts
-        .iter()
-        .filter(|part| part.state.is_bad())
-        .map(|part| format!("{} {}", part.function, part.state))
-        .collect();
+    if hand_off.signal != Signal::INTERRUPTION_WARNING {
+        let _ = write!(subject, " ({})", hand_off.signal.replace('-', " "));
+    }
+    let parts = hand_off.parts.iter().filter(|part| part.state.is_bad());
+    let parts = parts.map(|part| format!("{} {}", part.function, part.state));
+    let ended = hand_off.ended.in_words().map(str::to_owned);
+    let bad: Vec<_> = parts.chain(ended).collect();
     if !bad.is_empty() {
         let _ = write!(subject, ": {}", bad.join(", "));
     } else if hand_off.outcome == Outcome::Planned {
@@ -95,10 +97,15 @@ fn text(hand_off: &HandOff<'_>) -> String {
         "Group",
         hand_off.group.clone().unwrap_or_else(|| "not known".to_owned()),
     );
-    fact("Warning", format!("{}, event {}", notice.time, notice.event_id));
+    let is_interrupted = hand_off.signal == Signal::INTERRUPTION_WARNING;
+    if !is_interrupted {
+        fact("Signal", hand_off.signal.replace('-', " "));
+    }
+    let name = if is_interrupted { "Warning" } else { "Notice" };
+    fact(name, format!("{}, event {}", notice.time, notice.event_id));
     if notice.drill.is_some() {
         fact("Drill", "AWS does not take the instance".to_owned());
-    } else {
+    } else if is_interrupted {
         let when = hand_off
             .deadline
             .map_or_else(|| "at once".to_owned(), |deadline| format!("at {deadline}"));
@@ -141,13 +148,17 @@ pub fn work(hand_off: &HandOff<'_>) -> Vec<String> {
         let group = hand_off.group.as_deref().unwrap_or("its group");
         format!("{group} {standing}")
     });
-    lost.chain(hand_off.kept.sentences()).chain(group).collect()
+    let ended = hand_off.ended.in_words().map(str::to_owned);
+    lost.chain(ended)
+        .chain(hand_off.kept.sentences())
+        .chain(group)
+        .collect()
 }
 
 /// What a person should do now.
 pub fn next_steps(hand_off: &HandOff<'_>) -> Vec<String> {
     let bad: Vec<_> = hand_off.parts.iter().filter(|part| part.state.is_bad()).collect();
-    if bad.is_empty() && hand_off.outcome.is_bad() {
+    if bad.is_empty() && (hand_off.outcome.is_bad() || hand_off.ended != End::AsMeant) {
         return steps_after_losses(hand_off);
     }
     if bad.is_empty() {
@@ -185,6 +196,13 @@ fn steps_after_losses(hand_off: &HandOff<'_>) -> Vec<String> {
             "Check what was lost with {}: `cargo handoff timeline --instance {0}` shows the looks and the tasks.",
             hand_off.notice.instance
         ));
+    }
+    match (hand_off.ended, &hand_off.group) {
+        (End::InVain, Some(group)) => steps.push(format!(
+            "Look at the scaling activities of {group}, at the health checks of its target groups and at the ECS agent."
+        )),
+        (End::Unknown, _) => steps.push("Look at `cargo handoff exchange list` and at `cargo handoff dlq list`.".to_owned()),
+        _ => {}
     }
     match &hand_off.standing {
         Some(Standing::Short { advice, .. }) => steps.push(advice.clone()),

@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, Notice, Signal, Step};
-use spot_handoff::report::{Outcome as Reported, Report};
+use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Ending, Outcome as Reported, Report};
 
 use super::Skip;
 use crate::facts::{RUN_COMMANDS, Reporter};
@@ -69,7 +69,7 @@ impl Subject {
                     Step::AwaitStart { action } => (Some(*action), Asked::Start),
                     Step::AwaitEnd { action } => (*action, Asked::End),
                     Step::AwaitWhole { action } => (*action, Asked::Whole),
-                    _ => return Err(Skip::NoInterruption),
+                    _ => return Err(Skip::NotAnnounced),
                 };
                 Ok(Self {
                     cause: *cause,
@@ -78,7 +78,43 @@ impl Subject {
                     asked,
                 })
             }
-            _ => Err(Skip::NoInterruption),
+            Signal::RebalanceRecommendation => Ok(Self::of_cause(Cause::Rebalance, deadline)),
+            Signal::ScheduledRetirement { .. } => Ok(Self::of_cause(Cause::Retirement, deadline)),
+            Signal::TerminateLifecycleAction(_) => Ok(Self::of_cause(Cause::Termination, deadline)),
+            Signal::StateChange { .. } | Signal::Returned => Err(Skip::NotAnnounced),
+        }
+    }
+
+    fn of_cause(cause: Cause, deadline: Option<Timestamp>) -> Self {
+        Self {
+            cause,
+            action: None,
+            deadline,
+            asked: Asked::All,
+        }
+    }
+
+    /// Whether an interruption warning has come for the instance.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self.cause, Cause::Interruption | Cause::StateChange)
+    }
+
+    /// What the notice was, as reports call it.
+    pub fn signal(&self) -> &'static str {
+        match self.cause {
+            Cause::Interruption | Cause::StateChange => Signal::INTERRUPTION_WARNING,
+            Cause::Rebalance => Signal::RebalanceRecommendation.name(),
+            Cause::Retirement => "scheduled-retirement",
+            Cause::Termination => "terminate-lifecycle-action",
+        }
+    }
+
+    /// Whether the function is to act on the notice itself, and not only when another one asks it to.
+    pub fn is_for(&self, function: &str) -> bool {
+        match self.cause {
+            Cause::Interruption | Cause::StateChange | Cause::Retirement => true,
+            Cause::Rebalance => function == "replace-capacity",
+            Cause::Termination => function != "replace-capacity",
         }
     }
 
@@ -163,4 +199,98 @@ pub fn whole(notice: &Notice, now: Timestamp) -> Option<Timestamp> {
     let age = now.duration_since(notice.time).max(SignedDuration::ZERO);
     let at = now.saturating_add((age / 10).max(LATE)).ok()?;
     (age < GROUP_WITHIN).then_some(at)
+}
+
+/// How far a hand-off has come that has no known moment of its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It is over, an exchange so.
+    Over(Option<Ending>),
+    /// It is not, and is looked at again at this moment.
+    Awaited(Timestamp),
+    /// Nobody waits for its end any longer.
+    GivenUp,
+    /// There was nothing to do.
+    Nothing,
+}
+
+/// How often to look whether it is over.
+const OFTEN: SignedDuration = SignedDuration::from_secs(30);
+/// A message waits no longer.
+const SELDOM: SignedDuration = SignedDuration::from_mins(15);
+/// An exchange has so long: its limit, the move of the work, the end of the instance.
+const EXCHANGE_WITHIN: SignedDuration = SignedDuration::from_mins(60);
+/// A hook waits 48 hours at the most.
+const HOOK_WITHIN: SignedDuration = SignedDuration::from_hours(49);
+/// Work that is moved for a retirement is moved in the last hour before it.
+const RETIRES_SOON: SignedDuration = SignedDuration::from_hours(2);
+
+/// How far it has come, by what was reported until now.
+pub fn progress(
+    notice: &Notice,
+    subject: &Subject,
+    found: &[(&Reporter, Vec<&Report>)],
+    now: Timestamp,
+) -> Progress {
+    let of = |function: &str| -> &[&Report] {
+        let mut all = found.iter();
+        all.find(|(reporter, _)| reporter.function == function)
+            .map_or(&[], |(_, reports)| reports.as_slice())
+    };
+    let ending = of("replace-capacity")
+        .iter()
+        .rev()
+        .find_map(|report| report.ending);
+    if ending.is_some() {
+        return Progress::Over(ending);
+    }
+    let is_planned = |report: &&Report| report.dry_run && report.outcome == Reported::Planned;
+    let mut expected = found
+        .iter()
+        .filter(|(reporter, _)| reporter.function != RUN_COMMANDS && subject.is_for(reporter.function));
+    let all_have = expected.clone().all(|(_, reports)| !reports.is_empty());
+    let is_idle = |report: &&Report| report.outcome == Reported::NothingToDo;
+    if expected.all(|(_, reports)| !reports.is_empty() && reports.iter().all(is_idle)) {
+        return Progress::Nothing;
+    }
+    let mut reports = found.iter().flat_map(|(_, reports)| reports);
+    if all_have && reports.any(is_planned) {
+        return Progress::Over(None);
+    }
+    let age = now.duration_since(notice.time).max(SignedDuration::ZERO);
+    let exchanges = of("replace-capacity").iter().any(|report| has_begun(report));
+    let within = match subject.cause {
+        Cause::Termination => {
+            let is_let_go = |line: &ActionLine| {
+                let kind = matches!(
+                    line.action,
+                    ActionKind::CompleteLifecycleAction | ActionKind::AbandonLifecycleAction
+                );
+                kind && matches!(line.result, ActionResult::Done | ActionResult::AlreadyDone)
+            };
+            let drains = of("drain-tasks");
+            let lets_go = drains.iter().flat_map(|report| &report.actions).any(is_let_go);
+            if lets_go || (!drains.is_empty() && drains.iter().all(is_idle)) {
+                return Progress::Over(None);
+            }
+            HOOK_WITHIN
+        }
+        // Nothing is exchanged: the work moves at once, and the date is the end.
+        Cause::Retirement if all_have && !exchanges => {
+            let over = subject.over_at(notice);
+            if over <= now {
+                return Progress::Over(None);
+            }
+            if over.duration_since(now) > RETIRES_SOON {
+                return Progress::Nothing;
+            }
+            return Progress::Awaited(over.min(now.saturating_add(SELDOM).unwrap_or(over)));
+        }
+        _ => EXCHANGE_WITHIN,
+    };
+    if age > within {
+        return Progress::GivenUp;
+    }
+    let wait = (age / 4).clamp(OFTEN, SELDOM);
+    Progress::Awaited(now.saturating_add(wait).unwrap_or(now))
 }

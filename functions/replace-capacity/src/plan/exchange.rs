@@ -132,6 +132,9 @@ impl Planning<'_> {
     ) -> Plan {
         let mut plan = Plan::default();
         for told in &step.told {
+            if let Told::Over(ending) = told {
+                plan.ending = Some(*ending);
+            }
             match (told, Skip::of(told)) {
                 (_, Some(skip)) => plan.skip(&notice.instance, skip),
                 (Told::ReplacementLost, None) => plan.warnings.push(Warning::ReplacementLost {
