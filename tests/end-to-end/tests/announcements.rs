@@ -64,7 +64,12 @@ fn subjects(notifications: &[Notification]) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_hand_off_is_told_once_its_two_minutes_are_over() -> Result<()> {
-    let bed = announcing(Options::default().parameter("Announcements", "all")).await?;
+    // Slow enough that a busy machine has all reported when it is told: else the two would be told one after the other.
+    let bed = Testbed::start(Options {
+        announce: true,
+        ..Options::default().parameter("Announcements", "all").speed(8.0)
+    })
+    .await?;
     let state = bed.world.state().await?;
     let group = state.group(GROUP).context("group")?;
     let [real, practised] = [0, 1].map(|index| group.instances[index].id.clone());

@@ -698,7 +698,7 @@ fn what_was_lost_is_told_as_lost_and_what_nobody_has_seen_is_no_tick() {
         (
             "nobody ever did",
             with(vec![]),
-            210,
+            330,
             Some((lossy, "what became of 1 task was not reported")),
         ),
         (

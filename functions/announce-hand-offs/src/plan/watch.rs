@@ -17,8 +17,8 @@ const LAST_REPORTS: SignedDuration = SignedDuration::from_secs(30);
 const NOTICE: SignedDuration = spot_handoff::notice::NOTICE;
 /// Between two looks for reports that are late.
 const LATE: SignedDuration = SignedDuration::from_secs(15);
-/// So long late reports are waited for.
-const NO_LATER_THAN: SignedDuration = SignedDuration::from_secs(60);
+/// So long late reports are waited for: whatever fails has had its five tries by then.
+const NO_LATER_THAN: SignedDuration = SignedDuration::from_mins(3);
 /// So long after the notice a group is waited for: longer than it is watched.
 const GROUP_WITHIN: SignedDuration = SignedDuration::from_mins(45);
 /// Until the first look whether somebody has begun.
