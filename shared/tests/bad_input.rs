@@ -208,7 +208,9 @@ fn answer(message: &QueueMessage) -> String {
             };
             when.to_owned()
         }
-        Ok(Message::Advice(advice)) => format!("told: {}", advice.subject()),
+        Ok(Message::Advice(advice) | Message::Announced { advice, .. }) => {
+            format!("told: {}", advice.subject())
+        }
         Ok(Message::NotOurs { what }) => format!("left alone: {what}"),
         Err(error) => {
             let text = error.to_string();

@@ -14,7 +14,7 @@ use spot_handoff::elb::health::TargetHealth;
 use spot_handoff::elb::holding::Doomed;
 use spot_handoff::keeper::{Keeper, Known};
 use spot_handoff::lambda::Function;
-use spot_handoff::notice::{InstanceId, Notice, Signal};
+use spot_handoff::notice::{InstanceId, Notice};
 use spot_handoff::report::plan::{Done, Results, to_carry_out};
 use spot_handoff::report::{ActionResult, Report};
 use spot_handoff::runtime::aws::{self, CallCounter, CallError, RetryBusyGroups};
@@ -87,8 +87,7 @@ impl Function for DeregisterTargets {
     }
 
     async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
-        let is_back = |notice: &&Notice| notice.signal == Signal::Returned;
-        let (back, going): (Vec<&Notice>, Vec<&Notice>) = notices.iter().partition(is_back);
+        let (back, going): (Vec<&Notice>, Vec<&Notice>) = notices.iter().partition(|notice| notice.is_back());
         let going: Vec<Notice> = going.into_iter().cloned().collect();
         let aws = returns::Aws {
             autoscaling: &self.autoscaling,

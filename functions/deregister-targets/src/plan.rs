@@ -313,7 +313,8 @@ pub fn named_group(notice: &Notice) -> Option<&str> {
                 Step::MoveWork { group, .. }
                 | Step::Look {
                     group: Some(group), ..
-                },
+                }
+                | Step::StepAside { group: Some(group) },
             ..
         }) => Some(group),
         _ => None,
@@ -325,7 +326,7 @@ pub fn named_group(notice: &Notice) -> Option<&str> {
 pub fn moves_at_once(notice: &Notice) -> bool {
     match &notice.signal {
         Signal::FollowUp(follow_up) => match (&follow_up.step, follow_up.cause) {
-            (_, Cause::Interruption) => true,
+            (_, Cause::Interruption | Cause::Restart) => true,
             // Of an exchange: the notice of a hook itself is no follow-up.
             (Step::Look { .. }, Cause::Termination) => true,
             _ => false,
@@ -347,13 +348,14 @@ pub fn serves_until(notice: &Notice) -> Option<Timestamp> {
             action: InstanceAction::Hibernate,
         }
         | Signal::StateChange { .. } => Some(notice.time),
-        Signal::FollowUp(follow_up) if follow_up.cause == Cause::Interruption => {
+        Signal::FollowUp(follow_up) if matches!(follow_up.cause, Cause::Interruption | Cause::Restart) => {
             Some(follow_up.deadline.unwrap_or(notice.time))
         }
         Signal::InterruptionWarning { .. }
         | Signal::ScheduledRetirement { .. }
         | Signal::RebalanceRecommendation
         | Signal::Returned
+        | Signal::ScheduledRestart(_)
         | Signal::TerminateLifecycleAction(_)
         | Signal::FollowUp(_) => notice.deadline(),
     }

@@ -38,7 +38,8 @@ pub async fn remember(
     notices: &[Notice],
     found: &[Plan],
 ) -> Option<String> {
-    let is_interruption = |notice: &Notice| matches!(notice.signal, Signal::InterruptionWarning { .. });
+    // What goes to a warm pool is registered by Auto Scaling.
+    let is_ours = |notice: &Notice| !matches!(notice.signal, Signal::TerminateLifecycleAction(_));
     let taken = |(notice, plan): (&Notice, &Plan)| {
         let targets = deregistrations(plan).map(|one| TakenTarget::of(&one.target_group, &one.target));
         Taken {
@@ -49,7 +50,7 @@ pub async fn remember(
     let come_back = notices
         .iter()
         .zip(found)
-        .filter(|(notice, _)| notice.comes_back() && is_interruption(notice));
+        .filter(|(notice, _)| notice.comes_back() && is_ours(notice));
     taken::keep(table, invocation, come_back.map(taken)).await
 }
 

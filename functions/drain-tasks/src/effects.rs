@@ -85,7 +85,8 @@ pub fn is_chained(notice: &Notice) -> bool {
             // With this one, replace-capacity passes an interruption warning on.
             let is_warning =
                 follow_up.cause == Cause::Interruption && matches!(follow_up.step, Step::MoveWork { .. });
-            !is_warning
+            // And with this one an instance begins to let go of its work.
+            !is_warning && !matches!(follow_up.step, Step::StepAside { .. })
         }
         _ => false,
     }
@@ -280,7 +281,7 @@ fn stopped(invocation: &Invocation, answer: Result<(), CallError>) -> Done {
 
 /// Those of an interruption's first message go together: in a storm there are as many as instances. Successors go each by
 /// itself, since one that fails would have the others of its message sent once more.
-async fn send(
+pub async fn send(
     clients: &Clients,
     config: &Config,
     invocation: &Invocation,

@@ -28,9 +28,9 @@ use crate::effects::remember::remember;
 use crate::effects::{self, Clients};
 use crate::facts::{self, NamedTasks, Reading, TaskFacts, TaskState, Tasks, stop_scripts};
 use crate::plan::drain::Replacement;
-use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, look, standalone_tasks};
+use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, look, restart, standalone_tasks};
 use crate::policies::Policies;
-use crate::returns;
+use crate::{restarts, returns};
 
 /// How long a lifecycle action is waited for where its hook cannot be read: the shortest default of a hook.
 const UNKNOWN_HOOK_LIMIT: SignedDuration = SignedDuration::from_hours(1);
@@ -79,10 +79,12 @@ impl Function for DrainTasks {
     }
 
     async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
-        let is_back = |notice: &&Notice| notice.signal == Signal::Returned;
-        let (back, going): (Vec<&Notice>, Vec<&Notice>) = notices.iter().partition(is_back);
+        let (back, others): (Vec<&Notice>, Vec<&Notice>) =
+            notices.iter().partition(|notice| notice.is_back());
+        let of_restart = |notice: &&Notice| restart::is_of_one(notice);
+        let (restarting, going): (Vec<&Notice>, Vec<&Notice>) = others.into_iter().partition(of_restart);
         let going: Vec<Notice> = going.into_iter().cloned().collect();
-        let (mut reports, given_back) = tokio::join!(
+        let (mut reports, given_back, awaited) = tokio::join!(
             async {
                 match going.as_slice() {
                     [] => vec![],
@@ -96,8 +98,10 @@ impl Function for DrainTasks {
                 invocation,
                 &back
             ),
+            restarts::see_to(&self.clients, &self.config, invocation, &restarting),
         );
         reports.extend(given_back);
+        reports.extend(awaited);
         reports
     }
 }
@@ -609,7 +613,8 @@ impl DrainTasks {
         } = running;
         let limit = follow_up.deadline.unwrap_or(now);
         match (&follow_up.step, follow_up.cause) {
-            (Step::Look { .. }, _) | (Step::MoveWork { .. }, Cause::Interruption) => {
+            (Step::Look { .. } | Step::StepAside { .. }, _)
+            | (Step::MoveWork { .. }, Cause::Interruption) => {
                 // Its group matters where the instance may start again, and that is decided.
                 self.for_deadline(notice, &GroupOf::None, policies, found, running.tasks, now)
             }
@@ -664,6 +669,8 @@ impl DrainTasks {
                 | Step::AwaitEnd { .. }
                 | Step::AwaitWhole { .. }
                 | Step::SeeEnds { .. }
+                | Step::AwaitRestart { .. }
+                | Step::StepBack
                 | Step::Tell,
                 _,
             ) => Plan::default(),
@@ -822,7 +829,7 @@ fn named_group(notice: &Notice) -> Option<&str> {
             then: Then::CompleteLifecycleAction(action),
             ..
         } => Some(&action.group),
-        Step::Look { group, .. } => group.as_deref(),
+        Step::Look { group, .. } | Step::StepAside { group } => group.as_deref(),
         Step::StopTasks { .. }
         | Step::AwaitReplacement { .. }
         | Step::Retire { .. }
@@ -832,6 +839,8 @@ fn named_group(notice: &Notice) -> Option<&str> {
         | Step::AwaitEnd { .. }
         | Step::AwaitWhole { .. }
         | Step::SeeEnds { .. }
+        | Step::AwaitRestart { .. }
+        | Step::StepBack
         | Step::Tell => None,
     }
 }
@@ -849,9 +858,8 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
         | Signal::ScheduledRetirement { .. } => Some(Looking::ForRunning),
         Signal::TerminateLifecycleAction(_) => Some(Looking::ForAllNotGone),
         Signal::FollowUp(follow_up) => match (&follow_up.step, follow_up.cause) {
-            (Step::Look { .. }, _) | (Step::MoveWork { .. }, Cause::Interruption) => {
-                Some(Looking::ForRunning)
-            }
+            (Step::Look { .. } | Step::StepAside { .. }, _)
+            | (Step::MoveWork { .. }, Cause::Interruption) => Some(Looking::ForRunning),
             (Step::MoveWork { .. } | Step::AwaitTasks { .. }, _) => Some(Looking::ForAllNotGone),
             (
                 Step::StopTasks { .. }
@@ -863,10 +871,12 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
                 | Step::AwaitEnd { .. }
                 | Step::AwaitWhole { .. }
                 | Step::SeeEnds { .. }
+                | Step::AwaitRestart { .. }
+                | Step::StepBack
                 | Step::Tell,
                 _,
             ) => None,
         },
-        Signal::RebalanceRecommendation | Signal::Returned => None,
+        Signal::RebalanceRecommendation | Signal::Returned | Signal::ScheduledRestart(_) => None,
     }
 }

@@ -8,6 +8,7 @@ mod facts;
 mod hand_off;
 mod plan;
 mod policies;
+mod restarts;
 mod returns;
 
 use hand_off::DrainTasks;

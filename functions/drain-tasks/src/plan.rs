@@ -9,6 +9,7 @@ pub mod await_tasks;
 pub mod drain;
 pub mod ends;
 pub mod look;
+pub mod restart;
 pub mod service_tasks;
 pub mod standalone_tasks;
 
@@ -143,6 +144,8 @@ impl shared_plan::Action for Action {
             } => {
                 let why = match follow_up.step {
                     Step::Look { .. } => "its service tasks are stopped soon",
+                    Step::StepAside { .. } => "AWS restarts it",
+                    Step::StepBack => "its restart is over, so its targets come back",
                     _ => "its work moves now",
                 };
                 (ActionKind::AskToDeregister, instance.to_string(), why.to_owned())
@@ -207,6 +210,21 @@ impl shared_plan::Action for Action {
                         instance.to_string(),
                         format!("at {at}"),
                     ),
+                    Step::AwaitRestart { .. } => (
+                        ActionKind::AwaitRestart,
+                        instance.to_string(),
+                        format!("look again at {at}"),
+                    ),
+                    Step::StepAside { .. } => (
+                        ActionKind::StepAside,
+                        instance.to_string(),
+                        "AWS restarts it".to_owned(),
+                    ),
+                    Step::StepBack => (
+                        ActionKind::StepBack,
+                        instance.to_string(),
+                        "its restart is over".to_owned(),
+                    ),
                     Step::SeeEnds { tasks, .. } => (
                         ActionKind::SeeEnds,
                         instance.to_string(),
@@ -259,6 +277,14 @@ pub enum Skip {
     NotActive,
     /// The instance is being stopped, and nobody terminates it for that.
     MayStartAgain,
+    /// AWS has said something else of the restart since.
+    OlderNews,
+    /// The restart is over, or called off, and nothing is left to be done.
+    RestartOver,
+    /// Another look sees to the restart.
+    AnotherLook,
+    /// The instance has left its group since the restart was announced.
+    HasLeftGroup,
     /// Nothing was taken from the instance that could be given back.
     NothingTaken,
     /// The container instance is not DRAINING any more.
@@ -327,6 +353,16 @@ impl fmt::Display for Skip {
             Self::MayStartAgain => write!(
                 f,
                 "it may be started again: ECS finds out by itself that it is stopped"
+            ),
+            Self::OlderNews => write!(f, "AWS has said something else of this restart since"),
+            Self::RestartOver => write!(
+                f,
+                "the restart is over, or called off: nothing is left to be done"
+            ),
+            Self::AnotherLook => write!(f, "another look sees to this restart"),
+            Self::HasLeftGroup => write!(
+                f,
+                "it has left its group since the restart was announced: nothing is given back"
             ),
             Self::NothingTaken => write!(f, "it runs, and was not drained before"),
             Self::NotDraining => write!(f, "not DRAINING any more: nothing to be undone"),
@@ -420,6 +456,8 @@ pub enum Warning {
         /// The task definition's family.
         family: String,
     },
+    /// It has not come back from its restart.
+    NeverBack,
     /// A container instance was drained, and somebody has made it ACTIVE since.
     MadeActiveAgain {
         /// Its ARN.
@@ -482,6 +520,10 @@ impl fmt::Display for Warning {
                 "{family}: tagged {RERUN_TAG} but not run again, since whoever started it (startedBy) waits for it and sees \
                  it stop: have it retried there"
             ),
+            Self::NeverBack => write!(
+                f,
+                "its ECS agent has not connected again since AWS was to restart it, a day ago: it stays DRAINING"
+            ),
             Self::MadeActiveAgain { container_instance } => write!(
                 f,
                 "{container_instance}: somebody has made it ACTIVE again after it was drained: it stays so, and is not looked \
@@ -518,6 +560,8 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
                 | Step::AwaitWhole { .. }
+                | Step::AwaitRestart { .. }
+                | Step::StepBack
                 | Step::Tell,
             ..
         }) => {
@@ -528,6 +572,7 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
         Signal::InterruptionWarning { .. }
         | Signal::TerminateLifecycleAction(_)
         | Signal::StateChange { .. }
+        | Signal::ScheduledRestart(_)
         | Signal::ScheduledRetirement { .. } => {}
     }
     let admitted = match group {
@@ -582,6 +627,7 @@ fn cause(notice: &Notice) -> Cause {
         Signal::StateChange { .. } => Cause::StateChange,
         Signal::RebalanceRecommendation | Signal::Returned => Cause::Rebalance,
         Signal::ScheduledRetirement { .. } => Cause::Retirement,
+        Signal::ScheduledRestart(_) => Cause::Restart,
         Signal::TerminateLifecycleAction(_) => Cause::Termination,
     }
 }

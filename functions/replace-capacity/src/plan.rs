@@ -133,9 +133,14 @@ impl Planning<'_> {
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
                 | Step::AwaitWhole { .. }
+                | Step::AwaitRestart { .. }
+                | Step::StepAside { .. }
+                | Step::StepBack
                 | Step::Tell => nothing(Skip::NotForThisFunction),
             },
-            Signal::TerminateLifecycleAction(_) | Signal::Returned => nothing(Skip::NotForThisFunction),
+            Signal::TerminateLifecycleAction(_) | Signal::Returned | Signal::ScheduledRestart(_) => {
+                nothing(Skip::NotForThisFunction)
+            }
         }
     }
 

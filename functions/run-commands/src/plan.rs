@@ -122,6 +122,7 @@ pub fn wanted(notice: &Notice, groups: &Groups, config: &Config) -> Result<Wante
         Signal::FollowUp(_)
         | Signal::RebalanceRecommendation
         | Signal::Returned
+        | Signal::ScheduledRestart(_)
         | Signal::StateChange { .. } => {
             return nothing(Skip::NotForThisFunction);
         }
@@ -316,6 +317,7 @@ fn parameters(
         Some(Cause::Rebalance) => "rebalance",
         Some(Cause::Retirement) => "retirement",
         Some(Cause::Termination) => "termination",
+        Some(Cause::Restart) => "restart",
     };
     let known = [
         ("InstanceId", notice.instance.to_string()),
@@ -333,7 +335,7 @@ fn parameters(
 fn cause(notice: &Notice) -> Option<Cause> {
     match &notice.signal {
         Signal::InterruptionWarning { .. } | Signal::StateChange { .. } => Some(Cause::Interruption),
-        Signal::RebalanceRecommendation | Signal::Returned => None,
+        Signal::RebalanceRecommendation | Signal::Returned | Signal::ScheduledRestart(_) => None,
         Signal::ScheduledRetirement { .. } => Some(Cause::Retirement),
         Signal::TerminateLifecycleAction(_) => Some(Cause::Termination),
         Signal::FollowUp(follow_up) => Some(follow_up.cause),

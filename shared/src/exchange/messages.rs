@@ -17,7 +17,9 @@ pub fn look(group: &str, cause: Cause, limit: Timestamp) -> FollowUp {
                 drained: vec![],
                 seen: vec![],
             },
-            Cause::Rebalance | Cause::Retirement | Cause::Termination => Step::AwaitReplacement { group },
+            Cause::Rebalance | Cause::Retirement | Cause::Termination | Cause::Restart => {
+                Step::AwaitReplacement { group }
+            }
         },
     }
 }

@@ -126,7 +126,9 @@ impl Batch {
     /// All notices, each with the index of the message it came in.
     pub fn notices(&self) -> Vec<(usize, Notice)> {
         let notices_of = |(index, message): (usize, &QueueMessage)| match &message.content {
-            Ok(Message::Notices(notices)) => notices.iter().map(|notice| (index, notice.clone())).collect(),
+            Ok(Message::Notices(notices) | Message::Announced { notices, .. }) => {
+                notices.iter().map(|notice| (index, notice.clone())).collect()
+            }
             Ok(Message::Advice(_) | Message::NotOurs { .. }) | Err(_) => vec![],
         };
         self.messages.iter().enumerate().flat_map(notices_of).collect()

@@ -182,7 +182,7 @@ async fn handle<F: Function>(
     for (message, failed) in batch.messages.iter().zip(&mut failed) {
         match &message.content {
             Ok(Message::Notices(_)) => {}
-            Ok(Message::Advice(advice)) => {
+            Ok(Message::Advice(advice) | Message::Announced { advice, .. }) => {
                 tracing::info!(message_id = message.id, event_id = advice.event_id, "{advice}");
                 if let Err(error) = function.tell(advice, invocation).await {
                     tracing::error!(
@@ -247,7 +247,7 @@ async fn handle<F: Function>(
         Ok(_) if failed[0] => Err(BareEventError::Failed(reports)),
         Ok(Message::NotOurs { what }) => Ok(json!({ "ignored": what })),
         Ok(Message::Advice(advice)) => Ok(json!({ "told": advice.subject() })),
-        Ok(Message::Notices(_)) => Ok(json!({ "reports": reports })),
+        Ok(Message::Notices(_) | Message::Announced { .. }) => Ok(json!({ "reports": reports })),
     }
 }
 
@@ -261,6 +261,7 @@ fn has_seen_nothing_new<F: Function>(notice: &Notice, report: &Report) -> bool {
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
                 | Step::AwaitWhole { .. }
+                | Step::AwaitRestart { .. }
         ),
         _ => false,
     };

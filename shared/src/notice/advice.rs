@@ -34,6 +34,8 @@ pub enum Matter {
     OtherChange {
         /// The type code of AWS Health.
         code: String,
+        /// What AWS says of it, where it says anything.
+        description: Option<String>,
     },
 }
 
@@ -67,13 +69,18 @@ impl fmt::Display for Advice {
             )?,
             Matter::Restart { code } => write!(
                 f,
-                "{code}: the instances come back under the same ids. spot-handoff leaves them alone. Move their work before, \
-                 or restart them at a time of your choice."
+                "{code}: the instances come back under the same ids. spot-handoff drains those that are its own ten minutes \
+                 before, and makes them ACTIVE again afterwards."
             )?,
-            Matter::OtherChange { code } => write!(
-                f,
-                "{code}: it takes no instance away. spot-handoff leaves it alone. See the AWS Health Dashboard."
-            )?,
+            Matter::OtherChange { code, description } => {
+                write!(
+                    f,
+                    "{code}. spot-handoff leaves it alone. See the AWS Health Dashboard."
+                )?;
+                if let Some(description) = description {
+                    write!(f, "\n\n{description}")?;
+                }
+            }
         }
         match self.about.is_empty() {
             true => Ok(()),

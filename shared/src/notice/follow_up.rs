@@ -46,6 +46,8 @@ pub enum Cause {
     Retirement,
     /// A termination by Auto Scaling.
     Termination,
+    /// A restart by AWS.
+    Restart,
 }
 
 /// What a follow-up asks for.
@@ -128,6 +130,21 @@ pub enum Step {
         /// When it is waited for no longer.
         until: Timestamp,
     },
+    /// drain-tasks to itself: see whether a restart has come near, or is over.
+    AwaitRestart {
+        /// Which change it is: see [`super::ScheduledRestart`].
+        change: String,
+        /// Which look it is: the table names the one that counts.
+        turn: Timestamp,
+    },
+    /// drain-tasks to itself and to deregister-targets: the instance restarts at the deadline, and works until then.
+    StepAside {
+        /// The Auto Scaling group, where the instance is in one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
+    /// The same two: the restart is over, so give back what was taken.
+    StepBack,
     /// announce-hand-offs to itself: publish what has gathered since, in one message.
     Tell,
     /// announce-hand-offs to itself: see whether a function has begun with the hand-off, which is told then.
@@ -260,6 +277,7 @@ impl Step {
             | Self::Look {
                 group: Some(group), ..
             }
+            | Self::StepAside { group: Some(group) }
             | Self::AwaitReplacement { group }
             | Self::GiveUp { group }
             | Self::AwaitScript { group, .. }
@@ -273,6 +291,9 @@ impl Step {
                 ..
             } => Some(&action.group),
             Self::Look { group: None, .. }
+            | Self::StepAside { group: None }
+            | Self::AwaitRestart { .. }
+            | Self::StepBack
             | Self::StopTasks { .. }
             | Self::SeeEnds { .. }
             | Self::Tell

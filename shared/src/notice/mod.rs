@@ -16,6 +16,7 @@ mod parse;
 mod rebalance_recommendation;
 mod rerun_order;
 mod scheduled_change;
+mod scheduled_restart;
 mod state_change;
 mod terminate_lifecycle_action;
 
@@ -31,6 +32,7 @@ pub use instance_id::InstanceId;
 pub use interruption_warning::InstanceAction;
 pub use parse::{parse, parse_at};
 pub use rerun_order::{ContainerOverrides, Overrides, RerunOrder, RerunStage, TaskCopy};
+pub use scheduled_restart::ScheduledRestart;
 pub use state_change::InstanceState;
 pub use terminate_lifecycle_action::LifecycleAction;
 
@@ -106,6 +108,8 @@ pub enum Signal {
         /// When AWS will stop the instance.
         starts: Timestamp,
     },
+    /// AWS will restart the instance, which comes back under the same id.
+    ScheduledRestart(ScheduledRestart),
     /// One of our own functions comes back to the instance.
     FollowUp(FollowUp),
 }
@@ -127,6 +131,7 @@ impl Signal {
             Self::StateChange { .. } => "state-change",
             Self::Returned => Self::RETURNED,
             Self::ScheduledRetirement { .. } => "scheduled-retirement",
+            Self::ScheduledRestart(_) => "scheduled-restart",
             Self::FollowUp(_) => Self::FOLLOW_UP,
         }
     }
@@ -143,11 +148,21 @@ impl Notice {
         match &self.signal {
             Signal::InterruptionWarning { action } => *action != InstanceAction::Terminate,
             Signal::TerminateLifecycleAction(action) => action.to_warm_pool,
+            Signal::ScheduledRestart(_) => true,
+            Signal::FollowUp(follow_up) => matches!(follow_up.step, Step::StepAside { .. }),
             Signal::RebalanceRecommendation
             | Signal::StateChange { .. }
             | Signal::Returned
-            | Signal::ScheduledRetirement { .. }
-            | Signal::FollowUp(_) => false,
+            | Signal::ScheduledRetirement { .. } => false,
+        }
+    }
+
+    /// Whether what was taken from the instance is to be given back.
+    pub fn is_back(&self) -> bool {
+        match &self.signal {
+            Signal::Returned => true,
+            Signal::FollowUp(follow_up) => follow_up.step == Step::StepBack,
+            _ => false,
         }
     }
 
@@ -163,6 +178,7 @@ impl Notice {
                 Some(self.ends.unwrap_or_else(in_two_minutes))
             }
             Signal::ScheduledRetirement { starts } => Some(*starts),
+            Signal::ScheduledRestart(restart) => Some(restart.starts),
             Signal::FollowUp(follow_up) => follow_up.deadline,
             // An instance that stops already has no known moment left; everything is due now.
             Signal::StateChange { .. }
@@ -182,6 +198,7 @@ impl Notice {
             | Signal::Returned
             | Signal::StateChange { .. } => now.duration_since(self.time) > STALE_AFTER,
             Signal::ScheduledRetirement { .. }
+            | Signal::ScheduledRestart(_)
             | Signal::TerminateLifecycleAction(_)
             | Signal::FollowUp(_) => false,
         }
@@ -195,6 +212,13 @@ pub enum Message {
     Notices(Vec<Notice>),
     /// Something that people have to know and no function acts on.
     Advice(Advice),
+    /// Something that people have to know, and what it says about each instance.
+    Announced {
+        /// What they have to know.
+        advice: Advice,
+        /// Notices, one for each instance.
+        notices: Vec<Notice>,
+    },
     /// An event that asks nothing of us.
     NotOurs {
         /// Its source and detail-type, for the log.

@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 use super::advice::{Advice, Matter};
 use super::error::{NoticeError, at_path, cut, expect_object};
 use super::{
-    DRILL_SOURCE, Drill, Home, Message, Notice, Parsed, capacity_block, capacity_interruption, follow_up,
-    interruption_warning, left_warm_pool, rebalance_recommendation, scheduled_change, state_change,
-    terminate_lifecycle_action,
+    DRILL_SOURCE, Drill, Home, InstanceId, Message, Notice, Parsed, ScheduledRestart, Signal, capacity_block,
+    capacity_interruption, follow_up, interruption_warning, left_warm_pool, rebalance_recommendation,
+    scheduled_change, state_change, terminate_lifecycle_action,
 };
 
 /// The longest event id that is accepted; those of EventBridge have 36 characters. The id goes into every report and
@@ -80,6 +80,35 @@ pub fn parse_at(text: &str, home: &Home, now: Timestamp) -> Result<Message, Noti
                 drill: drill.is_some(),
             }));
         }
+        Content::Restart { told, instances } => {
+            let notice = |(instance, mut restart): (InstanceId, ScheduledRestart)| {
+                if restart.change.is_empty() {
+                    restart.change.clone_from(&event_id);
+                }
+                Notice {
+                    event_id: event_id.clone(),
+                    instance,
+                    time,
+                    signal: Signal::ScheduledRestart(restart),
+                    ends: None,
+                    drill,
+                }
+            };
+            let notices = instances.into_iter().map(notice).collect();
+            return Ok(match told {
+                None => Message::Notices(notices),
+                Some((about, what, at)) => Message::Announced {
+                    advice: Advice {
+                        event_id,
+                        about,
+                        what,
+                        at,
+                        drill: drill.is_some(),
+                    },
+                    notices,
+                },
+            });
+        }
         Content::Other => return Ok(Message::Notices(vec![])),
     };
     let notice = |instance| Notice {
@@ -126,6 +155,11 @@ pub(super) enum Content {
         about: Vec<String>,
         what: Matter,
         at: Option<Timestamp>,
+    },
+    /// Restarts that people have to know, unless they are over, and that are seen to at their date.
+    Restart {
+        told: Option<(Vec<String>, Matter, Option<Timestamp>)>,
+        instances: Vec<(InstanceId, ScheduledRestart)>,
     },
     /// Nothing of ours.
     Other,

@@ -11,16 +11,27 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::scheduled_restart::ScheduledRestart;
 use super::{Content, Event, Home, InstanceId, Matter, NoticeError, Parsed, Signal, cut, detail};
 
 pub const DETAIL_TYPE: &str = "AWS Health Event";
 
+/// What all type codes of EC2 begin with.
+const OF_EC2: &str = "AWS_EC2";
 /// AWS adds type codes, and builds them of words: a change with one of these takes the instance away.
-/// `AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_EXPEDITED`, `AWS_EC2_INSTANCE_STOP_SCHEDULED`.
+/// `AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_EXPEDITED`, `AWS_EC2_INSTANCE_STOP_SCHEDULED`. The template's rules look for the
+/// same words, in the middle of a code and at its end.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instances-status-check_sched.html>
 const TAKE_AWAY: [&str; 3] = ["_RETIREMENT_", "_STOP_", "_TERMINATION_"];
-/// With one of these the instance is restarted: `AWS_EC2_INSTANCE_POWER_MAINTENANCE_SCHEDULED`.
-const RESTART: [&str; 3] = ["_REBOOT_", "_POWER_MAINTENANCE_", "_SYSTEM_MAINTENANCE_"];
+/// With one of these the instance is restarted: `AWS_EC2_INSTANCE_POWER_MAINTENANCE_SCHEDULED`. System maintenance is none
+/// of them: it is of the power, or of the network, after which nothing restarts.
+const RESTART: [&str; 2] = ["_REBOOT_", "_POWER_MAINTENANCE_"];
+/// The state of an entity to which the change does not come any more.
+const RESOLVED: &str = "RESOLVED";
+/// Of an ARN as much as makes it one of its kind; it goes into a key of the table.
+const LONGEST_ARN: usize = 400;
+/// What a person reads of a description; AWS writes several paragraphs at times.
+const LONGEST_DESCRIPTION: usize = 2000;
 /// The states of an entity to which the change is still to come.
 const TO_COME: [&str; 3] = ["PENDING", "IMPAIRED", ""];
 
@@ -47,9 +58,14 @@ struct Detail {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
 struct MilderDetail {
+    #[serde(default)]
+    event_arn: String,
     start_time: Option<String>,
+    end_time: Option<String>,
     #[serde(default)]
     affected_entities: Vec<Value>,
+    #[serde(default)]
+    event_description: Value,
 }
 
 #[derive(Deserialize)]
@@ -81,32 +97,78 @@ pub fn place(event: &Event) -> Result<Home, NoticeError> {
 /// Reads a health event; one change may name several instances.
 pub fn parse(value: &RawValue) -> Result<Content, NoticeError> {
     let kind: Kind = detail(value)?;
-    let is_ours = kind.service == "EC2"
-        && kind.event_type_category == "scheduledChange"
-        // AWS Health sends the event again when it is over: the instance was moved, or the change called off.
-        && kind.status_code != "closed";
-    if !is_ours {
+    if kind.service != "EC2" || kind.event_type_category != "scheduledChange" {
         return Ok(Content::Other);
     }
+    // AWS Health sends the event again when it is over: the instance was moved, or the change called off.
+    let is_closed = kind.status_code == "closed";
     let code = kind.event_type_code;
-    let says = |words: &[&str]| words.iter().any(|word| format!("{code}_").contains(word));
+    let words = code.strip_prefix(OF_EC2).map(|words| format!("{words}_"));
+    let says = |wanted: &[&str]| {
+        let is_said = |words: &String| wanted.iter().any(|word| words.contains(word));
+        words.as_ref().is_some_and(is_said)
+    };
+    if is_closed && (says(&TAKE_AWAY) || !says(&RESTART)) {
+        return Ok(Content::Other);
+    }
     if says(&TAKE_AWAY) {
         return taking_away(value, code);
     }
     let milder: MilderDetail = detail(value)?;
-    let entities: Vec<Result<Entity, NoticeError>> = entities(&milder.affected_entities);
-    let to_come = entities.into_iter().flatten().filter(Entity::is_to_come);
+    let entities: Vec<Entity> = entities(&milder.affected_entities)
+        .into_iter()
+        .flatten()
+        .collect();
+    let to_come = entities.iter().filter(|one| one.is_to_come() && !is_closed);
     let about: Vec<String> = to_come.map(|entity| cut(entity.id().to_owned())).collect();
-    if about.is_empty() && !milder.affected_entities.is_empty() {
-        return Ok(Content::Other);
-    }
+    let nobody = about.is_empty() && !milder.affected_entities.is_empty();
     let at = milder.start_time.as_deref().and_then(health_time);
-    let what = if says(&RESTART) {
-        Matter::Restart { code: cut(code) }
-    } else {
-        Matter::OtherChange { code: cut(code) }
-    };
-    Ok(Content::Advice { about, what, at })
+    if !says(&RESTART) {
+        let description = description(&milder.event_description);
+        let what = Matter::OtherChange {
+            code: cut(code),
+            description,
+        };
+        return Ok(match nobody {
+            true => Content::Other,
+            false => Content::Advice { about, what, at },
+        });
+    }
+    let instances = at.map_or(vec![], |starts| restarts(&milder, &entities, starts, is_closed));
+    let what = Matter::Restart { code: cut(code) };
+    Ok(match (nobody, instances.is_empty()) {
+        (true, true) => Content::Other,
+        (false, true) => Content::Advice { about, what, at },
+        (_, false) => Content::Restart {
+            told: (!nobody).then_some((about, what, at)),
+            instances,
+        },
+    })
+}
+
+/// What is said of each instance: that it will be restarted, or that this is over. Of others nothing is known.
+fn restarts(
+    told: &MilderDetail,
+    entities: &[Entity],
+    starts: Timestamp,
+    is_closed: bool,
+) -> Vec<(InstanceId, ScheduledRestart)> {
+    let ends = told.end_time.as_deref().and_then(health_time);
+    let mut instances: Vec<(InstanceId, ScheduledRestart)> = vec![];
+    for entity in entities {
+        let over = is_closed || entity.status == RESOLVED;
+        let Ok(instance) = entity.instance() else { continue };
+        if (over || entity.is_to_come()) && !instances.iter().any(|(known, _)| *known == instance) {
+            let restart = ScheduledRestart {
+                change: told.event_arn.chars().take(LONGEST_ARN).collect(),
+                starts,
+                ends: ends.filter(|ends| *ends >= starts),
+                over,
+            };
+            instances.push((instance, restart));
+        }
+    }
+    instances
 }
 
 fn taking_away(value: &RawValue, code: String) -> Result<Content, NoticeError> {
@@ -151,7 +213,10 @@ fn taking_away(value: &RawValue, code: String) -> Result<Content, NoticeError> {
         (true, Some(error)) => Err(error),
         // The host of a dedicated instance, for example.
         (true, None) if !others.is_empty() => {
-            let what = Matter::OtherChange { code: cut(code) };
+            let what = Matter::OtherChange {
+                code: cut(code),
+                description: None,
+            };
             Ok(Content::Advice {
                 about: others,
                 what,
@@ -204,6 +269,15 @@ impl Entity {
     }
 }
 
+/// What AWS itself says of the change, in English where there are several languages.
+fn description(told: &Value) -> Option<String> {
+    let all = told.as_array()?;
+    let is_english = |one: &&Value| one["language"].as_str().is_some_and(|it| it.starts_with("en"));
+    let one = all.iter().find(is_english).or(all.first())?;
+    let text = one["latestDescription"].as_str()?.trim();
+    (!text.is_empty()).then(|| text.chars().take(LONGEST_DESCRIPTION).collect())
+}
+
 /// AWS Health writes `Sat, 05 Jun 2027 15:10:09 GMT`. A weekday that does not fit the date is no reason to do nothing.
 fn health_time(text: &str) -> Option<Timestamp> {
     const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
@@ -237,8 +311,15 @@ mod tests {
                 about,
                 what: Matter::Restart { .. },
                 ..
-            }) => format!("restart: {}", ids(about)),
+            }) => format!("only told: {}", ids(about)),
             Ok(Content::Advice { about, .. }) => format!("told: {}", ids(about)),
+            Ok(Content::Restart { instances, .. }) => {
+                let word = |(id, restart): &(InstanceId, ScheduledRestart)| match restart.over {
+                    true => format!("{id} is over"),
+                    false => id.to_string(),
+                };
+                format!("restart: {}", ids(instances.iter().map(word).collect()))
+            }
             Ok(Content::Other) => "nothing".to_owned(),
             Err(error) => error.to_string(),
         }
@@ -272,10 +353,63 @@ mod tests {
                 "AWS_EC2_INSTANCE_NETWORK_MAINTENANCE_SCHEDULED",
                 format!("told: {GOOD}"),
             ),
+            ("AWS_EC2_SYSTEM_MAINTENANCE_EVENT", format!("told: {GOOD}")),
             ("AWS_EC2_SOMETHING_NEW", format!("told: {GOOD}")),
+            ("AWS_EC2_INSTANCE_RETIREMENT", GOOD.to_owned()),
+            ("AWS_EC2_INSTANCE_STOP", GOOD.to_owned()),
+            ("AWS_EC2_TERMINATION", GOOD.to_owned()),
+            ("AWS_EC2_INSTANCE_REBOOT", format!("restart: {GOOD}")),
+            ("AWS_EC2_INSTANCE_STOPPAGE_SCHEDULED", format!("told: {GOOD}")),
+            ("AWS_OTHER_RETIREMENT_SCHEDULED", format!("told: {GOOD}")),
         ];
         for (code, expected) in table {
             assert_eq!(read(code, json!([{ "entityValue": GOOD }])), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_restart_is_over_for_each_instance_by_itself() {
+        const REBOOT: &str = "AWS_EC2_SYSTEM_REBOOT_MAINTENANCE_SCHEDULED";
+        let of = |status: &str| json!({ "entityValue": GOOD, "status": status });
+        let table = [
+            (json!([of("PENDING")]), format!("restart: {GOOD}")),
+            (json!([of("RESOLVED")]), format!("restart: {GOOD} is over")),
+            (json!([of("UNKNOWN")]), "nothing".to_owned()),
+            (
+                json!([{ "entityValue": OTHER }, of("RESOLVED"), of("PENDING")]),
+                format!("restart: {OTHER} {GOOD} is over"),
+            ),
+            (
+                json!([{ "entityValue": "h-0123456789abcdef0" }]),
+                "only told: h-0123456789abcdef0".to_owned(),
+            ),
+            (json!([]), "only told: ".to_owned()),
+        ];
+        for (entities, expected) in table {
+            assert_eq!(read(REBOOT, entities.clone()), expected, "{entities}");
+        }
+    }
+
+    #[test]
+    fn what_aws_says_of_a_change_is_told_in_english_where_it_can_be() {
+        let table = [
+            (json!(null), None),
+            (json!([]), None),
+            (json!([{ "language": "en_US" }]), None),
+            (
+                json!([{ "language": "ja_JP", "latestDescription": "X" }]),
+                Some("X"),
+            ),
+            (
+                json!([
+                    { "language": "ja_JP", "latestDescription": "X" },
+                    { "language": "en_US", "latestDescription": " It is moved. " },
+                ]),
+                Some("It is moved."),
+            ),
+        ];
+        for (told, expected) in table {
+            assert_eq!(description(&told).as_deref(), expected, "{told}");
         }
     }
 

@@ -96,7 +96,7 @@ fn what_no_function_acts_on_is_told() {
         ),
     ] {
         let text = event(source, kind, detail.clone());
-        let Ok(Message::Advice(advice)) = parse(&text, now()) else {
+        let Ok(Message::Advice(advice) | Message::Announced { advice, .. }) = parse(&text, now()) else {
             panic!("not told: {text}")
         };
         assert_eq!(advice.subject(), expected);

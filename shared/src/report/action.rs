@@ -50,6 +50,12 @@ pub enum ActionKind {
     AwaitRegistration,
     /// The same function looks whether a replacement serves.
     AwaitReplacement,
+    /// The same function looks whether a restart is near, or over.
+    AwaitRestart,
+    /// An instance lets go of its work until it has been restarted.
+    StepAside,
+    /// What it let go of is given back.
+    StepBack,
     /// Another function is asked to move work.
     AskToMoveWork,
     /// Another function is asked to take targets out.

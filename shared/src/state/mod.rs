@@ -14,6 +14,7 @@ pub mod claims;
 pub mod group_watch;
 pub mod hand_offs;
 pub mod reruns;
+pub mod restarts;
 pub mod searches;
 pub mod stop_scripts;
 mod table;

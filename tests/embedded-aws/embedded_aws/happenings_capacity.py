@@ -60,7 +60,22 @@ def _agent_registers(order):
         register()
 
 
+def _reboot(order):
+    """AWS restarts an instance: EC2 sends no event, and its ECS agent is gone for so many `seconds`."""
+    known = backends.ecs().container_instances.values()
+    found = [one for some in known for one in some.values()]
+    of_instance = [one for one in found if one.ec2_instance_id == order["instance"]]
+
+    def set_connected(connected):
+        for one in of_instance:
+            one.agent_connected = connected
+
+    set_connected(False)
+    WORLD.agenda.after(order["seconds"], lambda: set_connected(True))
+
+
 KINDS = {
+    "reboot": _reboot,
     "agent-registers": _agent_registers,
     "no-spot-capacity": _no_spot_capacity,
     "set-desired": _set_desired,

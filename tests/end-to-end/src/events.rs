@@ -51,6 +51,19 @@ pub fn retirement(instance: &str, starts: Timestamp, now: Timestamp) -> Result<V
     Ok(event)
 }
 
+/// A reboot by AWS, at a date.
+pub fn reboot(instance: &str, starts: Timestamp, now: Timestamp) -> Result<Value> {
+    let mut event = about(
+        include_str!("../../../events/scheduled-reboot.json"),
+        instance,
+        now,
+    )?;
+    let starts = starts.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    event["detail"]["startTime"] = json!(starts);
+    event["detail"]["endTime"] = json!(starts);
+    Ok(event)
+}
+
 /// An instance that waits at a termination hook.
 pub fn terminating(instance: &str, group: &str, hook: &str, now: Timestamp) -> Result<Value> {
     let sample = include_str!("../../../events/terminate-lifecycle-action.json");

@@ -18,6 +18,10 @@ fn now() -> Timestamp {
 /// One message body: a valid notice about an instance that it names, or an error that names the field.
 pub fn message(text: &str) {
     match parse(text, now()) {
+        Ok(Message::Announced { advice, notices }) => {
+            assert!(!advice.event_id.is_empty() && !advice.to_string().is_empty());
+            notices.iter().for_each(|notice| holds_for(notice, text));
+        }
         Ok(Message::Notices(notices)) => notices.iter().for_each(|notice| holds_for(notice, text)),
         Ok(Message::Advice(advice)) => {
             assert!(!advice.event_id.is_empty() && !advice.to_string().is_empty());

@@ -101,7 +101,7 @@ pub fn settle(plan: &mut Plan, sent: &Results<Action>) {
 fn cause(notice: &Notice) -> Option<Cause> {
     match &notice.signal {
         Signal::InterruptionWarning { .. } | Signal::StateChange { .. } => Some(Cause::Interruption),
-        Signal::RebalanceRecommendation | Signal::Returned => None,
+        Signal::RebalanceRecommendation | Signal::Returned | Signal::ScheduledRestart(_) => None,
         Signal::ScheduledRetirement { .. } => Some(Cause::Retirement),
         Signal::TerminateLifecycleAction(_) => Some(Cause::Termination),
         Signal::FollowUp(follow_up) => Some(follow_up.cause),

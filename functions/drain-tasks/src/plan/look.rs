@@ -111,13 +111,14 @@ fn looks(notice: &Notice) -> bool {
     match &notice.signal {
         Signal::InterruptionWarning { .. } | Signal::ScheduledRetirement { .. } => true,
         Signal::FollowUp(follow_up) => match follow_up.step {
-            Step::Look { .. } => true,
+            Step::Look { .. } | Step::StepAside { .. } => true,
             Step::MoveWork { .. } => follow_up.cause == Cause::Interruption,
             _ => false,
         },
         Signal::RebalanceRecommendation
         | Signal::TerminateLifecycleAction(_)
         | Signal::StateChange { .. }
+        | Signal::ScheduledRestart(_)
         | Signal::Returned => false,
     }
 }

@@ -315,6 +315,7 @@ impl Stops<'_> {
             Cause::Rebalance => "is at risk and has been replaced",
             Cause::Retirement => "is retired by AWS",
             Cause::Termination => "is terminated by Auto Scaling",
+            Cause::Restart => "is restarted by AWS",
         };
         let drill = if self.notice.drill.is_some() {
             "drill: "

@@ -112,6 +112,9 @@ fn of_notice(notice: &Notice, now: Timestamp) -> Judgement {
             Judgement::yes(format!("AWS retires the instance in {left}"))
         }
         Signal::ScheduledRetirement { .. } => Judgement::no("AWS has retired the instance"),
+        Signal::ScheduledRestart(_) => {
+            Judgement::yes("what it says of the restart still counts, unless later news came")
+        }
         Signal::FollowUp(follow_up) => of_follow_up(follow_up, now),
     }
 }
@@ -130,6 +133,14 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
         }
         (Step::Look { .. }, _) => Judgement::yes("it looks what came back, came late, or may go by now"),
         (Step::AwaitScript { .. }, _) => Judgement::yes("it tells how the stop script ended"),
+        (Step::AwaitRestart { .. }, _) => {
+            Judgement::yes("it looks whether the restart is near, or over, unless another look does")
+        }
+        (Step::StepAside { .. }, Some(late)) if late.is_positive() => {
+            Judgement::no(format!("AWS was to restart the instance {} ago", span(late)))
+        }
+        (Step::StepAside { .. }, _) => Judgement::yes("the instance can still be drained before its restart"),
+        (Step::StepBack, _) => Judgement::yes("what was taken from the instance is given back"),
         (Step::Tell, _) => Judgement::yes("what has gathered is told, as long as nobody told it since"),
         (Step::SeeEnds { .. }, _) => Judgement::yes("what became of its tasks can still be told"),
         (Step::AwaitStart { .. }, Some(late)) if late.is_positive() => Judgement::no(format!(

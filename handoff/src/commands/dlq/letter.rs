@@ -65,7 +65,7 @@ impl Letter {
     /// What it says, or why that cannot be read.
     pub fn read(&self, now: Timestamp) -> Result<Vec<Notice>, String> {
         match notice::parse(&self.body, now) {
-            Ok(Read::Notices(notices)) => Ok(notices),
+            Ok(Read::Notices(notices) | Read::Announced { notices, .. }) => Ok(notices),
             Ok(Read::Advice(advice)) => Err(format!("only to be told: {}", advice.subject())),
             Ok(Read::NotOurs { what }) => Err(format!("not an event for spot-handoff: {what}")),
             Err(error) => Err(error.to_string()),

@@ -6,5 +6,6 @@ mod lifecycle_actions;
 mod other_signals;
 mod policies;
 mod rebalance;
+mod restarts;
 mod returns;
 mod signal_table;

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use jiff::SignedDuration;
 use serde_json::json;
+use spot_handoff::notice::{Message, parse};
 
 use end_to_end::events;
 use end_to_end::invariants::{launched_for, nobody_runs_outside_a_group, nothing_else_is_touched};
@@ -195,4 +196,56 @@ async fn in_the_last_hour_it_is_drained_at_once() -> Result<()> {
         .await?;
     let after = scene.settled().await?;
     launched_for(&scene, &after, "inference", 0)
+}
+
+/// Type codes that AWS has in its pages or sends, and such as it could build of the same words.
+const TYPE_CODES: [&str; 24] = [
+    "AWS_EC2_DEDICATED_HOST_NETWORK_MAINTENANCE_SCHEDULED",
+    "AWS_EC2_DEDICATED_HOST_POWER_MAINTENANCE_SCHEDULED",
+    "AWS_EC2_DEDICATED_HOST_RETIREMENT_SCHEDULED",
+    "AWS_EC2_INSTANCE_NETWORK_MAINTENANCE_SCHEDULED",
+    "AWS_EC2_INSTANCE_POWER_MAINTENANCE_SCHEDULED",
+    "AWS_EC2_INSTANCE_REBOOT_FLEXIBLE_MAINTENANCE_SCHEDULED",
+    "AWS_EC2_INSTANCE_REBOOT_MAINTENANCE_SCHEDULED",
+    "AWS_EC2_INSTANCE_RETIREMENT_EXPEDITED",
+    "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED",
+    "AWS_EC2_INSTANCE_STOP_SCHEDULED",
+    "AWS_EC2_INSTANCE_TERMINATION_SCHEDULED",
+    "AWS_EC2_PERSISTENT_INSTANCE_POWER_MAINTENANCE_SCHEDULED",
+    "AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_EXPEDITED",
+    "AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_SCHEDULED",
+    "AWS_EC2_SYSTEM_MAINTENANCE_EVENT",
+    "AWS_EC2_SYSTEM_REBOOT_MAINTENANCE_SCHEDULED",
+    "AWS_EC2_INSTANCE_RETIREMENT",
+    "AWS_EC2_INSTANCE_STOP",
+    "AWS_EC2_INSTANCE_TERMINATION",
+    "AWS_EC2_RETIREMENT_SCHEDULED",
+    "AWS_EC2_STOP",
+    "AWS_EC2_INSTANCE_STOPPAGE_SCHEDULED",
+    "AWS_EC2_INSTANCE_NONTERMINATION",
+    "AWS_RDS_INSTANCE_RETIREMENT_SCHEDULED",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rules_read_the_type_codes_of_health_events_as_the_functions_do() -> Result<()> {
+    let scene = Scene::start(quick().parameter("DryRun", "true")).await?;
+    let instance = scene.first_of("inference")?;
+    let starts = scene.now() + SignedDuration::from_hours(14 * 24);
+    for code in TYPE_CODES {
+        let mut event = events::retirement(&instance, starts, scene.now())?;
+        event["detail"]["eventTypeCode"] = json!(code);
+        let matched = scene.put(&event).await?;
+        let by = |rule: &str| matched.iter().any(|name| name.contains(rule));
+        let (taken, told) = (by("ScheduledRetirement"), by("OtherScheduledChange"));
+        let restarted = by("ScheduledRestart");
+        match parse(&event.to_string(), scene.now())? {
+            Message::Notices(_) => assert!(taken && !told, "{code} takes it away: {matched:?}"),
+            Message::Announced { .. } => {
+                assert!(told && restarted && !taken, "{code} restarts it: {matched:?}");
+            }
+            Message::Advice(_) => assert!(told && !taken, "{code} is told: {matched:?}"),
+            Message::NotOurs { what } => panic!("{code}: {what}"),
+        }
+    }
+    Ok(())
 }

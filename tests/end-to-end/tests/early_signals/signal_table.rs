@@ -54,7 +54,7 @@ const SAMPLES: [(&str, &str, &str); 10] = [
     ),
     (
         "scheduled-reboot",
-        "AWS restarts the instance, or another scheduled change that it survives",
+        "AWS restarts the instance at a date: its work is taken from it shortly before, and given back after",
         "inference",
     ),
     (
