@@ -103,6 +103,12 @@ def _limit_size(order):
     backends.autoscaling().autoscaling_groups[order["group"]].max_size = order["max"]
 
 
+def _retain_abandoned(order):
+    """Somebody has the group keep instances whose termination hook is abandoned."""
+    group = backends.autoscaling().autoscaling_groups[order["group"]]
+    group.instance_lifecycle_policy = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}
+
+
 def _suspend(order):
     """Processes of the group are suspended, such as Launch."""
     backends.autoscaling().suspend_processes(order["group"], order["processes"])
@@ -225,6 +231,7 @@ KINDS = {
     "limit-size": _limit_size,
     "lose-permission": _lose_permission,
     "new-instances-fail": _new_instances_fail,
+    "retain-abandoned": _retain_abandoned,
     "suspend": _suspend,
     "configure-agent": _configure_agent,
     "managed-by-ecs": _managed_by_ecs,

@@ -175,6 +175,31 @@ class LifecycleHooks(MovingWorldTest):
             **order,
         )
 
+    def test_what_is_abandoned_stays_where_the_group_retains_it(self):
+        retain = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}
+        for result, policy, expected in (
+            ("ABANDON", None, None),
+            ("CONTINUE", retain, None),
+            ("ABANDON", retain, "Terminating:Retained"),
+        ):
+            with self.subTest(result=result, policy=policy):
+                if policy:
+                    self.autoscaling.update_auto_scaling_group(
+                        AutoScalingGroupName="hooked", InstanceLifecyclePolicy=policy
+                    )
+                instance = self.happen("scale-in")["instance"]
+                self.autoscaling.complete_lifecycle_action(
+                    **self.named_action(LifecycleActionResult=result)
+                )
+                self.pass_time(2)
+                self.assertEqual(self.lifecycle(instance), expected)
+        shown = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=["hooked"])
+        self.assertEqual(shown["AutoScalingGroups"][0]["InstanceLifecyclePolicy"], retain)
+        self.autoscaling.terminate_instance_in_auto_scaling_group(
+            InstanceId=instance, ShouldDecrementDesiredCapacity=False
+        )
+        self.assertIsNone(self.lifecycle(instance))
+
     def test_heartbeats_keep_the_instance_waiting_beyond_the_timeout(self):
         instance = self.happen("scale-in")["instance"]
         self.pass_time(200)

@@ -153,6 +153,9 @@ def terminate_instance_in_auto_scaling_group(self):
         )
     for state in staying:
         leaving.begin_termination(state, activities.asked_for(state))
+    for state in states:
+        if state.lifecycle_state == hooks.RETAINED:
+            leaving.finish_termination(state)
     capacity.settle(group)
     begun = [state.activity for state in states]
     return ActionResult({"Activities": begun} if several else {"Activity": begun[0]})

@@ -43,6 +43,7 @@ _moto_update = AutoScalingResponse.update_auto_scaling_group
 @replaces(AutoScalingResponse)
 def create_auto_scaling_group(self):
     answer = _moto_create(self)
+    _keep_lifecycle_policy(self)
     health.watch(_meant(self))
     return answer
 
@@ -50,6 +51,7 @@ def create_auto_scaling_group(self):
 @replaces(AutoScalingResponse)
 def update_auto_scaling_group(self):
     answer = _moto_update(self)
+    _keep_lifecycle_policy(self)
     group = _meant(self)
     rebalance = self._get_bool_param("CapacityRebalance", None)
     if rebalance is not None:
@@ -58,6 +60,13 @@ def update_auto_scaling_group(self):
     if self._get_param("MixedInstancesPolicy"):
         mixture.changed(group)
     return answer
+
+
+def _keep_lifecycle_policy(response):
+    """What becomes of instances whose termination hook is abandoned; moto does not know it."""
+    policy = response._get_param("InstanceLifecyclePolicy")
+    if policy:
+        _meant(response).instance_lifecycle_policy = policy
 
 
 _moto_change = FakeAutoScalingGroup.update

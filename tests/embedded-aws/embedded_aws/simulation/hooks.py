@@ -8,6 +8,7 @@ from ..services.events import aws_event, put_on_bus
 from ..world import WORLD
 
 TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
+RETAINED = "Terminating:Retained"
 DETAIL_TYPE = "EC2 Instance-terminate Lifecycle Action"
 
 # AWS ends any wait after 48 hours, or 100 times the heartbeat timeout if that is shorter.
@@ -58,9 +59,21 @@ def extend(action):
 
 def end(action, result):
     action.result = result
+    if _is_retained(action):
+        action.state.lifecycle_state = RETAINED
+        return
     action.state.lifecycle_state = "Terminating:Proceed"
     seconds = pace.seconds("hook-ended-to-terminated", action.state.instance_id)
     WORLD.consequence(seconds, action.then)
+
+
+def _is_retained(action):
+    """Whether the group keeps what is abandoned; what is let go of with CONTINUE it never does."""
+    by_default = getattr(action.hook, "default_result", "ABANDON")
+    result = by_default if action.result == "TIMEOUT" else action.result
+    policy = getattr(action.group, "instance_lifecycle_policy", None) or {}
+    on_abandon = policy.get("RetentionTriggers", {}).get("TerminateHookAbandon")
+    return result == "ABANDON" and on_abandon == "retain"
 
 
 def active(group, hook, token, instance):

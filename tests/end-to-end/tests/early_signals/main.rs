@@ -6,6 +6,7 @@ mod lifecycle_actions;
 mod other_signals;
 mod policies;
 mod rebalance;
+mod reservations;
 mod restarts;
 mod returns;
 mod signal_table;

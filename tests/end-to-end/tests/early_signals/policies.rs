@@ -92,6 +92,48 @@ async fn with_the_strategy_auto_an_instance_is_terminated_where_a_hook_of_ours_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_with_tasks_on_it_is_kept_where_its_group_retains_it() -> Result<()> {
+    // ECS moves no task meanwhile.
+    let still = Options {
+        simulate: false,
+        ..quick()
+    };
+    let scene = Scene::start(still).await?;
+    tag(&scene, "hooked", "max-drain", "1").await?;
+    scene
+        .happen(json!({ "kind": "retain-abandoned", "group": "hooked" }))
+        .await?;
+    let instance = scene.first_of("hooked")?;
+    scene
+        .happen(json!({ "kind": "terminate-with-hook", "instance": instance }))
+        .await?;
+    let let_go = scene
+        .reported("it is not let go", |report| {
+            acts(report, "abandon-lifecycle-action")
+        })
+        .await?;
+    assert_eq!(let_go.outcome, Outcome::Done, "{let_go:?}");
+    scene.bed.until_settled(end_to_end::scene::PATIENCE).await?;
+    let after = scene.state().await?;
+    let lifecycle = |id: &str| {
+        let group = after.group("hooked")?;
+        let member = group.instances.iter().find(|member| member.id == id)?;
+        Some(member.lifecycle.clone())
+    };
+    assert_eq!(
+        lifecycle(&instance).as_deref(),
+        Some("Terminating:Retained"),
+        "{}",
+        scene.story()
+    );
+    let runs_on = after
+        .tasks_on(&instance)
+        .any(|task| task.last_status == "RUNNING");
+    assert!(runs_on, "its tasks are what it is kept for\n{}", scene.story());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hook_waits_no_longer_than_the_group_says() -> Result<()> {
     let scene = Scene::start(quick()).await?;
     // Over before anybody has looked.

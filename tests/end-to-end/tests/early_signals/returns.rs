@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use end_to_end::events;
-use end_to_end::scene::{Scene, acts, is_registered_as, quick, skips};
+use end_to_end::scene::{Scene, acts, is_registered_as, quick, skips, watched};
+use jiff::SignedDuration;
 use serde_json::json;
 use testbed::{Options, State};
 
@@ -21,6 +22,15 @@ fn targets(state: &State, instance: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_was_stopped_by_an_interruption_serves_again_when_it_is_back() -> Result<()> {
+    comes_back_from("stop").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_hibernated_serves_again_when_it_is_back() -> Result<()> {
+    comes_back_from("hibernate").await
+}
+
+async fn comes_back_from(action: &str) -> Result<()> {
     // The instance neither stops nor starts but by what is said of it.
     let scene = Scene::start(Options {
         simulate: false,
@@ -30,7 +40,7 @@ async fn an_instance_that_was_stopped_by_an_interruption_serves_again_when_it_is
     let instance = scene.first_of("inference")?;
     assert!(targets(&scene.before, &instance) > 0);
     let mut warning = events::interruption(&instance, scene.now())?;
-    warning["detail"]["instance-action"] = json!("stop");
+    warning["detail"]["instance-action"] = json!(action);
     for _ in 0..2 {
         scene.put(&warning).await?;
     }
@@ -77,20 +87,27 @@ async fn an_instance_that_was_stopped_by_an_interruption_serves_again_when_it_is
 async fn an_instance_that_leaves_a_warm_pool_takes_tasks_again() -> Result<()> {
     let scene = Scene::start(Options {
         simulate: false,
-        ..quick()
+        ..watched()
     })
     .await?;
     let instance = scene.first_of("hooked")?;
     let mut leaves = events::terminating(&instance, "hooked", "spot-handoff-drain", scene.now())?;
     leaves["detail"]["Destination"] = json!("WarmPool");
-    scene.put(&leaves).await?;
+    for _ in 0..2 {
+        scene.put(&leaves).await?;
+    }
     scene
         .until("it is drained", |state| {
             is_registered_as(state, &instance, "DRAINING")
         })
         .await?;
     let back = events::left_warm_pool(&instance, "hooked", scene.now())?;
-    scene.put(&back).await?;
+    let late = scene.now() - SignedDuration::from_mins(40);
+    let too_late = events::left_warm_pool(&instance, "hooked", late)?;
+    // In one batch with itself and with one about an instance that nothing was taken from.
+    let other = events::left_warm_pool(&scene.nth_of("hooked", 1)?, "hooked", scene.now())?;
+    let batch = [too_late, back.clone(), other, back];
+    scene.bed.world.put_events(&batch).await?;
     scene
         .reported("it is back", |report| acts(report, "activate-container-instance"))
         .await?;

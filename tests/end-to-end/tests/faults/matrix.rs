@@ -172,6 +172,20 @@ impl Trial {
                 });
             }
         }
+        // What goes on by looks of its own, or at what came back, can also fail in the middle of it.
+        for scenario in [Scenario::ComesBack, Scenario::Restart] {
+            let uses = recording.scenarios[&scenario].calls.keys();
+            let changes = uses.filter(|of| {
+                let is_of_table = of.action.starts_with("BatchGet") || of.action.starts_with("BatchWrite");
+                !of.is_read() && !is_of_table && !SHORTCUTS.contains(&of.action.as_str())
+            });
+            trials.extend(changes.map(|of| Self {
+                of: of.clone(),
+                scenario,
+                fault: Fault::AccessDenied,
+                times: Times::Once,
+            }));
+        }
         trials
     }
 
@@ -192,9 +206,11 @@ impl Trial {
 
     /// In the first scenario of those that had the call which has it again.
     async fn play(&self, recording: &Recording) -> Result<()> {
-        for scenario in &recording.uses()[&self.of] {
+        let others = recording.uses()[&self.of].clone();
+        let others = others.into_iter().filter(|one| *one != self.scenario);
+        for scenario in std::iter::once(self.scenario).chain(others) {
             let trial = Self {
-                scenario: *scenario,
+                scenario,
                 ..self.clone()
             };
             let played = trial.play_once(recording).await;

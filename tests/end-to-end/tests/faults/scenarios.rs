@@ -44,12 +44,16 @@ pub enum Scenario {
     TwoOfABatch,
     /// An instance is stopped by an interruption, and runs again.
     ComesBack,
+    /// An instance is restarted by AWS.
+    Restart,
 }
 
 /// Instances of the large group.
 const MANY: usize = 12;
 /// Seconds of the world after which an interruption is over.
 const STOPPED_FOR: u64 = 150;
+/// Seconds of the world that a restart takes: so long that a look sees it, also one that comes again.
+const RESTARTS_FOR: u64 = 200;
 /// Seconds of the world in which messages that are sent together certainly arrive.
 pub const WINDOW: u64 = 20;
 
@@ -58,7 +62,7 @@ const SPEED: f64 = 10.0;
 
 impl Scenario {
     /// All of them that add a call. First the one without replace-capacity, in whose absence the others always see the whole instance.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ShuttingDown,
         Self::Interruption,
         Self::Exchange,
@@ -75,6 +79,7 @@ impl Scenario {
         Self::ManyAtOnce,
         Self::StopScript,
         Self::ComesBack,
+        Self::Restart,
     ];
 
     /// The world it happens in. Where the functions need nobody else to go on, nothing moves but by their calls: what
@@ -201,6 +206,17 @@ impl Scenario {
                 scene.pass(STOPPED_FOR).await;
                 let running = events::state_change(&instance, "running", scene.now())?;
                 scene.put(&running).await?;
+                Ok(vec![instance])
+            }
+            Self::Restart => {
+                let instance = scene.first_of("inference")?;
+                // So near that it is drained at once.
+                let starts = scene.now() + SignedDuration::from_mins(2);
+                let event = events::reboot(&instance, starts, scene.now())?;
+                scene.put(&event).await?;
+                scene.pass(STOPPED_FOR).await;
+                let reboot = json!({ "kind": "reboot", "instance": instance, "seconds": RESTARTS_FOR });
+                scene.happen(reboot).await?;
                 Ok(vec![instance])
             }
             Self::Exchange | Self::ExchangeInVain => at_risk(scene, "inference").await,
