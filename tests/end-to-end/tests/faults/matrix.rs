@@ -133,6 +133,26 @@ impl Trial {
                 }
             }
         }
+        trials.extend(Self::in_the_middle(recording));
+        trials
+    }
+
+    /// What goes on by looks of its own, or at what came back, can also fail in the middle of it.
+    fn in_the_middle(recording: &Recording) -> Vec<Self> {
+        let mut trials = vec![];
+        for scenario in [Scenario::ComesBack, Scenario::Restart] {
+            let uses = recording.scenarios[&scenario].calls.keys();
+            let changes = uses.filter(|of| {
+                let is_of_table = of.action.starts_with("BatchGet") || of.action.starts_with("BatchWrite");
+                !of.is_read() && !is_of_table && !SHORTCUTS.contains(&of.action.as_str())
+            });
+            trials.extend(changes.map(|of| Self {
+                of: of.clone(),
+                scenario,
+                fault: Fault::AccessDenied,
+                times: Times::Once,
+            }));
+        }
         trials
     }
 
@@ -172,20 +192,7 @@ impl Trial {
                 });
             }
         }
-        // What goes on by looks of its own, or at what came back, can also fail in the middle of it.
-        for scenario in [Scenario::ComesBack, Scenario::Restart] {
-            let uses = recording.scenarios[&scenario].calls.keys();
-            let changes = uses.filter(|of| {
-                let is_of_table = of.action.starts_with("BatchGet") || of.action.starts_with("BatchWrite");
-                !of.is_read() && !is_of_table && !SHORTCUTS.contains(&of.action.as_str())
-            });
-            trials.extend(changes.map(|of| Self {
-                of: of.clone(),
-                scenario,
-                fault: Fault::AccessDenied,
-                times: Times::Once,
-            }));
-        }
+        trials.extend(Self::in_the_middle(recording));
         trials
     }
 
