@@ -1,6 +1,7 @@
 //! The stories as one page for a browser, which needs nothing but itself.
 
 mod picture;
+mod work;
 
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};

@@ -6,11 +6,15 @@ use spot_handoff::report::ActionKind;
 
 use super::super::story::Story;
 use super::super::{Line, Word, since};
+use super::work::{self, Series};
 
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 26.0;
 const ROW: f64 = 19.0;
 const LANE_MARGIN: f64 = 9.0;
+/// The height of a line of the work, and the room above and below it.
+const WORK: f64 = 26.0;
+const WORK_MARGIN: f64 = 7.0;
 /// The width of a letter of a label.
 const LETTER: f64 = 6.6;
 /// From a mark to its label.
@@ -143,7 +147,15 @@ fn is_drawn(line: &Line) -> bool {
 pub fn svg(story: &Story, lines: &[Line], frame: Frame) -> Markup {
     let scale = Scale::of(story, lines, frame);
     let lanes = lanes(lines, scale);
-    let mut y = TOP;
+    let series = work::series(&story.reports);
+    let each = frame.above() + WORK + 2.0 * WORK_MARGIN;
+    let work_tops: Vec<(f64, &Series)> = series
+        .iter()
+        .enumerate()
+        .map(|(index, one)| (TOP + index as f64 * each, one))
+        .collect();
+    let mut y = TOP + series.len() as f64 * each;
+    let top_of_lanes = y;
     let placed: Vec<(f64, f64, &Lane)> = lanes
         .iter()
         .map(|lane| {
@@ -160,6 +172,7 @@ pub fn svg(story: &Story, lines: &[Line], frame: Frame) -> Markup {
                 @if n % 2 == 0 { rect.lane x="0" y=(top) width=(frame.width) height=(height) {} }
                 text.name x="8" y=(top + LANE_MARGIN + ROW / 2.0 + 4.0) { (lane.name) }
             }
+            @if !series.is_empty() { line.work x1="0" x2=(frame.width) y1=(top_of_lanes) y2=(top_of_lanes) {} }
             @for seconds in scale.ticks() {
                 @let x = scale.x_of(seconds);
                 line.tick x1=(x) x2=(x) y1=(TOP) y2=(bottom) {}
@@ -172,8 +185,52 @@ pub fn svg(story: &Story, lines: &[Line], frame: Frame) -> Markup {
                     @if frame.names_above { (time(seconds)) } @else { (story.end()) }
                 }
             }
+            @for (top, one) in &work_tops { (draw_work(story, one, *top, scale)) }
             @for (top, _, lane) in &placed {
                 @for mark in &lane.marks { (draw(mark, top + LANE_MARGIN + frame.above() + (mark.row as f64 + 0.5) * ROW)) }
+            }
+        }
+    }
+}
+
+/// A name as far as there is room for it before the lines.
+fn fitted(name: &str, frame: Frame) -> String {
+    const LETTERS: usize = 19;
+    let letters = name.chars().count();
+    if frame.names_above || letters <= LETTERS {
+        return name.to_owned();
+    }
+    let begins: String = name.chars().take(LETTERS - 1).collect();
+    format!("{begins}…")
+}
+
+/// A number over time: a line with a mark and the number wherever it was seen to change.
+fn draw_work(story: &Story, series: &Series, top: f64, scale: Scale) -> Markup {
+    let frame = scale.frame;
+    let bottom = top + frame.above() + WORK_MARGIN + WORK;
+    let most = series.most().max(1) as f64;
+    let y = |number: usize| bottom - number as f64 / most * WORK;
+    let reported = story.reports.iter().map(|report| report.started_at).max();
+    let last = story
+        .deadline()
+        .into_iter()
+        .chain(reported)
+        .max()
+        .unwrap_or(scale.zero);
+    let corners = work::corners(series, last, |at| scale.x(at), y);
+    let points: Vec<String> = corners
+        .iter()
+        .map(|(x, y)| format!("{},{}", round(*x), round(*y)))
+        .collect();
+    html! {
+        text.name x="8" y=(top + WORK_MARGIN + 13.0) { title { (series.name) } (fitted(&series.name, frame)) }
+        line.ground x1=(frame.left) x2=(frame.width - RIGHT) y1=(bottom) y2=(bottom) {}
+        polyline.number points=(points.join(" ")) {}
+        @for (at, number) in &series.seen {
+            g.number {
+                title { (since(scale.zero, *at)) " " (number) " " (series.name) }
+                circle cx=(round(scale.x(*at))) cy=(round(y(*number))) r="3" {}
+                text.label x=(round(scale.x(*at) + 5.0)) y=(round((y(*number) - 3.0).max(top + frame.above() + if frame.names_above { 15.0 } else { 9.0 }))) { (number) }
             }
         }
     }
@@ -350,6 +407,14 @@ mod tests {
         assert_eq!(rows, [0, 1, 0, 0]);
         let left: Vec<_> = marks.iter().map(|mark| mark.label_left).collect();
         assert_eq!(left, [false, false, false, true]);
+    }
+
+    #[test]
+    fn a_name_is_cut_where_the_lines_begin() {
+        let name = "classifier-of-images: serving";
+        assert_eq!(fitted(name, Frame::NARROW), name);
+        assert_eq!(fitted(name, Frame::WIDE), "classifier-of-imag…");
+        assert_eq!(fitted("ranker: serving", Frame::WIDE), "ranker: serving");
     }
 
     #[test]

@@ -77,3 +77,22 @@ fn where_nothing_was_done_there_is_no_picture() {
 fn without_a_report_the_page_says_so() {
     assert!(render(&[]).contains("No function reported"));
 }
+
+#[test]
+fn the_work_is_drawn_above_the_actions() {
+    let mut stories = stories(None);
+    let seen = json!({"targets": [{"target-group": "arn:aws:elasticloadbalancing:r:1:targetgroup/web/1",
+        "serving": 4, "staying": 3}], "tasks": 2});
+    stories[0].reports[0].work = serde_json::from_value(seen).unwrap();
+    let page = render(&stories);
+    // How far down a text stands.
+    let y = |text: &str| -> f64 {
+        let before = &page[..page.find(text).unwrap()];
+        let (_, y) = before.rsplit_once(" y=\"").unwrap();
+        y.split('"').next().unwrap().parse().unwrap()
+    };
+    assert!(y("web: serving") < y(">drain-tasks</text>"), "{page}");
+    // In the picture for a screen and in the one for a telephone: a line for each number.
+    assert_eq!(page.matches("<polyline").count(), 2 * 2);
+    assert!(page.contains("at least 4 targets seen to serve in web"), "{page}");
+}
