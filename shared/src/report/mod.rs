@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use self::action::ActionKind;
 pub use self::ending::Ending;
 pub use self::pool::Pool;
-pub use self::work::{Members, Serving, TaskEnd, Work};
+pub use self::work::{Serving, TaskEnd, Work};
 use crate::notice::{Notice, Signal};
 
 /// The value of [`Report::report`], by which report lines are told from other log lines.

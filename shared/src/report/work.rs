@@ -1,4 +1,4 @@
-//! What a function saw of the work itself: how many targets serve, how many tasks run, how many instances are in service.
+//! What a function saw of the work itself: how many targets serve, how many tasks run.
 //!
 //! A function looks every ten seconds and reports what has changed since its look before. So a number here was true when it
 //! was seen, and nobody knows more than that of the time in between.
@@ -18,19 +18,6 @@ pub struct Work {
     /// Tasks that run on the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<usize>,
-    /// The instance's group.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub members: Option<Members>,
-}
-
-/// How many instances of a group there are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Members {
-    /// In service.
-    pub in_service: usize,
-    /// Asked for.
-    pub desired: i32,
 }
 
 impl Work {

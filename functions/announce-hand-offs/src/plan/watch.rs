@@ -81,7 +81,10 @@ impl Subject {
             Signal::RebalanceRecommendation => Ok(Self::of_cause(Cause::Rebalance, deadline)),
             Signal::ScheduledRetirement { .. } => Ok(Self::of_cause(Cause::Retirement, deadline)),
             Signal::TerminateLifecycleAction(_) => Ok(Self::of_cause(Cause::Termination, deadline)),
-            Signal::StateChange { .. } | Signal::Returned => Err(Skip::NotAnnounced),
+            // An instance survives a restart, and keeps its work.
+            Signal::StateChange { .. } | Signal::Returned | Signal::ScheduledRestart(_) => {
+                Err(Skip::NotAnnounced)
+            }
         }
     }
 
@@ -106,6 +109,7 @@ impl Subject {
             Cause::Rebalance => Signal::RebalanceRecommendation.name(),
             Cause::Retirement => "scheduled-retirement",
             Cause::Termination => "terminate-lifecycle-action",
+            Cause::Restart => "scheduled-restart",
         }
     }
 
@@ -115,6 +119,7 @@ impl Subject {
             Cause::Interruption | Cause::StateChange | Cause::Retirement => true,
             Cause::Rebalance => function == "replace-capacity",
             Cause::Termination => function != "replace-capacity",
+            Cause::Restart => function == "drain-tasks",
         }
     }
 
