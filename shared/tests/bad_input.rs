@@ -211,6 +211,7 @@ fn answer(message: &QueueMessage) -> String {
         Ok(Message::Advice(advice) | Message::Announced { advice, .. }) => {
             format!("told: {}", advice.subject())
         }
+        Ok(Message::LaunchFailed(launch)) => format!("noted: a launch of group {} failed", launch.group),
         Ok(Message::NotOurs { what }) => format!("left alone: {what}"),
         Err(error) => {
             let text = error.to_string();

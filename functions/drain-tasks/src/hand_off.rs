@@ -671,6 +671,7 @@ impl DrainTasks {
                 | Step::SeeEnds { .. }
                 | Step::AwaitRestart { .. }
                 | Step::StepBack
+                | Step::WatchGroup { .. }
                 | Step::Tell,
                 _,
             ) => Plan::default(),
@@ -841,6 +842,7 @@ fn named_group(notice: &Notice) -> Option<&str> {
         | Step::SeeEnds { .. }
         | Step::AwaitRestart { .. }
         | Step::StepBack
+        | Step::WatchGroup { .. }
         | Step::Tell => None,
     }
 }
@@ -873,6 +875,7 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
                 | Step::SeeEnds { .. }
                 | Step::AwaitRestart { .. }
                 | Step::StepBack
+                | Step::WatchGroup { .. }
                 | Step::Tell,
                 _,
             ) => None,

@@ -200,6 +200,11 @@ impl shared_plan::Action for Action {
                         instance.to_string(),
                         format!("group {group}"),
                     ),
+                    Step::WatchGroup { group, .. } => (
+                        ActionKind::WatchGroup,
+                        instance.to_string(),
+                        format!("group {group}"),
+                    ),
                     Step::AwaitReplacement { group } => (
                         ActionKind::AwaitReplacement,
                         instance.to_string(),

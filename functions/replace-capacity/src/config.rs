@@ -2,7 +2,8 @@
 
 use spot_handoff::autoscaling::groups::Group;
 use spot_handoff::autoscaling::policies::{
-    self, KeepHealthy, LifecycleHooks, RebalanceAction, ReplacementStrategy, UnknownValue,
+    self, FallbackBounds, KeepHealthy, LifecycleHooks, RebalanceAction, ReplacementStrategy, SpotFallback,
+    UnknownValue,
 };
 use spot_handoff::runtime::config::{ConfigError, Env, Scope};
 
@@ -19,6 +20,10 @@ pub struct Config {
     pub rebalance: RebalanceAction,
     /// The share of a target group that has to stay, where the instance's group has none of its own.
     pub keep_healthy: KeepHealthy,
+    /// Whether On-Demand fills groups for which Spot has no capacity.
+    pub fallback: SpotFallback,
+    /// How far and when.
+    pub fallback_bounds: FallbackBounds,
     /// URLs of the queues.
     pub queues: Queues,
 }
@@ -48,6 +53,8 @@ impl Config {
             lifecycle_hooks: LifecycleHooks::of_env(env),
             rebalance: env.choice("REBALANCE_ACTION")?,
             keep_healthy: KeepHealthy::of_env(env)?,
+            fallback: env.choice("SPOT_FALLBACK")?,
+            fallback_bounds: FallbackBounds::of_env(env)?,
             queues: Queues {
                 deregister_targets: env.required("DEREGISTER_TARGETS_QUEUE_URL")?,
                 drain_tasks: env.required("DRAIN_TASKS_QUEUE_URL")?,

@@ -1,7 +1,9 @@
 //! Carrying the plans out, all that can at the same time.
 
+pub mod base;
 mod capacity;
 mod leave;
+pub mod watch;
 
 use std::collections::HashSet;
 

@@ -1,6 +1,7 @@
 //! What Auto Scaling knows about the instances and their groups, what the table says of exchanges, and what Elastic Load
 //! Balancing and ECS know about replacements.
 
+pub mod launches;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -51,9 +52,15 @@ pub struct Facts {
     pub needed: Needed,
 }
 
-/// Reads the facts of a batch. What interruptions need is read at once; what exchanges need takes one more round.
-pub async fn read(clients: &Clients, config: &Config, invocation: &Invocation, notices: &[Notice]) -> Facts {
-    let groups = groups_of(clients, invocation, notices).await;
+/// Reads the facts of a batch whose groups are known. What interruptions need is read at once; what exchanges need takes one
+/// more round.
+pub async fn read(
+    clients: &Clients,
+    config: &Config,
+    invocation: &Invocation,
+    notices: &[Notice],
+    groups: Groups,
+) -> Facts {
     let mut facts = Facts {
         groups,
         ..Facts::default()

@@ -3,12 +3,14 @@
 //! Interruptions and exchanges go side by side, so that the first do not wait for what the others read. Of the exchanges
 //! the table is written first. Where another invocation has written meanwhile, the group is read and decided anew.
 
+mod watch;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_types::SdkConfig;
 use spot_handoff::exchange::Exchanges;
 use spot_handoff::lambda::Function;
-use spot_handoff::notice::Notice;
+use spot_handoff::notice::{LaunchFailed, Notice};
 use spot_handoff::report::Pool;
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::Results;
@@ -21,6 +23,7 @@ use crate::clients::Clients;
 use crate::config::Config;
 use crate::effects::{self, Aws};
 use crate::facts::{self, Facts, ends_in_two_minutes};
+use crate::plan::watch::Asked;
 use crate::plan::{self, Plan, Planned};
 
 /// How often a group is decided anew whose item another invocation has written meanwhile. Each of them was decided by one
@@ -44,21 +47,33 @@ impl Function for ReplaceCapacity {
     }
 
     async fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
-        let (urgent, others): (Vec<usize>, Vec<usize>) =
-            (0..notices.len()).partition(|index| ends_in_two_minutes(&notices[*index]));
+        let (looks, about_instances): (Vec<usize>, Vec<usize>) =
+            (0..notices.len()).partition(|index| Asked::of(&notices[*index]).is_some());
+        let (urgent, others): (Vec<usize>, Vec<usize>) = about_instances
+            .into_iter()
+            .partition(|index| ends_in_two_minutes(&notices[*index]));
         let of = |indexes: &[usize]| -> Vec<Notice> {
             indexes.iter().map(|index| notices[*index].clone()).collect()
         };
-        let (urgent_notices, other_notices) = (of(&urgent), of(&others));
-        let (urgent_done, others_done) = tokio::join!(
+        let (urgent_notices, other_notices, look_notices) = (of(&urgent), of(&others), of(&looks));
+        let (urgent_done, others_done, looked) = tokio::join!(
             self.carry_through(&urgent_notices, notices, invocation),
             self.carry_through(&other_notices, notices, invocation),
+            self.watch(&look_notices, invocation),
         );
-        let indexes = urgent.into_iter().chain(others);
-        let mut done: Vec<(usize, Report)> =
-            indexes.zip(urgent_done.into_iter().chain(others_done)).collect();
+        let indexes = urgent.into_iter().chain(others).chain(looks);
+        let reports = urgent_done.into_iter().chain(others_done).chain(looked);
+        let mut done: Vec<(usize, Report)> = indexes.zip(reports).collect();
         done.sort_by_key(|(index, _)| *index);
         done.into_iter().map(|(_, report)| report).collect()
+    }
+
+    async fn launches_failed(
+        &self,
+        launches: &[&LaunchFailed],
+        invocation: &Invocation,
+    ) -> Result<(), aws::CallError> {
+        self.look_sooner(launches, invocation).await
     }
 }
 
@@ -74,7 +89,11 @@ impl ReplaceCapacity {
         if notices.is_empty() {
             return vec![];
         }
-        let facts = facts::read(&self.clients, &self.config, invocation, notices).await;
+        let groups = facts::groups_of(&self.clients, invocation, notices).await;
+        let (facts, unwatched) = tokio::join!(
+            facts::read(&self.clients, &self.config, invocation, notices, groups.clone()),
+            self.begin_watches(notices, &groups, invocation),
+        );
         let planned = self.plan(notices, batch, &facts, invocation);
         if invocation.dry_run {
             let none = Results::new();
@@ -96,6 +115,8 @@ impl ReplaceCapacity {
         );
         let mut reports: BTreeMap<usize, Report> = done_at_once.into_iter().collect();
         reports.extend(done_later.into_iter().flatten());
+        self.begin_late(&unwatched, notices, &mut reports, invocation)
+            .await;
         reports.into_values().collect()
     }
 

@@ -2,7 +2,9 @@
 //! [`spot_handoff::exchange::next`].
 
 mod exchange;
+pub mod fallback;
 mod interruption;
+pub mod watch;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,6 +138,8 @@ impl Planning<'_> {
                 | Step::AwaitRestart { .. }
                 | Step::StepAside { .. }
                 | Step::StepBack
+                // It is about a group: see `watch`.
+                | Step::WatchGroup { .. }
                 | Step::Tell => nothing(Skip::NotForThisFunction),
             },
             Signal::TerminateLifecycleAction(_) | Signal::Returned | Signal::ScheduledRestart(_) => {

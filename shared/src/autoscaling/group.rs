@@ -33,6 +33,14 @@ pub struct Group {
     pub zones: Vec<String>,
     /// Its instances.
     pub instances: Vec<Member>,
+    /// Those that Auto Scaling has found unhealthy, and will replace.
+    pub unhealthy: BTreeSet<InstanceId>,
+    /// How much of the capacity each instance counts for, where that is not one.
+    pub weights: BTreeMap<InstanceId, u32>,
+    /// How much of it is On-Demand; `None` without a mixed instances policy, where nothing can be mixed.
+    pub distribution: Option<Distribution>,
+    /// What else its mixed instances policy says of the purchase options.
+    pub purchase_options: PurchaseOptions,
     /// Whether it mixes On-Demand and Spot Instances.
     pub mixes_purchase_options: bool,
     /// Whether its instance types have weights, or it counts processors or memory, so that capacities are not numbers of
@@ -47,6 +55,38 @@ pub struct Group {
     pub retains_abandoned: bool,
     /// The pools of its instances.
     pub pools: BTreeMap<InstanceId, Pool>,
+}
+
+/// How much of a group is On-Demand.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Distribution {
+    /// So much of the capacity is On-Demand before anything else.
+    pub base: u32,
+    /// Of the rest so many percent.
+    pub percent_above: u32,
+}
+
+/// How a group chooses among its instance types, and what it pays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PurchaseOptions {
+    /// The allocation strategy of On-Demand.
+    pub on_demand_strategy: Option<String>,
+    /// The allocation strategy of Spot.
+    pub spot_strategy: Option<String>,
+    /// Of how many pools, with the strategy `lowest-price`.
+    pub spot_pools: Option<i32>,
+    /// The highest price.
+    pub spot_price: Option<String>,
+}
+
+impl Distribution {
+    /// How much of a desired capacity is On-Demand: parts count in favor of On-Demand.
+    pub fn on_demand(self, desired: u32) -> u32 {
+        let base = self.base.min(desired);
+        let above = (desired - base).saturating_mul(self.percent_above).div_ceil(100);
+        base + above
+    }
 }
 
 /// An instance of a group.
@@ -120,6 +160,23 @@ impl From<AutoScalingGroup> for Group {
                 .unwrap_or(100);
             percentage < 100 && (base > 0 || percentage > 0)
         });
+        let distribution = group.mixed_instances_policy.as_ref().map(|policy| {
+            let given = policy.instances_distribution.as_ref();
+            let base = given.and_then(|given| given.on_demand_base_capacity).unwrap_or(0);
+            let percent = given.and_then(|given| given.on_demand_percentage_above_base_capacity);
+            Distribution {
+                base: u32::try_from(base).unwrap_or(0),
+                percent_above: u32::try_from(percent.unwrap_or(100)).unwrap_or(100),
+            }
+        });
+        let given = group.mixed_instances_policy.as_ref();
+        let given = given.and_then(|policy| policy.instances_distribution.clone());
+        let purchase_options = given.map_or_else(PurchaseOptions::default, |given| PurchaseOptions {
+            on_demand_strategy: given.on_demand_allocation_strategy,
+            spot_strategy: given.spot_allocation_strategy,
+            spot_pools: given.spot_instance_pools,
+            spot_price: given.spot_max_price.filter(|price| !price.is_empty()),
+        });
         let overrides = group
             .mixed_instances_policy
             .as_ref()
@@ -158,6 +215,18 @@ impl From<AutoScalingGroup> for Group {
             Some((instance.instance_id()?.parse().ok()?, pool?))
         };
         let pools = group.instances().iter().filter_map(pool).collect();
+        let id = |instance: &aws_sdk_autoscaling::types::Instance| instance.instance_id()?.parse().ok();
+        let unhealthy = group
+            .instances()
+            .iter()
+            .filter(|instance| instance.health_status().is_some_and(is_unhealthy))
+            .filter_map(id)
+            .collect();
+        let weight = |instance: &aws_sdk_autoscaling::types::Instance| {
+            let weight = instance.weighted_capacity()?.parse().ok()?;
+            (weight != 1).then_some((id(instance)?, weight))
+        };
+        let weights = group.instances().iter().filter_map(weight).collect();
         let member = |instance: aws_sdk_autoscaling::types::Instance| {
             Some(Member {
                 id: instance.instance_id?.parse().ok()?,
@@ -199,6 +268,10 @@ impl From<AutoScalingGroup> for Group {
                 .into_iter()
                 .filter_map(member)
                 .collect(),
+            unhealthy,
+            weights,
+            distribution,
+            purchase_options,
             mixes_purchase_options,
             is_weighted,
             operator: group.operator.and_then(|operator| operator.principal),
@@ -206,6 +279,12 @@ impl From<AutoScalingGroup> for Group {
             pools,
         }
     }
+}
+
+/// One that is not `Healthy` is replaced.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_Instance.html>
+fn is_unhealthy(status: &str) -> bool {
+    status.eq_ignore_ascii_case("unhealthy")
 }
 
 /// Whether a traffic source is a target group of Elastic Load Balancing: a Classic Load Balancer has a name, and a target

@@ -33,19 +33,17 @@ pub enum Trouble {
 }
 
 /// Words of AWS's messages, those that say most first.
-const WORDS: [(&str, Trouble); 16] = [
+const WORDS: [(&str, Trouble); 14] = [
     ("lifecycle action", Trouble::LaunchHook),
     ("maxspotinstancecountexceeded", Trouble::SpotQuota),
     ("max spot instance count exceeded", Trouble::SpotQuota),
     ("spotmaxpricetoolow", Trouble::SpotPrice),
-    ("spot price", Trouble::SpotPrice),
     ("vcpulimitexceeded", Trouble::Quota),
     ("instancelimitexceeded", Trouble::Quota),
     ("vcpu capacity than your current vcpu limit", Trouble::Quota),
     ("spot capacity", Trouble::NoSpotCapacity),
     ("unfulfillablecapacity", Trouble::NoCapacity),
     ("insufficientinstancecapacity", Trouble::NoCapacity),
-    ("sufficient capacity", Trouble::NoCapacity),
     ("do not have sufficient", Trouble::NoCapacity),
     ("does not exist", Trouble::Template),
     ("not authorized", Trouble::Template),

@@ -91,6 +91,7 @@ pub const KNOWN_TAGS: &[&str] = &[
     StopDocument::TAG,
     StopSeconds::TAG,
     StopWhen::TAG,
+    SpotFallback::TAG,
 ];
 
 /// Whether a group is only planned for, so that its team can try while others act.
@@ -397,6 +398,98 @@ impl ByTag for RebalanceAction {
 
     fn of_tag(value: &str) -> Option<Self> {
         Self::spelled(value)
+    }
+}
+
+/// Whether On-Demand Instances fill a group while Spot has no capacity for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpotFallback {
+    /// Never, whatever a group's tag says: the stack has no permission for it.
+    Off,
+    /// Where the group's tag says so.
+    Tagged,
+    /// Everywhere, unless the group's tag says otherwise.
+    OnDemand,
+}
+
+impl SpotFallback {
+    /// Whether a group is filled: its tag decides within what the stack allows. And the tag's value where nobody knows it.
+    pub fn of(self, group: &Group) -> (bool, Option<UnknownValue>) {
+        let (policy, unknown) = of_group(Some(group), self);
+        (self != Self::Off && policy == Self::OnDemand, unknown)
+    }
+
+    /// Whether the group asks for it in vain.
+    pub fn is_forbidden(self, group: &Group) -> bool {
+        self == Self::Off && of_group(Some(group), self).0 == Self::OnDemand
+    }
+}
+
+impl Choice for SpotFallback {
+    const CHOICES: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("tagged", Self::Tagged),
+        ("on-demand", Self::OnDemand),
+    ];
+}
+
+impl ByTag for SpotFallback {
+    const TAG: &'static str = "spot-handoff:fallback";
+    const EXPECTED: &'static str = "`on-demand` or `off`";
+
+    fn of_tag(value: &str) -> Option<Self> {
+        Self::spelled(value).filter(|policy| *policy != Self::Tagged)
+    }
+}
+
+/// How far and when On-Demand Instances fill a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FallbackBounds {
+    /// How many percent of the group at the most.
+    percent: u8,
+    /// For how long launches of Spot have to fail before.
+    pub after: SignedDuration,
+}
+
+impl FallbackBounds {
+    const MAX: &'static str = "SPOT_FALLBACK_MAX";
+    const AFTER: &'static str = "SPOT_FALLBACK_AFTER";
+    /// The watch over a group ends after half an hour.
+    const SECONDS: std::ops::RangeInclusive<i64> = 0..=1500;
+
+    /// So many percent of a group, after so many seconds.
+    pub fn new(percent: u8, after: SignedDuration) -> Self {
+        Self { percent, after }
+    }
+
+    /// `SPOT_FALLBACK_MAX`, in percent, and `SPOT_FALLBACK_AFTER`, in seconds.
+    ///
+    /// # Errors
+    /// Where one of them is no number, or out of its bounds.
+    pub fn of_env(env: &Env) -> Result<Self, ConfigError> {
+        let percent = match env.get(Self::MAX) {
+            None => 25,
+            Some(found) => {
+                let percent = found.trim().parse().ok();
+                let expected = "a whole number from 1 to 100";
+                let percent = percent.filter(|percent| (1..=100).contains(percent));
+                percent.ok_or_else(|| ConfigError::new(Self::MAX, expected, &found))?
+            }
+        };
+        let after = match env.get(Self::AFTER) {
+            None => 60,
+            Some(found) => {
+                let seconds = found.trim().parse().ok();
+                let seconds = seconds.filter(|seconds| Self::SECONDS.contains(seconds));
+                seconds.ok_or_else(|| ConfigError::new(Self::AFTER, "seconds from 0 to 1500", &found))?
+            }
+        };
+        Ok(Self::new(percent, SignedDuration::from_secs(after)))
+    }
+
+    /// How much of a group that is to have `desired`: one at least.
+    pub fn most(self, desired: u32) -> u32 {
+        (desired.saturating_mul(u32::from(self.percent)) / 100).max(1)
     }
 }
 

@@ -129,7 +129,7 @@ impl Batch {
             Ok(Message::Notices(notices) | Message::Announced { notices, .. }) => {
                 notices.iter().map(|notice| (index, notice.clone())).collect()
             }
-            Ok(Message::Advice(_) | Message::NotOurs { .. }) | Err(_) => vec![],
+            Ok(Message::Advice(_) | Message::LaunchFailed(_) | Message::NotOurs { .. }) | Err(_) => vec![],
         };
         self.messages.iter().enumerate().flat_map(notices_of).collect()
     }

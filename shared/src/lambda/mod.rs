@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::lambda::envelope::Batch;
 use crate::lambda::inbox::OwnQueue;
-use crate::notice::{Advice, Home, Message, Notice, Signal, Step};
+use crate::notice::{Advice, Home, LaunchFailed, Message, Notice, Signal, Step};
 use crate::report::metrics;
 use crate::report::{ActionResult, Outcome, Report};
 use crate::runtime::aws::{self, CallCounter, CallError};
@@ -70,6 +70,18 @@ pub trait Function: Sized + 'static {
     /// # Errors
     /// Where that failed; the message is tried again. A function that has no way to tell them leaves it to its log.
     fn tell(&self, _: &Advice, _: &Invocation) -> impl Future<Output = Result<(), CallError>> {
+        async { Ok(()) }
+    }
+
+    /// Takes note of launches that failed.
+    ///
+    /// # Errors
+    /// Where that failed; the messages are tried again.
+    fn launches_failed(
+        &self,
+        _: &[&LaunchFailed],
+        _: &Invocation,
+    ) -> impl Future<Output = Result<(), CallError>> {
         async { Ok(()) }
     }
 }
@@ -181,7 +193,7 @@ async fn handle<F: Function>(
         .collect();
     for (message, failed) in batch.messages.iter().zip(&mut failed) {
         match &message.content {
-            Ok(Message::Notices(_)) => {}
+            Ok(Message::Notices(_) | Message::LaunchFailed(_)) => {}
             Ok(Message::Advice(advice) | Message::Announced { advice, .. }) => {
                 tracing::info!(message_id = message.id, event_id = advice.event_id, "{advice}");
                 if let Err(error) = function.tell(advice, invocation).await {
@@ -201,7 +213,10 @@ async fn handle<F: Function>(
     }
 
     let (indexes, notices): (Vec<_>, Vec<_>) = batch.notices().into_iter().unzip();
-    let mut reports = hand_off::hand_off(function, &notices, drills, invocation).await;
+    let (mut reports, ()) = tokio::join!(
+        hand_off::hand_off(function, &notices, drills, invocation),
+        take_note(function, &batch, &mut failed, invocation),
+    );
     for (index, notice) in indexes.into_iter().zip(&notices) {
         match reports.get(notice) {
             Some(report) => failed[index] |= report.outcome == Outcome::Failed,
@@ -247,7 +262,31 @@ async fn handle<F: Function>(
         Ok(_) if failed[0] => Err(BareEventError::Failed(reports)),
         Ok(Message::NotOurs { what }) => Ok(json!({ "ignored": what })),
         Ok(Message::Advice(advice)) => Ok(json!({ "told": advice.subject() })),
+        Ok(Message::LaunchFailed(launch)) => Ok(json!({ "noted": launch.group })),
         Ok(Message::Notices(_) | Message::Announced { .. }) => Ok(json!({ "reports": reports })),
+    }
+}
+
+/// Has the function take note of the launches that failed.
+async fn take_note<F: Function>(function: &F, batch: &Batch, failed: &mut [bool], invocation: &Invocation) {
+    let launch = |(index, message): (usize, &crate::lambda::envelope::QueueMessage)| match &message.content {
+        Ok(Message::LaunchFailed(launch)) => Some((index, launch.clone())),
+        _ => None,
+    };
+    let (indexes, launches): (Vec<usize>, Vec<LaunchFailed>) =
+        batch.messages.iter().enumerate().filter_map(launch).unzip();
+    if launches.is_empty() {
+        return;
+    }
+    let launches: Vec<&LaunchFailed> = launches.iter().collect();
+    if let Err(error) = function.launches_failed(&launches, invocation).await {
+        tracing::error!(
+            "cannot take note of {} launches that failed: {error}",
+            launches.len()
+        );
+        for index in indexes {
+            failed[index] = true;
+        }
     }
 }
 
@@ -262,11 +301,15 @@ fn has_seen_nothing_new<F: Function>(notice: &Notice, report: &Report) -> bool {
                 | Step::AwaitEnd { .. }
                 | Step::AwaitWhole { .. }
                 | Step::AwaitRestart { .. }
+                | Step::WatchGroup { .. }
         ),
         _ => false,
     };
     let is_silence = F::IS_QUIET && report.outcome == Outcome::NothingToDo;
-    let is_quiet = report.problems.is_empty() && report.warnings.is_empty() && report.work.is_nothing();
+    let is_quiet = report.problems.is_empty()
+        && report.warnings.is_empty()
+        && report.groups.is_empty()
+        && report.work.is_nothing();
     let mut results = report.actions.iter().map(|line| line.result);
     is_quiet && (is_silence || is_look) && results.all(|result| result == ActionResult::Later)
 }

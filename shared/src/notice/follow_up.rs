@@ -107,6 +107,14 @@ pub enum Step {
         /// The Auto Scaling group.
         group: String,
     },
+    /// replace-capacity to itself: see whether the group is whole again. It is about the instance whose interruption the
+    /// watch over the group began with, or whose interruption joins it.
+    WatchGroup {
+        /// The Auto Scaling group.
+        group: String,
+        /// Which look it is: 0 asks to begin or to join.
+        look: u32,
+    },
     /// drain-tasks to replace-capacity: the work cannot move to the replacement, let the old instance go on.
     GiveUp {
         /// The Auto Scaling group.
@@ -279,6 +287,7 @@ impl Step {
             }
             | Self::StepAside { group: Some(group) }
             | Self::AwaitReplacement { group }
+            | Self::WatchGroup { group, .. }
             | Self::GiveUp { group }
             | Self::AwaitScript { group, .. }
             | Self::Retire { group }

@@ -11,6 +11,7 @@ mod follow_up;
 mod home;
 mod instance_id;
 mod interruption_warning;
+mod launch_failed;
 mod left_warm_pool;
 mod parse;
 mod rebalance_recommendation;
@@ -30,6 +31,7 @@ pub use follow_up::{Cause, Drained, FollowUp, SOURCE as FOLLOW_UP_SOURCE, Servin
 pub use home::Home;
 pub use instance_id::InstanceId;
 pub use interruption_warning::InstanceAction;
+pub use launch_failed::LaunchFailed;
 pub use parse::{parse, parse_at};
 pub use rerun_order::{ContainerOverrides, Overrides, RerunOrder, RerunStage, TaskCopy};
 pub use scheduled_restart::ScheduledRestart;
@@ -219,6 +221,8 @@ pub enum Message {
         /// Notices, one for each instance.
         notices: Vec<Notice>,
     },
+    /// A launch that failed: of a group, and mostly of no instance.
+    LaunchFailed(LaunchFailed),
     /// An event that asks nothing of us.
     NotOurs {
         /// Its source and detail-type, for the log.

@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 use super::advice::{Advice, Matter};
 use super::error::{NoticeError, at_path, cut, expect_object};
 use super::{
-    DRILL_SOURCE, Drill, Home, InstanceId, Message, Notice, Parsed, ScheduledRestart, Signal, capacity_block,
-    capacity_interruption, follow_up, interruption_warning, left_warm_pool, rebalance_recommendation,
-    scheduled_change, state_change, terminate_lifecycle_action,
+    DRILL_SOURCE, Drill, Home, InstanceId, LaunchFailed, Message, Notice, Parsed, ScheduledRestart, Signal,
+    capacity_block, capacity_interruption, follow_up, interruption_warning, launch_failed, left_warm_pool,
+    rebalance_recommendation, scheduled_change, state_change, terminate_lifecycle_action,
 };
 
 /// The longest event id that is accepted; those of EventBridge have 36 characters. The id goes into every report and
@@ -109,6 +109,14 @@ pub fn parse_at(text: &str, home: &Home, now: Timestamp) -> Result<Message, Noti
                 },
             });
         }
+        Content::LaunchFailed { group, message } => {
+            return Ok(Message::LaunchFailed(LaunchFailed {
+                event_id,
+                time,
+                group,
+                message,
+            }));
+        }
         Content::Other => return Ok(Message::Notices(vec![])),
     };
     let notice = |instance| Notice {
@@ -161,6 +169,8 @@ pub(super) enum Content {
         told: Option<(Vec<String>, Matter, Option<Timestamp>)>,
         instances: Vec<(InstanceId, ScheduledRestart)>,
     },
+    /// A launch failed.
+    LaunchFailed { group: String, message: String },
     /// Nothing of ours.
     Other,
 }
@@ -183,6 +193,10 @@ fn content(event: &Event) -> Result<Content, NoticeError> {
             Some(parsed) => parsed,
             None => return Ok(Content::Other),
         },
+        launch_failed::DETAIL_TYPE if of_aws("aws.autoscaling") => {
+            let (group, message) = launch_failed::parse(detail)?;
+            return Ok(Content::LaunchFailed { group, message });
+        }
         terminate_lifecycle_action::DETAIL_TYPE if of_aws("aws.autoscaling") => {
             terminate_lifecycle_action::parse(detail)?
         }

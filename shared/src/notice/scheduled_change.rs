@@ -320,7 +320,7 @@ mod tests {
                 };
                 format!("restart: {}", ids(instances.iter().map(word).collect()))
             }
-            Ok(Content::Other) => "nothing".to_owned(),
+            Ok(Content::Other | Content::LaunchFailed { .. }) => "nothing".to_owned(),
             Err(error) => error.to_string(),
         }
     }

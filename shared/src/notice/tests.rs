@@ -482,3 +482,34 @@ mod any_text {
         }
     }
 }
+
+#[test]
+fn a_launch_that_failed_names_a_group_and_perhaps_an_instance() {
+    let sample = include_str!("../../../events/launch-unsuccessful.json");
+    let Ok(Message::LaunchFailed(launch)) = parse(sample, now()) else {
+        panic!("it is one");
+    };
+    assert_eq!(launch.group, "inference");
+    assert!(launch.message.starts_with("Could not launch Spot Instances."));
+    let with = |detail: serde_json::Value| {
+        let mut event: serde_json::Value = serde_json::from_str(sample).expect("JSON");
+        event["detail"] = detail;
+        parse(&event.to_string(), now())
+    };
+    let bare = with(serde_json::json!({ "AutoScalingGroupName": "g" }));
+    assert!(matches!(bare, Ok(Message::LaunchFailed(launch)) if launch.message.is_empty()));
+    for (detail, field) in [
+        (serde_json::json!({}), "detail.AutoScalingGroupName"),
+        (
+            serde_json::json!({ "AutoScalingGroupName": "" }),
+            "detail.AutoScalingGroupName",
+        ),
+        (
+            serde_json::json!({ "AutoScalingGroupName": "g", "StatusMessage": 7 }),
+            "detail.StatusMessage",
+        ),
+    ] {
+        let error = with(detail).expect_err("it cannot be read").to_string();
+        assert!(error.contains(field), "{error}");
+    }
+}

@@ -40,6 +40,10 @@ pub enum ActionKind {
     RaiseDesiredCapacity,
     /// A group is to have one instance less.
     LowerDesiredCapacity,
+    /// More of a group is to be On-Demand, in the place of Spot.
+    RaiseOnDemandBase,
+    /// Less of it is to be.
+    LowerOnDemandBase,
     /// A replacement goes that is of no use.
     GiveCapacityBack,
     /// The same function looks again.
@@ -56,6 +60,8 @@ pub enum ActionKind {
     StepAside,
     /// What it let go of is given back.
     StepBack,
+    /// The same function looks whether a group is whole again.
+    WatchGroup,
     /// Another function is asked to move work.
     AskToMoveWork,
     /// Another function is asked to take targets out.

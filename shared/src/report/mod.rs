@@ -5,6 +5,7 @@
 
 mod action;
 mod ending;
+mod group;
 pub mod kept;
 pub mod log_line;
 pub mod log_patterns;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::action::ActionKind;
 pub use self::ending::Ending;
+pub use self::group::{GroupLine, GroupStanding};
 pub use self::pool::Pool;
 pub use self::work::{Serving, TaskEnd, Work};
 use crate::notice::{Notice, Signal};
@@ -96,6 +98,9 @@ pub struct Report {
     /// What was seen of the work, as far as it is news.
     #[serde(default, skip_serializing_if = "Work::is_nothing")]
     pub work: Work,
+    /// What has become of groups that interruptions had made smaller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupLine>,
 }
 
 /// What became of a notice.

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use crate::notice::Notice;
 use crate::report::{
-    ActionKind, ActionLine, ActionResult, Ending, HeldLine, Outcome, REPORT_MARKER, Report, ScriptLine,
-    SkippedLine, TaskLine, Work,
+    ActionKind, ActionLine, ActionResult, Ending, GroupLine, HeldLine, Outcome, REPORT_MARKER, Report,
+    ScriptLine, SkippedLine, TaskLine, Work,
 };
 use crate::runtime::clock::Clock;
 use crate::runtime::invocation::Invocation;
@@ -56,6 +56,8 @@ pub struct Plan<A, S, W> {
     pub ending: Option<Ending>,
     /// What was seen of the work.
     pub work: Work,
+    /// What has become of groups that interruptions had made smaller.
+    pub groups: Vec<GroupLine>,
 }
 
 /// Something left alone.
@@ -79,6 +81,7 @@ impl<A, S, W> Default for Plan<A, S, W> {
             scripts: vec![],
             ending: None,
             work: Work::default(),
+            groups: vec![],
         }
     }
 }
@@ -233,8 +236,8 @@ impl Invocation {
             .collect();
         let failed =
             actions.iter().any(|line| line.result == ActionResult::Failed) || !plan.problems.is_empty();
-        // What is held is arranged for.
-        let is_empty = actions.is_empty() && plan.held.is_empty();
+        // What is held is arranged for, and what is told of a group was looked for.
+        let is_empty = actions.is_empty() && plan.held.is_empty() && plan.groups.is_empty();
         let outcome = match (failed, is_empty, self.dry_run) {
             (true, ..) => Outcome::Failed,
             (false, true, _) => Outcome::NothingToDo,
@@ -269,6 +272,7 @@ impl Invocation {
             scripts: plan.scripts.clone(),
             ending: plan.ending,
             work: plan.work.clone(),
+            groups: plan.groups.clone(),
         };
         report.message = sentence(&report);
         report
@@ -312,6 +316,15 @@ fn skipped_line<S: Display>(skipped: &Skipped<S>) -> SkippedLine {
 }
 
 impl Report {
+    /// The same, with something that could not be done beside what the plan says: the notice is tried again.
+    pub fn with_problem(mut self, problem: String) -> Self {
+        self.problems.push(problem);
+        self.outcome = Outcome::Failed;
+        "ERROR".clone_into(&mut self.level);
+        self.message = sentence(&self);
+        self
+    }
+
     /// The report of a function that does not work against the deadline of the notice.
     pub fn without_deadline(mut self) -> Self {
         self.seconds_left_at_start = None;
@@ -352,6 +365,7 @@ fn sentence(report: &Report) -> String {
     if !report.problems.is_empty() {
         parts.push(format!("{} not readable", report.problems.len()));
     }
+    parts.extend(report.groups.iter().map(GroupLine::to_string));
     if parts.is_empty() {
         parts.push("nothing to do".to_owned());
     }

@@ -37,6 +37,9 @@ pub struct GroupWatch {
     pub group: String,
     /// The interruptions for whose sake the group is watched, the first one first.
     pub interruptions: Vec<Interruption>,
+    /// When the last look was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
     /// Number of the next look.
     pub look: u32,
     /// When it comes.
@@ -46,6 +49,9 @@ pub struct GroupWatch {
     /// Since when the launches of the group fail, and why; `None` where none has failed since one succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
+    /// What we have changed of its mixture, and not changed back yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
     /// How the group stands.
     pub standing: Standing,
     /// Watches that were over before this one began, and not long ago.
@@ -84,6 +90,40 @@ pub struct Failing {
     pub since: Timestamp,
     /// The last failure.
     pub last: LaunchFailure,
+}
+
+/// On-Demand capacity in the place of Spot: the `OnDemandBaseCapacity` of the group as it was and as we have set it.
+///
+/// It is written before it is asked for. What the group has instead of what was asked for is somebody else's, unless it is
+/// what was there before and our request was never seen to have taken effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Fallback {
+    /// What it was before we changed anything.
+    pub before: u32,
+    /// What it was before the last step.
+    pub from: u32,
+    /// What we have asked for last.
+    pub set: u32,
+    /// When that was.
+    pub asked_at: Timestamp,
+    /// Whether the group was seen to have it.
+    pub seen: bool,
+    /// When it was first raised.
+    pub since: Timestamp,
+    /// When it was raised last.
+    pub raised_at: Timestamp,
+    /// Whether the last step was a lower one, whose Spot launch has not succeeded yet.
+    pub is_trial: bool,
+    /// When Spot is tried again.
+    pub next_trial: Timestamp,
+}
+
+impl Fallback {
+    /// How much is On-Demand because of us.
+    pub fn extra(&self) -> u32 {
+        self.set.saturating_sub(self.before)
+    }
 }
 
 /// How a group stands. Amounts are in units of its capacity: instances, where its instance types have no weights.
@@ -175,9 +215,11 @@ impl GroupWatch {
             group: group.to_owned(),
             until: until.unwrap_or(now),
             interruptions: vec![interruption],
+            looked_at: None,
             look: 0,
             next_look: now,
             failing: None,
+            fallback: None,
             standing: Standing::Looking { short_of: None },
             earlier: vec![],
         }
@@ -192,6 +234,11 @@ impl GroupWatch {
     pub fn since(&self) -> Timestamp {
         let first = self.interruptions.iter().map(|one| one.noticed).min();
         first.unwrap_or(self.next_look)
+    }
+
+    /// Whether messages look at the group: it is not known what becomes of it, or something of ours is to be taken back.
+    pub fn goes_on(&self) -> bool {
+        !self.standing.is_over() || self.fallback.is_some()
     }
 
     /// Whether the interruption is one for whose sake this watch is, or was.
@@ -226,6 +273,7 @@ impl GroupWatch {
     pub fn anew(self, interruption: Interruption, now: Timestamp) -> Self {
         let mut next = Self::begun(&self.group, interruption, now);
         next.look = self.look;
+        next.fallback = self.fallback;
         next.earlier = self.earlier;
         next.earlier.push(Earlier {
             interruptions: self.interruptions,

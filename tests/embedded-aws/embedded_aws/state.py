@@ -134,8 +134,17 @@ def _queue(queue):
     return {
         "name": queue.name,
         **sqs.counts(queue),
+        "watching": sum(map(_looks_at_a_group, queue._messages)),
         "bodies": [message.body for message in queue._messages] if dead_letters else [],
     }
+
+
+def _looks_at_a_group(message):
+    """A delayed look at a group that is not whole: there may be half an hour of them. The first
+    one, numbered 0, is not meant."""
+    body = message.body
+    looks = '"watch-group"' in body and '"look":0' not in body
+    return message.delayed and (looks or '"await-whole"' in body)
 
 
 def _table(table):

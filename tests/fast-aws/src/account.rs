@@ -116,6 +116,7 @@ impl Account {
         match (service, action) {
             ("autoscaling", "DescribeAutoScalingInstances") => autoscaling::describe_instances(self, form),
             ("autoscaling", "DescribeAutoScalingGroups") => autoscaling::describe_groups(self, form),
+            ("autoscaling", "DescribeScalingActivities") => Ok(autoscaling::describe_activities()),
             ("autoscaling", "DetachInstances") => autoscaling::detach(self, form),
             ("autoscaling", "SetDesiredCapacity") => autoscaling::set_desired(self, form),
             ("autoscaling", "TerminateInstanceInAutoScalingGroup") => autoscaling::terminate(self, form),

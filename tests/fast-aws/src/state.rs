@@ -80,6 +80,7 @@ pub(crate) fn snapshot(account: &Account) -> State {
                     visible: counts.visible,
                     in_flight: counts.in_flight,
                     delayed: counts.delayed,
+                    watching: 0,
                     bodies: if is_for_dead_letters {
                         one.bodies().into_iter().map(str::to_owned).collect()
                     } else {

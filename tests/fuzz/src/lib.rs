@@ -26,6 +26,10 @@ pub fn message(text: &str) {
         Ok(Message::Advice(advice)) => {
             assert!(!advice.event_id.is_empty() && !advice.to_string().is_empty());
         }
+        Ok(Message::LaunchFailed(launch)) => {
+            assert!(!launch.event_id.is_empty() && !launch.group.is_empty() && launch.time <= now());
+            assert!(launch.message.len() <= LONGEST_LINE);
+        }
         Ok(Message::NotOurs { what }) => assert!(what.len() <= LONGEST_LINE, "{what}"),
         Err(error) => {
             assert!(error.to_string().len() <= LONGEST_LINE, "{error}");

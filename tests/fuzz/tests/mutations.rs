@@ -11,6 +11,7 @@ fn seeds() -> Vec<String> {
     let samples = [
         include_str!("../../../events/spot-interruption-warning.json"),
         include_str!("../../../events/rebalance-recommendation.json"),
+        include_str!("../../../events/launch-unsuccessful.json"),
         include_str!("../../../events/terminate-lifecycle-action.json"),
         include_str!("../../../events/instance-state-change.json"),
         include_str!("../../../events/scheduled-retirement.json"),

@@ -11,6 +11,8 @@ pub struct Backlog {
     pub in_flight: u64,
     /// Messages that were sent to appear later.
     pub delayed: u64,
+    /// Of those, looks at groups that are not whole yet: half an hour of them, in which nothing else may happen.
+    pub watching: u64,
     /// Invocations that run.
     pub running: usize,
 }
@@ -21,9 +23,9 @@ impl Backlog {
         self.visible == 0 && self.in_flight == 0 && self.running == 0
     }
 
-    /// Whether nothing happens any more.
+    /// Whether nothing happens any more but looks at groups that are not whole.
     pub fn is_settled(&self) -> bool {
-        self.is_idle() && self.delayed == 0
+        self.is_idle() && self.delayed <= self.watching
     }
 }
 
@@ -33,11 +35,13 @@ impl fmt::Display for Backlog {
             visible,
             in_flight,
             delayed,
+            watching,
             running,
         } = self;
         write!(
             f,
-            "{visible} messages waiting, {in_flight} in flight, {delayed} delayed, {running} invocations running"
+            "{visible} messages waiting, {in_flight} in flight, {delayed} delayed, {watching} of them to look at groups, \
+             {running} invocations running"
         )
     }
 }

@@ -160,6 +160,9 @@ pub struct QueueState {
     pub visible: u64,
     pub in_flight: u64,
     pub delayed: u64,
+    /// Of the delayed ones those that look at a group which is not whole yet.
+    #[serde(default)]
+    pub watching: u64,
     /// The messages of a dead-letter queue.
     #[serde(default)]
     pub bodies: Vec<String>,

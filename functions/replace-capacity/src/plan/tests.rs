@@ -42,6 +42,11 @@ fn config() -> Config {
         lifecycle_hooks: LifecycleHooks::of("spot-handoff-*"),
         rebalance: RebalanceAction::LaunchFirst,
         keep_healthy: KeepHealthy::default(),
+        fallback: spot_handoff::autoscaling::policies::SpotFallback::Off,
+        fallback_bounds: spot_handoff::autoscaling::policies::FallbackBounds::new(
+            25,
+            jiff::SignedDuration::from_secs(60),
+        ),
         queues: Queues {
             run_commands: "run".to_owned(),
             deregister_targets: "d".to_owned(),

@@ -11,6 +11,8 @@ use spot_handoff::notice::{FollowUp, InstanceId, Step};
 use spot_handoff::report::ActionKind;
 use spot_handoff::report::plan as shared_plan;
 
+use super::fallback::SetBase;
+
 /// What this function can do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -31,6 +33,13 @@ pub enum Action {
         from: i32,
         /// What it is to be.
         to: i32,
+    },
+    /// Set how much of a group is On-Demand before anything else.
+    SetBase {
+        /// The group.
+        group: String,
+        /// The step.
+        base: SetBase,
     },
     /// Terminate a replacement that is of no use, and lower the desired capacity with it.
     GiveBack {
@@ -119,6 +128,14 @@ impl shared_plan::Action for Action {
                     format!("{why} {instance}, from {from} to {to}"),
                 )
             }
+            Self::SetBase { group, base } => {
+                let name = if base.to > base.from {
+                    ActionKind::RaiseOnDemandBase
+                } else {
+                    ActionKind::LowerOnDemandBase
+                };
+                (name, group.clone(), format!("from {} to {}", base.from, base.to))
+            }
             Self::GiveBack { group, replacement } => (
                 ActionKind::GiveCapacityBack,
                 group.clone(),
@@ -136,7 +153,9 @@ impl shared_plan::Action for Action {
     fn group(&self) -> Option<&str> {
         match self {
             Self::Detach(leaving) | Self::Terminate(leaving) | Self::Retire(leaving) => Some(&leaving.group),
-            Self::SetDesired { group, .. } | Self::GiveBack { group, .. } => Some(group),
+            Self::SetDesired { group, .. } | Self::SetBase { group, .. } | Self::GiveBack { group, .. } => {
+                Some(group)
+            }
             Self::Send { follow_up, .. } => follow_up.step.group(),
         }
     }
@@ -145,7 +164,7 @@ impl shared_plan::Action for Action {
         match self {
             Self::Detach(leaving) | Self::Terminate(leaving) => !leaving.decrement,
             Self::SetDesired { from, to, .. } => to > from,
-            Self::Retire(_) | Self::GiveBack { .. } | Self::Send { .. } => false,
+            Self::Retire(_) | Self::SetBase { .. } | Self::GiveBack { .. } | Self::Send { .. } => false,
         }
     }
 }
@@ -157,13 +176,15 @@ fn send_in_words(
     follow_up: &FollowUp,
 ) -> (ActionKind, String, String) {
     let name = match (to, &follow_up.step) {
+        (Queue::Own, Step::WatchGroup { .. }) => ActionKind::WatchGroup,
         (Queue::Own, _) => ActionKind::AwaitReplacement,
         (Queue::DeregisterTargets | Queue::DrainTasks, _) => ActionKind::AskToMoveWork,
         (Queue::RunCommands, _) => ActionKind::AskToRunStopScript,
     };
     let detail = match &follow_up.step {
         Step::MoveWork { group, .. } => format!("group {group}"),
-        Step::AwaitReplacement { group }
+        Step::WatchGroup { group, .. }
+        | Step::AwaitReplacement { group }
         | Step::Look {
             group: Some(group), ..
         } => {
@@ -212,6 +233,8 @@ pub enum Skip {
     InterruptedMeanwhile,
     /// The recommendation is not acted on.
     Held(Brake),
+    /// The watch over its group goes on: another message looks.
+    Watched,
     /// Its exchange is under way.
     UnderWay,
     /// There is no exchange of the instance.
@@ -296,6 +319,7 @@ impl fmt::Display for Skip {
             Self::UnderWay => write!(f, "its exchange is under way, its next look comes by itself"),
             Self::NoExchange => write!(f, "its exchange is over, or there has been none"),
             Self::Over(ending) => f.write_str(in_words(*ending)),
+            Self::Watched => write!(f, "the watch over its group goes on"),
             Self::LeftToHealthCheck => {
                 write!(f, "Auto Scaling's health check replaces an instance that stops")
             }
@@ -372,6 +396,37 @@ pub enum Warning {
         /// The error.
         error: String,
     },
+    /// A group whose tag asks for On-Demand, which the stack does not allow.
+    FallbackForbidden {
+        /// The group.
+        group: String,
+    },
+    /// A group that On-Demand is to fill, and that has no mixed instances policy.
+    CannotMix {
+        /// The group.
+        group: String,
+    },
+    /// The table did not answer, so the watch over a group goes on without it.
+    WatchUnread {
+        /// The group.
+        group: String,
+        /// The error.
+        error: String,
+    },
+    /// What has become of a group could not be written down.
+    WatchUnwritten {
+        /// The group.
+        group: String,
+        /// The error.
+        error: String,
+    },
+    /// The group could not be read at one look.
+    GroupUnread {
+        /// The group.
+        group: String,
+        /// The error.
+        error: String,
+    },
     /// A tag of the group has a value that nobody knows.
     UnknownPolicy(UnknownValue),
 }
@@ -413,6 +468,29 @@ impl fmt::Display for Warning {
                 f,
                 "Auto Scaling group {group}: its strategy is `auto`, and whether a lifecycle hook of spot-handoff waits is \
                  not known, so the instance is detached: {error}"
+            ),
+            Self::FallbackForbidden { group } => write!(
+                f,
+                "Auto Scaling group {group}: its tag spot-handoff:fallback asks for On-Demand, and the stack's parameter \
+                 SpotFallback is `off`"
+            ),
+            Self::CannotMix { group } => write!(
+                f,
+                "Auto Scaling group {group}: On-Demand cannot fill it, since it has no mixed instances policy: give it one, \
+                 with OnDemandPercentageAboveBaseCapacity 0"
+            ),
+            Self::WatchUnread { group, error } => write!(
+                f,
+                "Auto Scaling group {group}: the table did not tell how far the watch over it has come, so it goes on as if \
+                 it began: {error}"
+            ),
+            Self::WatchUnwritten { group, error } => write!(
+                f,
+                "Auto Scaling group {group}: the table did not take how it stands: {error}"
+            ),
+            Self::GroupUnread { group, error } => write!(
+                f,
+                "Auto Scaling group {group}: it could not be read, and is looked at again: {error}"
             ),
             Self::UnknownPolicy(unknown) => unknown.fmt(f),
         }

@@ -128,10 +128,13 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
         (Step::StopTasks { .. }, Some(late)) if late > RUN_AGAIN => {
             Judgement::yes("its tasks are over; those that asked for it and do not run yet are run again")
         }
-        (Step::Look { .. } | Step::AwaitScript { .. }, Some(late)) if late.is_positive() => {
+        (Step::Look { .. } | Step::AwaitScript { .. } | Step::WatchGroup { .. }, Some(late))
+            if late.is_positive() =>
+        {
             Judgement::no(format!("there was an end to looking {} ago", span(late)))
         }
         (Step::Look { .. }, _) => Judgement::yes("it looks what came back, came late, or may go by now"),
+        (Step::WatchGroup { .. }, _) => Judgement::yes("it looks whether the group is whole again"),
         (Step::AwaitScript { .. }, _) => Judgement::yes("it tells how the stop script ended"),
         (Step::AwaitRestart { .. }, _) => {
             Judgement::yes("it looks whether the restart is near, or over, unless another look does")

@@ -66,6 +66,10 @@ impl Letter {
     pub fn read(&self, now: Timestamp) -> Result<Vec<Notice>, String> {
         match notice::parse(&self.body, now) {
             Ok(Read::Notices(notices) | Read::Announced { notices, .. }) => Ok(notices),
+            Ok(Read::LaunchFailed(launch)) => Err(format!(
+                "names no instance: a launch of group {} failed",
+                launch.group
+            )),
             Ok(Read::Advice(advice)) => Err(format!("only to be told: {}", advice.subject())),
             Ok(Read::NotOurs { what }) => Err(format!("not an event for spot-handoff: {what}")),
             Err(error) => Err(error.to_string()),

@@ -165,6 +165,7 @@ fn settings(parameters: &[(String, String)], source: Source<'_>) -> Result<Setti
             .get("LIFECYCLE_HOOKS")
             .map_or_else(|| Settings::default().hooks, |list| LifecycleHooks::of(&list)),
         rebalance: env.choice("REBALANCE_ACTION").map_err(wrong("RebalanceAction"))?,
+        fallback: env.choice("SPOT_FALLBACK").map_err(wrong("SpotFallback"))?,
         rerun_roles: RerunRoles::of_env(&env).map_err(wrong("RerunRoles"))?,
         keep_healthy: KeepHealthy::of_env(&env).map_err(wrong("KeepHealthy"))?,
         default_stop_timeout: DefaultStopTimeout::of_env(&env).map_err(wrong("DefaultStopTimeout"))?,

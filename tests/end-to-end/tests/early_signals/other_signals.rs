@@ -244,6 +244,7 @@ async fn the_rules_read_the_type_codes_of_health_events_as_the_functions_do() ->
                 assert!(told && restarted && !taken, "{code} restarts it: {matched:?}");
             }
             Message::Advice(_) => assert!(told && !taken, "{code} is told: {matched:?}"),
+            Message::LaunchFailed(launch) => panic!("{code}: {launch:?}"),
             Message::NotOurs { what } => panic!("{code}: {what}"),
         }
     }

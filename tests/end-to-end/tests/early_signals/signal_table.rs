@@ -11,7 +11,7 @@ use spot_handoff::report::Report;
 use testbed::{FUNCTIONS, documentation};
 
 /// A sample of `events/`, what it says, and the group whose first instance it is about here.
-const SAMPLES: [(&str, &str, &str); 10] = [
+const SAMPLES: [(&str, &str, &str); 11] = [
     (
         "spot-interruption-warning",
         "AWS takes the instance in two minutes",
@@ -25,6 +25,11 @@ const SAMPLES: [(&str, &str, &str); 10] = [
     (
         "rebalance-recommendation",
         "the instance is at an elevated risk",
+        "inference",
+    ),
+    (
+        "launch-unsuccessful",
+        "Auto Scaling could not launch an instance: a group that is watched is looked at sooner",
         "inference",
     ),
     (

@@ -64,6 +64,10 @@ const DONE_WITHOUT: &[(&str, &str)] = &[
     ("drain-tasks", "DescribeLifecycleHooks"),
     // An instance whose hooks are not known is detached, as where none waits.
     ("replace-capacity", "DescribeLifecycleHooks"),
+    // Why launches fail: a group is watched without, and On-Demand does not fill it.
+    ("replace-capacity", "DescribeScalingActivities"),
+    // A mixture that cannot be changed: the report says so, and the next look asks again.
+    ("replace-capacity", "UpdateAutoScalingGroup"),
 ];
 
 /// Shortcuts past Lambda's own polling, which do the same later: Lambda hands over what is in the queue, what was not deleted

@@ -135,6 +135,11 @@ async fn uses(scenario: Scenario, finish: &Finish) -> Result<BTreeMap<Use, u32>>
         let is_written_by_either = caller == "replace-capacity" && call.action == "PutItem";
         let by_chance = is_shortcut && scenario != Scenario::ManyAtOnce
             || is_written_by_either && scenario.is_side_by_side();
+        // By that message the group is watched, and the hand-off is done without: `followed_through` has what becomes of it.
+        let begins_watch = caller == "replace-capacity"
+            && call.action == "SendMessageBatch"
+            && scenario.is_plain_interruption();
+        let by_chance = by_chance || begins_watch;
         if EVERY_FUNCTION.contains(&caller.as_str()) && !by_chance {
             let of_call = Use {
                 caller,

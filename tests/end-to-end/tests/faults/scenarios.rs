@@ -46,6 +46,8 @@ pub enum Scenario {
     ComesBack,
     /// An instance is restarted by AWS.
     Restart,
+    /// An instance is interrupted while Spot has no capacity, and On-Demand fills the group.
+    SpotIsDry,
 }
 
 /// Instances of the large group.
@@ -54,6 +56,9 @@ const MANY: usize = 12;
 const STOPPED_FOR: u64 = 150;
 /// Seconds of the world that a restart takes: so long that a look sees it, also one that comes again.
 const RESTARTS_FOR: u64 = 200;
+/// Seconds of the world for which Spot has no capacity, and in which On-Demand has filled the group, with one try more.
+const DRY_FOR: u64 = 600;
+const FILLED_WITHIN: u64 = 160;
 /// Seconds of the world in which messages that are sent together certainly arrive.
 pub const WINDOW: u64 = 20;
 
@@ -62,7 +67,7 @@ const SPEED: f64 = 10.0;
 
 impl Scenario {
     /// All of them that add a call. First the one without replace-capacity, in whose absence the others always see the whole instance.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ShuttingDown,
         Self::Interruption,
         Self::Exchange,
@@ -80,6 +85,7 @@ impl Scenario {
         Self::StopScript,
         Self::ComesBack,
         Self::Restart,
+        Self::SpotIsDry,
     ];
 
     /// The world it happens in. Where the functions need nobody else to go on, nothing moves but by their calls: what
@@ -91,6 +97,7 @@ impl Scenario {
         };
         match self {
             Self::Termination => options.parameter("ReplacementStrategy", "terminate"),
+            Self::SpotIsDry => options.parameter("SpotFallback", "on-demand"),
             Self::TaggedOnly => options.parameter("Scope", "tagged"),
             Self::MostOfACluster => Options {
                 storm: Some(json!({ "groups": 1, "instances": MANY, "tasks": 1 })),
@@ -132,6 +139,10 @@ impl Scenario {
             scene
                 .happen(json!({ "kind": "managed-by-ecs", "instance": lone }))
                 .await?;
+        }
+        if self == Self::SpotIsDry {
+            let dry = json!({ "kind": "no-spot-capacity", "seconds": DRY_FOR });
+            scene.happen(dry).await?;
         }
         if self == Self::ExchangeInVain {
             let fails = json!({ "kind": "new-instances-fail", "group": "inference", "what": "agent" });
@@ -186,6 +197,12 @@ impl Scenario {
                     _ => "hooked",
                 };
                 interrupt(scene, vec![scene.first_of("inference")?, scene.first_of(other)?]).await
+            }
+            Self::SpotIsDry => {
+                let interrupted = interrupt(scene, vec![scene.first_of("inference")?]).await?;
+                // Looks at a group are not waited for.
+                scene.pass(FILLED_WITHIN).await;
+                Ok(interrupted)
             }
             Self::ManyAtOnce => interrupt(scene, many(scene)?).await,
             Self::TaggedOnly | Self::TriedAgain | Self::ToldAgain | Self::StopScript => {
@@ -250,7 +267,21 @@ impl Scenario {
     pub fn is_side_by_side(self) -> bool {
         !matches!(
             self,
-            Self::Exchange | Self::ExchangeInVain | Self::LifecycleAction
+            Self::Exchange | Self::ExchangeInVain | Self::LifecycleAction | Self::SpotIsDry
+        )
+    }
+
+    /// Whether replace-capacity has no other message to send than that by which a group is watched.
+    pub fn is_plain_interruption(self) -> bool {
+        matches!(
+            self,
+            Self::Interruption
+                | Self::Termination
+                | Self::Announcement
+                | Self::TriedAgain
+                | Self::ToldAgain
+                | Self::ManyAtOnce
+                | Self::TwoOfABatch
         )
     }
 }

@@ -150,6 +150,7 @@ proptest! {
                         prop_assert!(!leaving.decrement || group.desired > group.min);
                     }
                     Action::SetDesired { to, .. } => prop_assert!(*to >= group.min && *to <= group.max),
+                    Action::SetBase { .. } => prop_assert!(false, "of no notice about an instance"),
                     Action::GiveBack { replacement, .. } => prop_assert_eq!(replacement.as_str(), NEW),
                     Action::Send { instance, .. } => prop_assert_eq!(instance, &notice.instance),
                 }

@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
 use spot_handoff::autoscaling::policies::{
-    DefaultStopTimeout, KeepHealthy, LifecycleHooks, RebalanceAction, ReplacementStrategy, StandaloneTasks,
+    DefaultStopTimeout, KeepHealthy, LifecycleHooks, RebalanceAction, ReplacementStrategy, SpotFallback,
+    StandaloneTasks,
 };
 use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::runtime::config::Scope;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub hooks: LifecycleHooks,
     /// `RebalanceAction`.
     pub rebalance: RebalanceAction,
+    /// `SpotFallback`.
+    pub fallback: SpotFallback,
     /// `RerunRoles`.
     pub rerun_roles: RerunRoles,
     /// `KeepHealthy`.
@@ -87,6 +90,7 @@ impl Default for Settings {
             replacement: ReplacementStrategy::Detach,
             hooks: LifecycleHooks::of("spot-handoff-*"),
             rebalance: RebalanceAction::LaunchFirst,
+            fallback: SpotFallback::Off,
             rerun_roles: RerunRoles::NoRerun,
             keep_healthy: KeepHealthy::default(),
             default_stop_timeout: DefaultStopTimeout::OF_AGENTS,

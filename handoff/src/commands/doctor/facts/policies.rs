@@ -2,7 +2,7 @@
 
 use spot_handoff::autoscaling::policies::{
     ByTag, DefaultStopTimeout, DryRun, KNOWN_TAGS, KeepHealthy, MaxDrain, RebalanceAction,
-    ReplacementStrategy, StandaloneTasks, UnknownValue, of_group,
+    ReplacementStrategy, SpotFallback, StandaloneTasks, UnknownValue, of_group,
 };
 use spot_handoff::runtime::config::Choice;
 
@@ -26,6 +26,8 @@ pub struct Policies {
     pub default_stop_timeout: DefaultStopTimeout,
     /// How long a hook waits.
     pub max_drain: MaxDrain,
+    /// Whether On-Demand fills it where Spot has no capacity.
+    pub fallback: bool,
     /// Whether nothing is changed.
     pub dry_run: bool,
     /// Tags with values that nobody knows.
@@ -50,6 +52,9 @@ impl Policies {
         note(found);
         let (max_drain, found) = of_group(group, MaxDrain::NONE);
         note(found);
+        let filled = group.map(|group| settings.fallback.of(group));
+        let (fallback, found) = filled.unwrap_or_default();
+        note(found);
         let (dry_run, found) = DryRun::of(group);
         note(found);
         Self {
@@ -59,16 +64,21 @@ impl Policies {
             keep_healthy,
             default_stop_timeout,
             max_drain,
+            fallback,
             dry_run: dry_run || settings.dry_run,
             unknown,
         }
     }
 
     /// Each by the key of its tag, as a person reads it.
-    fn values(&self) -> [(&'static str, String); 7] {
+    fn values(&self) -> [(&'static str, String); 8] {
         let max_drain = match self.max_drain {
             MaxDrain::NONE => "that of the hook".to_owned(),
             MaxDrain(limit) => limit.as_secs().to_string(),
+        };
+        let fallback = match self.fallback {
+            true => SpotFallback::OnDemand,
+            false => SpotFallback::Off,
         };
         [
             (ReplacementStrategy::TAG, self.strategy.spelling().to_owned()),
@@ -81,6 +91,7 @@ impl Policies {
                 self.default_stop_timeout.0.as_secs().to_string(),
             ),
             (MaxDrain::TAG, max_drain),
+            (SpotFallback::TAG, fallback.spelling().to_owned()),
             (DryRun::TAG, self.dry_run.spelling().to_owned()),
         ]
     }

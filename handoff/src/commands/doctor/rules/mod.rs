@@ -1,5 +1,6 @@
 //! The rules: each a pure function from what an account is like to what it would lose.
 
+mod fallback;
 mod hooks;
 mod instances;
 mod launching;
@@ -179,6 +180,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         scope::RULES,
         pools::RULES,
         launching::RULES,
+        fallback::RULES,
         hooks::RULES,
         targets::RULES,
         services::RULES,

@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spot_handoff::autoscaling::groups::{Lifecycle, Member};
-use spot_handoff::autoscaling::policies::{RebalanceAction, ReplacementStrategy, StandaloneTasks};
+use spot_handoff::autoscaling::policies::{
+    RebalanceAction, ReplacementStrategy, SpotFallback, StandaloneTasks,
+};
 use spot_handoff::ecs::accelerators::Accelerator;
 use spot_handoff::ecs::standalone_tasks::Rerun;
 use spot_handoff::runtime::config::Scope;
@@ -247,6 +249,16 @@ fn every_rule_finds_what_it_is_for() {
         ("process-suspended", Critical, suspend("AddToLoadBalancer")),
         ("process-suspended", Warning, suspend("ReplaceUnhealthy")),
         ("process-suspended", Info, suspend("AZRebalance")),
+        (
+            "fallback-cannot-mix",
+            Warning,
+            Box::new(|facts| facts.settings.fallback = SpotFallback::OnDemand),
+        ),
+        (
+            "fallback-forbidden",
+            Warning,
+            tag("spot-handoff:fallback", "on-demand"),
+        ),
         (
             "launch-configuration",
             Warning,

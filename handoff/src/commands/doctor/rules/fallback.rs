@@ -1,0 +1,65 @@
+//! Groups that On-Demand is to fill while Spot has no capacity.
+
+use spot_handoff::autoscaling::policies::{ByTag, SpotFallback};
+
+use super::{Finding, Resource, Rule, Severity, set_parameter};
+use crate::commands::doctor::facts::Facts;
+
+const MIXTURES: &str =
+    "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups.html";
+
+/// The rules of this family.
+pub const RULES: &[Rule] = &[
+    Rule {
+        id: "fallback-cannot-mix",
+        title: "On-Demand cannot fill the group",
+        severity: Severity::Warning,
+        why: "without a mixed instances policy all of a group is Spot or none of it: while Spot has no capacity the group \
+              stays short",
+        fix: "give the group a mixed instances policy with OnDemandPercentageAboveBaseCapacity 0",
+        page: MIXTURES,
+        check: cannot_mix,
+    },
+    Rule {
+        id: "fallback-forbidden",
+        title: "Tag that asks for On-Demand in vain",
+        severity: Severity::Warning,
+        why: "the stack has no permission to change the mixture of a group, so the group stays short while Spot has no \
+              capacity",
+        fix: "set SpotFallback to tagged or on-demand, or remove the tag",
+        page: MIXTURES,
+        check: forbidden,
+    },
+];
+
+fn cannot_mix(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let fills = |group: &&crate::commands::doctor::facts::Group| facts.settings.fallback.of(&group.core).0;
+    let groups = facts.groups_at_risk().filter(fills);
+    groups
+        .filter(|group| group.core.distribution.is_none())
+        .map(|group| {
+            let what = "SpotFallback holds for it, and it has no mixed instances policy";
+            let fix = format!(
+                "aws autoscaling update-auto-scaling-group --auto-scaling-group-name {} --mixed-instances-policy \
+                 '{{\"LaunchTemplate\": {{\"LaunchTemplateSpecification\": {{…}}, \"Overrides\": [{{\"InstanceType\": \"…\"}}, \
+                 …]}}, \"InstancesDistribution\": {{\"OnDemandPercentageAboveBaseCapacity\": 0}}}}'",
+                group.name()
+            );
+            rule.found(Resource::group(group), what, fix)
+        })
+        .collect()
+}
+
+fn forbidden(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let groups = facts.groups_at_risk();
+    groups
+        .filter(|group| facts.settings.fallback.is_forbidden(&group.core))
+        .map(|group| {
+            let what = format!(
+                "the tag {} is on-demand, and SpotFallback is off",
+                SpotFallback::TAG
+            );
+            rule.found(Resource::group(group), what, set_parameter("SpotFallback=tagged"))
+        })
+        .collect()
+}
