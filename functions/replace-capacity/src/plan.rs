@@ -9,7 +9,7 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::groups::{Group, GroupOf, Groups, Lifecycle, Member};
 use spot_handoff::autoscaling::policies::{self, ByTag, DryRun, RebalanceAction, ReplacementStrategy};
 use spot_handoff::exchange::{Asked, Brake, Exchanges, LIMIT};
@@ -23,6 +23,9 @@ pub use words::{Action, Leaving, Queue, Skip, Warning};
 
 use crate::config::Config;
 use crate::facts::{Facts, ends_in_two_minutes};
+
+/// When a step is asked for again that came with a warning: soon, since the moment to leave may be near.
+const COMES_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(2);
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
@@ -64,7 +67,7 @@ pub fn plans(
     let mut planned = Planned::default();
     for notice in notices {
         let (mut plan, gate) = if !ends_in_two_minutes(notice) && interrupted.contains(&notice.instance) {
-            (Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile), None)
+            (left_to_the_warning(notice, now), None)
         } else {
             planning.plan(notice)
         };
@@ -212,6 +215,21 @@ impl Planning<'_> {
         let limit = self.now.saturating_add(LIMIT).unwrap_or(self.now);
         self.ask_about(notice, &group.name, Some(group), Asked::Begin { cause, limit })
     }
+}
+
+/// What else comes in the batch of an instance's warning is left to that. What goes on by messages comes again: where the
+/// warning is a copy, nobody else takes the next step.
+fn left_to_the_warning(notice: &Notice, now: Timestamp) -> Plan {
+    let mut plan = Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile);
+    if let Signal::FollowUp(follow_up) = &notice.signal {
+        plan.actions.push(Action::Send {
+            to: Queue::Own,
+            instance: notice.instance.clone(),
+            at: now.saturating_add(COMES_AGAIN_AFTER).unwrap_or(now),
+            follow_up: follow_up.clone(),
+        });
+    }
+    plan
 }
 
 /// How an interrupted instance leaves.

@@ -658,6 +658,28 @@ fn a_warning_in_the_same_batch_wins() {
     let notices = [recommendation(), warning()];
     let planned = plans(&notices, &notices, &facts(group()), &config(), now());
     assert_eq!(*only_reason(&planned.plans[0]), Skip::InterruptedMeanwhile);
+    assert_eq!(planned.plans[0].actions, []);
+}
+
+#[test]
+fn a_step_that_comes_with_a_warning_comes_again() {
+    let (step, copy) = (look(), warning());
+    let notices = [step.clone(), copy];
+    let planned = plans(&notices, &notices, &facts(group()), &config(), now());
+    assert_eq!(*only_reason(&planned.plans[0]), Skip::InterruptedMeanwhile);
+    let [
+        Action::Send {
+            to: Queue::Own,
+            at,
+            follow_up,
+            ..
+        },
+    ] = &planned.plans[0].actions[..]
+    else {
+        panic!("{:?}", planned.plans[0]);
+    };
+    assert_eq!(*at, now() + COMES_AGAIN_AFTER);
+    assert_eq!(Signal::FollowUp(follow_up.clone()), step.signal);
 }
 
 fn with_targets(facts: Facts, healthy: &[&str]) -> Facts {

@@ -1,6 +1,7 @@
 //! A scenario from its beginning to its end, and what holds there whatever went wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::scene::{PATIENCE, Scene, serving};
@@ -12,6 +13,9 @@ use testbed::{Event, Options, Outcome as Ended, State};
 
 use crate::EVERY_FUNCTION;
 use crate::scenarios::Scenario;
+
+/// What EC2 gives, in seconds of the world.
+const NOTICE: Duration = Duration::from_secs(120);
 
 /// Nothing goes wrong.
 pub async fn nothing(_: &Scene) -> Result<()> {
@@ -40,6 +44,8 @@ pub async fn play(
     meanwhile: impl AsyncFnOnce(&Scene) -> Result<()>,
 ) -> Result<Finish> {
     let hurried = options.timeout.is_some();
+    // In a world that is no faster than this one a hand-off takes its two minutes.
+    let patience = PATIENCE + NOTICE.div_f64(options.speed);
     let scene = Scene::start(options).await?;
     scenario.prepare(&scene).await?;
     before(&scene).await?;
@@ -48,7 +54,7 @@ pub async fn play(
     let after = if scenario.is_side_by_side() {
         scene
             .bed
-            .until_settled(PATIENCE)
+            .until_settled(patience)
             .await
             .with_context(|| scene.story())?;
         scene.state().await?

@@ -44,6 +44,8 @@ const DONE_WITHOUT: &[(&str, &str)] = &[
     ("drain-tasks", "BatchWriteItem"),
     ("replace-capacity", "BatchWriteItem"),
     ("announce-hand-offs", "BatchWriteItem"),
+    // An event that may have been put before is put again: twice is better than never.
+    ("announce-hand-offs", "PutItem"),
     // A stop script that runs twice is better than none; and the instance waits until it is over whatever became of it.
     ("run-commands", "BatchGetItem"),
     ("run-commands", "PutItem"),

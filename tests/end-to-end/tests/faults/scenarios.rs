@@ -56,9 +56,12 @@ const MANY: usize = 12;
 const STOPPED_FOR: u64 = 150;
 /// Seconds of the world that a restart takes: so long that a look sees it, also one that comes again.
 const RESTARTS_FOR: u64 = 200;
-/// Seconds of the world for which Spot has no capacity, and in which On-Demand has filled the group, with one try more.
+/// Seconds of the world for which Spot has no capacity, and in which On-Demand has been asked for, with tries more on a
+/// slow machine.
 const DRY_FOR: u64 = 600;
-const FILLED_WITHIN: u64 = 160;
+const FILLED_WITHIN: u64 = 320;
+/// How often, in seconds of the world, it is looked whether it was.
+const LOOK_EVERY: u64 = 10;
 /// Seconds of the world in which messages that are sent together certainly arrive.
 pub const WINDOW: u64 = 20;
 
@@ -200,8 +203,7 @@ impl Scenario {
             }
             Self::SpotIsDry => {
                 let interrupted = interrupt(scene, vec![scene.first_of("inference")?]).await?;
-                // Looks at a group are not waited for.
-                scene.pass(FILLED_WITHIN).await;
+                on_demand_is_asked_for(scene).await?;
                 Ok(interrupted)
             }
             Self::ManyAtOnce => interrupt(scene, many(scene)?).await,
@@ -306,6 +308,21 @@ async fn interrupt(scene: &Scene, instances: Vec<String>) -> Result<Vec<String>>
     let warnings = instances.iter().map(warn).collect::<Result<Vec<_>>>()?;
     scene.bed.world.put_events(&warnings).await?;
     Ok(instances)
+}
+
+/// Waits for it as long as it may take: looks at a group are not waited for.
+async fn on_demand_is_asked_for(scene: &Scene) -> Result<()> {
+    for _ in 0..FILLED_WITHIN / LOOK_EVERY {
+        scene.pass(LOOK_EVERY).await;
+        let calls = scene.bed.world.calls().await?;
+        let mut asked = calls
+            .iter()
+            .filter(|call| call.action == "UpdateAutoScalingGroup");
+        if asked.any(|call| call.error.is_none()) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn at_risk(scene: &Scene, group: &str) -> Result<Vec<String>> {
