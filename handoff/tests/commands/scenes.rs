@@ -285,9 +285,16 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
     };
     let warning = json!({"instance-id": instance, "instance-action": "terminate"});
     let warning = event("aws.ec2", "EC2 Spot Instance Interruption Warning", warning);
-    for function in ["replace-capacity", "announce-hand-offs"] {
-        scene.bed.send(function, &warning.to_string()).await?;
-    }
+    // Who comes first decides which message of the announcer's fails: the warning, or the one by which it looks again.
+    scene.bed.send("announce-hand-offs", &warning.to_string()).await?;
+    let has_reported = || {
+        let mut reports = scene.bed.reports().into_iter();
+        reports.any(|report| report.function == "announce-hand-offs")
+    };
+    scene
+        .until("the announcer waits for the others", async || Ok(has_reported()))
+        .await?;
+    scene.bed.send("replace-capacity", &warning.to_string()).await?;
     scene
         .bed
         .send("drain-tasks", "Spot interruption of i-0123456789abcdef0")

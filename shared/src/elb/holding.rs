@@ -21,9 +21,12 @@ use serde::{Deserialize, Serialize};
 use crate::autoscaling::policies::KeepHealthy;
 use crate::elb::health::{Registered, State, Target};
 
-/// The last healthy target takes no new requests for so long before its end: requests that are under way can end, and the
-/// load balancer has heard of it. Every second more would be one without a target.
-pub const LAST_LEAVES_BEFORE: SignedDuration = SignedDuration::from_secs(10);
+/// The last healthy target leaves so long before its end: the load balancer sends it requests for up to four seconds more.
+/// Every second before these would be one without a target, in which all requests fail and not only those that take long.
+pub const LAST_LEAVES_BEFORE: SignedDuration = SignedDuration::from_secs(5);
+
+/// What others take at the least, in which short requests end.
+pub const SHORTEST_DRAINING: SignedDuration = SignedDuration::from_secs(10);
 
 /// What others take at the most to let requests end: half of an interruption's notice. The default deregistration delay,
 /// 300 s, does not fit into the notice and tells nothing about the requests.
@@ -254,15 +257,18 @@ impl Doom {
     /// when the task behind it is stopped: a server that gets SIGTERM finishes what it has, and its grace is for that.
     fn last_moment(&self, seen: &Seen<'_>, is_last: bool) -> Option<Timestamp> {
         let delay = seen.deregistration_delay.unwrap_or(LONGEST_DRAINING);
-        let before_end = if is_last {
-            LAST_LEAVES_BEFORE
+        let (of_instance, of_task) = if is_last {
+            (LAST_LEAVES_BEFORE, LAST_LEAVES_BEFORE)
         } else {
-            delay.clamp(LAST_LEAVES_BEFORE, LONGEST_DRAINING)
+            (
+                delay.clamp(SHORTEST_DRAINING, LONGEST_DRAINING),
+                SHORTEST_DRAINING,
+            )
         };
         let before = |end: Timestamp, span| end.saturating_sub(span).unwrap_or(end);
         earlier(
-            self.instance_ends.map(|end| before(end, before_end)),
-            self.task_stops.map(|end| before(end, LAST_LEAVES_BEFORE)),
+            self.instance_ends.map(|end| before(end, of_instance)),
+            self.task_stops.map(|end| before(end, of_task)),
         )
     }
 

@@ -70,19 +70,19 @@ fn as_many_are_held_as_are_missing_of_the_share_that_has_to_stay() {
             "the only one leaves as late as possible",
             &[("a", Healthy)],
             &["a"],
-            &[("a", 110)],
+            &[("a", 115)],
         ),
         (
             "a successor that is not healthy yet frees nothing",
             &[("a", Healthy), ("b", Initial), ("c", Unhealthy), ("d", Draining)],
             &["a"],
-            &[("a", 110)],
+            &[("a", 115)],
         ),
         (
             "both of two: one leaves, the other is the last",
             &[("a", Healthy), ("b", Healthy)],
             &["a", "b"],
-            &[("a", 110)],
+            &[("a", 115)],
         ),
         (
             "three of four: two have to stay, and others leave with the time that their requests need",
@@ -100,7 +100,7 @@ fn as_many_are_held_as_are_missing_of_the_share_that_has_to_stay() {
             "what is not healthy itself leaves at once",
             &[("a", Unhealthy), ("b", Healthy), ("c", Initial)],
             &["a", "b", "c"],
-            &[("b", 110)],
+            &[("b", 115)],
         ),
         (
             "where none is healthy, requests go to all",
@@ -112,7 +112,7 @@ fn as_many_are_held_as_are_missing_of_the_share_that_has_to_stay() {
             "where none is healthy, one of all stays",
             &[("a", Unhealthy), ("b", Initial)],
             &["a", "b"],
-            &[("a", 110)],
+            &[("a", 115)],
         ),
         (
             "nobody checks them, so requests go to them",
@@ -130,7 +130,7 @@ fn as_many_are_held_as_are_missing_of_the_share_that_has_to_stay() {
             "what is draining has left",
             &[("a", Draining), ("b", Healthy)],
             &["a", "b"],
-            &[("b", 110)],
+            &[("b", 115)],
         ),
         (
             "what is not registered is nobody's concern",
@@ -181,7 +181,7 @@ fn behind_a_network_load_balancer_only_the_last_is_held() {
             ..seen(&registered, doomed)
         };
         assert_eq!(held(&with(&two)), [], "{balancer:?}");
-        assert_eq!(held(&with(&all)), [("a".to_owned(), Some(110))], "{balancer:?}");
+        assert_eq!(held(&with(&all)), [("a".to_owned(), Some(115))], "{balancer:?}");
     }
 }
 
@@ -218,8 +218,8 @@ fn the_last_safe_moment_ends_every_hold() {
         now: at(seconds),
         ..seen(&registered, &all)
     };
-    assert_eq!(held(&later(109)), [("a".to_owned(), Some(1))]);
-    assert_eq!(held(&later(110)), []);
+    assert_eq!(held(&later(114)), [("a".to_owned(), Some(1))]);
+    assert_eq!(held(&later(115)), []);
     // Where nobody knows a moment, there is no last one.
     let unknown = [Doomed {
         serves_until: None,
