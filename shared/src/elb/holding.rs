@@ -257,18 +257,15 @@ impl Doom {
     /// when the task behind it is stopped: a server that gets SIGTERM finishes what it has, and its grace is for that.
     fn last_moment(&self, seen: &Seen<'_>, is_last: bool) -> Option<Timestamp> {
         let delay = seen.deregistration_delay.unwrap_or(LONGEST_DRAINING);
-        let (of_instance, of_task) = if is_last {
-            (LAST_LEAVES_BEFORE, LAST_LEAVES_BEFORE)
+        let of_instance = if is_last {
+            LAST_LEAVES_BEFORE
         } else {
-            (
-                delay.clamp(SHORTEST_DRAINING, LONGEST_DRAINING),
-                SHORTEST_DRAINING,
-            )
+            delay.clamp(SHORTEST_DRAINING, LONGEST_DRAINING)
         };
         let before = |end: Timestamp, span| end.saturating_sub(span).unwrap_or(end);
         earlier(
             self.instance_ends.map(|end| before(end, of_instance)),
-            self.task_stops.map(|end| before(end, of_task)),
+            self.task_stops.map(|end| before(end, SHORTEST_DRAINING)),
         )
     }
 

@@ -98,13 +98,13 @@ fn the_last_one_stays_until_its_successor_serves_or_its_time_has_come() {
     assert_eq!(held.target, format!("{DOOMED}:80"));
     assert_eq!(
         held.until.map(|until| until.to_string()),
-        Some("2026-11-24T04:01:50Z".to_owned())
+        Some("2026-11-24T04:01:55Z".to_owned())
     );
     let with_successor = serving(&[DOOMED, OTHER]);
     assert_eq!(counts(&batch(&[DOOMED], &with_successor, None, 40)), [(1, 0)]);
-    assert_eq!(counts(&batch(&[DOOMED], &alone, None, 108)), [(0, 1)]);
+    assert_eq!(counts(&batch(&[DOOMED], &alone, None, 113)), [(0, 1)]);
     assert_eq!(
-        counts(&batch(&[DOOMED], &alone, None, 109)),
+        counts(&batch(&[DOOMED], &alone, None, 114)),
         [(1, 0)],
         "near enough"
     );

@@ -122,7 +122,7 @@ fn an_instance_is_needed_while_its_target_is_one_of_those_that_have_to_stay() {
         (vec![warning(ONE), warning(TWO)], &both, 0, &[ONE]),
         (vec![warning(ONE)], &only, 0, &[ONE]),
         (vec![look(ONE)], &only, 60, &[ONE]),
-        (vec![look(ONE)], &only, 109, none),
+        (vec![look(ONE)], &only, 114, none),
         (vec![look(ONE)], &both, 60, none),
         (vec![warning(ONE)], &[(ONE, Draining)], 0, none),
         (vec![warning(ONE)], &[(ONE, Unhealthy), (TWO, Healthy)], 0, none),
