@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Holds the JSON of docs/notifications.md against the sample events: the filters and patterns let through what they
-should, and the input transformers make what a chat and a webhook expect. docs/deploy/webhook.yaml has the same.
+should, and the input transformers make what a chat and a webhook expect. The templates of docs/deploy have the same.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
@@ -19,7 +19,11 @@ from cloudformation import load
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "notifications.md"
+DEPLOY = ROOT / "docs" / "deploy"
 BLOCK = re.compile(r"<!-- ([a-z-]+(?:: [a-z]+)?) -->\n```json\n(.*?)\n```\n", re.DOTALL)
+
+# The outcomes that somebody wants to hear of.
+BAD = ("failed", "handed-off-with-losses", "still-short")
 
 # What CloudWatch sends to a topic, as far as anybody filters by it.
 ALARM = {"AlarmName": "spot-handoff-drain-tasks-dead-letters", "NewStateValue": "ALARM", "OldStateValue": "OK"}
@@ -103,6 +107,22 @@ def without(event, **details):
     return other
 
 
+def of_the_central_bus(pattern):
+    """Both templates of the central bus know every event that is announced, and its mail is for what the others tell."""
+    bus = load((DEPLOY / "central-bus.yaml").read_text())["Resources"]
+    forwards = load((DEPLOY / "forward-hand-offs.yaml").read_text())["Resources"]["HandOffs"]["Properties"]["EventPattern"]
+    announced = sorted(
+        json.loads(schema.read_text())["properties"]["detail-type"]["const"]
+        for schema in sorted((ROOT / "docs").glob("hand-off-*event.schema.json"))
+    )
+    admitted = bus["BusPolicy"]["Properties"]["Statement"]["Condition"]["StringEquals"]["events:detail-type"]
+    for file, known in (("central-bus.yaml", admitted), ("forward-hand-offs.yaml", forwards["detail-type"])):
+        if sorted(known) != announced:
+            yield f"docs/deploy/{file} knows {known}; announced are {announced}"
+    if bus["BadHandOffs"]["Properties"]["EventPattern"] != pattern:
+        yield "docs/deploy/central-bus.yaml has another pattern than docs/notifications.md"
+
+
 def problems():
     blocks = dict(BLOCK.findall(PAGE.read_text()))
     good, failed = (json.loads((ROOT / "docs" / name).read_text()) for name in ("hand-off-event.json", "hand-off-event-failed.json"))
@@ -114,6 +134,13 @@ def problems():
         "sns-filter-policy: event": (failed, [good, without(failed, **{"auto-scaling-group": "web"})]),
         "event-pattern": (failed, [good, drill]),
     }
+    for outcome in BAD:
+        for name in ("sns-filter-policy: event", "event-pattern"):
+            if not lets_through(json.loads(blocks[name]), without(failed, outcome=outcome)):
+                yield f"{name} keeps {outcome} back"
+        if not lets_through(json.loads(blocks["sns-filter-policy: attributes"]), {**attributes[0], "outcome": outcome}):
+            yield f"sns-filter-policy: attributes keeps {outcome} back"
+    yield from of_the_central_bus(json.loads(blocks["event-pattern"]))
     for name, (wanted, others) in cases.items():
         pattern = json.loads(blocks.pop(name))
         if not lets_through(pattern, wanted):
@@ -122,7 +149,7 @@ def problems():
             if lets_through(pattern, other):
                 yield f"{name} lets {json.dumps(other)[:100]} through"
         if name == "event-pattern":
-            rule = load((ROOT / "docs/deploy/webhook.yaml").read_text())["Resources"]["FailedHandOffs"]["Properties"]
+            rule = load((DEPLOY / "webhook.yaml").read_text())["Resources"]["BadHandOffs"]["Properties"]
             if rule["EventPattern"] != pattern:
                 yield "docs/deploy/webhook.yaml has another pattern than docs/notifications.md"
     for name, schema in (("chat", NOTIFICATION), ("webhook", SLACK)):

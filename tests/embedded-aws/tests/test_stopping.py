@@ -132,6 +132,18 @@ class Cut(EcsWorld):
         self.assertEqual(life["end"], "cut")
         self.assertIsNotNone(life["terminated_ms"])
 
+    def test_a_container_that_was_cut_off_has_no_exit_code(self):
+        instance = self.first()
+        self.define("ignores", {"name": "a", "dockerLabels": FOREVER, "stopTimeout": 120})
+        told, untold = (self.started("ignores", instance) for _ in range(2))
+        self.stop(told)
+        self.pass_time(10)
+        self.happen("reclaim", instance=instance)
+        for task in (told, untold):
+            self.assertEqual((self.status(task), self.life(task)["end"]), ("STOPPED", "cut"))
+            (container,) = self.describe(task)["containers"]
+            self.assertIsNone(container.get("exitCode"))
+
     def test_one_that_had_not_begun_loses_nothing(self):
         instance = self.first()
         task = self.start("report", instance)["tasks"][0]["taskArn"]

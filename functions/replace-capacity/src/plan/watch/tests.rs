@@ -6,6 +6,8 @@ use spot_handoff::notice::InstanceId;
 
 use super::*;
 
+mod documented;
+
 fn at(seconds: i64) -> Timestamp {
     let begun: Timestamp = "2026-11-24T04:00:00Z".parse().expect("a time");
     later(begun, SignedDuration::from_secs(seconds))
