@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use spot_handoff::notice::{NOTICE, Signal};
 use spot_handoff::report::kept::Kept;
 use spot_handoff::report::names::Names;
-use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome, Report};
+use spot_handoff::report::{ActionKind, ActionLine, ActionResult, GroupLine, GroupStanding, Outcome, Report};
 
 use crate::words::{count, span};
 use crate::{style, terminal};
@@ -84,6 +84,7 @@ impl Verdict {
         let reports = last_reports(reports);
         verdict.to_follow = to_follow(&reports);
         verdict.add_losses(&reports);
+        verdict.add_groups(&reports);
         for (index, report) in reports.iter().enumerate() {
             verdict.add_report(report);
             verdict.add_impossible(report, &reports[index + 1..]);
@@ -105,6 +106,36 @@ impl Verdict {
                 .extend(losses.map(|loss| format!("{instance}: {loss}")));
             self.unseen += kept.unseen();
             self.work.extend(kept.sentences());
+        }
+    }
+
+    /// What became of the groups. Of a group that was watched more than once the last watch counts, as in announcements.
+    fn add_groups(&mut self, reports: &[&Report]) {
+        let mut in_order: Vec<&&Report> = reports.iter().collect();
+        in_order.sort_by_key(|report| report.started_at);
+        let lines: Vec<&GroupLine> = in_order.iter().flat_map(|report| &report.groups).collect();
+        let is_end = |line: &GroupLine| {
+            matches!(
+                line.standing,
+                GroupStanding::Whole | GroupStanding::Short | GroupStanding::Gone
+            )
+        };
+        for (index, line) in lines.iter().enumerate() {
+            let mut later = lines[index + 1..].iter();
+            let is_overtaken = is_end(line) && later.any(|other| other.group == line.group && is_end(other));
+            if is_overtaken {
+                continue;
+            }
+            let is_bad = matches!(line.standing, GroupStanding::Short | GroupStanding::NotChanged);
+            let said = if is_bad {
+                &mut self.problems
+            } else {
+                &mut self.work
+            };
+            let sentence = line.to_string();
+            if !said.contains(&sentence) {
+                said.push(sentence);
+            }
         }
     }
 

@@ -207,3 +207,58 @@ fn what_follows_counts_down_and_is_never_late() {
     }
     assert!(!after(3).1.contains("late"), "{}", after(3).1);
 }
+
+#[test]
+fn a_group_that_stays_short_is_no_success_until_a_later_watch_finds_it_whole() {
+    let at = |time: &str, standing: &str, detail: &str| {
+        report(
+            "replace-capacity",
+            &json!({
+                "signal": "follow-up",
+                "started_at": time,
+                "groups": [{ "group": "g", "standing": standing, "detail": detail }],
+            }),
+        )
+    };
+    let short = at(
+        "2026-11-24T04:30:00Z",
+        "short",
+        "was still short of 1 after 30 minutes",
+    );
+    let whole = at(
+        "2026-11-24T04:50:00Z",
+        "whole",
+        "was whole again within 80 s of the first notice",
+    );
+    let unchanged = at("2026-11-24T04:10:00Z", "not-changed", "did not take it");
+    let filled = at(
+        "2026-11-24T04:05:00Z",
+        "filled-on-demand",
+        "gets 1 from On-Demand",
+    );
+    let still_short = "group g was still short of 1 after 30 minutes";
+    let is_whole = "group g was whole again within 80 s of the first notice";
+    let table: [(&[&Entry], State, &[&str], &[&str]); 5] = [
+        (&[&short], State::Bad, &[still_short], &[]),
+        (&[&short, &short], State::Bad, &[still_short], &[]),
+        (&[&whole], State::Good, &[], &[is_whole]),
+        // Reports come in any order.
+        (&[&whole, &short], State::Good, &[], &[is_whole]),
+        (
+            &[&unchanged, &filled],
+            State::Bad,
+            &["group g did not take it"],
+            &["group g gets 1 from On-Demand"],
+        ),
+    ];
+    for (entries, state, problems, work) in table {
+        let reports = entries.iter().filter_map(|entry| match &entry.event {
+            Event::Report(report) => Some(report.as_ref()),
+            _ => None,
+        });
+        let verdict = Verdict::on(reports);
+        assert_eq!(verdict.state(), state, "{problems:?}");
+        assert_eq!(verdict.problems(), problems);
+        assert_eq!(verdict.work(), work);
+    }
+}

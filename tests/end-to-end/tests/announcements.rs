@@ -329,3 +329,51 @@ async fn an_exchange_and_a_termination_hook_are_announced_when_they_end() -> Res
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_event_and_the_message_say_what_became_of_the_group() -> Result<()> {
+    for dry in [false, true] {
+        let bed = announcing(Options::default().parameter("Announcements", "all")).await?;
+        let instance = first_of(&bed.world.state().await?, GROUP)?;
+        let begun = bed.world.clock().now();
+        if dry {
+            let what = json!({ "kind": "no-spot-capacity", "seconds": 7200 });
+            bed.world.happen(&what).await?;
+        }
+        bed.put_event(&warning(&bed, "aws.ec2", 1, &instance)).await?;
+        if dry {
+            let late = begun.as_millisecond() + 2_700_000;
+            bed.play_until(late as f64).await?;
+        }
+        bed.until_settled(PATIENCE).await?;
+
+        let mut events = announced(&bed).await?;
+        events.sort_by_key(|event| event["time"].to_string());
+        let last = &events.last().context("it is announced")?["detail"];
+        let group = &last["work"]["group"];
+        let sentence = match dry {
+            false => {
+                assert_eq!(group["is"], json!("whole"), "{last}");
+                format!(
+                    "{GROUP} was whole again within {} s of the first notice",
+                    group["after-seconds"]
+                )
+            }
+            true => {
+                assert_eq!(last["outcome"], json!("still-short"), "{last}");
+                assert_eq!(
+                    (&group["is"], &group["short-of"]),
+                    (&json!("short"), &json!(1)),
+                    "{last}"
+                );
+                format!("{GROUP} was still short of 1 after 30 minutes")
+            }
+        };
+        let notifications = bed.world.notifications().await?;
+        let mail = &notifications.last().context("it is mailed")?.message;
+        for text in [last["text"].as_str().context("a text")?, mail] {
+            assert!(text.contains(&sentence), "{sentence}: {text}");
+        }
+    }
+    Ok(())
+}
