@@ -238,7 +238,8 @@ fn a_group_that_stays_short_is_no_success_until_a_later_watch_finds_it_whole() {
     );
     let still_short = "group g was still short of 1 after 30 minutes";
     let is_whole = "group g was whole again within 80 s of the first notice";
-    let table: [(&[&Entry], State, &[&str], &[&str]); 5] = [
+    type Case<'a> = (&'a [&'a Entry], State, &'a [&'a str], &'a [&'a str]);
+    let table: [Case<'_>; 5] = [
         (&[&short], State::Bad, &[still_short], &[]),
         (&[&short, &short], State::Bad, &[still_short], &[]),
         (&[&whole], State::Good, &[], &[is_whole]),
