@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use spot_handoff::notice::Signal;
 use spot_handoff::report::Pool;
-use spot_handoff::report::{Outcome, Report};
+use spot_handoff::report::{GroupStanding, Outcome, Report};
 use spot_handoff::runtime::clock::Clock;
 use spot_handoff::runtime::config::Env;
 
@@ -70,6 +70,14 @@ struct Row {
     recommendations: usize,
     /// How many of these were interrupted afterwards.
     came_true: usize,
+    /// Watches over a group that began with one of these warnings, and whose end is told.
+    watched: usize,
+    /// Median of the seconds after which the groups were whole again; those that were not are left out.
+    seconds_until_whole: Option<u32>,
+    /// Watches at whose end the group still lacked something.
+    short: usize,
+    /// Watches in which On-Demand filled the group.
+    filled_on_demand: usize,
 }
 
 /// Prints the table.
@@ -141,6 +149,19 @@ impl HandOff<'_> {
         told.any(|told| told == group)
     }
 
+    /// Whether this is told of the group.
+    fn is_told(&self, standing: GroupStanding) -> bool {
+        let mut lines = self.reports.iter().flat_map(|report| &report.groups);
+        lines.any(|line| line.standing == standing)
+    }
+
+    /// After how many seconds its group was whole; the same look can be told twice.
+    fn whole_after(&self) -> Option<u32> {
+        let lines = self.reports.iter().flat_map(|report| &report.groups);
+        let whole = lines.filter(|line| line.standing == GroupStanding::Whole);
+        whole.filter_map(|line| line.after_seconds).min()
+    }
+
     /// Whether what a function said last is that it failed.
     fn has_failed(&self) -> bool {
         let mut last: BTreeMap<&str, &Report> = BTreeMap::new();
@@ -169,25 +190,43 @@ fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
         .map(|((_, instance), hand_off)| (*instance, time(hand_off)))
         .collect();
     let mut rows: BTreeMap<Pool, Row> = BTreeMap::new();
+    let mut whole_after: BTreeMap<Pool, Vec<u32>> = BTreeMap::new();
     let mut recommended: BTreeSet<&str> = BTreeSet::new();
     for ((_, instance), hand_off) in &hand_offs {
         let pool = hand_off.pool();
         let row = rows.entry(pool.clone()).or_insert(Row {
-            pool,
+            pool: pool.clone(),
             warnings: 0,
             failed: 0,
             recommendations: 0,
             came_true: 0,
+            watched: 0,
+            seconds_until_whole: None,
+            short: 0,
+            filled_on_demand: 0,
         });
         if hand_off.is(Signal::INTERRUPTION_WARNING) {
             row.warnings += 1;
             row.failed += usize::from(hand_off.has_failed());
+            let whole = hand_off.whole_after();
+            let is_short = whole.is_none() && hand_off.is_told(GroupStanding::Short);
+            let is_watched = whole.is_some() || is_short;
+            row.watched += usize::from(is_watched);
+            row.short += usize::from(is_short);
+            let is_filled = is_watched && hand_off.is_told(GroupStanding::FilledOnDemand);
+            row.filled_on_demand += usize::from(is_filled);
+            whole_after.entry(pool).or_default().extend(whole);
         }
         // They come again and again for one instance.
         if hand_off.is(RECOMMENDATION) && recommended.insert(instance) {
             row.recommendations += 1;
             let came_true = interrupted.get(instance).is_some_and(|at| *at >= time(hand_off));
             row.came_true += usize::from(came_true);
+        }
+    }
+    for (pool, seconds) in whole_after {
+        if let Some(row) = rows.get_mut(&pool) {
+            row.seconds_until_whole = median(seconds);
         }
     }
     let mut rows: Vec<Row> = rows.into_values().collect();
@@ -199,6 +238,12 @@ fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
             .then_with(|| one.pool.cmp(&other.pool))
     });
     rows
+}
+
+/// The middle one; of two in the middle the later one, which promises less.
+fn median(mut seconds: Vec<u32>) -> Option<u32> {
+    seconds.sort_unstable();
+    seconds.get(seconds.len() / 2).copied()
 }
 
 const RECOMMENDATION: &str = "rebalance-recommendation";
@@ -226,28 +271,49 @@ fn name(pool: &Pool) -> String {
     }
 }
 
-const COLUMNS: [&str; 5] = ["pool", "warnings", "failed", "recommendations", "came true"];
+const COLUMNS: [&str; 8] = [
+    "pool",
+    "warnings",
+    "failed",
+    "recommendations",
+    "came true",
+    "whole after",
+    "short",
+    "on-demand",
+];
 
-fn cells(row: &Row) -> [String; 5] {
+fn cells(row: &Row) -> [String; 8] {
+    let of_watched = |number: usize| match row.watched {
+        0 => "-".to_owned(),
+        watched => format!("{number} of {watched}"),
+    };
+    let whole = row.seconds_until_whole;
     [
         name(&row.pool),
         row.warnings.to_string(),
         row.failed.to_string(),
         row.recommendations.to_string(),
         row.came_true.to_string(),
+        whole.map_or("-".to_owned(), |seconds| format!("{seconds} s")),
+        of_watched(row.short),
+        of_watched(row.filled_on_demand),
     ]
 }
+
+/// As wide as `10 of 25`.
+const NUMBER: usize = 8;
 
 fn text(rows: &[Row], advice: Option<&str>, since: Timestamp) -> String {
     if rows.is_empty() {
         return format!("no interruption and no recommendation since {since:.0}\n");
     }
-    let first = |cells: &[String; 5]| cells[0].chars().count();
+    let first = |cells: &[String; 8]| cells[0].chars().count();
     let width = rows.iter().map(|row| first(&cells(row))).max().unwrap_or(0);
-    let line = |cells: [&str; 5]| {
+    let line = |cells: [&str; 8]| {
         let [pool, numbers @ ..] = cells;
         let numbers = numbers.iter().zip(&COLUMNS[1..]);
-        let numbers = numbers.map(|(number, column)| format!("  {number:>width$}", width = column.len()));
+        let numbers =
+            numbers.map(|(number, column)| format!("  {number:>width$}", width = column.len().max(NUMBER)));
         format!("{pool:<width$}{}\n", numbers.collect::<String>())
     };
     let mut text = line(COLUMNS);
@@ -259,7 +325,7 @@ fn text(rows: &[Row], advice: Option<&str>, since: Timestamp) -> String {
 }
 
 fn markdown(rows: &[Row], advice: Option<&str>) -> String {
-    let mut text = format!("| {} |\n|---|---|---|---|---|\n", COLUMNS.join(" | "));
+    let mut text = format!("| {} |\n|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
     for row in rows {
         text += &format!("| {} |\n", cells(row).join(" | "));
     }
@@ -315,11 +381,70 @@ mod tests {
         assert_eq!(advice, expected);
         let said = text(&rows, Some(&advice), Timestamp::UNIX_EPOCH);
         assert!(
-            said.contains("m5.large in use1-az2         3       1                1          1"),
+            said.contains("m5.large in use1-az2         3         1                1          1            -         -          -"),
             "{said}"
         );
-        assert!(markdown(&rows, None).contains("| c5.large in use1-az2 | 1 | 0 | 1 | 0 |"));
+        assert!(markdown(&rows, None).contains("| c5.large in use1-az2 | 1 | 0 | 1 | 0 | - | - | - |"));
         assert!(super::rows(&reports, Some("another")).is_empty());
+    }
+
+    fn look(event: &str, instance: &str, kind: &str, lines: &[(&str, u32)]) -> Report {
+        let mut look = report(event, instance, Signal::FOLLOW_UP, kind, 9);
+        let lines = lines.iter().map(|(standing, seconds)| {
+            json!({ "group": "web", "standing": standing, "after-seconds": seconds, "detail": "" })
+        });
+        look.groups = serde_json::from_value(lines.collect()).expect("lines");
+        look
+    }
+
+    #[test]
+    fn what_became_of_the_groups_is_told_by_the_pool_that_made_them_smaller() {
+        let warning = |event, instance, kind| report(event, instance, Signal::INTERRUPTION_WARNING, kind, 5);
+        let reports = [
+            warning("w1", "i-1", "m5.large"),
+            warning("w2", "i-2", "m5.large"),
+            warning("w3", "i-3", "m5.large"),
+            warning("w4", "i-4", "m5.large"),
+            // Nobody has told yet how this one ends.
+            warning("w5", "i-5", "m5.large"),
+            look("w5", "i-5", "m5.large", &[("filled-on-demand", 60)]),
+            look("w1", "i-1", "m5.large", &[("whole", 40)]),
+            // The same once more, seen later.
+            look("w1", "i-1", "m5.large", &[("whole", 45)]),
+            look(
+                "w2",
+                "i-2",
+                "m5.large",
+                &[("filled-on-demand", 130), ("whole", 300)],
+            ),
+            look("w3", "i-3", "m5.large", &[("whole", 90)]),
+            look("w4", "i-4", "m5.large", &[("short", 1800)]),
+            // That was no interruption.
+            report("h1", "i-6", "scheduled-change", "c5.large", 5),
+            look("h1", "i-6", "c5.large", &[("whole", 20)]),
+        ];
+        let rows = rows(&reports, Some("web"));
+        let [row] = &rows[..] else {
+            panic!("one pool: {rows:?}")
+        };
+        let numbers = (
+            row.watched,
+            row.seconds_until_whole,
+            row.short,
+            row.filled_on_demand,
+        );
+        assert_eq!(numbers, (4, Some(90), 1, 1));
+        let said = text(&rows, None, Timestamp::UNIX_EPOCH);
+        assert!(said.contains("         90 s    1 of 4     1 of 4\n"), "{said}");
+        assert!(markdown(&rows, None).contains("| 90 s | 1 of 4 | 1 of 4 |\n"));
+    }
+
+    #[test]
+    fn the_median_is_the_later_one_of_two() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![7]), Some(7));
+        assert_eq!(median(vec![9, 3]), Some(9));
+        assert_eq!(median(vec![9, 1, 3]), Some(3));
     }
 
     #[test]
