@@ -90,6 +90,10 @@ pub async fn see_to(
     drop(asked);
     drop(acted_on);
     let failed = |plan: &Plan| has_failed(plan, &results);
+    // What could not be asked for is asked for again when the notice comes back.
+    for (notice, _) in notices.iter().zip(&plans).filter(|(_, plan)| failed(plan)) {
+        news.remove(&key(notice));
+    }
     let written = write(clients, invocation, known.as_ref().ok(), news).await;
     for ((notice, plan), next) in notices.iter().zip(&mut plans).zip(&nexts) {
         let unwritten = written.get(&key(notice)).filter(|_| next.is_some());

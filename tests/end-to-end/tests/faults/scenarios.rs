@@ -48,6 +48,8 @@ pub enum Scenario {
     Restart,
     /// An instance is interrupted while Spot has no capacity, and On-Demand fills the group.
     SpotIsDry,
+    /// An instance is interrupted, and people are told of it when its group is whole again.
+    GroupWhole,
 }
 
 /// Instances of the large group.
@@ -60,7 +62,9 @@ const RESTARTS_FOR: u64 = 200;
 /// slow machine.
 const DRY_FOR: u64 = 600;
 const FILLED_WITHIN: u64 = 320;
-/// How often, in seconds of the world, it is looked whether it was.
+/// Seconds of the world in which people have been told of a group that is whole.
+const TOLD_WITHIN: u64 = 300;
+/// How often, in seconds of the world, it is looked whether it is so.
 const LOOK_EVERY: u64 = 10;
 /// Seconds of the world in which messages that are sent together certainly arrive.
 pub const WINDOW: u64 = 20;
@@ -70,7 +74,7 @@ const SPEED: f64 = 10.0;
 
 impl Scenario {
     /// All of them that add a call. First the one without replace-capacity, in whose absence the others always see the whole instance.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ShuttingDown,
         Self::Interruption,
         Self::Exchange,
@@ -89,6 +93,7 @@ impl Scenario {
         Self::ComesBack,
         Self::Restart,
         Self::SpotIsDry,
+        Self::GroupWhole,
     ];
 
     /// The world it happens in. Where the functions need nobody else to go on, nothing moves but by their calls: what
@@ -123,6 +128,11 @@ impl Scenario {
             Self::Announcement | Self::ToldAgain => Options {
                 announce: true,
                 ..options.parameter("Announcements", "all")
+            },
+            // Slow enough for the group to be seen whole before its hand-off is told of.
+            Self::GroupWhole => Options {
+                announce: true,
+                ..options.parameter("Announcements", "all").speed(SPEED / 2.0)
             },
             _ => options,
         }
@@ -206,6 +216,11 @@ impl Scenario {
                 on_demand_is_asked_for(scene).await?;
                 Ok(interrupted)
             }
+            Self::GroupWhole => {
+                let interrupted = interrupt(scene, vec![scene.first_of("inference")?]).await?;
+                people_are_told(scene).await?;
+                Ok(interrupted)
+            }
             Self::ManyAtOnce => interrupt(scene, many(scene)?).await,
             Self::TaggedOnly | Self::TriedAgain | Self::ToldAgain | Self::StopScript => {
                 interrupt(scene, vec![scene.first_of("inference")?]).await
@@ -269,7 +284,11 @@ impl Scenario {
     pub fn is_side_by_side(self) -> bool {
         !matches!(
             self,
-            Self::Exchange | Self::ExchangeInVain | Self::LifecycleAction | Self::SpotIsDry
+            Self::Exchange
+                | Self::ExchangeInVain
+                | Self::LifecycleAction
+                | Self::SpotIsDry
+                | Self::GroupWhole
         )
     }
 
@@ -319,6 +338,17 @@ async fn on_demand_is_asked_for(scene: &Scene) -> Result<()> {
             .iter()
             .filter(|call| call.action == "UpdateAutoScalingGroup");
         if asked.any(|call| call.error.is_none()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Waits for it as long as it may take: who tells waits for looks at the group.
+async fn people_are_told(scene: &Scene) -> Result<()> {
+    for _ in 0..TOLD_WITHIN / LOOK_EVERY {
+        scene.pass(LOOK_EVERY).await;
+        if !scene.bed.world.notifications().await?.is_empty() {
             break;
         }
     }
