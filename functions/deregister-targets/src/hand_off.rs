@@ -1,10 +1,10 @@
 //! The story of one batch: facts, plan and effects, once for the groups' targets, once for the services' tasks, once for
 //! instances of nobody; then the next look.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_types::SdkConfig;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::groups::{self, GroupOf, Groups};
 use spot_handoff::autoscaling::policies::{self, DryRun, KeepHealthy};
 use spot_handoff::ecs::container_instances::{self, ContainerInstances};
@@ -48,7 +48,10 @@ pub struct DeregisterTargets {
 
 /// Plans and their results, one plan for each notice; whether each has target groups to look at again; how many targets
 /// serve.
-type Wave = (Vec<Plan>, Results<Action>, BTreeSet<InstanceId>, Counts);
+type Wave = (Vec<Plan>, Results<Action>, ToLookAt, Counts);
+
+/// The instances that may have targets later, with the moment at which the next task on each is stopped.
+type ToLookAt = BTreeMap<InstanceId, Option<Timestamp>>;
 
 impl Function for DeregisterTargets {
     const NAME: &'static str = "deregister-targets";
@@ -162,14 +165,17 @@ impl DeregisterTargets {
         );
         let mut plans: Vec<Plan> = notices.iter().map(|_| Plan::default()).collect();
         let mut results = Results::new();
-        let mut to_look_at: BTreeSet<InstanceId> = BTreeSet::new();
+        let mut to_look_at = ToLookAt::new();
         let mut counts = Counts::new();
         for (wave, done, looked_at, seen) in [of_groups, of_services, of_nobody] {
             for (plan, more) in plans.iter_mut().zip(wave) {
                 plan::merge(plan, more);
             }
             results.extend(done);
-            to_look_at.extend(looked_at);
+            for (instance, stops_at) in looked_at {
+                let moment = to_look_at.entry(instance).or_default();
+                *moment = [*moment, stops_at].into_iter().flatten().min();
+            }
             serving::join(&mut counts, seen);
         }
         self.count_what_was_left(notices, &mut counts, invocation).await;
@@ -184,7 +190,8 @@ impl DeregisterTargets {
             let seen_now = serving::of_notice(notice, plan, &counts);
             let seen = look::Seen {
                 group: plan::group_of(notice, &groups).map(|group| group.name.as_str()),
-                has_target_groups: to_look_at.contains(&notice.instance),
+                has_target_groups: to_look_at.contains_key(&notice.instance),
+                stops_at: to_look_at.get(&notice.instance).copied().flatten(),
                 serving: &seen_now,
             };
             // A look that failed comes back by itself: with a next one there would be two, and ever more of them.
@@ -253,7 +260,7 @@ impl DeregisterTargets {
             plan::in_scope(notice, &groups.of_instance(&notice.instance), self.config.scope)
                 && plan::group_of(notice, groups).is_some_and(|group| !group.target_groups.is_empty())
         };
-        let to_look_at = instances(notices.iter().filter(in_target_groups));
+        let to_look_at = to_look_at(notices.iter().filter(in_target_groups), |_| None);
         let (plans, results, counts) = self
             .carry_out_of_instances(notices, plans, groups, &health, known, invocation)
             .await;
@@ -329,8 +336,13 @@ impl DeregisterTargets {
         let endpoints = endpoints::of_tasks(ecs, invocation, definitions, &on_ours, sizes, default_on).await;
         let (health, known) = self.keeper.read(endpoints.target_groups(), invocation).await;
         let mut stops = StopMoments::new();
+        let now = invocation.clock.now();
+        let mut stops_on: BTreeMap<InstanceId, Timestamp> = BTreeMap::new();
         for notice in &ours {
-            for (target, at) in find::stop_moments(notice, found, &endpoints, &health) {
+            let of_instance = find::stop_moments(notice, found, &endpoints, &health);
+            let to_come = of_instance.values().copied().filter(|at| *at > now);
+            stops_on.extend(to_come.min().map(|at| (notice.instance.clone(), at)));
+            for (target, at) in of_instance {
                 let moment = stops.entry(target).or_insert(at);
                 *moment = at.min(*moment);
             }
@@ -350,7 +362,9 @@ impl DeregisterTargets {
             let mut on = found.of_instance(&notice.instance).iter();
             on.any(|one| !one.is_managed)
         };
-        let to_look_at = instances(ours.into_iter().filter(in_a_cluster));
+        let to_look_at = to_look_at(ours.into_iter().filter(in_a_cluster), |instance| {
+            stops_on.get(instance).copied()
+        });
         let (plans, results, counts) = self
             .carry_out(
                 notices,
@@ -377,9 +391,10 @@ impl DeregisterTargets {
         invocation: &Invocation,
     ) -> Wave {
         let of_nobody = |notice: &Notice| find::belongs_to_nobody(notice, groups, found, self.config.scope);
-        let theirs = instances(notices.iter().filter(|notice| of_nobody(notice)));
+        let theirs = notices.iter().filter(|notice| of_nobody(notice));
+        let theirs: BTreeSet<InstanceId> = theirs.map(|notice| notice.instance.clone()).collect();
         if theirs.is_empty() {
-            return (vec![], Results::new(), BTreeSet::new(), Counts::new());
+            return (vec![], Results::new(), ToLookAt::new(), Counts::new());
         }
         if self.config.lone_instances == LoneInstances::Leave {
             let left = |notice: &Notice| match of_nobody(notice) {
@@ -387,7 +402,7 @@ impl DeregisterTargets {
                 false => Plan::default(),
             };
             let plans = notices.iter().map(left).collect();
-            return (plans, Results::new(), BTreeSet::new(), Counts::new());
+            return (plans, Results::new(), ToLookAt::new(), Counts::new());
         }
         let searched = lone::search(&self.elb, &self.table, invocation, &theirs).await;
         let plans: Vec<Plan> = notices
@@ -400,7 +415,7 @@ impl DeregisterTargets {
         let health: TargetHealth = searched.values().flat_map(|one| one.found.clone()).collect();
         let known = self.keeper.known(health.keys(), invocation).await;
         let found = searched.into_iter().filter(|(_, one)| !one.found.is_empty());
-        let to_look_at = found.map(|(instance, _)| instance).collect();
+        let to_look_at = found.map(|(instance, _)| (instance, None)).collect();
         let (plans, results, counts) = self
             .carry_out_of_instances(notices, plans, groups, &health, known, invocation)
             .await;
@@ -543,9 +558,12 @@ fn planned_only(notices: &[Notice], groups: &Groups) -> Vec<bool> {
     notices.iter().map(is_planned_only).collect()
 }
 
-fn instances<'a>(notices: impl IntoIterator<Item = &'a Notice>) -> BTreeSet<InstanceId> {
-    notices
-        .into_iter()
-        .map(|notice| notice.instance.clone())
+fn to_look_at<'a>(
+    notices: impl IntoIterator<Item = &'a Notice>,
+    stops_on: impl Fn(&InstanceId) -> Option<Timestamp>,
+) -> ToLookAt {
+    let instances = notices.into_iter().map(|notice| &notice.instance);
+    instances
+        .map(|instance| (instance.clone(), stops_on(instance)))
         .collect()
 }

@@ -14,6 +14,10 @@ const EVERY: SignedDuration = SignedDuration::from_secs(10);
 /// After the end of the instance, where nothing was seen that would serve then.
 const AFTER_END: SignedDuration = SignedDuration::from_secs(8);
 
+/// ECS may have registered the target of a running task again since the last look. It is out for so long when the task is
+/// stopped: the load balancer sends requests for up to four seconds more.
+const OUT_BEFORE_STOP: SignedDuration = SignedDuration::from_secs(6);
+
 /// What decides whether there is anything to come back for.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
@@ -21,6 +25,8 @@ pub struct Seen<'a> {
     pub group: Option<&'a str>,
     /// Whether there is a target group in which a target of the instance may be, or may come to be.
     pub has_target_groups: bool,
+    /// When drain-tasks stops the next of the service tasks on it.
+    pub stops_at: Option<Timestamp>,
     /// How many serve in the target groups that it is, or was, in.
     pub serving: &'a [Serving],
 }
@@ -44,6 +50,10 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
     }
     let in_a_while = now.saturating_add(EVERY).unwrap_or(now);
     let moments = plan.held.iter().filter_map(|held| held.until);
+    let before_stop = seen
+        .stops_at
+        .map(|at| at.saturating_sub(OUT_BEFORE_STOP).unwrap_or(at));
+    let moments = moments.chain(before_stop.filter(|at| *at > now));
     let mut at = moments.fold(in_a_while, Timestamp::min);
     let is_bare = seen.serving.iter().any(|one| one.staying == 0);
     let is_last = at >= until;

@@ -28,6 +28,7 @@ fn look(of: &Notice, holds: Option<HeldLine>, has_target_groups: bool, now: i64)
     let seen = Seen {
         group: Some("inference"),
         has_target_groups,
+        stops_at: Some(at(80)),
         serving: &[],
     };
     look::plan(of, &mut plan, seen, at(now));
@@ -56,6 +57,18 @@ fn an_interrupted_instance_is_looked_at_every_ten_seconds_and_at_the_last_moment
     assert_eq!(next(&warning, None, false, 0), None, "there is nothing to see");
     assert_eq!(next(&warning, Some(held(Some(110))), true, 50), Some(60));
     assert_eq!(next(&warning, Some(held(Some(110))), true, 104), Some(110));
+}
+
+#[test]
+fn a_look_comes_shortly_before_a_task_is_stopped() {
+    let warning = warning();
+    assert_eq!(next(&warning, None, true, 60), Some(70));
+    assert_eq!(next(&warning, None, true, 70), Some(74));
+    assert_eq!(
+        next(&warning, None, true, 74),
+        Some(84),
+        "the task is stopped by then"
+    );
 }
 
 #[test]
@@ -157,6 +170,7 @@ fn where_nothing_else_serves_it_is_looked_at_once_more_when_the_instance_is_gone
         let seen = Seen {
             group: Some("inference"),
             has_target_groups: true,
+            stops_at: None,
             serving: &serving,
         };
         look::plan(&warning(), &mut plan, seen, at(now));
