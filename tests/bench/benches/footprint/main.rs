@@ -14,7 +14,7 @@ use bench::run::warning;
 use clap::Parser;
 use fast_aws::{FastAws, FastOptions, Limits};
 use serde_json::json;
-use testbed::{ANNOUNCER, Clock, FUNCTIONS, FunctionSpec, Journal, Options, Stack, Workspace};
+use testbed::{ANNOUNCER, Clock, FUNCTIONS, FunctionSpec, Journal, Options, RUNNER, Stack, Workspace};
 
 /// The most notices of one batch, as the template has it.
 const FULL_BATCH: usize = 1_000;
@@ -80,14 +80,16 @@ async fn main() -> Result<()> {
             full_batch: Some(cold_start::measure(specification, aws, &journal(), full_batch()).await?),
         });
     }
-    // It works when the two minutes are over, and nobody waits for it.
-    let announcer = testbed::build_for_deployment(&workspace, ANNOUNCER)?;
-    ours.push(Row {
-        name: ANNOUNCER.to_owned(),
-        archive_bytes: Some(archive_bytes(&workspace, &announcer)?),
-        start: None,
-        full_batch: None,
-    });
+    // One works when the two minutes are over, and nobody waits for it; the other has nothing to do in this fleet.
+    for function in [ANNOUNCER, RUNNER] {
+        let program = testbed::build_for_deployment(&workspace, function)?;
+        ours.push(Row {
+            name: function.to_owned(),
+            archive_bytes: Some(archive_bytes(&workspace, &program)?),
+            start: None,
+            full_batch: None,
+        });
+    }
 
     let mut theirs = Vec::new();
     for (handler, _) in baseline::FUNCTIONS {
