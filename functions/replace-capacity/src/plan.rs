@@ -202,9 +202,7 @@ impl Planning<'_> {
             }
         }
         let (mut plan, gate) = self.begin(notice, group, Cause::Rebalance);
-        let group = group.name.clone();
         plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
-        plan.warnings.push(Warning::CapacityRebalancingOff { group });
         (plan, gate)
     }
 

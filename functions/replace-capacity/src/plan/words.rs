@@ -357,11 +357,6 @@ fn in_words(ending: Ending) -> &'static str {
 /// A setting that will hurt, or a fact that could not be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// Auto Scaling could do this by itself.
-    CapacityRebalancingOff {
-        /// The group.
-        group: String,
-    },
     /// How healthy the replacement is could not be read, and the time for waiting is over.
     HealthUnread {
         /// The error.
@@ -434,12 +429,6 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CapacityRebalancingOff { group } => write!(
-                f,
-                "Auto Scaling group {group}: Capacity Rebalancing is off; with it on, Auto Scaling launches replacements \
-                 on rebalance recommendations itself: aws autoscaling update-auto-scaling-group \
-                 --auto-scaling-group-name {group} --capacity-rebalance"
-            ),
             Self::HealthUnread { error } => write!(
                 f,
                 "whether its replacement is ready could not be read in time, so the exchange is given up: {error}"

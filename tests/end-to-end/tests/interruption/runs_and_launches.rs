@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use end_to_end::scene::skips;
 use end_to_end::{GROUP, PATIENCE, first_of, hand_off, recommendation, reports_of, still, warning};
 use serde_json::json;
+use spot_handoff::report::ActionKind;
 use testbed::Options;
 
 use crate::cases::shape;
@@ -67,14 +68,18 @@ async fn jobs_of_aws_batch_are_left_to_it() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recommendation_with_capacity_rebalancing_off_advises_to_turn_it_on() -> Result<()> {
+async fn a_recommendation_that_is_acted_on_advises_no_capacity_rebalancing() -> Result<()> {
     let bed = still(Options::default()).await?;
     let before = bed.world.state().await?;
     hand_off(&bed, &recommendation(&bed, &first_of(&before, GROUP)?)).await?;
-    let warnings = reports_of(&bed, "replace-capacity").remove(0).warnings.join("\n");
+    let report = reports_of(&bed, "replace-capacity").remove(0);
+    let mut actions = report.actions.iter();
     assert!(
-        warnings.contains("--auto-scaling-group-name inference --capacity-rebalance"),
-        "{warnings}"
+        actions.any(|line| line.action == ActionKind::RaiseDesiredCapacity),
+        "{report:?}"
     );
+    // As the doctor says: there is nothing to change.
+    let warnings = report.warnings.join("\n");
+    assert!(!warnings.contains("Capacity Rebalancing"), "{warnings}");
     Ok(())
 }

@@ -9,6 +9,7 @@ mod pools;
 mod scope;
 mod scripts;
 mod services;
+mod spread;
 mod standalone;
 mod targets;
 #[cfg(test)]
@@ -184,6 +185,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         hooks::RULES,
         targets::RULES,
         services::RULES,
+        spread::RULES,
         placement::RULES,
         standalone::RULES,
         scripts::RULES,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::targets::{NOTICE, name, set_delay};
+use super::targets::{GOOD_DELAY, NOTICE, name, set_delay};
 use super::{Finding, Resource, Rule, Severity};
 use crate::commands::doctor::facts::{Cluster, Facts, Service};
 
@@ -136,7 +136,10 @@ fn service_grace(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
         let rest = NOTICE - HEAD_START - stop;
         let fix = match slowest.first() {
             Some(_) if rest > 0 => {
-                let commands: Vec<String> = slowest.iter().map(|arn| set_delay(arn, rest.min(60))).collect();
+                let commands: Vec<String> = slowest
+                    .iter()
+                    .map(|arn| set_delay(arn, rest.min(GOOD_DELAY)))
+                    .collect();
                 commands.join(" && ")
             }
             _ => format!(

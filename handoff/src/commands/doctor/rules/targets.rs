@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use spot_handoff::elb::holding::LONGEST_DRAINING;
+
 use super::{Finding, Kind, Resource, Rule, Severity};
 use crate::commands::doctor::facts::Facts;
 
 /// Seconds from an interruption warning to the end of the instance.
 pub const NOTICE: i64 = 120;
-/// What fits in with the seconds that notice, function and load balancer take.
-pub const GOOD_DELAY: i64 = 90;
+/// What a hand-off grants at the most, see `holding::LONGEST_DRAINING`: the rest is for a successor to come.
+pub const GOOD_DELAY: i64 = LONGEST_DRAINING.as_secs();
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[Rule {
@@ -17,7 +19,7 @@ pub const RULES: &[Rule] = &[Rule {
     severity: Severity::Warning,
     why: "requests that are still running after 120 s are cut when the instance goes, while the load balancer would wait \
           for them",
-    fix: "set deregistration_delay.timeout_seconds to 90 or less",
+    fix: "set deregistration_delay.timeout_seconds to 60 or less",
     page: "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html",
     check: deregistration_delay,
 }];

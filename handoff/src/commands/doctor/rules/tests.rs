@@ -315,6 +315,10 @@ fn every_rule_finds_what_it_is_for() {
                 let cluster = &mut facts.clusters[0];
                 cluster.services[0].maximum_percent = 150;
                 cluster.tasks.push(task(Some("api")));
+                cluster.tasks.push(Task {
+                    container_instance: ELSEWHERE.to_owned(),
+                    ..task(Some("api"))
+                });
             }),
         ),
         (
@@ -328,6 +332,30 @@ fn every_rule_finds_what_it_is_for() {
             Box::new(|facts| {
                 facts.clusters[0].services.clear();
                 facts.definitions.values_mut().for_each(|d| d.stop_timeout = 111);
+            }),
+        ),
+        (
+            "all-in-one-place",
+            Warning,
+            Box::new(|facts| facts.clusters[0].tasks.push(task(Some("api")))),
+        ),
+        (
+            "all-in-one-place",
+            Warning,
+            Box::new(|facts| {
+                let other = "i-00000000000000003";
+                facts.groups[0].core.instances.push(Member {
+                    zone: "us-east-1b".to_owned(),
+                    ..member(other)
+                });
+                let cluster = &mut facts.clusters[0];
+                cluster
+                    .instances
+                    .push(container_instance("arn:container/3", other));
+                cluster.tasks.push(Task {
+                    container_instance: ELSEWHERE.to_owned(),
+                    ..task(Some("api"))
+                });
             }),
         ),
         ("not-run-again", Info, of_tasks(|t| t.rerun = Rerun::No)),
