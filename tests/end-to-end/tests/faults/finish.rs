@@ -1,21 +1,18 @@
 //! A scenario from its beginning to its end, and what holds there whatever went wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::scene::{PATIENCE, Scene, serving};
 use end_to_end::untouched;
 use serde_json::Value;
+use spot_handoff::notice::NOTICE;
 use spot_handoff::report::{Outcome, Report};
 use testbed::state::Task;
 use testbed::{Event, Options, Outcome as Ended, State};
 
 use crate::EVERY_FUNCTION;
 use crate::scenarios::Scenario;
-
-/// What EC2 gives, in seconds of the world.
-const NOTICE: Duration = Duration::from_secs(120);
 
 /// Nothing goes wrong.
 pub async fn nothing(_: &Scene) -> Result<()> {
@@ -45,7 +42,7 @@ pub async fn play(
 ) -> Result<Finish> {
     let hurried = options.timeout.is_some();
     // In a world that is no faster than this one a hand-off takes its two minutes.
-    let patience = PATIENCE + NOTICE.div_f64(options.speed);
+    let patience = PATIENCE + NOTICE.unsigned_abs().div_f64(options.speed);
     let scene = Scene::start(options).await?;
     scenario.prepare(&scene).await?;
     before(&scene).await?;

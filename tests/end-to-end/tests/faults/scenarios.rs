@@ -329,26 +329,31 @@ async fn interrupt(scene: &Scene, instances: Vec<String>) -> Result<Vec<String>>
     Ok(instances)
 }
 
-/// Waits for it as long as it may take: looks at a group are not waited for.
+/// Looks at a group are not waited for.
 async fn on_demand_is_asked_for(scene: &Scene) -> Result<()> {
-    for _ in 0..FILLED_WITHIN / LOOK_EVERY {
-        scene.pass(LOOK_EVERY).await;
+    wait(scene, FILLED_WITHIN, async || {
         let calls = scene.bed.world.calls().await?;
         let mut asked = calls
             .iter()
             .filter(|call| call.action == "UpdateAutoScalingGroup");
-        if asked.any(|call| call.error.is_none()) {
-            break;
-        }
-    }
-    Ok(())
+        Ok(asked.any(|call| call.error.is_none()))
+    })
+    .await
 }
 
-/// Waits for it as long as it may take: who tells waits for looks at the group.
+/// Who tells waits for looks at the group.
 async fn people_are_told(scene: &Scene) -> Result<()> {
-    for _ in 0..TOLD_WITHIN / LOOK_EVERY {
+    wait(scene, TOLD_WITHIN, async || {
+        Ok(!scene.bed.world.notifications().await?.is_empty())
+    })
+    .await
+}
+
+/// Waits until it is so, or these seconds of the world are over: under a fault it may never be.
+async fn wait(scene: &Scene, seconds: u64, is_so: impl AsyncFn() -> Result<bool>) -> Result<()> {
+    for _ in 0..seconds / LOOK_EVERY {
         scene.pass(LOOK_EVERY).await;
-        if !scene.bed.world.notifications().await?.is_empty() {
+        if is_so().await? {
             break;
         }
     }
