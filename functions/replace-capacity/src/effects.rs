@@ -16,6 +16,8 @@ use crate::clients::Clients;
 use crate::config::Queues;
 use crate::plan::{Action, Plan, Queue};
 
+pub use capacity::set_desired;
+
 /// What effects need to call AWS.
 #[derive(Debug, Clone, Copy)]
 pub struct Aws<'a> {

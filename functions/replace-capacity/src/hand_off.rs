@@ -3,6 +3,7 @@
 //! Interruptions and exchanges go side by side, so that the first do not wait for what the others read. Of the exchanges
 //! the table is written first. Where another invocation has written meanwhile, the group is read and decided anew.
 
+mod desired;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ use crate::config::Config;
 use crate::effects::{self, Aws};
 use crate::facts::{self, Facts, ends_in_two_minutes};
 use crate::plan::watch::Asked;
-use crate::plan::{self, Plan, Planned};
+use crate::plan::{self, Action, Plan, Planned};
 
 /// How often a group is decided anew whose item another invocation has written meanwhile. Each of them was decided by one
 /// of few invocations, and each writes it once.
@@ -155,7 +156,15 @@ impl ReplaceCapacity {
         let mut item = planned.items.get(group).cloned();
         for _ in 0..DECIDED_ANEW {
             match self.remember(item.as_ref(), invocation).await {
-                Ok(Written::Yes(_)) => return self.carry_out(chosen, invocation).await,
+                Ok(Written::Yes(version)) => {
+                    let sets = |action: &Action| matches!(action, Action::SetDesired { .. });
+                    let sets_any = chosen.iter().any(|one| one.plan.actions.iter().any(sets));
+                    let done = self.carry_out(chosen, invocation).await;
+                    if let (true, Some((item, _))) = (sets_any, item) {
+                        self.end_turn(item, version, invocation).await;
+                    }
+                    return done;
+                }
                 Ok(Written::Conflict) => {}
                 Err(error) => {
                     facts.items.insert(group.to_owned(), Err(error));

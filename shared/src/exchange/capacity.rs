@@ -9,6 +9,10 @@
 //! | what it is to be | our raises are in it |
 //! | a value that our own changes pass through, and they are recent | a call is on its way, or was lost: it is made again |
 //! | anything else, at two looks | somebody has set it: they are obeyed, and no raise is ours to lower any more |
+//!
+//! Two calls at the same time may arrive in the other order, and Auto Scaling would terminate any instance for the lower
+//! number. So one invocation at a time sets it ([`Exchanges::setting_until`]). What others write meanwhile it sees when its
+//! call is over, and sets that as well.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,6 +21,8 @@ use crate::autoscaling::groups::Group;
 
 /// How long a call may be on its way, and a read be stale. A call is tried once, for four seconds at most.
 pub const SETTLES: SignedDuration = SignedDuration::from_secs(10);
+/// How long whoever changes the desired capacity has it for itself, where it does not say before that it is done.
+pub const CALL_LASTS: SignedDuration = SignedDuration::from_secs(5);
 
 /// What a look at the desired capacity says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +97,15 @@ pub fn change(state: &mut Exchanges, group: &Group, by: i32, now: Timestamp) -> 
     ours.high = ours.high.max(at_present);
     ours.since = now;
     at_present
+}
+
+/// The number that is to be set now, where another of our own numbers is seen.
+pub fn to_set(state: &Exchanges, group: &Group) -> Option<i32> {
+    let ours = state.capacity.as_ref()?;
+    let wanted = meant(state, group);
+    let is_possible = (group.min..=group.max).contains(&wanted);
+    let is_ours = (ours.low..=ours.high).contains(&group.desired);
+    (group.desired != wanted && is_possible && is_ours).then_some(wanted)
 }
 
 /// What the desired capacity is to be at present, as far as it is ours to say.

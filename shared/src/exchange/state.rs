@@ -29,6 +29,9 @@ pub struct Exchanges {
     /// The exchanges under way, by the instance that is to be replaced.
     #[serde(default)]
     pub under_way: BTreeMap<InstanceId, Exchange>,
+    /// Until when an invocation may be setting the desired capacity. Others write what it is to be, and leave the call to it.
+    #[serde(default)]
+    pub setting_until: Option<Timestamp>,
     /// When the last exchange that a recommendation had begun was over.
     #[serde(default)]
     pub recommendation_over: Option<Timestamp>,
@@ -118,6 +121,7 @@ impl Exchanges {
             capacity: None,
             known: BTreeSet::new(),
             under_way: BTreeMap::new(),
+            setting_until: None,
             recommendation_over: None,
             warned: None,
             written: now,

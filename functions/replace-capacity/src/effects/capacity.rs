@@ -10,9 +10,10 @@ use std::time::Duration;
 use spot_handoff::autoscaling::groups;
 use spot_handoff::report::plan::Done;
 use spot_handoff::runtime::aws::CallError;
-use spot_handoff::runtime::invocation::together;
+use spot_handoff::runtime::invocation::{Invocation, together};
 
 use super::{Asked, Aws};
+use crate::clients::Clients;
 use crate::plan::Action;
 
 const TRIES: usize = 4;
@@ -48,7 +49,7 @@ async fn set(aws: Aws<'_>, group: &str, order: Order) -> Done {
     let clock = aws.invocation.clock;
     let mut last = None;
     for _ in 0..TRIES {
-        match ask(aws, group, order.to).await {
+        match set_desired(aws.clients, aws.invocation, group, order.to).await {
             Ok(()) => return Done::now(clock),
             Err(error) if error.is_passing() => last = Some(error),
             Err(error) => return Done::failed(clock, error),
@@ -69,17 +70,22 @@ async fn set(aws: Aws<'_>, group: &str, order: Order) -> Done {
     }
 }
 
-async fn ask(aws: Aws<'_>, group: &str, to: i32) -> Result<(), CallError> {
-    let asking = aws
-        .clients
+/// Sets the desired capacity of a group by one call.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn set_desired(
+    clients: &Clients,
+    invocation: &Invocation,
+    group: &str,
+    to: i32,
+) -> Result<(), CallError> {
+    let asking = clients
         .autoscaling_once
         .set_desired_capacity()
         .auto_scaling_group_name(group)
         .desired_capacity(to)
         .honor_cooldown(false)
         .send();
-    aws.invocation
-        .call("SetDesiredCapacity", asking)
-        .await
-        .map(|_| ())
+    invocation.call("SetDesiredCapacity", asking).await.map(|_| ())
 }

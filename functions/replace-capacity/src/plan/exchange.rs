@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use spot_handoff::autoscaling::groups::Group;
+use spot_handoff::exchange::capacity::CALL_LASTS;
 use spot_handoff::exchange::{Act, Asked, Exchange, Exchanges, Seen, Step, Told, messages, next};
 use spot_handoff::notice::{Cause, Notice};
 use spot_handoff::state::Expected;
@@ -111,13 +112,30 @@ impl Planning<'_> {
             ready,
             drains: self.facts.drains(&notice.instance),
         };
-        let (after, step) = next(&item, &seen);
+        let (mut after, mut step) = next(&item, &seen);
+        let sets = |act: &Act| matches!(act, Act::SetDesired { .. });
+        if step.acts.iter().any(sets) {
+            if self.another_sets(name) {
+                step.acts.retain(|act| !sets(act));
+            } else {
+                let until = self.now.saturating_add(CALL_LASTS);
+                after.setting_until = Some(until.unwrap_or(self.now));
+            }
+        }
         let exchange = after.under_way.get(&notice.instance).cloned();
         let plan = self.plan_of(notice, name, group, asked, &step, exchange.as_ref());
         if after != item {
             self.keep(after);
         }
         (plan, Some(name.to_owned()))
+    }
+
+    /// Whether another invocation may be setting the desired capacity: it sees what this one writes, and sets that.
+    fn another_sets(&self, group: &str) -> bool {
+        let Some(Ok(Some(versioned))) = self.facts.items.get(group) else {
+            return false;
+        };
+        versioned.item.setting_until.is_some_and(|until| until > self.now)
     }
 
     /// The step as actions of this function.

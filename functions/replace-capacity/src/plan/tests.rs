@@ -653,6 +653,50 @@ fn two_retirements_of_a_batch_raise_by_two() {
     assert_eq!(planned.items["g"].0.under_way.len(), 2);
 }
 
+/// Two numbers may arrive in the other order, and the group would scale in.
+#[test]
+fn while_another_sets_the_desired_capacity_it_is_only_written_down() {
+    let retired = |instance: &str| Notice {
+        instance: id(instance),
+        ..retirement()
+    };
+    let first = planned(retired(OLD), &facts(group()), &config(), now());
+    let (item, _) = &first.items["g"];
+    let sets = |planned: &Planned| {
+        let actions = acts(&planned.plans[0]);
+        let numbers = actions.iter().filter_map(|action| match action {
+            Action::SetDesired { to, .. } => Some(*to),
+            _ => None,
+        });
+        numbers.collect::<Vec<_>>()
+    };
+    let wanted = |planned: &Planned| planned.items["g"].0.capacity.as_ref().map(|ours| ours.to);
+    assert_eq!(sets(&first), [3]);
+
+    let meanwhile = with_item(facts(group()), item.clone());
+    let second = planned(retired(OTHER), &meanwhile, &config(), now());
+    assert_eq!((sets(&second), wanted(&second)), (vec![], Some(4)));
+    let seen_at_the_end = &second.items["g"].0;
+    assert_eq!(exchange::capacity::to_set(seen_at_the_end, &group()), Some(4));
+
+    let is_over = now() + exchange::capacity::CALL_LASTS;
+    let third = planned(retired(OTHER), &meanwhile, &config(), is_over);
+    assert_eq!(sets(&third), [4]);
+}
+
+/// What somebody else has set is not set again.
+#[test]
+fn another_number_than_ours_is_obeyed_at_the_end_of_a_turn() {
+    let first = planned(retirement(), &facts(group()), &config(), now());
+    let (item, _) = &first.items["g"];
+    let shows = |desired| Group { desired, ..group() };
+    let to_set = |desired| exchange::capacity::to_set(item, &shows(desired));
+    assert_eq!(
+        (to_set(2), to_set(3), to_set(4), to_set(1)),
+        (Some(3), None, None, None)
+    );
+}
+
 #[test]
 fn a_warning_in_the_same_batch_wins() {
     let notices = [recommendation(), warning()];
