@@ -1,10 +1,12 @@
 //! What the functions, and this one in an earlier try, have reported about these notices: read from the table.
 
-use spot_handoff::notice::Notice;
+use jiff::Timestamp;
+use spot_handoff::notice::{FollowUp, Notice, Signal, Step};
 use spot_handoff::report::Report;
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
 use spot_handoff::state::Table;
+use spot_handoff::state::ends::InstanceEnd;
 use spot_handoff::state::group_watch::{GroupWatch, Standing};
 use spot_handoff::state::hand_offs::Reported;
 
@@ -29,6 +31,8 @@ pub struct Told {
     pub standing: Option<Standing>,
     /// Whether launches of the group fail.
     pub launches_fail: bool,
+    /// When the instance ended, where it is asked and known.
+    pub ended: Option<Timestamp>,
 }
 
 /// What the table tells, or why it does not.
@@ -50,12 +54,33 @@ pub async fn reports(table: &Table, invocation: &Invocation, notices: &[&Notice]
             standing.cloned()
         });
         Ok(Told {
+            ended: end_of(table, invocation, notice).await?,
             reports,
             launches_fail: standing.is_some() && watch.is_some_and(|watch| watch.failing.is_some()),
             standing,
         })
     });
     together(readings).await
+}
+
+/// When the instance ended, where this is what the notice asks.
+async fn end_of(
+    table: &Table,
+    invocation: &Invocation,
+    notice: &Notice,
+) -> Result<Option<Timestamp>, CallError> {
+    let Signal::FollowUp(FollowUp {
+        step: Step::AwaitGone { .. },
+        ..
+    }) = &notice.signal
+    else {
+        return Ok(None);
+    };
+    let key = InstanceEnd::key_of(&notice.instance);
+    let found = table
+        .all_of::<InstanceEnd>(invocation, &key.of, &key.what)
+        .await?;
+    Ok(found.first().map(|found| found.item.at))
 }
 
 /// The watch over a group. Without it nothing is told of how the group stands.

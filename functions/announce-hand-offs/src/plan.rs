@@ -3,6 +3,7 @@
 mod account;
 pub mod digest;
 mod event;
+mod gone;
 mod text;
 pub mod watch;
 
@@ -76,6 +77,8 @@ pub struct Message {
     pub outcome: Outcome,
     /// Whether it was a drill.
     pub drill: bool,
+    /// Whether it says that the instance runs on, and not how its hand-off went.
+    pub runs_on: bool,
 }
 
 impl shared_plan::Action for Action {
@@ -99,6 +102,7 @@ impl shared_plan::Action for Action {
                 let kind = match follow_up.step {
                     Step::AwaitStart { .. } => ActionKind::AwaitStart,
                     Step::AwaitWhole { .. } => ActionKind::AwaitWhole,
+                    Step::AwaitGone { .. } => ActionKind::AwaitGone,
                     _ => ActionKind::AwaitEnd,
                 };
                 let at = format!("look again at {}", at.strftime("%H:%M:%S"));
@@ -145,6 +149,8 @@ pub enum Skip {
     LeftOut,
     /// The message waits until the group is whole, or is known not to become so.
     GroupAwaited,
+    /// The instance has ended.
+    Ended,
     /// By a report of our own: an earlier try put the event on the bus.
     PutBefore,
     /// By a report of our own: an earlier try published the message.
@@ -174,6 +180,7 @@ impl fmt::Display for Skip {
                 f,
                 "the message waits until its group is whole again, or has given up on that"
             ),
+            Self::Ended => write!(f, "the instance has ended"),
             Self::PutBefore => write!(f, "an earlier try has put the event on the bus"),
             Self::PublishedBefore => write!(f, "an earlier try has published the message"),
         }
@@ -223,6 +230,7 @@ pub fn plan(
             });
             plan
         }
+        Asked::Gone => gone::plan(notice, &subject, reports, announcements, now),
         Asked::All | Asked::End | Asked::Whole => plan_end(
             notice,
             &subject,
@@ -384,7 +392,7 @@ fn plan_end(
     let message = text::message(&hand_off);
     let of = match subject.asked {
         Asked::Whole => Event::Whole,
-        Asked::All | Asked::Start | Asked::End => Event::Ended,
+        Asked::All | Asked::Start | Asked::End | Asked::Gone => Event::Ended,
     };
     if of == Event::Ended && is_done(ActionKind::PutEvent) {
         plan.skip(&notice.instance, Skip::PutBefore);
@@ -394,6 +402,9 @@ fn plan_end(
             instance: notice.instance.to_string(),
             detail: event::detail(&hand_off, &message),
         });
+        if of == Event::Ended {
+            plan.actions.extend(gone::look(notice, subject, &told.reports));
+        }
     }
     // Most groups are short for the minute that a launch takes. Whoever is to be told waits for how that ends.
     let ends_well = again.is_some() && hand_off.outcome == Outcome::StillShort && !told.launches_fail;

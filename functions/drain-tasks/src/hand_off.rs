@@ -21,6 +21,7 @@ use spot_handoff::report::plan::{Results, to_carry_out};
 use spot_handoff::runtime::aws::{self, CallCounter, CallError, RetryBusyGroups};
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
+use spot_handoff::state::ends::InstanceEnd;
 use spot_handoff::state::{Table, reruns};
 
 use crate::config::Config;
@@ -84,7 +85,7 @@ impl Function for DrainTasks {
         let of_restart = |notice: &&Notice| restart::is_of_one(notice);
         let (restarting, going): (Vec<&Notice>, Vec<&Notice>) = others.into_iter().partition(of_restart);
         let going: Vec<Notice> = going.into_iter().cloned().collect();
-        let (mut reports, given_back, awaited) = tokio::join!(
+        let (mut reports, given_back, awaited, ()) = tokio::join!(
             async {
                 match going.as_slice() {
                     [] => vec![],
@@ -99,6 +100,7 @@ impl Function for DrainTasks {
                 &back
             ),
             restarts::see_to(&self.clients, &self.config, invocation, &restarting),
+            self.remember_ends(notices, invocation),
         );
         reports.extend(given_back);
         reports.extend(awaited);
@@ -120,6 +122,26 @@ struct Seen<'a> {
 }
 
 impl DrainTasks {
+    /// That instances have ended is written down for announce-hand-offs, whosever they are: it asks for those that left their
+    /// groups. Where that cannot be written, somebody is told in vain to look.
+    async fn remember_ends(&self, notices: &[Notice], invocation: &Invocation) {
+        let ends: Vec<InstanceEnd> = notices.iter().filter_map(InstanceEnd::of).collect();
+        if ends.is_empty() || invocation.dry_run {
+            return;
+        }
+        let written = self
+            .clients
+            .table
+            .overwrite_all(&invocation.briefly(), &ends)
+            .await;
+        if let Err(error) = written {
+            tracing::warn!(
+                "cannot write down that {} instances have ended: {error}",
+                ends.len()
+            );
+        }
+    }
+
     /// The instances go: their container instances are drained, and their tasks cared for.
     async fn take_away(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
         let (groups, mut found) = tokio::join!(
@@ -667,6 +689,7 @@ impl DrainTasks {
                 | Step::AwaitScript { .. }
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
+                | Step::AwaitGone { .. }
                 | Step::AwaitWhole { .. }
                 | Step::SeeEnds { .. }
                 | Step::AwaitRestart { .. }
@@ -838,6 +861,7 @@ fn named_group(notice: &Notice) -> Option<&str> {
         | Step::AwaitScript { .. }
         | Step::AwaitStart { .. }
         | Step::AwaitEnd { .. }
+        | Step::AwaitGone { .. }
         | Step::AwaitWhole { .. }
         | Step::SeeEnds { .. }
         | Step::AwaitRestart { .. }
@@ -871,6 +895,7 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
                 | Step::AwaitScript { .. }
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
+                | Step::AwaitGone { .. }
                 | Step::AwaitWhole { .. }
                 | Step::SeeEnds { .. }
                 | Step::AwaitRestart { .. }

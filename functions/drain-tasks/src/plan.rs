@@ -238,6 +238,7 @@ impl shared_plan::Action for Action {
                     Step::Tell
                     | Step::AwaitStart { .. }
                     | Step::AwaitEnd { .. }
+                    | Step::AwaitGone { .. }
                     | Step::AwaitWhole { .. } => (ActionKind::Tell, instance.to_string(), format!("at {at}")),
                 }
             }
@@ -564,6 +565,7 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
                 | Step::AwaitScript { .. }
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
+                | Step::AwaitGone { .. }
                 | Step::AwaitWhole { .. }
                 | Step::AwaitRestart { .. }
                 | Step::StepBack

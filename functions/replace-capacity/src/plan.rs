@@ -137,6 +137,7 @@ impl Planning<'_> {
                 | Step::Look { group: None, .. }
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
+                | Step::AwaitGone { .. }
                 | Step::AwaitWhole { .. }
                 | Step::AwaitRestart { .. }
                 | Step::StepAside { .. }

@@ -299,6 +299,7 @@ fn has_seen_nothing_new<F: Function>(notice: &Notice, report: &Report) -> bool {
                 | Step::AwaitScript { .. }
                 | Step::AwaitStart { .. }
                 | Step::AwaitEnd { .. }
+                | Step::AwaitGone { .. }
                 | Step::AwaitWhole { .. }
                 | Step::AwaitRestart { .. }
                 | Step::WatchGroup { .. }

@@ -166,6 +166,11 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         action: Option<InstanceAction>,
     },
+    /// announce-hand-offs to itself: see whether an instance that left its group has ended, and tell of one that has not.
+    AwaitGone {
+        /// What EC2 was to do to the instance.
+        action: InstanceAction,
+    },
     /// announce-hand-offs to itself: see whether the group is whole again of which it was told that it was not.
     AwaitWhole {
         /// What EC2 did to the instance.
@@ -308,6 +313,7 @@ impl Step {
             | Self::Tell
             | Self::AwaitStart { .. }
             | Self::AwaitEnd { .. }
+            | Self::AwaitGone { .. }
             | Self::AwaitWhole { .. } => None,
         }
     }

@@ -94,6 +94,8 @@ pub enum ActionKind {
     AwaitStart,
     /// The same function looks whether the hand-off is over.
     AwaitEnd,
+    /// The same function looks whether an instance that left its group has ended.
+    AwaitGone,
     /// The same function looks whether the group is whole again.
     AwaitWhole,
     /// What an older or a newer version has done.

@@ -22,6 +22,9 @@ pub struct Pending {
     pub event_id: String,
     /// The instance.
     pub instance: String,
+    /// Whether it is told that the instance runs on, and not how its hand-off went.
+    #[serde(default)]
+    pub runs_on: bool,
     /// Its group, where it is known.
     pub group: Option<String>,
     /// Its message's subject.
@@ -40,7 +43,8 @@ pub struct Pending {
 
 impl Item for Pending {
     fn key(&self) -> Key {
-        Key::new(PENDING, format!("{}#{}", self.event_id, self.instance))
+        let runs_on = if self.runs_on { "#runs-on" } else { "" };
+        Key::new(PENDING, format!("{}#{}{runs_on}", self.event_id, self.instance))
     }
 
     fn expires(&self) -> Timestamp {

@@ -11,6 +11,7 @@
 
 pub mod announcements;
 pub mod claims;
+pub mod ends;
 pub mod group_watch;
 pub mod hand_offs;
 pub mod reruns;

@@ -140,11 +140,12 @@ def _queue(queue):
 
 
 def _looks_at_a_group(message):
-    """A delayed look at a group that is not whole: there may be half an hour of them. The first
-    one, numbered 0, is not meant."""
+    """A delayed look at a group that is not whole, or for an instance that runs on: there may be half
+    an hour of them. The first one, numbered 0, is not meant."""
     body = message.body
     looks = '"watch-group"' in body and '"look":0' not in body
-    return message.delayed and (looks or '"await-whole"' in body)
+    late = '"await-whole"' in body or '"await-gone"' in body
+    return message.delayed and (looks or late)
 
 
 def _table(table):

@@ -35,6 +35,7 @@ impl Outlets {
                 pending.push(Pending {
                     event_id: notice.event_id.clone(),
                     instance: notice.instance.to_string(),
+                    runs_on: message.runs_on,
                     group: message.group.clone(),
                     subject: message.subject.clone(),
                     text: message.text.clone(),

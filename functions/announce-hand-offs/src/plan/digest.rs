@@ -143,6 +143,7 @@ mod tests {
             outcome: outcome.to_owned(),
             is_bad: outcome == "failed",
             drill: number == 0,
+            runs_on: false,
             since: "2026-11-24T04:02:30Z".parse().expect("a time"),
         }
     }

@@ -405,11 +405,18 @@ fn announcements_choose_messages_and_never_events() {
         (Announcements::None, &bad, 0),
     ] {
         let plan = plan_for(&warning(), reports, announcements);
-        let count = |publish| {
-            let is_message = |action: &&Action| matches!(action, Action::Publish(_)) == publish;
-            plan.actions.iter().filter(is_message).count()
+        let count = |kind| {
+            let kinds = plan
+                .actions
+                .iter()
+                .map(|action| shared_plan::Action::describe(action).0);
+            kinds.filter(|one| *one == kind).count()
         };
-        assert_eq!((count(true), count(false)), (messages, 1), "{announcements:?}");
+        assert_eq!(
+            (count(ActionKind::PublishMessage), count(ActionKind::PutEvent)),
+            (messages, 1),
+            "{announcements:?}"
+        );
     }
 }
 
@@ -470,6 +477,7 @@ fn what_an_earlier_try_has_told_is_not_told_again() {
         let actions = plan.actions.iter();
         actions
             .map(|action| shared_plan::Action::describe(action).0)
+            .filter(|kind| *kind != ActionKind::AwaitGone)
             .collect()
     };
     for (tries, expected) in [
@@ -519,14 +527,14 @@ fn that_it_has_begun_is_told_as_soon_as_somebody_has_and_how_it_went_when_it_is_
             })
             .collect()
     };
-    use ActionKind::{AwaitEnd, AwaitStart, PublishMessage, PutEvent, PutStartEvent};
+    use ActionKind::{AwaitEnd, AwaitGone, AwaitStart, PublishMessage, PutEvent, PutStartEvent};
     let start = follow_up(Step::AwaitStart {
         action: InstanceAction::Terminate,
     });
     let end = follow_up(Step::AwaitEnd {
         action: Some(InstanceAction::Terminate),
     });
-    let told = || vec![(PutEvent, None), (PublishMessage, None)];
+    let told = || vec![(PutEvent, None), (AwaitGone, Some(750)), (PublishMessage, None)];
     for (case, notice, reports, seconds, expected) in [
         (
             "nobody yet",
@@ -725,6 +733,68 @@ fn what_was_lost_is_told_as_lost_and_what_nobody_has_seen_is_no_tick() {
 }
 
 #[test]
+fn an_instance_that_left_its_group_and_has_not_ended_ten_minutes_later_is_told() {
+    let look = || {
+        follow_up(Step::AwaitGone {
+            action: InstanceAction::Terminate,
+        })
+    };
+    let (all, failures, none) = (Announcements::All, Announcements::Failures, Announcements::None);
+    let ran_on = format!("RUNS ON: {INSTANCE}, which left inference");
+    let looks = "look again at 04:12:30".to_owned();
+    let ended = "the instance has ended".to_owned();
+    let left_out = Skip::LeftOut.to_string();
+    for (case, ended_at, seconds, announcements, expected) in [
+        ("no end", None, 750, failures, &ran_on),
+        ("no end, all are told", None, 750, all, &ran_on),
+        ("nobody is told", None, 750, none, &left_out),
+        ("it has ended", Some(after(121)), 750, failures, &ended),
+        ("it had ended early", Some(after(0)), 750, failures, &ended),
+        (
+            "it was stopped before, and started",
+            Some(after(0) - jiff::SignedDuration::from_secs(60)),
+            750,
+            failures,
+            &ran_on,
+        ),
+        (
+            "too early, since a message waits a quarter of an hour",
+            None,
+            700,
+            failures,
+            &looks,
+        ),
+    ] {
+        let mut line = action("detach-instance", "inference", "done");
+        line["detail"] = json!(INSTANCE);
+        let left = report(
+            "replace-capacity",
+            0,
+            json!({"actions": [line], "group": "inference"}),
+        );
+        let told = Told {
+            reports: vec![deregistered(), drained(), left],
+            ended: ended_at,
+            ..Told::default()
+        };
+        let plan = plan(
+            &look(),
+            &reporters(),
+            Some(&Ok(told)),
+            announcements,
+            after(seconds),
+        );
+        let actions = plan.actions.iter().map(|action| match action {
+            Action::Publish(message) => message.subject.clone(),
+            action => shared_plan::Action::describe(action).2,
+        });
+        let skipped = plan.skipped.iter().map(|one| one.reason.to_string());
+        let said: Vec<String> = actions.chain(skipped).collect();
+        assert_eq!(said, [expected.clone()], "{case}");
+    }
+}
+
+#[test]
 fn a_group_that_is_short_is_told_again_when_it_is_whole_or_given_up() {
     use ActionKind::{AwaitWhole, PublishMessage, PutEvent};
     let looking = Standing::Looking { short_of: Some(1) };
@@ -740,6 +810,7 @@ fn a_group_that_is_short_is_told_again_when_it_is_whole_or_given_up() {
             reports: vec![deregistered(), drained(), stopped(), replaced()],
             standing: Some(standing.clone()),
             launches_fail,
+            ended: None,
         };
         let plan = plan(
             &follow_up(step),
@@ -759,6 +830,7 @@ fn a_group_that_is_short_is_told_again_when_it_is_whole_or_given_up() {
             .actions
             .iter()
             .map(|action| shared_plan::Action::describe(action).0)
+            .filter(|kind| *kind != ActionKind::AwaitGone)
             .collect();
         (kinds, outcome.unwrap_or_default())
     };

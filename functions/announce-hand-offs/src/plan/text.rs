@@ -24,6 +24,7 @@ pub fn message(hand_off: &HandOff<'_>) -> Message {
         text: text(hand_off),
         outcome: hand_off.outcome,
         drill: hand_off.notice.drill.is_some(),
+        runs_on: false,
     }
 }
 

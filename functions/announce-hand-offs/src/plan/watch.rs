@@ -46,6 +46,8 @@ pub enum Asked {
     Start,
     /// Whether it is over.
     End,
+    /// Whether the instance, which has left its group, has ended.
+    Gone,
     /// Whether its group is whole again, of which it was told that it was not.
     Whole,
 }
@@ -68,6 +70,7 @@ impl Subject {
                 let (action, asked) = match step {
                     Step::AwaitStart { action } => (Some(*action), Asked::Start),
                     Step::AwaitEnd { action } => (*action, Asked::End),
+                    Step::AwaitGone { action } => (Some(*action), Asked::Gone),
                     Step::AwaitWhole { action } => (*action, Asked::Whole),
                     _ => return Err(Skip::NotAnnounced),
                 };

@@ -154,6 +154,7 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
         (Step::AwaitEnd { .. } | Step::AwaitWhole { .. }, _) => {
             Judgement::yes("how it went can still be told")
         }
+        (Step::AwaitGone { .. }, _) => Judgement::yes("an instance that runs on can still be told of"),
         (Step::StopTasks { .. }, _) => Judgement::yes("its tasks may still be stopped, and run again"),
         (
             Step::AwaitTasks {
