@@ -17,7 +17,7 @@ use spot_handoff::autoscaling::policies::UnknownValue;
 use spot_handoff::autoscaling::restarts;
 use spot_handoff::autoscaling::scope::OutOfScope;
 use spot_handoff::elb::health::Target;
-use spot_handoff::elb::holding::Balancer;
+use spot_handoff::elb::holding::{Balancer, LONGEST_DRAINING};
 use spot_handoff::exchange;
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, NOTICE, Notice, Signal, Step};
 use spot_handoff::report::ActionKind;
@@ -234,7 +234,8 @@ impl fmt::Display for Warning {
             } => write!(
                 f,
                 "{target_group}: deregistration delay is {seconds} s, longer than the 120 s that an interruption leaves; \
-                 set deregistration_delay.timeout_seconds to 90 or less"
+                 set deregistration_delay.timeout_seconds to {} or less",
+                LONGEST_DRAINING.as_secs()
             ),
             Self::UnknownPolicy(unknown) => unknown.fmt(f),
             Self::NotRemembered { why } => write!(

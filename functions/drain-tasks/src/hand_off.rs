@@ -202,7 +202,10 @@ impl DrainTasks {
             .zip(plans.iter().zip(planned_only))
             .map(|(notice, (plan, planned_only))| {
                 let report = invocation.with(planned_only).report(notice, plan, &results);
-                report.in_pool(groups.pool_of(&notice.instance))
+                let registered = found.of_instance(&notice.instance).iter();
+                let since = registered.filter_map(|one| one.registered_at).min();
+                let report = report.in_pool(groups.pool_of(&notice.instance));
+                report.in_cluster_since(since.filter(|_| !matches!(notice.signal, Signal::FollowUp(_))))
             })
             .collect()
     }

@@ -57,6 +57,9 @@ pub struct Report {
     /// Its pool, where Auto Scaling tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// Since when it is in its ECS cluster, which is soon after its launch; where drain-tasks has found it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_cluster_since: Option<Timestamp>,
     /// When AWS emitted the notice: the start of the two minutes for an interruption warning.
     pub notice_time: Timestamp,
     /// When this function began with the notice.
@@ -258,6 +261,12 @@ impl Report {
     /// The same, about an instance of this pool.
     pub fn in_pool(mut self, pool: Option<&Pool>) -> Self {
         self.pool = pool.cloned();
+        self
+    }
+
+    /// The same, about an instance that is in its cluster since then.
+    pub fn in_cluster_since(mut self, since: Option<Timestamp>) -> Self {
+        self.in_cluster_since = since;
         self
     }
 

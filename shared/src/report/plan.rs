@@ -256,6 +256,7 @@ impl Invocation {
             instance: notice.instance.to_string(),
             group: plan.actions.iter().find_map(Action::group).map(str::to_owned),
             pool: None,
+            in_cluster_since: None,
             notice_time: notice.time,
             started_at: self.started_at,
             seconds_left_at_start: seconds_left(self.started_at),

@@ -52,7 +52,7 @@ fn deregistered() -> Report {
     report(
         "deregister-targets",
         0,
-        json!({"actions": [line], "warnings": ["ranker: deregistration delay is 300 s: set it to 90 or less"],
+        json!({"actions": [line], "warnings": ["ranker: deregistration delay is 300 s: set it to 60 or less"],
             "work": {"targets": [{"target-group": TARGETS, "serving": 4, "staying": 4}]}}),
     )
 }

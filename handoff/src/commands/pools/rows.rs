@@ -1,131 +1,45 @@
-//! `cargo handoff pools`: which Spot capacity pools AWS took instances back from, from the reports in the stack's table.
+//! What each pool has done, from reports.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
-use aws_config::SdkConfig;
-use aws_sdk_dynamodb::types::AttributeValue;
-use clap::{Args, ValueEnum};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use spot_handoff::notice::Signal;
 use spot_handoff::report::Pool;
 use spot_handoff::report::{GroupStanding, Outcome, Report};
-use spot_handoff::runtime::clock::Clock;
-use spot_handoff::runtime::config::Env;
 
-use crate::commands::timeline;
-use crate::refusal::cannot;
-use crate::stack::{Stack, StackArguments};
+use super::output::name;
 use crate::words::count;
 
 /// So many interruptions say something about a pool.
 const TELLING: usize = 3;
 
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  cargo handoff pools
-  cargo handoff pools --since 7d --group web --format markdown > pools.md
-
-Permissions: cloudformation:ListStackResources, dynamodb:Scan on the table.")]
-pub struct Arguments {
-    /// How far to look back: 12h, 30d; reports are kept for 35 days
-    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = timeline::span)]
-    since: SignedDuration,
-
-    /// Only instances of this Auto Scaling group
-    #[arg(long, value_name = "NAME")]
-    group: Option<String>,
-
-    /// What to print
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-
-    #[command(flatten)]
-    stack: StackArguments,
-}
-
-/// How to print it.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    /// For a terminal
-    Text,
-    /// One JSON document
-    Json,
-    /// For a ticket or a page
-    Markdown,
-}
-
 /// What a pool has done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Row {
+pub struct Row {
+    /// The pool.
     #[serde(flatten)]
-    pool: Pool,
+    pub pool: Pool,
     /// Interruption warnings.
-    warnings: usize,
+    pub warnings: usize,
     /// Hand-offs of these in which a function failed.
-    failed: usize,
+    pub failed: usize,
     /// Instances that were recommended to be replaced.
-    recommendations: usize,
+    pub recommendations: usize,
     /// How many of these were interrupted afterwards.
-    came_true: usize,
+    pub came_true: usize,
+    /// Median of the seconds that interrupted instances had been in their cluster, which is about how long they lived.
+    pub life_seconds: Option<u64>,
     /// Watches over a group that began with one of these warnings, and whose end is told.
-    watched: usize,
+    pub watched: usize,
     /// Median of the seconds after which the groups were whole again; those that were not are left out.
-    seconds_until_whole: Option<u32>,
+    pub seconds_until_whole: Option<u32>,
     /// Watches at whose end the group still lacked something.
-    short: usize,
+    pub short: usize,
     /// Watches in which On-Demand filled the group.
-    filled_on_demand: usize,
-}
-
-/// Prints the table.
-pub async fn run(arguments: Arguments) -> Result<bool> {
-    let now = Clock::from_env(&Env::of_process())?.now();
-    let since = now
-        .saturating_sub(arguments.since)
-        .unwrap_or(Timestamp::UNIX_EPOCH);
-    let (config, stack) = arguments.stack.find().await?;
-    let mut reports = read(&config, &stack).await?;
-    reports.retain(|report| report.notice_time >= since);
-    let rows = rows(&reports, arguments.group.as_deref());
-    let advice = advice(&rows);
-    anstream::print!(
-        "{}",
-        match arguments.format {
-            Format::Text => text(&rows, advice.as_deref(), since),
-            Format::Json => format!("{:#}\n", serde_json::json!({ "pools": rows, "advice": advice })),
-            Format::Markdown => markdown(&rows, advice.as_deref()),
-        }
-    );
-    Ok(true)
-}
-
-/// The reports that the table keeps.
-async fn read(config: &SdkConfig, stack: &Stack) -> Result<Vec<Report>> {
-    let client = aws_sdk_dynamodb::Client::new(config);
-    let mut pages = client
-        .scan()
-        .table_name(&stack.table)
-        .filter_expression("begins_with(#of, :reports)")
-        .expression_attribute_names("#of", "of")
-        .expression_attribute_values(":reports", AttributeValue::S("hand-off#".to_owned()))
-        .into_paginator()
-        .items()
-        .send();
-    let mut reports = vec![];
-    while let Some(item) = pages.next().await {
-        let item =
-            item.map_err(|error| cannot(format!("read the table {}", stack.table), "dynamodb:Scan", &error))?;
-        reports.push(report(&item)?);
-    }
-    Ok(reports)
-}
-
-fn report(item: &HashMap<String, AttributeValue>) -> Result<Report> {
-    let body = item.get("body").and_then(|body| body.as_s().ok());
-    serde_json::from_str(body.map_or("", String::as_str)).context("an item of the table cannot be read")
+    pub filled_on_demand: usize,
+    /// When the warnings came.
+    pub warned_at: Vec<Timestamp>,
 }
 
 /// One hand-off: all that was reported about one instance in one event.
@@ -162,6 +76,15 @@ impl HandOff<'_> {
         whole.filter_map(|line| line.after_seconds).min()
     }
 
+    /// How many seconds the instance had been in its cluster.
+    fn life(&self) -> Option<u64> {
+        let mut told = self.reports.iter().filter_map(|report| {
+            let since = report.in_cluster_since?;
+            u64::try_from(report.notice_time.duration_since(since).as_secs()).ok()
+        });
+        told.next()
+    }
+
     /// Whether what a function said last is that it failed.
     fn has_failed(&self) -> bool {
         let mut last: BTreeMap<&str, &Report> = BTreeMap::new();
@@ -176,7 +99,7 @@ impl HandOff<'_> {
 }
 
 /// What each pool has done, the worst first. Drills say nothing about pools.
-fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
+pub fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
     let mut hand_offs: BTreeMap<(&str, &str), HandOff<'_>> = BTreeMap::new();
     for report in reports.iter().filter(|report| !report.drill) {
         let of = (report.event_id.as_str(), report.instance.as_str());
@@ -191,6 +114,7 @@ fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
         .collect();
     let mut rows: BTreeMap<Pool, Row> = BTreeMap::new();
     let mut whole_after: BTreeMap<Pool, Vec<u32>> = BTreeMap::new();
+    let mut lives: BTreeMap<Pool, Vec<u64>> = BTreeMap::new();
     let mut recommended: BTreeSet<&str> = BTreeSet::new();
     for ((_, instance), hand_off) in &hand_offs {
         let pool = hand_off.pool();
@@ -204,6 +128,8 @@ fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
             seconds_until_whole: None,
             short: 0,
             filled_on_demand: 0,
+            life_seconds: None,
+            warned_at: vec![],
         });
         if hand_off.is(Signal::INTERRUPTION_WARNING) {
             row.warnings += 1;
@@ -215,6 +141,8 @@ fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
             row.short += usize::from(is_short);
             let is_filled = is_watched && hand_off.is_told(GroupStanding::FilledOnDemand);
             row.filled_on_demand += usize::from(is_filled);
+            row.warned_at.extend(time(hand_off));
+            lives.entry(pool.clone()).or_default().extend(hand_off.life());
             whole_after.entry(pool).or_default().extend(whole);
         }
         // They come again and again for one instance.
@@ -229,6 +157,14 @@ fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
             row.seconds_until_whole = median(seconds);
         }
     }
+    for (pool, seconds) in lives {
+        if let Some(row) = rows.get_mut(&pool) {
+            row.life_seconds = median(seconds);
+        }
+    }
+    for row in rows.values_mut() {
+        row.warned_at.sort_unstable();
+    }
     let mut rows: Vec<Row> = rows.into_values().collect();
     rows.retain(|row| row.warnings + row.recommendations > 0);
     rows.sort_by(|one, other| {
@@ -241,7 +177,7 @@ fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
 }
 
 /// The middle one; of two in the middle the later one, which promises less.
-fn median(mut seconds: Vec<u32>) -> Option<u32> {
+fn median<N: Ord + Copy>(mut seconds: Vec<N>) -> Option<N> {
     seconds.sort_unstable();
     seconds.get(seconds.len() / 2).copied()
 }
@@ -249,7 +185,7 @@ fn median(mut seconds: Vec<u32>) -> Option<u32> {
 const RECOMMENDATION: &str = "rebalance-recommendation";
 
 /// What to change, where most interruptions came from one pool.
-fn advice(rows: &[Row]) -> Option<String> {
+pub fn advice(rows: &[Row]) -> Option<String> {
     let all: usize = rows.iter().map(|row| row.warnings).sum();
     let worst = rows.first().filter(|row| row.pool != Pool::default())?;
     let is_most = worst.warnings >= TELLING && worst.warnings * 2 > all;
@@ -263,80 +199,12 @@ fn advice(rows: &[Row]) -> Option<String> {
     })
 }
 
-fn name(pool: &Pool) -> String {
-    let zone = pool.zone_id.as_deref().or(pool.zone.as_deref());
-    match (pool.instance_type.as_deref(), zone) {
-        (None, None) => "not known".to_owned(),
-        (kind, zone) => format!("{} in {}", kind.unwrap_or("?"), zone.unwrap_or("?")),
-    }
-}
-
-const COLUMNS: [&str; 8] = [
-    "pool",
-    "warnings",
-    "failed",
-    "recommendations",
-    "came true",
-    "whole after",
-    "short",
-    "on-demand",
-];
-
-fn cells(row: &Row) -> [String; 8] {
-    let of_watched = |number: usize| match row.watched {
-        0 => "-".to_owned(),
-        watched => format!("{number} of {watched}"),
-    };
-    let whole = row.seconds_until_whole;
-    [
-        name(&row.pool),
-        row.warnings.to_string(),
-        row.failed.to_string(),
-        row.recommendations.to_string(),
-        row.came_true.to_string(),
-        whole.map_or("-".to_owned(), |seconds| format!("{seconds} s")),
-        of_watched(row.short),
-        of_watched(row.filled_on_demand),
-    ]
-}
-
-/// As wide as `10 of 25`.
-const NUMBER: usize = 8;
-
-fn text(rows: &[Row], advice: Option<&str>, since: Timestamp) -> String {
-    if rows.is_empty() {
-        return format!("no interruption and no recommendation since {since:.0}\n");
-    }
-    let first = |cells: &[String; 8]| cells[0].chars().count();
-    let width = rows.iter().map(|row| first(&cells(row))).max().unwrap_or(0);
-    let line = |cells: [&str; 8]| {
-        let [pool, numbers @ ..] = cells;
-        let numbers = numbers.iter().zip(&COLUMNS[1..]);
-        let numbers =
-            numbers.map(|(number, column)| format!("  {number:>width$}", width = column.len().max(NUMBER)));
-        format!("{pool:<width$}{}\n", numbers.collect::<String>())
-    };
-    let mut text = line(COLUMNS);
-    for row in rows {
-        let cells = cells(row);
-        text += &line(cells.each_ref().map(String::as_str));
-    }
-    text + &advice.map(|advice| format!("\n{advice}\n")).unwrap_or_default()
-}
-
-fn markdown(rows: &[Row], advice: Option<&str>) -> String {
-    let mut text = format!("| {} |\n|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
-    for row in rows {
-        text += &format!("| {} |\n", cells(row).join(" | "));
-    }
-    text + &advice.map(|advice| format!("\n{advice}\n")).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::commands::pools::output::{markdown, text};
 
     fn report(event: &str, instance: &str, signal: &str, kind: &str, minute: u32) -> Report {
         let at = format!("2026-11-24T04:{minute:02}:00Z");
@@ -348,6 +216,12 @@ mod tests {
             "actions": [{ "action": "detach-instance", "resource": "web", "result": "done", "finished_at": at }],
         });
         serde_json::from_value(report).expect("a report")
+    }
+
+    /// The same, of an instance that has been in its cluster for so many hours.
+    fn aged(hours: i64, mut report: Report) -> Report {
+        report.in_cluster_since = Some(report.notice_time - jiff::SignedDuration::from_hours(hours));
+        report
     }
 
     #[test]
@@ -363,14 +237,16 @@ mod tests {
             // The same again, and one of which nothing came.
             report("r2", "i-1", RECOMMENDATION, "m5.large", 1),
             report("r3", "i-4", RECOMMENDATION, "c5.large", 2),
-            report("w1", "i-1", warning, "m5.large", 5),
-            report("w2", "i-2", warning, "m5.large", 6),
-            report("w3", "i-3", warning, "m5.large", 7),
+            aged(1, report("w1", "i-1", warning, "m5.large", 5)),
+            aged(30, report("w2", "i-2", warning, "m5.large", 6)),
+            aged(3, report("w3", "i-3", warning, "m5.large", 7)),
             failed,
             report("w4", "i-5", warning, "c5.large", 8),
             drill,
         ];
         let rows = rows(&reports, Some("web"));
+        assert_eq!(rows[0].life_seconds, Some(3 * 3600));
+        assert_eq!(rows[0].warned_at.len(), 3);
         let numbers = |row: &Row| (row.warnings, row.failed, row.recommendations, row.came_true);
         assert_eq!(
             rows.iter().map(numbers).collect::<Vec<_>>(),
@@ -381,10 +257,10 @@ mod tests {
         assert_eq!(advice, expected);
         let said = text(&rows, Some(&advice), Timestamp::UNIX_EPOCH);
         assert!(
-            said.contains("m5.large in use1-az2         3         1                1          1            -         -          -"),
+            said.contains("m5.large in use1-az2         3         1                1          1          3 h            -         -          -"),
             "{said}"
         );
-        assert!(markdown(&rows, None).contains("| c5.large in use1-az2 | 1 | 0 | 1 | 0 | - | - | - |"));
+        assert!(markdown(&rows, None).contains("| c5.large in use1-az2 | 1 | 0 | 1 | 0 | - | - | - | - |"));
         assert!(super::rows(&reports, Some("another")).is_empty());
     }
 
@@ -441,7 +317,7 @@ mod tests {
 
     #[test]
     fn the_median_is_the_later_one_of_two() {
-        assert_eq!(median(vec![]), None);
+        assert_eq!(median::<u32>(vec![]), None);
         assert_eq!(median(vec![7]), Some(7));
         assert_eq!(median(vec![9, 3]), Some(9));
         assert_eq!(median(vec![9, 1, 3]), Some(3));
