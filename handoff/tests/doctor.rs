@@ -93,7 +93,7 @@ async fn the_sample_fleet_is_examined_and_nothing_is_changed() -> Result<()> {
         Some(if worst == "critical" { 4 } else { 3 })
     );
     assert_eq!(serde_json::to_value(world.state().await?)?, before);
-    let reads = ["Describe", "List"];
+    let reads = ["Describe", "List", "Scan"];
     for call in world
         .calls()
         .await?

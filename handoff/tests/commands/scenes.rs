@@ -397,3 +397,76 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
 
     Ok(())
 }
+
+#[tokio::test]
+async fn what_the_pools_have_done_is_read_from_the_table() -> Result<()> {
+    let scene = Scene::start("pools", COMMANDS, Options::default().speed(20.0)).await?;
+    let (nothing, status) = scene.run("pools").await?;
+    ensure!(status == 0 && nothing.starts_with("no interruption"), "{nothing}");
+
+    let serving = async || -> Result<Vec<(String, String)>> {
+        let state = scene.bed.world.state().await?;
+        let members = &state.group("legacy").context("no such group")?.instances;
+        let serving = members.iter().filter(|member| member.lifecycle == "InService");
+        let serving = serving.map(|member| (member.zone.clone(), member.id.clone()));
+        Ok(serving.collect())
+    };
+    let before = serving().await?;
+    let zone = before.first().context("it is empty")?.0.clone();
+    let mut taken: Vec<String> = vec![];
+    for _ in 0..3 {
+        let in_zone = async || -> Result<Option<String>> {
+            let serving = serving().await?;
+            let mut others = serving
+                .into_iter()
+                .filter(|(of, id)| *of == zone && !taken.contains(id));
+            Ok(others.next().map(|(_, id)| id))
+        };
+        scene
+            .until("an instance serves there", async || {
+                Ok(in_zone().await?.is_some())
+            })
+            .await?;
+        let instance = in_zone().await?.context("it is gone again")?;
+        let event = json!({"version": "0", "id": uuid::Uuid::new_v4().to_string(), "source": "aws.ec2",
+            "detail-type": "EC2 Spot Instance Interruption Warning", "account": "123456789012",
+            "time": scene.bed.world.clock().now(), "region": "us-east-1", "resources": [],
+            "detail": {"instance-id": instance, "instance-action": "terminate"}});
+        scene.bed.put_event(&event).await?;
+        taken.push(instance);
+    }
+    scene.bed.until_settled(PATIENCE).await?;
+
+    let (printed, status) = scene.run("pools --group legacy --format json").await?;
+    let pools: Value = serde_json::from_str(&printed).context(printed.clone())?;
+    let [pool] = pools["pools"].as_array().context("no pools")?.as_slice() else {
+        bail!("one pool: {printed}");
+    };
+    ensure!(status == 0 && pool["zone"] == json!(zone), "{printed}");
+    let numbers = [&pool["warnings"], &pool["failed"], &pool["recommendations"]];
+    ensure!(numbers == [&json!(3), &json!(0), &json!(0)], "{printed}");
+    let (elsewhere, _) = scene.run("pools --group inference").await?;
+    ensure!(elsewhere.starts_with("no interruption"), "{elsewhere}");
+
+    let (printed, status) = scene.run("pools --html pools.html").await?;
+    ensure!(status == 0 && printed.starts_with("1 pool since"), "{printed}");
+    if let Some((dom, picture)) = browser::look(&scene.folder.join("pools.html"), &scene.folder)? {
+        ensure!(dom.matches("class=\"taken\"").count() == 3, "{dom}");
+        ensure!(picture.len() > 10_000, "the picture is empty");
+    }
+
+    let (printed, _) = scene.run("doctor --format json --group legacy").await?;
+    let found: Value = serde_json::from_str(&printed).context(printed.clone())?;
+    let findings = found["findings"].as_array().context("no findings")?;
+    let finding = findings
+        .iter()
+        .find(|finding| finding["rule"] == json!("pool-that-is-taken"));
+    let what = finding
+        .map(|finding| finding["what"].to_string())
+        .unwrap_or_default();
+    ensure!(
+        what.contains("3 of 3 interruptions came from") && what.contains(&zone),
+        "{printed}"
+    );
+    Ok(())
+}

@@ -104,11 +104,17 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     reader.check_credentials()?;
     let deployed = match (deployed, &arguments.stack) {
         (None, Some(stack)) => return Err(no_stack(stack, &config).into()),
-        (deployed, _) => deployed.unwrap_or_default(),
+        (deployed, _) => deployed,
     };
-    let parameters: Vec<_> = deployed.into_iter().chain(arguments.parameters.clone()).collect();
+    let is_deployed = deployed.is_some();
+    let parameters: Vec<_> = deployed
+        .into_iter()
+        .flatten()
+        .chain(arguments.parameters.clone())
+        .collect();
     let settings = settings(&parameters, Source::Stack(stack))?;
-    let facts = facts::read(&config, reader, stack, settings, arguments.group.clone()).await;
+    let only = arguments.group.clone();
+    let facts = facts::read(&config, reader, stack, settings, only, is_deployed).await;
     if let Some(group) = &arguments.group
         && facts.groups.is_empty()
         && facts.unread.is_empty()

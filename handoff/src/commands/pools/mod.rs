@@ -2,14 +2,17 @@
 
 mod output;
 mod page;
-mod rows;
+pub mod rows;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use aws_config::SdkConfig;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::scan::ScanError;
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::report::Report;
@@ -91,27 +94,28 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
 }
 
 /// The reports that the table keeps.
-pub async fn read(config: &SdkConfig, table: &str) -> Result<Vec<Report>> {
-    let client = aws_sdk_dynamodb::Client::new(config);
-    let mut pages = client
+async fn read(config: &SdkConfig, table: &str) -> Result<Vec<Report>> {
+    let items = items(config, table).await;
+    let items = items.map_err(|error| cannot(format!("read the table {table}"), "dynamodb:Scan", &error))?;
+    items.iter().map(report).collect()
+}
+
+/// The items of the table that hold reports.
+pub async fn items(
+    config: &SdkConfig,
+    table: &str,
+) -> Result<Vec<HashMap<String, AttributeValue>>, SdkError<ScanError, HttpResponse>> {
+    let scan = aws_sdk_dynamodb::Client::new(config)
         .scan()
         .table_name(table)
         .filter_expression("begins_with(#of, :reports)")
         .expression_attribute_names("#of", "of")
-        .expression_attribute_values(":reports", AttributeValue::S("hand-off#".to_owned()))
-        .into_paginator()
-        .items()
-        .send();
-    let mut reports = vec![];
-    while let Some(item) = pages.next().await {
-        let item =
-            item.map_err(|error| cannot(format!("read the table {table}"), "dynamodb:Scan", &error))?;
-        reports.push(report(&item)?);
-    }
-    Ok(reports)
+        .expression_attribute_values(":reports", AttributeValue::S("hand-off#".to_owned()));
+    scan.into_paginator().items().send().collect().await
 }
 
-fn report(item: &HashMap<String, AttributeValue>) -> Result<Report> {
+/// The report in an item.
+pub fn report(item: &HashMap<String, AttributeValue>) -> Result<Report> {
     let body = item.get("body").and_then(|body| body.as_s().ok());
     serde_json::from_str(body.map_or("", String::as_str)).context("an item of the table cannot be read")
 }

@@ -42,6 +42,25 @@ pub struct Row {
     pub warned_at: Vec<Timestamp>,
 }
 
+impl Row {
+    /// Of a pool that has done nothing.
+    pub fn of(pool: Pool) -> Self {
+        Self {
+            pool,
+            warnings: 0,
+            failed: 0,
+            recommendations: 0,
+            came_true: 0,
+            life_seconds: None,
+            watched: 0,
+            seconds_until_whole: None,
+            short: 0,
+            filled_on_demand: 0,
+            warned_at: vec![],
+        }
+    }
+}
+
 /// One hand-off: all that was reported about one instance in one event.
 #[derive(Default)]
 struct HandOff<'a> {
@@ -118,19 +137,7 @@ pub fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
     let mut recommended: BTreeSet<&str> = BTreeSet::new();
     for ((_, instance), hand_off) in &hand_offs {
         let pool = hand_off.pool();
-        let row = rows.entry(pool.clone()).or_insert(Row {
-            pool: pool.clone(),
-            warnings: 0,
-            failed: 0,
-            recommendations: 0,
-            came_true: 0,
-            watched: 0,
-            seconds_until_whole: None,
-            short: 0,
-            filled_on_demand: 0,
-            life_seconds: None,
-            warned_at: vec![],
-        });
+        let row = rows.entry(pool.clone()).or_insert_with(|| Row::of(pool.clone()));
         if hand_off.is(Signal::INTERRUPTION_WARNING) {
             row.warnings += 1;
             row.failed += usize::from(hand_off.has_failed());
@@ -184,19 +191,24 @@ fn median<N: Ord + Copy>(mut seconds: Vec<N>) -> Option<N> {
 
 const RECOMMENDATION: &str = "rebalance-recommendation";
 
-/// What to change, where most interruptions came from one pool.
-pub fn advice(rows: &[Row]) -> Option<String> {
+/// Where most interruptions came from, if it is one pool: in words.
+pub fn source(rows: &[Row]) -> Option<String> {
     let all: usize = rows.iter().map(|row| row.warnings).sum();
     let worst = rows.first().filter(|row| row.pool != Pool::default())?;
     let is_most = worst.warnings >= TELLING && worst.warnings * 2 > all;
     is_most.then(|| {
         format!(
-            "{} of {} came from {}: add instance types and zones",
+            "{} of {} came from {}",
             worst.warnings,
             count(all as u64, "interruption"),
             name(&worst.pool)
         )
     })
+}
+
+/// What to change, where most interruptions came from one pool.
+pub fn advice(rows: &[Row]) -> Option<String> {
+    source(rows).map(|source| format!("{source}: add instance types and zones"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use testbed::{Options, State, Testbed};
 use tokio::process::Command;
 
-use super::{Arguments, WorldArguments};
+use super::{Arguments, WorldArguments, storm};
 use crate::style;
 use crate::words::count;
 
@@ -19,6 +19,10 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         ..arguments.world.options()
     })
     .await?;
+    // EC2 tells every end, which a quick world leaves out.
+    let tells_ends = serde_json::json!({ "state_change_events": true });
+    bed.world.settings(&tells_ends).await?;
+    storm::pass(&bed, arguments.storm).await?;
     match arguments.command.split_first() {
         Some((program, rest)) => run_inside(&bed, program, rest).await,
         None => {

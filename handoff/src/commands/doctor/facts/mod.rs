@@ -3,6 +3,7 @@
 mod clusters;
 mod deployment;
 mod groups;
+mod history;
 mod parameters;
 mod policies;
 mod reading;
@@ -11,6 +12,7 @@ mod target_groups;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::commands::pools::rows::Row;
 use aws_config::SdkConfig;
 use spot_handoff::autoscaling::policies::{
     DefaultStopTimeout, KeepHealthy, LifecycleHooks, RebalanceAction, ReplacementStrategy, SpotFallback,
@@ -48,6 +50,8 @@ pub struct Facts {
     pub delays: BTreeMap<String, i64>,
     /// Stop scripts by the name of the group that asks for one.
     pub scripts: BTreeMap<String, Script>,
+    /// What the pools of a group have done, by the name of the group, the worst first; where a stack is deployed.
+    pub history: BTreeMap<String, Vec<Row>>,
     /// What could not be read.
     pub unread: Vec<Unread>,
     /// The one group that was asked about.
@@ -106,8 +110,15 @@ pub async fn read(
     stack: &str,
     settings: Settings,
     only: Option<String>,
+    is_deployed: bool,
 ) -> Facts {
-    let (groups, (clusters, definitions), deployment) = tokio::join!(
+    let history = async {
+        match is_deployed {
+            true => history::read(config, &reader, stack).await,
+            false => BTreeMap::new(),
+        }
+    };
+    let (groups, (clusters, definitions), deployment, history) = tokio::join!(
         groups::read(config, &reader, only.as_deref()),
         clusters::read(
             config,
@@ -116,6 +127,7 @@ pub async fn read(
             &settings.rerun_roles
         ),
         deployment::read(config, &reader),
+        history,
     );
     let mut facts = Facts {
         stack: stack.to_owned(),
@@ -124,6 +136,7 @@ pub async fn read(
         groups,
         clusters,
         definitions,
+        history,
         only,
         ..Facts::default()
     };

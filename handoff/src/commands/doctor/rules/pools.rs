@@ -2,6 +2,7 @@
 
 use super::{Finding, Resource, Rule, Severity};
 use crate::commands::doctor::facts::{Facts, Group, Types};
+use crate::commands::pools::rows;
 
 /// AWS advises flexibility across at least so many instance types.
 const ADVISED: usize = 10;
@@ -22,6 +23,16 @@ pub const RULES: &[Rule] = &[
         fix: "allow at least 10 pools: more instance types, or attributes instead of types, and every zone",
         page: "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-best-practices.html",
         check: few_pools,
+    },
+    Rule {
+        id: "pool-that-is-taken",
+        title: "Most interruptions come from one pool",
+        severity: Severity::Warning,
+        why: "AWS has taken most of the instances that it took from the group out of one pool, and Auto Scaling may launch \
+              there again",
+        fix: "allow more instance types and zones, or leave that type out; `cargo handoff pools` shows all pools",
+        page: "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-best-practices.html",
+        check: pool_that_is_taken,
     },
     Rule {
         id: "allocation-strategy",
@@ -59,6 +70,21 @@ fn few_pools(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
                 rule.found(Resource::group(group), what, wider(group, types, zones))
                     .at(severity),
             )
+        })
+        .collect()
+}
+
+fn pool_that_is_taken(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    facts
+        .groups_at_risk()
+        .filter_map(|group| {
+            let source = rows::source(facts.history.get(group.name())?)?;
+            let fix = match &group.types {
+                Types::Named(types) => wider(group, types.len(), group.core.zones.len()),
+                Types::ByAttributes => "allow more in its InstanceRequirements, and more zones".to_owned(),
+            };
+            let what = format!("{source} in the last 35 days");
+            Some(rule.found(Resource::group(group), what, fix))
         })
         .collect()
 }

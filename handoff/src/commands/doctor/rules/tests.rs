@@ -241,6 +241,18 @@ fn every_rule_finds_what_it_is_for() {
             }),
         ),
         (
+            "pool-that-is-taken",
+            Warning,
+            Box::new(|facts| {
+                let pool = spot_handoff::report::Pool::of(Some("a.large"), Some("a"), None).expect("a pool");
+                let row = crate::commands::pools::rows::Row {
+                    warnings: 3,
+                    ..crate::commands::pools::rows::Row::of(pool)
+                };
+                facts.history.insert("web".to_owned(), vec![row]);
+            }),
+        ),
+        (
             "allocation-strategy",
             Warning,
             of_group(|g| g.strategy = Some("lowest-price".to_owned())),

@@ -1,0 +1,85 @@
+//! A storm in the sandbox: AWS takes instances, one after the other.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use testbed::state::Member;
+use testbed::{State, Testbed};
+use uuid::Uuid;
+
+use crate::style;
+use crate::words::count;
+
+/// Between two warnings.
+const PAUSE: Duration = Duration::from_secs(20);
+/// So long after its recommendation an instance is warned, where it is.
+const AHEAD: Duration = Duration::from_secs(5);
+/// One of so many is recommended to be replaced before it is warned, and as many are and never are warned.
+const RECOMMENDED: u32 = 4;
+/// How long the hand-offs may take, in real time.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// Has so many instances taken, and waits until all of it is handed off.
+pub async fn pass(bed: &Testbed, instances: u32) -> Result<()> {
+    if instances == 0 {
+        return Ok(());
+    }
+    let what = count(instances.into(), "instance");
+    anstream::eprintln!("{}", style::dim(&format!("AWS takes {what}, one every 20 s")));
+    for number in 0..instances {
+        let state = bed.world.state().await?;
+        let Some((taken, other)) = chosen(&state, number) else {
+            break;
+        };
+        if number % RECOMMENDED == 0 {
+            for instance in [&taken, &other] {
+                let detail = json!({ "instance-id": instance });
+                bed.put_event(&event(bed, "EC2 Instance Rebalance Recommendation", &detail))
+                    .await?;
+            }
+            pause(bed, AHEAD).await;
+        }
+        let detail = json!({ "instance-id": taken, "instance-action": "terminate" });
+        bed.put_event(&event(bed, "EC2 Spot Instance Interruption Warning", &detail))
+            .await?;
+        pause(bed, PAUSE).await;
+    }
+    bed.until_settled(PATIENCE).await
+}
+
+/// Which instance is taken, and another one. The groups take turns, but most are of the first, so that its pool stands out.
+fn chosen(state: &State, number: u32) -> Option<(String, String)> {
+    let number = usize::try_from(number).ok()?;
+    let serves = |member: &&Member| member.lifecycle == "InService";
+    let groups: Vec<Vec<&Member>> = state
+        .groups
+        .iter()
+        .filter(|group| !group.tags.contains_key("spot-handoff:ignore"))
+        .map(|group| group.instances.iter().filter(serves).collect())
+        .filter(|members: &Vec<&Member>| members.len() > 1)
+        .collect();
+    let turn = if number % 2 == 0 { 0 } else { number };
+    let members = groups.get(turn % groups.len().max(1))?;
+    let first = members.first()?;
+    let last = members.last()?;
+    Some((first.id.clone(), last.id.clone()))
+}
+
+async fn pause(bed: &Testbed, time: Duration) {
+    tokio::time::sleep(bed.world.clock().real_span(time)).await;
+}
+
+fn event(bed: &Testbed, detail_type: &str, detail: &Value) -> Value {
+    json!({
+        "version": "0",
+        "id": Uuid::new_v4().to_string(),
+        "detail-type": detail_type,
+        "source": "aws.ec2",
+        "account": "123456789012",
+        "time": format!("{:.0}", bed.world.clock().now()),
+        "region": "us-east-1",
+        "resources": [],
+        "detail": detail,
+    })
+}
