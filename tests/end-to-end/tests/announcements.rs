@@ -373,8 +373,8 @@ async fn the_last_event_and_the_message_say_what_became_of_the_group() -> Result
         // EC2 does not take it here, which is told besides.
         let runs_on =
             |one: &&Notification| one.subject.as_deref().is_some_and(|it| it.starts_with("RUNS ON"));
-        let mails = notifications.iter().filter(|one| !runs_on(one));
-        let mail = &mails.last().context("it is mailed")?.message;
+        let mut mails = notifications.iter().filter(|one| !runs_on(one));
+        let mail = &mails.next_back().context("it is mailed")?.message;
         for text in [last["text"].as_str().context("a text")?, mail] {
             assert!(text.contains(&sentence), "{sentence}: {text}");
         }
