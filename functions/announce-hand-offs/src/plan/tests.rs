@@ -790,7 +790,7 @@ fn an_instance_that_left_its_group_and_has_not_ended_ten_minutes_later_is_told()
         });
         let skipped = plan.skipped.iter().map(|one| one.reason.to_string());
         let said: Vec<String> = actions.chain(skipped).collect();
-        assert_eq!(said, [expected.clone()], "{case}");
+        assert_eq!(said, *std::slice::from_ref(expected), "{case}");
     }
 }
 
