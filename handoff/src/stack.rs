@@ -57,6 +57,25 @@ pub fn no_stack(name: &str, config: &SdkConfig) -> UsageError {
     ))
 }
 
+/// The value of an output of a stack; `None` where it has no such output.
+///
+/// # Errors
+/// Where the stack cannot be read.
+pub async fn output(config: &SdkConfig, stack: &str, name: &str) -> Result<Option<String>> {
+    let answer = Client::new(config)
+        .describe_stacks()
+        .stack_name(stack)
+        .send()
+        .await;
+    let answer = answer.map_err(|error| {
+        let what = format!("read the outputs of the stack {stack}");
+        cannot(what, "cloudformation:DescribeStacks", &error)
+    })?;
+    let mut outputs = answer.stacks().iter().flat_map(|stack| stack.outputs());
+    let found = outputs.find(|output| output.output_key() == Some(name));
+    Ok(found.and_then(|output| output.output_value().map(str::to_owned)))
+}
+
 /// The value of a parameter of a stack; `None` where it has no such parameter.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ use spot_handoff::runtime::clock::Clock;
 use spot_handoff::runtime::config::{Env, Scope};
 use spot_handoff::runtime::invocation::Invocation;
 
+use super::game_day::{self, GameDay};
 use super::signals::Signal;
 use crate::NAME;
 use crate::refusal::cannot;
@@ -35,9 +36,8 @@ const SKEW: SignedDuration = SignedDuration::from_mins(1);
 const WIDTH: usize = 120;
 
 const REAL_INTERRUPTIONS: &str = "\
-A drill shows what the functions do, not that AWS takes an instance. For that, have AWS Fault Injection Service send \
-a real interruption: an experiment with the action aws:ec2:send-spot-instance-interruptions on tagged Spot Instances \
-(durationBeforeInterruption PT2M). It sends a rebalance recommendation and the warning, then interrupts the instance: \
+A drill shows what the functions do, not that AWS takes an instance. For that, --fis has AWS Fault Injection Service \
+interrupt Spot Instances of the group, follows what comes of it, and scores it: \
 https://docs.aws.amazon.com/fis/latest/userguide/fis-tutorial-spot-interruptions.html";
 
 #[derive(Args)]
@@ -48,8 +48,12 @@ Examples:
   cargo handoff drill --group inference --signal rebalance-recommendation
   # It is done, where the stack has Drills=real. Some signals end the instance.
   cargo handoff drill --group inference --for-real
+  # Real interruptions by AWS Fault Injection Service, followed and scored.
+  cargo handoff drill --group inference --fis --percent 20 --for-real
 
-Permissions: cloudformation:ListStackResources, cloudformation:DescribeStacks, autoscaling:DescribeAutoScaling*, events:PutEvents, logs:FilterLogEvents.")]
+Permissions: cloudformation:ListStackResources, cloudformation:DescribeStacks, autoscaling:DescribeAutoScaling*, events:PutEvents, logs:FilterLogEvents; \
+with --fis in the place of events:PutEvents fis:CreateExperimentTemplate, fis:DeleteExperimentTemplate, fis:StartExperiment, fis:GetExperiment, \
+fis:ListExperimentResolvedTargets, iam:PassRole on the role, elasticloadbalancing:DescribeTargetHealth.")]
 pub struct Arguments {
     /// The Auto Scaling group
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -67,6 +71,26 @@ pub struct Arguments {
     #[arg(long)]
     for_real: bool,
 
+    /// Have AWS Fault Injection Service interrupt Spot Instances of the group; needs --for-real
+    #[arg(long, conflicts_with_all = ["instance", "signal", "wait"])]
+    fis: bool,
+
+    /// With --fis: how many percent of them; AWS rounds down
+    #[arg(long, value_name = "PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100), requires = "fis")]
+    percent: u8,
+
+    /// With --fis: only instances in this Availability Zone
+    #[arg(long, value_name = "ZONE", value_parser = NonEmptyStringValueParser::new(), requires = "fis")]
+    zone: Option<String>,
+
+    /// With --fis: ARN of the role that it acts with [default: the stack's, which it has with GameDays=true]
+    #[arg(long, value_name = "ARN", value_parser = NonEmptyStringValueParser::new(), requires = "fis")]
+    fis_role: Option<String>,
+
+    /// With --fis: within so many seconds the group has to be whole again
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=7200), requires = "fis")]
+    whole_within: u64,
+
     /// Wait so many seconds for the functions' reports
     #[arg(long, value_name = "SECONDS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3600))]
     wait: u64,
@@ -79,6 +103,15 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<bool> {
     let clock = Clock::from_env(&Env::of_process())?;
     let (config, stack) = arguments.stack.find().await?;
+    if arguments.fis {
+        let day = GameDay {
+            percent: arguments.percent,
+            zone: arguments.zone.clone(),
+            role: role(&config, &arguments).await?,
+            whole_within: Duration::from_secs(arguments.whole_within),
+        };
+        return hold(&config, &stack, &arguments, &day, clock).await;
+    }
     let drills = may_be(
         stack::parameter(&config, &arguments.stack.stack, "Drills").await?,
         &arguments,
@@ -147,6 +180,47 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     );
     let good = story.is_some_and(|story| story.verdict(clock.now()).is_good());
     Ok(good && missing.is_empty())
+}
+
+/// The role that FIS acts with: the one that is named, or that of the stack.
+async fn role(config: &SdkConfig, arguments: &Arguments) -> Result<String> {
+    if let Some(role) = &arguments.fis_role {
+        return Ok(role.clone());
+    }
+    let stack = &arguments.stack.stack;
+    let output = stack::output(config, stack, "GameDayRole").await?;
+    let missing = || {
+        UsageError::new(format!(
+            "the stack {stack} has no role for FIS: deploy it with GameDays=true, or name one with --fis-role"
+        ))
+    };
+    Ok(output.ok_or_else(missing)?)
+}
+
+/// A game day with real interruptions: what AWS sends then is no drill, whatever the stack says about drills.
+async fn hold(
+    config: &SdkConfig,
+    stack: &Stack,
+    arguments: &Arguments,
+    day: &GameDay,
+    clock: Clock,
+) -> Result<bool> {
+    let group = group(config, &arguments.group).await?;
+    let place = day
+        .zone
+        .as_ref()
+        .map(|zone| format!(" in {zone}"))
+        .unwrap_or_default();
+    say(&stack.place);
+    say(&format!(
+        "AWS Fault Injection Service interrupts {} % of the Spot Instances of group {}{place}",
+        day.percent, group.name
+    ));
+    if !arguments.for_real {
+        say("nothing was done: --for-real has AWS take these instances");
+        return Ok(true);
+    }
+    game_day::hold(config, stack, &group, day, clock).await
 }
 
 /// A line that says what is about to happen.

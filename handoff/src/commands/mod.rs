@@ -4,6 +4,7 @@ mod dlq;
 mod doctor;
 mod drill;
 mod exchange;
+mod game_day;
 mod parameters;
 mod pools;
 mod replay;

@@ -470,3 +470,76 @@ async fn what_the_pools_have_done_is_read_from_the_table() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn a_game_day_with_real_interruptions_is_scored() -> Result<()> {
+    let options = Options::default().speed(20.0);
+    let scene = Scene::start("no-game-days", COMMANDS, options).await?;
+    let (printed, status) = scene.run("drill --group inference --fis --for-real").await?;
+    ensure!(
+        status == 2 && printed.contains("deploy it with GameDays=true"),
+        "{status}: {printed}"
+    );
+    drop(scene);
+
+    let options = Options::default().speed(20.0).parameter("GameDays", "true");
+    let scene = Scene::start("game-days", COMMANDS, options).await?;
+    let before = scene.bed.world.state().await?;
+    let (printed, status) = scene.run("drill --group inference --fis --percent 40").await?;
+    ensure!(
+        status == 0 && printed.contains("nothing was done: --for-real has AWS take these instances"),
+        "{status}: {printed}"
+    );
+    ensure!(
+        scene.bed.world.state().await?.groups == before.groups,
+        "it took some"
+    );
+
+    let (printed, status) = scene
+        .run("drill --group inference --fis --percent 40 --for-real")
+        .await?;
+    ensure!(status == 0, "{status}: {printed}");
+    for line in [
+        "account 123456789012, region us-east-1, stack spot-handoff",
+        "interrupts 40 % of the Spot Instances of group inference",
+        "instances interrupted                    2",
+        "tasks cut off                            0",
+        "seconds without a healthy target         0",
+    ] {
+        ensure!(printed.contains(line), "{line}: {printed}");
+    }
+    let after = scene.bed.world.state().await?;
+    let ids = |state: &testbed::State| -> Result<BTreeSet<String>> {
+        let group = state.group("inference").context("no such group")?;
+        Ok(group.instances.iter().map(|one| one.id.clone()).collect())
+    };
+    let (before, after) = (ids(&before)?, ids(&after)?);
+    let taken = before.difference(&after).count();
+    ensure!(
+        taken == before.len() * 40 / 100 && taken > 1,
+        "{taken} of {before:?}"
+    );
+
+    let (printed, status) = scene
+        .run("drill --group inference --fis --percent 40 --for-real --whole-within 5")
+        .await?;
+    ensure!(
+        status == 1 && printed.contains("not whole within 5 s"),
+        "{status}: {printed}"
+    );
+    let (printed, status) = scene
+        .run("drill --group inference --fis --zone us-east-1z --for-real")
+        .await?;
+    ensure!(
+        status == 1 && printed.contains("the experiment"),
+        "{status}: {printed}"
+    );
+    let calls = scene.bed.world.calls().await?;
+    let of = |what: &str| calls.iter().filter(|call| call.action.starts_with(what)).count();
+    let (made, deleted) = (
+        of("POST /experimentTemplates"),
+        of("DELETE /experimentTemplates/"),
+    );
+    ensure!(made == 3 && deleted == made, "{made} made, {deleted} deleted");
+    Ok(())
+}

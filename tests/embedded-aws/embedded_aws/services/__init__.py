@@ -14,6 +14,7 @@ MODULES = (
     "ecs_tasks",
     "elbv2",
     "events",
+    "fis",
     "functions",
     "logs",
     "sns",

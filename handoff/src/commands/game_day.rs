@@ -1,0 +1,331 @@
+//! `cargo handoff drill --fis`: real interruptions by AWS Fault Injection Service, followed and scored.
+//!
+//! An experiment template is made for this one game day, started, and deleted again whatever comes. What is scored is what
+//! AWS can be asked: who serves in the group and in its target groups, every few seconds, and the reports of the functions.
+
+mod score;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use aws_config::SdkConfig;
+use aws_sdk_fis::Client;
+use aws_sdk_fis::types::{
+    CreateExperimentTemplateActionInput, CreateExperimentTemplateStopConditionInput,
+    CreateExperimentTemplateTargetInput, ExperimentStatus, ExperimentTemplateTargetInputFilter,
+};
+use jiff::{SignedDuration, Timestamp};
+use spot_handoff::autoscaling::groups::{self, Group, Lifecycle};
+use spot_handoff::elb::health::{self, State, TargetHealth};
+use spot_handoff::notice::{InstanceId, Signal};
+use spot_handoff::report::Report;
+use spot_handoff::runtime::clock::Clock;
+use spot_handoff::runtime::invocation::Invocation;
+
+use crate::refusal::cannot;
+use crate::stack::Stack;
+use crate::{logs, style, terminal};
+use score::{Look, Score};
+
+/// Between two looks at the group.
+const EVERY: Duration = Duration::from_secs(5);
+/// What one look may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How far the logs' clock may be behind ours.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
+/// Log lines are found up to a minute after they were written.
+const LAST_LINES: Duration = Duration::from_secs(60);
+/// From the start until it is told what became of the tasks: the two minutes, and what the last reports take.
+const ENDS_TOLD: Duration = Duration::from_secs(210);
+/// The name of the target and of the action in the experiment.
+const INTERRUPTED: &str = "interrupted";
+/// <https://docs.aws.amazon.com/fis/latest/userguide/fis-actions-reference.html#send-spot-instance-interruptions>
+const ACTION: &str = "aws:ec2:send-spot-instance-interruptions";
+/// What Auto Scaling puts on each of its instances.
+const GROUP_TAG: &str = "aws:autoscaling:groupName";
+
+/// A game day.
+#[derive(Debug)]
+pub struct GameDay {
+    /// How many percent of the group's Spot Instances are interrupted.
+    pub percent: u8,
+    /// Only those in this zone.
+    pub zone: Option<String>,
+    /// The role that FIS acts with.
+    pub role: String,
+    /// When the group has to be whole again.
+    pub whole_within: Duration,
+}
+
+/// What FIS is asked to interrupt.
+fn target(group: &str, day: &GameDay) -> Result<CreateExperimentTemplateTargetInput> {
+    let filter = |path: &str, value: &str| {
+        ExperimentTemplateTargetInputFilter::builder()
+            .path(path)
+            .values(value)
+            .build()
+            .context("a filter of the experiment's target")
+    };
+    let target = CreateExperimentTemplateTargetInput::builder()
+        .resource_type("aws:ec2:spot-instance")
+        .resource_tags(GROUP_TAG, group)
+        .filters(filter("State.Name", "running")?)
+        .selection_mode(format!("PERCENT({})", day.percent));
+    let zone = day.zone.as_deref();
+    let target = match zone.map(|zone| filter("Placement.AvailabilityZone", zone)) {
+        Some(of_zone) => target.filters(of_zone?),
+        None => target,
+    };
+    target.build().context("the target of the experiment")
+}
+
+/// Holds the game day; answers whether it stayed within its thresholds.
+pub async fn hold(
+    config: &SdkConfig,
+    stack: &Stack,
+    group: &Group,
+    day: &GameDay,
+    clock: Clock,
+) -> Result<bool> {
+    let fis = Client::new(config);
+    let template = create(&fis, group, day).await?;
+    let played = tokio::select! {
+        played = play(&fis, &template, config, group, day, clock) => played,
+        // What is interrupted stays so, but no template is left behind.
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("ended by Ctrl-C")),
+    };
+    let deleted = fis.delete_experiment_template().id(&template).send().await;
+    if let Err(error) = deleted {
+        let error = cannot(
+            format!("delete the experiment template {template}"),
+            "fis:DeleteExperimentTemplate",
+            &error,
+        );
+        anstream::eprintln!(
+            "{}",
+            terminal::hang(&format!("{} ", style::warning("!")), &format!("{error:#}"))
+        );
+    }
+    let (began, interrupted, looks) = played?;
+    let reports = reports(config, stack, &interrupted, began, clock).await?;
+    let score = Score::of(began, &interrupted, &looks, &reports);
+    anstream::println!("\n{}", score.table());
+    let problems = score.problems(day.whole_within);
+    for problem in &problems {
+        anstream::println!("{}", terminal::hang(&format!("{} ", style::bad("✗")), problem));
+    }
+    Ok(problems.is_empty())
+}
+
+async fn create(fis: &Client, group: &Group, day: &GameDay) -> Result<String> {
+    let interrupt = CreateExperimentTemplateActionInput::builder()
+        .action_id(ACTION)
+        .parameters("durationBeforeInterruption", "PT2M")
+        .targets("SpotInstances", INTERRUPTED)
+        .build()
+        .context("the action of the experiment")?;
+    let never = CreateExperimentTemplateStopConditionInput::builder()
+        .source("none")
+        .build()
+        .context("the stop condition of the experiment")?;
+    let answer = fis
+        .create_experiment_template()
+        .client_token(uuid::Uuid::new_v4())
+        .description(format!(
+            "spot-handoff game day: {} % of {}",
+            day.percent, group.name
+        ))
+        .role_arn(&day.role)
+        .stop_conditions(never)
+        .targets(INTERRUPTED, target(&group.name, day)?)
+        .actions(INTERRUPTED, interrupt)
+        .send()
+        .await;
+    let answer = answer.map_err(|error| {
+        cannot(
+            "make the experiment template",
+            "fis:CreateExperimentTemplate, iam:PassRole",
+            &error,
+        )
+    })?;
+    let template = answer.experiment_template().and_then(|template| template.id());
+    Ok(template.context("FIS names no experiment template")?.to_owned())
+}
+
+type Played = (Timestamp, BTreeSet<InstanceId>, Vec<Look>);
+
+/// Runs the experiment, and looks at the group until it is whole again or its time is over.
+async fn play(
+    fis: &Client,
+    template: &str,
+    config: &SdkConfig,
+    group: &Group,
+    day: &GameDay,
+    clock: Clock,
+) -> Result<Played> {
+    let mut looks = vec![look(config, &group.name, clock).await?];
+    let began = clock.now();
+    let answer = fis
+        .start_experiment()
+        .client_token(uuid::Uuid::new_v4())
+        .experiment_template_id(template)
+        .send()
+        .await;
+    let answer = answer.map_err(|error| cannot("start the experiment", "fis:StartExperiment", &error))?;
+    let experiment = answer.experiment().and_then(|experiment| experiment.id());
+    let experiment = experiment.context("FIS names no experiment")?.to_owned();
+    let until = began.saturating_add(day.whole_within)?;
+    let mut interrupted = BTreeSet::new();
+    loop {
+        tokio::time::sleep(clock.real_duration(EVERY)).await;
+        check(fis, &experiment).await?;
+        if interrupted.is_empty() {
+            interrupted = resolved(fis, &experiment).await?;
+        }
+        let look = look(config, &group.name, clock).await?;
+        let is_whole = !interrupted.is_empty() && look.is_whole_without(&interrupted);
+        looks.push(look);
+        if is_whole || clock.now() > until {
+            return Ok((began, interrupted, looks));
+        }
+    }
+}
+
+/// # Errors
+/// Where the experiment failed, for example since no instance fits.
+async fn check(fis: &Client, experiment: &str) -> Result<()> {
+    let answer = fis.get_experiment().id(experiment).send().await;
+    let answer = answer.map_err(|error| cannot("follow the experiment", "fis:GetExperiment", &error))?;
+    let state = answer.experiment().and_then(|experiment| experiment.state());
+    let status = state.and_then(|state| state.status());
+    if matches!(
+        status,
+        Some(ExperimentStatus::Failed | ExperimentStatus::Cancelled | ExperimentStatus::Stopped)
+    ) {
+        let why = state
+            .and_then(|state| state.reason())
+            .unwrap_or("it gives no reason");
+        bail!("the experiment {experiment} failed: {why}");
+    }
+    Ok(())
+}
+
+/// The instances that FIS has chosen.
+async fn resolved(fis: &Client, experiment: &str) -> Result<BTreeSet<InstanceId>> {
+    let mut pages = fis
+        .list_experiment_resolved_targets()
+        .experiment_id(experiment)
+        .into_paginator()
+        .send();
+    let mut chosen = BTreeSet::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| {
+            cannot(
+                "read whom the experiment interrupts",
+                "fis:ListExperimentResolvedTargets",
+                &error,
+            )
+        })?;
+        let arns = page
+            .resolved_targets()
+            .iter()
+            .filter_map(|one| one.target_information()?.get("arn"));
+        chosen.extend(arns.filter_map(|arn| arn.rsplit('/').next()?.parse::<InstanceId>().ok()));
+    }
+    Ok(chosen)
+}
+
+async fn look(config: &SdkConfig, group: &str, clock: Clock) -> Result<Look> {
+    let invocation = Invocation::new("handoff", clock, true, PATIENCE);
+    let autoscaling = aws_sdk_autoscaling::Client::new(config);
+    let read = groups::read(&autoscaling, &invocation, &[], &[group.to_owned()]).await;
+    if let Some(error) = read.why_unread(group) {
+        bail!("cannot read the group {group}: {error}");
+    }
+    let group = read.by_name(group).context("the group is gone")?;
+    let elb = aws_sdk_elasticloadbalancingv2::Client::new(config);
+    let health = health::read(&elb, &invocation, group.target_groups.clone()).await;
+    let members = group.instances.iter();
+    let in_service = members.filter(|member| member.lifecycle == Lifecycle::InService);
+    Ok(Look {
+        at: clock.now(),
+        desired: usize::try_from(group.desired).unwrap_or_default(),
+        in_service: in_service.map(|member| member.id.clone()).collect(),
+        healthy: healthy(&health)?,
+    })
+}
+
+/// How many targets are healthy in each target group.
+fn healthy(health: &TargetHealth) -> Result<BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    for (target_group, registered) in health {
+        match registered {
+            Ok(registered) => {
+                let healthy = registered.iter().filter(|one| one.state == State::Healthy);
+                counts.insert(target_group.clone(), healthy.count());
+            }
+            Err(error) => bail!("cannot read the health of {target_group}: {error}"),
+        }
+    }
+    Ok(counts)
+}
+
+/// What the functions reported of the interruptions; the last lines are waited for.
+async fn reports(
+    config: &SdkConfig,
+    stack: &Stack,
+    interrupted: &BTreeSet<InstanceId>,
+    began: Timestamp,
+    clock: Clock,
+) -> Result<Vec<Report>> {
+    let client = aws_sdk_cloudwatchlogs::Client::new(config);
+    // What became of the tasks is told when the instances are gone.
+    let gone = began.saturating_add(ENDS_TOLD)?;
+    let until = clock.now().saturating_add(LAST_LINES)?.max(gone);
+    let since = began - SKEW;
+    loop {
+        let mut reports = logs::reports(&client, stack, &[], since).await?;
+        let causes = [Signal::INTERRUPTION_WARNING, Signal::FOLLOW_UP];
+        reports.retain(|report| causes.contains(&report.signal.as_str()));
+        reports.retain(|report| {
+            let of_one = |id: &InstanceId| id.as_str() == report.instance;
+            interrupted.iter().any(of_one)
+        });
+        let is_heard = score::unheard(interrupted, &reports).is_empty() && clock.now() > gone;
+        if is_heard || clock.now() > until {
+            return Ok(reports);
+        }
+        tokio::time::sleep(clock.real_duration(EVERY)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_is_a_share_of_the_spot_instances_of_the_group_and_zone() {
+        let day = |zone: Option<&str>| GameDay {
+            percent: 20,
+            zone: zone.map(str::to_owned),
+            role: "arn:aws:iam::123456789012:role/fis".to_owned(),
+            whole_within: Duration::from_secs(600),
+        };
+        for (zone, paths) in [
+            (None, vec!["State.Name"]),
+            (
+                Some("us-east-1a"),
+                vec!["State.Name", "Placement.AvailabilityZone"],
+            ),
+        ] {
+            let target = target("web", &day(zone)).expect("a target");
+            assert_eq!(target.selection_mode(), "PERCENT(20)");
+            assert_eq!(target.resource_type(), "aws:ec2:spot-instance");
+            let tag = target.resource_tags().and_then(|tags| tags.get(GROUP_TAG));
+            assert_eq!(tag.map(String::as_str), Some("web"));
+            let found: Vec<_> = target.filters().iter().map(|one| one.path()).collect();
+            assert_eq!(found, paths);
+        }
+    }
+}
