@@ -114,7 +114,7 @@ mod tests {
     fn parameters_are_those_of_the_template() {
         let names: Vec<&str> = of_template().iter().map(|parameter| parameter.name).collect();
         assert!(
-            names.starts_with(&["DryRun", "Drills", "Scope", "Clusters"]),
+            names.starts_with(&["DryRun", "Drills", "GameDays", "Scope", "Clusters"]),
             "{names:?}"
         );
         assert_eq!(names.last(), Some(&"AlarmEmail"));
