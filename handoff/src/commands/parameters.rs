@@ -132,7 +132,7 @@ mod tests {
         }
         for (wrong, said) in [
             ("DryRun", "must look like"),
-            ("Foo=1", "template.yaml has DryRun, Drills, Scope,"),
+            ("Foo=1", "template.yaml has DryRun, Drills, GameDays, Scope,"),
             ("DryRun=yes", "DryRun is one of true, false"),
             (
                 "Clusters=a, b",
