@@ -62,16 +62,8 @@ pub fn no_stack(name: &str, config: &SdkConfig) -> UsageError {
 /// # Errors
 /// Where the stack cannot be read.
 pub async fn output(config: &SdkConfig, stack: &str, name: &str) -> Result<Option<String>> {
-    let answer = Client::new(config)
-        .describe_stacks()
-        .stack_name(stack)
-        .send()
-        .await;
-    let answer = answer.map_err(|error| {
-        let what = format!("read the outputs of the stack {stack}");
-        cannot(what, "cloudformation:DescribeStacks", &error)
-    })?;
-    let mut outputs = answer.stacks().iter().flat_map(|stack| stack.outputs());
+    let stacks = described(config, stack).await?;
+    let mut outputs = stacks.iter().flat_map(|stack| stack.outputs());
     let found = outputs.find(|output| output.output_key() == Some(name));
     Ok(found.and_then(|output| output.output_value().map(str::to_owned)))
 }
@@ -81,18 +73,23 @@ pub async fn output(config: &SdkConfig, stack: &str, name: &str) -> Result<Optio
 /// # Errors
 /// Where the stack cannot be read.
 pub async fn parameter(config: &SdkConfig, stack: &str, name: &str) -> Result<Option<String>> {
+    let stacks = described(config, stack).await?;
+    let mut parameters = stacks.iter().flat_map(|stack| stack.parameters());
+    let found = parameters.find(|parameter| parameter.parameter_key() == Some(name));
+    Ok(found.and_then(|parameter| parameter.parameter_value().map(str::to_owned)))
+}
+
+async fn described(config: &SdkConfig, stack: &str) -> Result<Vec<aws_sdk_cloudformation::types::Stack>> {
     let answer = Client::new(config)
         .describe_stacks()
         .stack_name(stack)
         .send()
         .await;
     let answer = answer.map_err(|error| {
-        let what = format!("read the parameters of the stack {stack}");
+        let what = format!("read the stack {stack}");
         cannot(what, "cloudformation:DescribeStacks", &error)
     })?;
-    let mut parameters = answer.stacks().iter().flat_map(|stack| stack.parameters());
-    let found = parameters.find(|parameter| parameter.parameter_key() == Some(name));
-    Ok(found.and_then(|parameter| parameter.parameter_value().map(str::to_owned)))
+    Ok(answer.stacks.unwrap_or_default())
 }
 
 /// A deployed stack.

@@ -23,14 +23,7 @@ pub fn page(stories: &[Story], stack: &str, from: Timestamp, now: Timestamp) -> 
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                // The page shows what logs say; nothing in them may become more than text.
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
+            (head(&title, ""))
             body {
                 header {
                     h1 { (title) }
@@ -53,6 +46,20 @@ pub fn page(stories: &[Story], stack: &str, from: Timestamp, now: Timestamp) -> 
         }
     };
     page.into_string()
+}
+
+/// The head of a page, with what it has of style besides.
+pub fn head(title: &str, style: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            // The page shows what logs say; nothing in them may become more than text.
+            meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+            title { (title) }
+            style { (PreEscaped(STYLE)) (PreEscaped(style)) }
+        }
+    }
 }
 
 fn contents(stories: &[Story], verdicts: &[Verdict]) -> Markup {

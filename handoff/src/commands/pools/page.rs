@@ -1,15 +1,15 @@
 //! The pools as one page for a browser, which needs nothing but itself: when AWS took instances back, and a table.
 
 use jiff::Timestamp;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 
 use super::output::{COLUMNS, cells, name};
 use super::rows::Row;
+use crate::timeline::html::head;
 use crate::words::count;
 
-const STYLE: &str = include_str!("../../timeline/html/page.css");
-/// What this page has besides.
-const OWN_STYLE: &str = include_str!("page.css");
+/// What this page has besides the style of all.
+const STYLE: &str = include_str!("page.css");
 
 /// Of the line of time, in the units of the picture.
 const WIDTH: f64 = 1000.0;
@@ -24,13 +24,7 @@ pub fn page(rows: &[Row], advice: Option<&str>, stack: &str, since: Timestamp, n
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                title { (title) }
-                style { (PreEscaped(STYLE)) (PreEscaped(OWN_STYLE)) }
-            }
+            (head(&title, STYLE))
             body {
                 header {
                     h1 { (title) }
