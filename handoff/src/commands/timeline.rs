@@ -99,6 +99,17 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         story.is_cut = story.notice_time() < from;
     }
 
+    let read = stories.len();
+    if arguments.instance.is_none() {
+        stories.retain(|story| !story.is_idle());
+    }
+    if read > stories.len() {
+        let left = count((read - stories.len()) as u64, "event");
+        let said = format!(
+            "left out: {left} of instances that began or ended, with nothing to do; --instance shows those of one"
+        );
+        anstream::eprintln!("{}", style::dim(&terminal::hang("", &said)));
+    }
     if let Some(file) = &arguments.html {
         let page = html::page(&stories, &arguments.stack.stack, since, now);
         std::fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?;

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::notice::Signal;
-use spot_handoff::report::{Report, kept};
+use spot_handoff::report::{Outcome, Report, kept};
 
 use super::{Line, Told, lines};
 use crate::commands::signals;
@@ -47,6 +47,13 @@ impl Story {
         }
         stories.sort_by_key(Self::notice_time);
         stories
+    }
+
+    /// Whether it is about an instance that runs or ends, and no function had anything to do.
+    pub fn is_idle(&self) -> bool {
+        let is_of_any = |report: &Report| matches!(report.signal.as_str(), "state-change" | Signal::RETURNED);
+        let mut reports = self.reports.iter();
+        reports.all(|report| is_of_any(report) && report.outcome == Outcome::NothingToDo)
     }
 
     /// The instance.

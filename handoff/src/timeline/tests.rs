@@ -195,3 +195,16 @@ fn a_tick_waits_for_every_function_every_later_step_and_the_beginning() {
     assert_eq!(verdict(all(true).to_vec(), 60, false), State::Bad);
     assert_eq!(verdict(all(false).to_vec(), 60, true), State::Open, "it is cut");
 }
+
+#[test]
+fn what_was_told_of_instances_that_began_or_ended_is_left_out_where_nobody_had_to_do_anything() {
+    let is_idle = |signal: &str, outcomes: &[&str]| {
+        let of = |outcome: &&str| report(json!({"signal": signal, "outcome": outcome}));
+        story::Story::of(outcomes.iter().map(of).collect())[0].is_idle()
+    };
+    assert!(is_idle("returned", &["nothing-to-do"]));
+    assert!(is_idle("state-change", &["nothing-to-do", "nothing-to-do"]));
+    assert!(!is_idle("state-change", &["nothing-to-do", "done"]));
+    assert!(!is_idle("state-change", &["failed"]));
+    assert!(!is_idle("interruption-warning", &["nothing-to-do"]));
+}
