@@ -49,8 +49,8 @@ pub fn plan(
         }
         None => return plan,
     };
-    let ends_again = told.ended.is_some_and(|at| at >= notice.time);
-    if ends_again {
+    let has_ended = told.ended.is_some_and(|at| at >= notice.time);
+    if has_ended {
         return Plan::nothing(&notice.instance, Skip::Ended);
     }
     let due = due(notice, subject);
