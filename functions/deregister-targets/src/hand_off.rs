@@ -340,11 +340,14 @@ impl DeregisterTargets {
         let mut stops_on: BTreeMap<InstanceId, Timestamp> = BTreeMap::new();
         for notice in &ours {
             let of_instance = find::stop_moments(notice, found, &endpoints, &health);
-            let to_come = of_instance.values().copied().filter(|at| *at > now);
+            let moments = of_instance
+                .values()
+                .flat_map(|stop| [Some(stop.at), stop.as_last]);
+            let to_come = moments.flatten().filter(|at| *at > now);
             stops_on.extend(to_come.min().map(|at| (notice.instance.clone(), at)));
             for (target, at) in of_instance {
                 let moment = stops.entry(target).or_insert(at);
-                *moment = at.min(*moment);
+                *moment = at.sooner(*moment);
             }
         }
         let plans = notices

@@ -1,6 +1,7 @@
 //! What ECS knows about the tasks on the instances: batched, parallel reads.
 
 mod ends;
+pub mod others;
 mod services;
 pub mod stop_scripts;
 
@@ -45,6 +46,8 @@ pub struct TaskFacts {
     pub accelerators: Vec<Accelerator>,
     /// How long its containers may take to end, one after the other.
     pub grace: SignedDuration,
+    /// The grace it has at the least, where it is the last of its service and nobody asked for more.
+    pub grace_as_last: Option<SignedDuration>,
     /// Whether its definition could not be read, and a long grace stands in.
     pub definition_unread: bool,
     /// Whether it runs, and if not, why.
@@ -217,6 +220,7 @@ impl TaskFacts {
             family: family(definition_arn).to_owned(),
             accelerators: accelerators::of_task(task, definition),
             grace: grace::grace(definition, default_stop_timeout),
+            grace_as_last: grace::of_last_server(definition, default_stop_timeout),
             definition_unread: definition.is_none(),
             state: state(task),
             end: end(task),

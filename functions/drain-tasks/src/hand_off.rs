@@ -27,9 +27,11 @@ use spot_handoff::state::{Table, reruns};
 use crate::config::Config;
 use crate::effects::remember::remember;
 use crate::effects::{self, Clients};
-use crate::facts::{self, NamedTasks, Reading, TaskFacts, TaskState, Tasks, stop_scripts};
+use crate::facts::{self, NamedTasks, Reading, TaskFacts, TaskState, Tasks, others, stop_scripts};
 use crate::plan::drain::Replacement;
-use crate::plan::{self, Action, Plan, Queue, Skip, Warning, await_tasks, look, restart, standalone_tasks};
+use crate::plan::{
+    self, Action, Plan, Queue, Skip, Warning, await_tasks, look, restart, service_tasks, standalone_tasks,
+};
 use crate::policies::Policies;
 use crate::{restarts, returns};
 
@@ -363,7 +365,11 @@ impl DrainTasks {
             )),
         );
         not_gone.scripts = scripts;
-        let reruns = self.reruns(notices, &named, invocation).await;
+        let serving = service_tasks::that_may_serve_on(notices, &named, invocation.clock.now());
+        let (reruns, alone) = tokio::join!(
+            self.reruns(notices, &named, invocation),
+            others::alone(&self.clients.ecs, invocation, serving),
+        );
         for (tasks, _) in named.iter_mut().flatten().flatten() {
             for task in tasks {
                 standalone_tasks::learn(task, reruns.known.get(&task.arn));
@@ -386,7 +392,7 @@ impl DrainTasks {
                 Signal::FollowUp(FollowUp {
                     step: Step::StopTasks { .. },
                     ..
-                }) => self.for_named(notice, named, &reruns, now),
+                }) => self.for_named(notice, named, &reruns, &alone, now),
                 Signal::FollowUp(FollowUp {
                     step: Step::SeeEnds { cluster, tasks },
                     ..
@@ -534,6 +540,7 @@ impl DrainTasks {
         notice: &Notice,
         named: &Option<NamedTasks>,
         reruns: &Reruns,
+        alone: &others::Services,
         now: Timestamp,
     ) -> Plan {
         let Signal::FollowUp(FollowUp {
@@ -580,6 +587,10 @@ impl DrainTasks {
                     &container_instance,
                     &tasks,
                     facts,
+                    |task| {
+                        service_tasks::service_of(cluster, task)
+                            .is_some_and(|service| alone.contains(&service))
+                    },
                     now,
                 );
                 let mut plan = plan::merge(plan, standalone_tasks::plan_for_forgotten(&orders));

@@ -178,10 +178,13 @@ pub async fn find(
             .map(move |chunk| (*cluster, chunk))
     });
     let described =
-        together(chunks.map(|(cluster, chunk)| describe(client, invocation, cluster, chunk, &ids))).await;
+        together(chunks.map(|(cluster, chunk)| describe(client, invocation, cluster, chunk))).await;
     for answer in described {
         match answer {
-            Ok(found) => found.into_iter().for_each(|found| facts.add(found)),
+            Ok(found) => {
+                let wanted = found.into_iter().filter(|found| ids.contains(&found.instance));
+                wanted.for_each(|found| facts.add(found));
+            }
             Err(error) => facts.unread.push(error),
         }
     }
@@ -270,12 +273,15 @@ async fn list(
     invocation.call("ListContainerInstances", pages).await
 }
 
-async fn describe(
+/// Describes container instances by their ARNs, up to a hundred.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn describe(
     client: &Client,
     invocation: &Invocation,
     cluster: &str,
     arns: &[String],
-    ids: &BTreeSet<&InstanceId>,
 ) -> Result<Vec<ContainerInstance>, CallError> {
     let describing = client
         .describe_container_instances()
@@ -286,7 +292,6 @@ async fn describe(
     let described = answer.container_instances.unwrap_or_default().into_iter();
     Ok(described
         .filter_map(|container_instance| known(container_instance, cluster))
-        .filter(|container_instance| ids.contains(&container_instance.instance))
         .collect())
 }
 

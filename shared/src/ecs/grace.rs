@@ -5,11 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ecs::types::{ContainerCondition, ContainerDefinition, TaskDefinition};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::autoscaling::policies::DefaultStopTimeout;
 use crate::ecs::accelerators::Accelerator;
 
 /// The grace of a task whose definition could not be read: as long as the notice of an interruption, so that the task is
 /// stopped at once. A task that is stopped early ends in order, one that is stopped late is killed.
 pub const GRACE_OF_UNREAD_DEFINITION: SignedDuration = SignedDuration::from_secs(120);
+
+/// What a container without `stopTimeout` has at the least where it serves to the last: as `docker stop` gives.
+/// <https://docs.docker.com/reference/cli/docker/container/stop/>
+const GRACE_OF_LAST_SERVER: SignedDuration = SignedDuration::from_secs(10);
 
 /// Time for the delayed message to arrive, the function to start cold, and ECS to reach its agent on the instance.
 const MARGIN: SignedDuration = SignedDuration::from_secs(10);
@@ -40,6 +45,24 @@ pub fn grace(definition: Option<&TaskDefinition>, default: SignedDuration) -> Si
     let unnamed = unnamed.filter(|container| container.name.is_none());
     let alone = unnamed.map(|container| stop_timeout(container, default));
     ways.chain(alone).max().unwrap_or(default)
+}
+
+/// The grace of a task that is the last one of its service, where it serves requests and nobody has asked for more: `None`
+/// where it has all of [`grace`].
+///
+/// The 30 s that agents give are AWS's, and no word of the task's owner. Servers end within moments, and every second that
+/// the last of them is stopped sooner is one in which every request fails. Who needs the 30 s writes them as `stopTimeout`.
+pub fn of_last_server(
+    definition: Option<&TaskDefinition>,
+    default: SignedDuration,
+) -> Option<SignedDuration> {
+    let definition = definition?;
+    let containers = definition.container_definitions();
+    let serves = containers.iter().any(|one| !one.port_mappings().is_empty());
+    let nobody_asked = default == DefaultStopTimeout::OF_AGENTS.0;
+    let least = grace(Some(definition), GRACE_OF_LAST_SERVER);
+    let is_less = least < grace(Some(definition), default);
+    (serves && nobody_asked && is_less).then_some(least)
 }
 
 fn stop_timeout(container: &ContainerDefinition, default: SignedDuration) -> SignedDuration {
@@ -143,7 +166,7 @@ pub fn margin(accelerators: &[Accelerator]) -> SignedDuration {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ecs::types::{ContainerDependency, VolumeFrom};
+    use aws_sdk_ecs::types::{ContainerDependency, PortMapping, VolumeFrom};
     use proptest::prelude::*;
 
     use super::*;
@@ -294,6 +317,44 @@ mod tests {
         assert_eq!(grace_of(unset, ninety), 90, "what the agents are set to");
         assert_eq!(grace(None, DEFAULT).as_secs(), 120, "not read");
         assert_eq!(grace(None, ninety * 2).as_secs(), 180, "not read");
+    }
+
+    #[test]
+    fn who_serves_to_the_last_has_less_grace_unless_somebody_asked_for_more() {
+        let serving = |containers: Vec<Container>| {
+            let containers = containers.into_iter().map(|one| {
+                let mut definition = one.definition();
+                definition.port_mappings = Some(vec![PortMapping::builder().container_port(80).build()]);
+                definition
+            });
+            let definition = TaskDefinition::builder();
+            definition
+                .set_container_definitions(Some(containers.collect()))
+                .build()
+        };
+        let seconds = |containers, default| {
+            of_last_server(Some(&serving(containers)), default).map(|grace| grace.as_secs())
+        };
+        assert_eq!(seconds(vec![container("a", None)], DEFAULT), Some(10));
+        let two = || vec![container("a", None).started_after("b"), container("b", None)];
+        assert_eq!(seconds(two(), DEFAULT), Some(20), "one after the other");
+        let beside = vec![container("a", None), container("sidecar", 5)];
+        assert_eq!(seconds(beside, DEFAULT), Some(10));
+        assert_eq!(
+            seconds(vec![container("a", 30)], DEFAULT),
+            None,
+            "it was asked for"
+        );
+        let (unset, ninety) = (vec![container("a", None)], SignedDuration::from_secs(90));
+        assert_eq!(seconds(unset, ninety), None, "the agents were set to it");
+        let worker = vec![container("a", None).definition()];
+        let worker = TaskDefinition::builder().set_container_definitions(Some(worker));
+        assert_eq!(
+            of_last_server(Some(&worker.build()), DEFAULT),
+            None,
+            "nobody waits for it"
+        );
+        assert_eq!(of_last_server(None, DEFAULT), None, "not read");
     }
 
     #[test]

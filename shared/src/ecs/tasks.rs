@@ -203,6 +203,29 @@ async fn list(
     invocation.call("ListTasks", pages).await
 }
 
+/// Lists the tasks of a service that ECS wants running.
+///
+/// # Errors
+/// See [`CallError`].
+pub async fn of_service(
+    client: &Client,
+    invocation: &Invocation,
+    cluster: &str,
+    service: &str,
+) -> Result<Vec<String>, CallError> {
+    let pages = client
+        .list_tasks()
+        .cluster(cluster)
+        .service_name(service)
+        .desired_status(DesiredStatus::Running)
+        .into_paginator()
+        .page_size(i32::try_from(LISTED_PER_PAGE).unwrap_or(100))
+        .items()
+        .send()
+        .collect::<Result<Vec<_>, _>>();
+    invocation.call("ListTasks", pages).await
+}
+
 /// Describes tasks by their ARNs, up to a hundred; tasks that ECS has forgotten are left out.
 ///
 /// # Errors

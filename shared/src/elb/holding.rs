@@ -54,6 +54,8 @@ pub struct Doomed {
     /// When what is behind it ends: the deadline of the instance, or the moment at which its task is stopped. `None` where
     /// nobody knows a moment, as in an exchange.
     pub serves_until: Option<Timestamp>,
+    /// When a task is stopped that is the last of its service, where that is later.
+    pub as_last: Option<Timestamp>,
     /// Its place in the order in which the batches wrote down what they know: greater is younger. All the same where there
     /// is one batch only.
     pub order: u64,
@@ -225,6 +227,8 @@ struct Doom {
     instance_ends: Option<Timestamp>,
     /// When the task behind it is stopped, where that is said.
     task_stops: Option<Timestamp>,
+    /// When it is where it is the last of its service.
+    last_task_stops: Option<Timestamp>,
     order: u64,
 }
 
@@ -237,12 +241,14 @@ impl Doom {
                 Self {
                     instance_ends: doomed.serves_until.filter(|_| !is_task),
                     task_stops: doomed.serves_until.filter(|_| is_task),
+                    last_task_stops: doomed.as_last.or(doomed.serves_until).filter(|_| is_task),
                     order: doomed.order,
                 }
             })
             .reduce(|one, other| Self {
                 instance_ends: earlier(one.instance_ends, other.instance_ends),
                 task_stops: earlier(one.task_stops, other.task_stops),
+                last_task_stops: earlier(one.last_task_stops, other.last_task_stops),
                 order: one.order.min(other.order),
             })
     }
@@ -254,7 +260,8 @@ impl Doom {
     /// The last moment at which the target can leave in order.
     ///
     /// Its requests have the deregistration delay to end before the instance does. Of that only the least has to be over
-    /// when the task behind it is stopped: a server that gets SIGTERM finishes what it has, and its grace is for that.
+    /// when the task behind it is stopped: a server that gets SIGTERM finishes what it has, and its grace is for that. The
+    /// last one serves until both can wait no longer.
     fn last_moment(&self, seen: &Seen<'_>, is_last: bool) -> Option<Timestamp> {
         let delay = seen.deregistration_delay.unwrap_or(LONGEST_DRAINING);
         let of_instance = if is_last {
@@ -262,10 +269,15 @@ impl Doom {
         } else {
             delay.clamp(SHORTEST_DRAINING, LONGEST_DRAINING)
         };
+        let (task_stops, of_task) = if is_last {
+            (self.last_task_stops, LAST_LEAVES_BEFORE)
+        } else {
+            (self.task_stops, SHORTEST_DRAINING)
+        };
         let before = |end: Timestamp, span| end.saturating_sub(span).unwrap_or(end);
         earlier(
             self.instance_ends.map(|end| before(end, of_instance)),
-            self.task_stops.map(|end| before(end, SHORTEST_DRAINING)),
+            task_stops.map(|end| before(end, of_task)),
         )
     }
 

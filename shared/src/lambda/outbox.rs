@@ -237,6 +237,7 @@ mod tests {
                 cluster: "c".to_owned(),
                 container_instance: "ci".to_owned(),
                 tasks: vec!["t".repeat(bytes)],
+                as_last: None,
                 reruns: vec![],
             },
         };

@@ -70,6 +70,9 @@ pub enum Step {
         container_instance: String,
         /// ARNs of the tasks.
         tasks: Vec<String>,
+        /// The later moment of those that are the last of their services by then: nothing else serves their requests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        as_last: Option<Timestamp>,
         /// Re-runs of these tasks that the table may not know of: it did not answer.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         reruns: Vec<RerunOrder>,

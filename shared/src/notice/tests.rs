@@ -318,12 +318,14 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
             cluster: "c".into(),
             container_instance: "ci".into(),
             tasks: vec!["t".into()],
+            as_last: None,
             reruns: vec![],
         },
         Step::StopTasks {
             cluster: "c".into(),
             container_instance: "ci".into(),
             tasks: vec!["t".into()],
+            as_last: None,
             reruns: vec![RerunOrder {
                 task: "t".into(),
                 cluster: "c".into(),

@@ -51,6 +51,8 @@ struct Batch {
 #[serde(rename_all = "kebab-case")]
 struct End {
     serves_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    as_last: Option<Timestamp>,
     targets: Vec<(String, Option<i32>)>,
 }
 
@@ -83,6 +85,7 @@ impl Batch {
                 id: id.clone(),
                 port: *port,
                 serves_until: end.serves_until,
+                as_last: end.as_last,
                 order: self.order,
             })
         })
@@ -122,7 +125,8 @@ impl UnderNotice {
         let is_news = |new: &&Doomed| {
             !known.iter().any(|known| {
                 let (is_it, same) = ((known.id == new.id), (known.port == new.port));
-                is_it && same && known.serves_until == new.serves_until
+                let ends = |one: &Doomed| (one.serves_until, one.as_last);
+                is_it && same && ends(known) == ends(new)
             })
         };
         let news: Vec<&Doomed> = doomed.iter().filter(is_news).collect();
@@ -141,12 +145,13 @@ impl UnderNotice {
             let same_end = batch
                 .ends
                 .iter_mut()
-                .find(|end| end.serves_until == new.serves_until);
+                .find(|end| (end.serves_until, end.as_last) == (new.serves_until, new.as_last));
             match same_end {
                 Some(end) if end.targets.contains(&target) => {}
                 Some(end) => end.targets.push(target),
                 None => batch.ends.push(End {
                     serves_until: new.serves_until,
+                    as_last: new.as_last,
                     targets: vec![target],
                 }),
             }

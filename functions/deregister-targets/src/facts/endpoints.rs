@@ -65,6 +65,7 @@ pub async fn of_tasks(
                         let definition = definition.map(AsRef::as_ref);
                         let stop = (!ways.is_daemon).then(|| Stop {
                             grace: grace::grace(definition, default_stop_timeout(arn)),
+                            as_last: grace::of_last_server(definition, default_stop_timeout(arn)),
                             accelerators: accelerators::of_task(task, definition),
                         });
                         let own = ways.load_balancers.iter();

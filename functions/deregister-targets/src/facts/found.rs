@@ -51,6 +51,8 @@ pub struct Endpoint {
 pub struct Stop {
     /// How long its containers may take to end.
     pub grace: SignedDuration,
+    /// The grace it has at the least, where it is the last of its service and nobody asked for more.
+    pub as_last: Option<SignedDuration>,
     /// The accelerators it holds.
     pub accelerators: Vec<Accelerator>,
 }

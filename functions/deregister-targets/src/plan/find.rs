@@ -8,17 +8,36 @@ use spot_handoff::autoscaling::groups::{GroupOf, Groups};
 use spot_handoff::ecs::container_instances::ContainerInstances;
 use spot_handoff::ecs::grace;
 use spot_handoff::elb::health::{self, Registered, State, Target, TargetHealth};
-use spot_handoff::notice::{Notice, Signal};
+use spot_handoff::notice::{Cause, Notice, Signal};
 use spot_handoff::runtime::config::Scope;
 
-use crate::facts::found::{OtherWay, Searched, Stop, TaskEndpoints};
+use crate::facts::found::{OtherWay, Searched, TaskEndpoints};
 
 use super::{
     Action, Deregistration, Plan, Skip, Warning, deregistrations, group_of, in_scope, serves_until, why_not,
 };
 
 /// When drain-tasks stops what is behind a target, by target group and target.
-pub type StopMoments = BTreeMap<(String, Target), Timestamp>;
+pub type StopMoments = BTreeMap<(String, Target), StopMoment>;
+
+/// When drain-tasks stops a task that ECS has not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopMoment {
+    /// The moment.
+    pub at: Timestamp,
+    /// The moment where it is the last of its service, and that is a later one.
+    pub as_last: Option<Timestamp>,
+}
+
+impl StopMoment {
+    /// The sooner of each.
+    pub fn sooner(self, other: Self) -> Self {
+        Self {
+            at: self.at.min(other.at),
+            as_last: self.as_last.zip(other.as_last).map(|(one, other)| one.min(other)),
+        }
+    }
+}
 
 /// When drain-tasks stops the tasks behind targets that ECS has not moved by then. It reckons the same moments.
 pub fn stop_moments(
@@ -35,10 +54,12 @@ pub fn stop_moments(
     let on = found.of_instance(&notice.instance).iter();
     let endpoints = on.filter_map(|one| endpoints.on.get(&one.arn)?.as_ref().ok());
     for endpoint in endpoints.flatten() {
-        let Some(Stop { grace, accelerators }) = &endpoint.stop else {
-            continue;
+        let Some(stop) = &endpoint.stop else { continue };
+        let latest = |grace| grace::latest_stop_of_service(notice.time, end, grace, &stop.accelerators);
+        let at = StopMoment {
+            at: latest(stop.grace),
+            as_last: stop.as_last.filter(|_| is_interrupted(notice)).map(latest),
         };
-        let at = grace::latest_stop_of_service(notice.time, end, *grace, accelerators);
         let registered = health
             .get(&endpoint.target_group)
             .and_then(|one| one.as_ref().ok());
@@ -46,10 +67,19 @@ pub fn stop_moments(
         for one in own.filter(|one| endpoint.is_target(&one.target, &notice.instance)) {
             let key = (endpoint.target_group.clone(), one.target.clone());
             let moment = moments.entry(key).or_insert(at);
-            *moment = at.min(*moment);
+            *moment = at.sooner(*moment);
         }
     }
     moments
+}
+
+/// Only there the moment is one that nobody can put off; who waits for the tasks to move gives them their whole grace.
+fn is_interrupted(notice: &Notice) -> bool {
+    match &notice.signal {
+        Signal::InterruptionWarning { .. } => true,
+        Signal::FollowUp(follow_up) => follow_up.cause == Cause::Interruption,
+        _ => false,
+    }
 }
 
 /// Targets in the target groups attached to the instance's Auto Scaling group.

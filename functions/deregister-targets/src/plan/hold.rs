@@ -23,12 +23,14 @@ pub fn news(notices: &[Notice], plans: &[Plan], health: &TargetHealth, stops: &S
                 id: one.target.id.clone(),
                 port: None,
                 serves_until: serves_until(notice),
+                as_last: None,
                 order: 0,
             };
             let key = (one.target_group.clone(), one.target.clone());
-            let task = stops.get(&key).map(|stopped_at| Doomed {
+            let task = stops.get(&key).map(|stopped| Doomed {
                 port: one.target.port,
-                serves_until: Some(*stopped_at),
+                serves_until: Some(stopped.at),
+                as_last: stopped.as_last,
                 ..whole.clone()
             });
             let list = doomed.entry(&one.target_group).or_default();

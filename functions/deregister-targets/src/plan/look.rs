@@ -14,9 +14,10 @@ const EVERY: SignedDuration = SignedDuration::from_secs(10);
 /// After the end of the instance, where nothing was seen that would serve then.
 const AFTER_END: SignedDuration = SignedDuration::from_secs(8);
 
-/// ECS may have registered the target of a running task again since the last look. It is out for so long when the task is
-/// stopped: the load balancer sends requests for up to four seconds more.
-const OUT_BEFORE_STOP: SignedDuration = SignedDuration::from_secs(6);
+/// ECS may have registered the target of a running task again since the last look, and may do so again at once. So there are
+/// looks shortly before the task is stopped: one after which the load balancer's four seconds more are over, and one at the
+/// end of which as little as can be is left.
+const LOOKS_BEFORE_STOP: [SignedDuration; 2] = [SignedDuration::from_secs(5), SignedDuration::from_secs(1)];
 
 /// What decides whether there is anything to come back for.
 #[derive(Debug, Clone, Copy)]
@@ -50,9 +51,10 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
     }
     let in_a_while = now.saturating_add(EVERY).unwrap_or(now);
     let moments = plan.held.iter().filter_map(|held| held.until);
-    let before_stop = seen
-        .stops_at
-        .map(|at| at.saturating_sub(OUT_BEFORE_STOP).unwrap_or(at));
+    let before_stop = LOOKS_BEFORE_STOP.iter().filter_map(|before| {
+        let at = seen.stops_at?;
+        Some(at.saturating_sub(*before).unwrap_or(at))
+    });
     let moments = moments.chain(before_stop.filter(|at| *at > now));
     let mut at = moments.fold(in_a_while, Timestamp::min);
     let is_bare = seen.serving.iter().any(|one| one.staying == 0);

@@ -143,6 +143,7 @@ mod tests {
             id: id.to_owned(),
             port: None,
             serves_until: None,
+            as_last: None,
             order: 0,
         };
         let out = Deregistration {

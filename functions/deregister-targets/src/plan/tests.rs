@@ -313,6 +313,7 @@ fn endpoints() -> TaskEndpoints {
         host_ports: ports.iter().copied().collect(),
         stop: Some(Stop {
             grace: SignedDuration::from_secs(30),
+            as_last: Some(SignedDuration::from_secs(10)),
             accelerators: vec![],
         }),
     };
@@ -382,17 +383,17 @@ fn the_tasks_behind_targets_are_stopped_before_the_instance_goes_unless_they_are
         registered(SERVICE_TARGETS, &[(DOOMED, 32768, false), (OTHER, 32768, false)]),
         registered(ADDRESS_TARGETS, &[("10.0.0.7", 8080, false)]),
     ]);
-    let moments = |notice: &Notice, endpoints: &TaskEndpoints| -> Vec<(String, i64)> {
+    let moments = |notice: &Notice, endpoints: &TaskEndpoints| -> Vec<(String, i64, Option<i64>)> {
         let moments = stop_moments(notice, &container_instance(), endpoints, &health);
         let seconds = |at: Timestamp| at.duration_since(notice.time).as_secs();
         let mut found: Vec<_> = moments
             .into_iter()
-            .map(|((_, target), at)| (target.id, seconds(at)))
+            .map(|((_, target), stop)| (target.id, seconds(stop.at), stop.as_last.map(seconds)))
             .collect();
         found.sort();
         found
     };
-    let both = [("10.0.0.7".to_owned(), 80), (DOOMED.to_owned(), 80)];
+    let both = ["10.0.0.7", DOOMED].map(|id| (id.to_owned(), 80, Some(100)));
     assert_eq!(moments(&warning(), &endpoints()), both);
     let hibernates = notice(Signal::InterruptionWarning {
         action: InstanceAction::Hibernate,

@@ -129,6 +129,7 @@ mod tests {
                     cluster: "c".to_owned(),
                     container_instance: "ci".to_owned(),
                     tasks: tasks.iter().map(|task| task.to_string()).collect(),
+                    as_last: None,
                     reruns: vec![],
                 },
             },

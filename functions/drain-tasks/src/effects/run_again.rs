@@ -198,6 +198,7 @@ async fn try_again(
             cluster: order.cluster.clone(),
             container_instance,
             tasks: vec![order.task.clone()],
+            as_last: None,
             reruns: if is_written { vec![] } else { vec![order.clone()] },
         },
     };

@@ -79,7 +79,7 @@ pub fn plan(
                 asks_for_targets |= fate.asks_for_targets(now, look_at);
                 match fate {
                     // Its moment comes before the next look.
-                    Fate::StoppedAt(at) if at <= look_at && now < ends => {
+                    Fate::StoppedAt { at, .. } if at <= look_at && now < ends => {
                         service_task(&mut plan, notice, limit, container_instance, task, fate, now);
                     }
                     _ => plan.tasks.push(task_line(task, "waits for ECS to move it")),

@@ -74,7 +74,7 @@ pub fn plan(
             StandaloneTasks::StopLate if at > now => {
                 let seconds = at.duration_since(notice.time).as_secs();
                 plan.tasks.push(task_line(task, format!("stop at T+{seconds} s")));
-                stops.later.entry(at).or_default().push(task.arn.clone());
+                stops.later(at, None, task);
             }
             StandaloneTasks::StopLate | StandaloneTasks::StopNow => {
                 plan.tasks.push(task_line(task, "stop now"));
@@ -95,16 +95,21 @@ fn is_awaited(notice: &Notice) -> bool {
 }
 
 /// What becomes of tasks whose moment has come: stopped, or found to be over; run again once they are gone.
+///
+/// `is_last` says which tasks are of a service of which nothing else serves. They have a later moment where the message
+/// names one.
 pub fn plan_for_named(
     notice: &Notice,
     deadline: Timestamp,
     container_instance: &ContainerInstance,
     named: &[String],
     tasks: &[TaskFacts],
+    is_last: impl Fn(&TaskFacts) -> bool,
     now: Timestamp,
 ) -> Plan {
     let mut plan = Plan::default();
-    let stops = Stops {
+    let later = moment_of_last(notice).filter(|later| *later > now);
+    let mut stops = Stops {
         notice,
         container_instance,
         later: BTreeMap::new(),
@@ -124,8 +129,15 @@ pub fn plan_for_named(
         let wants_rerun = task.rerun == Rerun::Yes;
         // A task that is still stopping when the instance and its whole grace are over went down with it.
         let went_down = now >= deadline.saturating_add(task.grace).unwrap_or(deadline);
-        match task.state {
-            TaskState::Running => {
+        match (task.state, later) {
+            (TaskState::Running, Some(later)) if is_of_service && is_last(task) => {
+                let seconds = later.duration_since(notice.time).as_secs();
+                let words =
+                    format!("serves on, since nothing else of its service does; stop at T+{seconds} s");
+                plan.tasks.push(task_line(task, words));
+                stops.later(later, None, task);
+            }
+            (TaskState::Running, _) => {
                 plan.tasks.push(task_line(task, "stop now"));
                 plan.actions.push(stops.stop(task));
                 if wants_rerun {
@@ -133,27 +145,41 @@ pub fn plan_for_named(
                     plan.actions.push(stops.look_again(task, deadline.max(now), now));
                 }
             }
-            TaskState::Ended if is_of_service => plan.skip(&task.arn, Skip::MovedByEcs),
-            TaskState::Ended => {
+            (TaskState::Ended, _) if is_of_service => plan.skip(&task.arn, Skip::MovedByEcs),
+            (TaskState::Ended, _) => {
                 plan.tasks.push(TaskLine {
                     saved: true,
                     ..task_line(task, "ended by itself in time")
                 });
                 plan.skip(&task.arn, Skip::EndedByItself);
             }
-            TaskState::CutShort | TaskState::Stopping if wants_rerun && is_over(task.state, went_down) => {
+            (TaskState::CutShort | TaskState::Stopping, _)
+                if wants_rerun && is_over(task.state, went_down) =>
+            {
                 plan.tasks.push(task_line(task, "run again"));
                 plan.actions.push(stops.run_again(task));
             }
-            TaskState::Stopping if wants_rerun => {
+            (TaskState::Stopping, _) if wants_rerun => {
                 plan.tasks.push(task_line(task, "run again when it has stopped"));
                 plan.actions.push(stops.look_again(task, deadline, now));
             }
-            TaskState::Stopping => plan.skip(&task.arn, Skip::AlreadyStopping),
-            TaskState::CutShort => plan.skip(&task.arn, Skip::AlreadyStopped),
+            (TaskState::Stopping, _) => plan.skip(&task.arn, Skip::AlreadyStopping),
+            (TaskState::CutShort, _) => plan.skip(&task.arn, Skip::AlreadyStopped),
         }
     }
+    stops.add_later(&mut plan, deadline);
     plan
+}
+
+/// The later moment that a message names for tasks that are the last of their services.
+pub fn moment_of_last(notice: &Notice) -> Option<Timestamp> {
+    match &notice.signal {
+        Signal::FollowUp(FollowUp {
+            step: Step::StopTasks { as_last, .. },
+            ..
+        }) => *as_last,
+        _ => None,
+    }
 }
 
 /// Takes in what is known of the task's re-run: StopTask deleted the tag that asks for it.
@@ -266,7 +292,8 @@ fn no_rerun(task: &TaskFacts) -> Option<Warning> {
 struct Stops<'a> {
     notice: &'a Notice,
     container_instance: &'a ContainerInstance,
-    later: BTreeMap<Timestamp, Vec<String>>,
+    /// By their moment, and the one that each has as the last of its service.
+    later: BTreeMap<(Timestamp, Option<Timestamp>), Vec<String>>,
 }
 
 impl Stops<'_> {
@@ -274,21 +301,29 @@ impl Stops<'_> {
     /// should a call fail halfway, that message still knows the task when it comes back.
     fn due(&mut self, plan: &mut Plan, task: &TaskFacts, now: Timestamp) {
         if task.rerun == Rerun::Yes {
-            self.later.entry(now).or_default().push(task.arn.clone());
+            self.later(now, None, task);
         } else {
             plan.actions.push(self.stop(task));
         }
     }
 
+    fn later(&mut self, at: Timestamp, as_last: Option<Timestamp>, task: &TaskFacts) {
+        let as_last = as_last.filter(|last| *last > at);
+        self.later
+            .entry((at, as_last))
+            .or_default()
+            .push(task.arn.clone());
+    }
+
     /// Not before its moment: until then ECS may move it.
     fn service_task(&mut self, plan: &mut Plan, task: &TaskFacts, fate: Fate, now: Timestamp) {
         match &fate {
-            Fate::StoppedAt(at) if *at <= now => {
+            Fate::StoppedAt { at, .. } if *at <= now => {
                 plan.tasks.push(task_line(task, "stop now"));
                 plan.actions.push(self.stop(task));
                 return;
             }
-            Fate::StoppedAt(at) => self.later.entry(*at).or_default().push(task.arn.clone()),
+            Fate::StoppedAt { at, as_last } => self.later(*at, *as_last, task),
             Fate::Unknown(problem) if !plan.problems.contains(problem) => plan.problems.push(problem.clone()),
             Fate::Unknown(_) | Fate::LeftToEcs | Fate::Daemon => {}
         }
@@ -337,18 +372,24 @@ impl Stops<'_> {
 
     fn look_again(&self, task: &TaskFacts, deadline: Timestamp, now: Timestamp) -> Action {
         let at = now.saturating_add(LOOK_AGAIN).unwrap_or(now);
-        self.send(at, deadline, vec![task.arn.clone()])
+        self.send(at, None, deadline, vec![task.arn.clone()])
     }
 
     fn add_later(self, plan: &mut Plan, deadline: Timestamp) {
-        for (at, tasks) in &self.later {
+        for ((at, as_last), tasks) in &self.later {
             let chunks = tasks.chunks(TASKS_PER_MESSAGE);
             plan.actions
-                .extend(chunks.map(|chunk| self.send(*at, deadline, chunk.to_vec())));
+                .extend(chunks.map(|chunk| self.send(*at, *as_last, deadline, chunk.to_vec())));
         }
     }
 
-    fn send(&self, at: Timestamp, deadline: Timestamp, tasks: Vec<String>) -> Action {
+    fn send(
+        &self,
+        at: Timestamp,
+        as_last: Option<Timestamp>,
+        deadline: Timestamp,
+        tasks: Vec<String>,
+    ) -> Action {
         Action::Send {
             to: Queue::Own,
             instance: self.notice.instance.clone(),
@@ -360,6 +401,7 @@ impl Stops<'_> {
                     cluster: self.container_instance.cluster.clone(),
                     container_instance: self.container_instance.arn.clone(),
                     tasks,
+                    as_last,
                     reruns: vec![],
                 },
             },

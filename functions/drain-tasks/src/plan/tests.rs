@@ -128,6 +128,7 @@ fn task(arn: &str) -> TaskFacts {
         family: "batch-score".to_owned(),
         accelerators: vec![],
         grace: SignedDuration::from_secs(30),
+        grace_as_last: None,
         definition_unread: false,
         state: TaskState::Running,
         end: TaskEnd::Running,
@@ -414,7 +415,7 @@ fn what_becomes_of_service_tasks() {
         let fate = Fate::of(&warning(), deadline, &task, &service, after(seconds));
         let expected = expected.map(after);
         let found = match fate {
-            Fate::StoppedAt(at) => Some(at),
+            Fate::StoppedAt { at, .. } => Some(at),
             _ => None,
         };
         assert_eq!(found, expected, "{task:?} at T+{seconds} s");
@@ -620,6 +621,83 @@ fn a_task_whose_definition_is_unread_is_stopped_early_and_the_report_says_so() {
     assert_eq!(wait_at(735).warnings, warnings);
 }
 
+fn stop_of(tasks: &[&str], as_last: Option<Timestamp>) -> Notice {
+    notice(Signal::FollowUp(FollowUp {
+        cause: Cause::Interruption,
+        deadline: Some(after(120)),
+        step: Step::StopTasks {
+            cluster: "inference".to_owned(),
+            container_instance: format!("ci/{DOOMED}"),
+            tasks: tasks.iter().map(ToString::to_string).collect(),
+            as_last,
+            reruns: vec![],
+        },
+    }))
+}
+
+#[test]
+fn the_last_task_of_a_service_serves_on_where_nobody_asked_for_its_whole_grace() {
+    let short = TaskFacts {
+        grace_as_last: Some(SignedDuration::from_secs(10)),
+        ..of_service("a")
+    };
+    let planned = standalone(
+        &[short.clone(), of_service("b")],
+        StandaloneTasks::StopLate,
+        now(),
+    );
+    let moments: Vec<_> = planned.actions.iter().filter_map(moments_of_stop).collect();
+    assert_eq!(moments, [(80, None), (80, Some(100))]);
+
+    let container_instance = on(DOOMED, Status::Draining);
+    let at = |as_last, is_last, seconds| {
+        let named = ["a".to_owned()];
+        standalone_tasks::plan_for_named(
+            &stop_of(&["a"], as_last),
+            after(120),
+            &container_instance,
+            &named,
+            std::slice::from_ref(&short),
+            |_| is_last,
+            after(seconds),
+        )
+    };
+    let puts_off = at(Some(after(100)), true, 80);
+    assert_eq!(stopped_later(&puts_off), [(100, vec!["a".to_owned()])]);
+    assert_eq!(
+        puts_off.actions.iter().find_map(moments_of_stop),
+        Some((100, None)),
+        "once"
+    );
+    for stops in [
+        at(Some(after(100)), false, 80),
+        at(Some(after(100)), true, 100),
+        at(None, true, 80),
+    ] {
+        assert!(
+            matches!(stops.actions[..], [Action::StopTask { .. }]),
+            "{stops:?}"
+        );
+    }
+}
+
+/// When a planned stop is, and when for the last task of a service; in seconds after the notice.
+fn moments_of_stop(action: &Action) -> Option<(i64, Option<i64>)> {
+    let seconds = |at: &Timestamp| at.duration_since(warning().time).as_secs();
+    match action {
+        Action::Send {
+            at,
+            follow_up:
+                FollowUp {
+                    step: Step::StopTasks { as_last, .. },
+                    ..
+                },
+            ..
+        } => Some((seconds(at), as_last.as_ref().map(seconds))),
+        _ => None,
+    }
+}
+
 #[test]
 fn when_the_moment_comes_each_task_gets_what_it_needs() {
     let with = |state, rerun| TaskFacts {
@@ -627,20 +705,20 @@ fn when_the_moment_comes_each_task_gets_what_it_needs() {
         rerun,
         ..task("a")
     };
-    let stop_at_70 = notice(Signal::FollowUp(FollowUp {
-        cause: Cause::Interruption,
-        deadline: Some(after(120)),
-        step: Step::StopTasks {
-            cluster: "inference".to_owned(),
-            container_instance: format!("ci/{DOOMED}"),
-            tasks: vec!["a".to_owned()],
-            reruns: vec![],
-        },
-    }));
+    let stop_at_70 = stop_of(&["a"], None);
     let plan_at = |facts: &[TaskFacts], now| {
         let container_instance = on(DOOMED, Status::Draining);
         let named = ["a".to_owned()];
-        standalone_tasks::plan_for_named(&stop_at_70, after(120), &container_instance, &named, facts, now)
+        let none_is_last = |_: &TaskFacts| false;
+        standalone_tasks::plan_for_named(
+            &stop_at_70,
+            after(120),
+            &container_instance,
+            &named,
+            facts,
+            none_is_last,
+            now,
+        )
     };
     let names = |plan: &Plan| -> Vec<String> {
         plan.actions
@@ -1090,7 +1168,8 @@ fn the_reason_of_a_stop_names_the_true_cause() {
     let named = ["a".to_owned()];
     let reason = |notice: &Notice| {
         let (on, tasks) = (on(DOOMED, Status::Draining), [task("a")]);
-        let plan = standalone_tasks::plan_for_named(notice, after(120), &on, &named, &tasks, after(70));
+        let plan =
+            standalone_tasks::plan_for_named(notice, after(120), &on, &named, &tasks, |_| true, after(70));
         plan.actions.into_iter().find_map(|action| match action {
             Action::StopTask { reason, .. } => Some(reason),
             _ => None,

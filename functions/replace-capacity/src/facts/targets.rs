@@ -177,6 +177,7 @@ fn news(doomed: &[UnderNotice<'_>], health: &TargetHealth) -> Vec<News> {
     for one in doomed {
         for (arn, _) in targets(one, health) {
             let whole = Doomed {
+                as_last: None,
                 id: one.instance.to_string(),
                 port: None,
                 serves_until: Some(one.ends),

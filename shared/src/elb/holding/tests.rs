@@ -29,6 +29,7 @@ fn registered(states: &[(&str, State)]) -> Vec<Registered> {
 
 fn doomed(id: &str, seconds_left: i64, order: u64) -> Doomed {
     Doomed {
+        as_last: None,
         id: id.to_owned(),
         port: None,
         serves_until: Some(at(seconds_left)),
@@ -281,7 +282,22 @@ fn ports_of_an_instance_are_targets_of_their_own() {
         },
     ];
     let of_80 = decide(&seen(&registered[..1], &both))[&target("a")];
-    assert_eq!(of_80.held().and_then(|held| held.until), Some(at(80)));
+    assert_eq!(
+        of_80.held().and_then(|held| held.until),
+        Some(at(85)),
+        "the last one serves until SIGTERM"
+    );
+    // It is stopped later where nothing else of its service serves.
+    let [instance, task] = both.clone();
+    let serves_on = [
+        instance,
+        Doomed {
+            as_last: Some(at(100)),
+            ..task
+        },
+    ];
+    let of_80 = decide(&seen(&registered[..1], &serves_on))[&target("a")];
+    assert_eq!(of_80.held().and_then(|held| held.until), Some(at(95)));
     // One that is not the last has its deregistration delay before the instance ends, not before its task is stopped.
     for (stops, until) in [(90, 80), (115, 100)] {
         let task = |port| Doomed {

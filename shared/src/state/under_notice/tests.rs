@@ -7,6 +7,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn doomed(id: &str, end: Option<i64>) -> Doomed {
     Doomed {
+        as_last: None,
         id: id.to_owned(),
         port: None,
         serves_until: end.map(at),

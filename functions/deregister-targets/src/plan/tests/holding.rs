@@ -3,7 +3,7 @@
 use spot_handoff::keeper::{Facts, without_table};
 use spot_handoff::state::under_notice::UnderNotice;
 
-use super::find::StopMoments;
+use super::find::{StopMoment, StopMoments};
 use super::hold::{hold, news};
 use super::*;
 
@@ -118,16 +118,17 @@ fn a_target_leaves_before_the_task_behind_it_is_stopped() {
         port: Some(80),
     };
     let at = warning().time + SignedDuration::from_secs(80);
-    let stops = StopMoments::from([((GROUP_TARGETS.to_owned(), target), at)]);
+    let stop = StopMoment { at, as_last: None };
+    let stops = StopMoments::from([((GROUP_TARGETS.to_owned(), target), stop)]);
     let at = |seconds| batch_with(&stops, &[DOOMED], &alone, None, seconds);
     assert_eq!(counts(&at(0)), [(0, 1)]);
     let until = at(0)[0].held[0].until.map(|until| until.to_string());
     assert_eq!(
         until,
-        Some("2026-11-24T04:01:10Z".to_owned()),
-        "10 s before the stop"
+        Some("2026-11-24T04:01:15Z".to_owned()),
+        "the last one 5 s before the stop"
     );
-    assert_eq!(counts(&at(70)), [(1, 0)]);
+    assert_eq!(counts(&at(75)), [(1, 0)]);
     let with_successor = serving(&[DOOMED, OTHER]);
     let plans = batch_with(&stops, &[DOOMED], &with_successor, None, 0);
     assert_eq!(counts(&plans), [(1, 0)], "no later than without a stop");

@@ -60,15 +60,10 @@ fn an_interrupted_instance_is_looked_at_every_ten_seconds_and_at_the_last_moment
 }
 
 #[test]
-fn a_look_comes_shortly_before_a_task_is_stopped() {
+fn a_target_that_is_registered_again_is_looked_for_twice_before_its_task_is_stopped() {
     let warning = warning();
-    assert_eq!(next(&warning, None, true, 60), Some(70));
-    assert_eq!(next(&warning, None, true, 70), Some(74));
-    assert_eq!(
-        next(&warning, None, true, 74),
-        Some(84),
-        "the task is stopped by then"
-    );
+    let looks: Vec<_> = [60, 70, 75, 79].map(|now| next(&warning, None, true, now)).into();
+    assert_eq!(looks, [Some(70), Some(75), Some(79), Some(89)]);
 }
 
 #[test]

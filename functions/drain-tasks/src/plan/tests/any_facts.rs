@@ -59,7 +59,7 @@ proptest! {
     fn a_task_elsewhere_is_never_touched(tasks in proptest::collection::vec(any_task(), 0..12), seconds in 0..200i64) {
         let named: Vec<String> = tasks.iter().map(|task| task.arn.clone()).collect();
         let container_instance = on(DOOMED, Status::Draining);
-        let plan = standalone_tasks::plan_for_named(&warning(), after(120), &container_instance, &named, &tasks, after(seconds));
+        let plan = standalone_tasks::plan_for_named(&warning(), after(120), &container_instance, &named, &tasks, |_| true, after(seconds));
         for action in &plan.actions {
             let (Action::StopTask { task, .. } | Action::RunAgain { task, .. }) = action else { continue };
             let ours = tasks.iter().any(|t| t.arn == *task && t.container_instance == container_instance.arn);

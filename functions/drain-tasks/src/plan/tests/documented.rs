@@ -213,22 +213,37 @@ fn of_tasks_whose_moment_has_come() -> String {
                 ..task("t")
             };
             let (on, named) = (on(DOOMED, Status::Draining), ["t".to_owned()]);
-            let plan =
-                standalone_tasks::plan_for_named(&warning(), after(120), &on, &named, &[task], after(80));
+            let none = |_: &TaskFacts| false;
+            let plan = standalone_tasks::plan_for_named(
+                &warning(),
+                after(120),
+                &on,
+                &named,
+                &[task],
+                none,
+                after(80),
+            );
             table += &format!("| {what} | {tagged} | {} |\n", cells(&plan));
         }
     }
-    for (what, state) in [
-        ("of a service, runs", TaskState::Running),
-        ("of a service, is stopping", TaskState::Stopping),
-        ("of a service, has stopped", TaskState::Ended),
+    for (what, state, is_last) in [
+        ("of a service, runs", TaskState::Running, false),
+        (
+            "of a service, runs, and nothing else of it serves",
+            TaskState::Running,
+            true,
+        ),
+        ("of a service, is stopping", TaskState::Stopping, false),
+        ("of a service, has stopped", TaskState::Ended, false),
     ] {
         let task = TaskFacts {
             state,
             ..of_service("t")
         };
         let (on, named) = (on(DOOMED, Status::Draining), ["t".to_owned()]);
-        let plan = standalone_tasks::plan_for_named(&warning(), after(120), &on, &named, &[task], after(80));
+        let stop = stop_of(&["t"], Some(after(100)));
+        let last = |_: &TaskFacts| is_last;
+        let plan = standalone_tasks::plan_for_named(&stop, after(120), &on, &named, &[task], last, after(80));
         table += &format!("| {what} | | {} |\n", cells(&plan));
     }
     table
