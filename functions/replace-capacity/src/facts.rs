@@ -7,6 +7,7 @@ mod targets;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use aws_sdk_autoscaling::types::LifecycleHook;
 use aws_sdk_elasticloadbalancingv2::types::{TargetHealthDescription, TargetHealthStateEnum as State};
 use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::{self, Group, GroupOf, Groups};
@@ -35,6 +36,17 @@ pub fn ends_in_two_minutes(notice: &Notice) -> bool {
 /// What stands in the table about the exchanges of each group, or why that is not known.
 pub type Items = HashMap<String, Result<Option<Versioned<Exchanges>>, CallError>>;
 
+/// Whose termination lifecycle hooks wait in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TerminationHooks {
+    /// There is none.
+    None,
+    /// Those of others.
+    Others,
+    /// One of ours, whoever else has some.
+    Ours,
+}
+
 /// The facts of a batch.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -46,8 +58,8 @@ pub struct Facts {
     pub health: Health,
     /// Which of the instances are in a cluster.
     pub found: ContainerInstances,
-    /// Whether a termination lifecycle hook of ours waits in a group, where its strategy depends on that.
-    pub hooks: HashMap<String, Result<bool, CallError>>,
+    /// Whose termination lifecycle hooks a group has, where it depends on that how an instance leaves it.
+    pub hooks: HashMap<String, Result<TerminationHooks, CallError>>,
     /// Which of the interrupted instances are still needed where they are.
     pub needed: Needed,
 }
@@ -111,22 +123,23 @@ pub async fn items(
     found.into_iter().collect()
 }
 
-/// Reads whether a hook of ours waits in the groups that instances leave now and whose strategy depends on it.
+/// Reads whose hooks wait in the groups that instances leave now and where it depends on that how they do.
 async fn hooks(
     clients: &Clients,
     config: &Config,
     invocation: &Invocation,
     notices: &[Notice],
     facts: &Facts,
-) -> HashMap<String, Result<bool, CallError>> {
+) -> HashMap<String, Result<TerminationHooks, CallError>> {
     let leaves = |notice: &&Notice| ends_in_two_minutes(notice) || is_interrupted_exchange(notice);
     let leaving = notices.iter().filter(leaves);
     let groups = leaving.filter_map(|notice| facts.group_of(notice));
-    let depending = groups.filter(|group| config.strategy_of(group).0 == ReplacementStrategy::Auto);
+    let depending = groups
+        .filter(|group| group.capacity_rebalance || config.strategy_of(group).0 == ReplacementStrategy::Auto);
     let names: BTreeSet<String> = depending.map(|group| group.name.clone()).collect();
     let read = |name: String| async move {
-        let has_one = has_hook_of_ours(clients, invocation, &name, &config.lifecycle_hooks).await;
-        (name, has_one)
+        let whose = termination_hooks(clients, invocation, &name, &config.lifecycle_hooks).await;
+        (name, whose)
     };
     let found = together(names.into_iter().map(read)).await;
     found.into_iter().collect()
@@ -137,23 +150,28 @@ fn is_interrupted_exchange(notice: &Notice) -> bool {
     matches!(&notice.signal, Signal::FollowUp(follow_up) if follow_up.cause == Cause::Interruption)
 }
 
-async fn has_hook_of_ours(
+async fn termination_hooks(
     clients: &Clients,
     invocation: &Invocation,
     group: &str,
     ours: &LifecycleHooks,
-) -> Result<bool, CallError> {
+) -> Result<TerminationHooks, CallError> {
     let asking = clients
         .autoscaling
         .describe_lifecycle_hooks()
         .auto_scaling_group_name(group)
         .send();
     let answer = invocation.call("DescribeLifecycleHooks", asking).await?;
-    let mut hooks = answer.lifecycle_hooks().iter();
-    Ok(hooks.any(|hook| {
-        let is_ours = hook.lifecycle_hook_name().is_some_and(|name| ours.include(name));
-        is_ours && hook.lifecycle_transition() == Some(TERMINATING)
-    }))
+    let hooks = answer.lifecycle_hooks().iter();
+    let terminating: Vec<&LifecycleHook> = hooks
+        .filter(|hook| hook.lifecycle_transition() == Some(TERMINATING))
+        .collect();
+    let is_ours = |hook: &&LifecycleHook| hook.lifecycle_hook_name().is_some_and(|name| ours.include(name));
+    Ok(match terminating.iter().find(|hook| is_ours(hook)) {
+        Some(_) => TerminationHooks::Ours,
+        None if terminating.is_empty() => TerminationHooks::None,
+        None => TerminationHooks::Others,
+    })
 }
 
 /// The transition of termination lifecycle hooks.

@@ -22,7 +22,7 @@ use spot_handoff::state::Expected;
 pub use words::{Action, Leaving, Queue, Skip, Warning};
 
 use crate::config::Config;
-use crate::facts::{Facts, ends_in_two_minutes};
+use crate::facts::{Facts, TerminationHooks, ends_in_two_minutes};
 
 /// When a step is asked for again that came with a warning: soon, since the moment to leave may be near.
 const COMES_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(2);
@@ -155,7 +155,12 @@ impl Planning<'_> {
     /// How an interrupted instance leaves this group: what it depends on is decided.
     fn strategy(&self, group: &Group) -> ReplacementStrategy {
         let (strategy, _) = self.config.strategy_of(group);
-        let has_hook = || matches!(self.facts.hooks.get(&group.name), Some(Ok(true)));
+        let has_hook = || {
+            matches!(
+                self.facts.hooks.get(&group.name),
+                Some(Ok(TerminationHooks::Ours))
+            )
+        };
         match strategy {
             ReplacementStrategy::Auto if has_hook() => ReplacementStrategy::Terminate,
             ReplacementStrategy::Auto => ReplacementStrategy::Detach,

@@ -9,10 +9,12 @@
 
 use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::{Group, GroupOf, Lifecycle, Member};
-use spot_handoff::autoscaling::policies::StopDocument;
+use spot_handoff::autoscaling::policies::{ReplacementStrategy, StopDocument};
 use spot_handoff::exchange::{Asked, LOOK_AGAIN, messages};
 use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Signal};
 use spot_handoff::runtime::config::Scope;
+
+use crate::facts::TerminationHooks;
 
 use super::{
     Action, Gated, Leaving, Plan, Planning, Queue, Skip, Warning, leave, serving, tell, tell_the_others,
@@ -23,7 +25,7 @@ impl Planning<'_> {
     /// An interruption warning.
     pub(super) fn warning(&mut self, notice: &Notice) -> Gated {
         match serving(notice, &self.facts.groups, self.config.scope) {
-            Ok((group, _)) if group.capacity_rebalance => {
+            Ok((group, _)) if group.capacity_rebalance && !self.is_terminated_at_once(group) => {
                 (Plan::nothing(&notice.instance, Skip::LeftToAutoScaling), None)
             }
             Ok((group, member)) => self.interruption(notice, group, &member),
@@ -33,6 +35,16 @@ impl Planning<'_> {
                 (plan, None)
             }
         }
+    }
+
+    /// Whether Auto Scaling, which replaces by Capacity Rebalancing, ends a warned instance before its two minutes are over:
+    /// no termination hook holds it up. If it leaves the group first, it works on, and the group launches all the same.
+    fn is_terminated_at_once(&self, group: &Group) -> bool {
+        let no_hook = matches!(
+            self.facts.hooks.get(&group.name),
+            Some(Ok(TerminationHooks::None))
+        );
+        no_hook && self.strategy(group) == ReplacementStrategy::Detach
     }
 
     /// A look at an instance under notice: whether it may leave by now, or has come into service late.

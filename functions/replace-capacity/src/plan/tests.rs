@@ -401,9 +401,9 @@ fn a_group_says_itself_how_its_interrupted_instances_leave() {
         (Terminate, Some(" detach "), None, &detach),
         // A value that nobody knows.
         (Terminate, Some("both"), None, &terminate),
-        (Detach, Some("auto"), Some(Ok(true)), &terminate),
-        (Detach, Some("auto"), Some(Ok(false)), &detach),
-        (Auto, None, Some(Ok(true)), &terminate),
+        (Detach, Some("auto"), Some(Ok(TerminationHooks::Ours)), &terminate),
+        (Detach, Some("auto"), Some(Ok(TerminationHooks::Others)), &detach),
+        (Auto, None, Some(Ok(TerminationHooks::Ours)), &terminate),
         (Auto, None, Some(Err(refused())), &detach),
     ];
     for (strategy, tag, hook, expected) in table {
@@ -539,15 +539,39 @@ fn an_instance_that_comes_back_needs_no_replacement() {
 }
 
 #[test]
-fn with_capacity_rebalancing_the_launch_is_left_to_auto_scaling() {
+fn with_capacity_rebalancing_the_replacing_is_left_to_auto_scaling_where_a_hook_keeps_the_instance() {
     let mut group = group();
     group.capacity_rebalance = true;
-    for notice in [warning(), recommendation()] {
-        assert_eq!(
-            *only_reason(&plan_of(notice, &facts(group.clone()))),
-            Skip::LeftToAutoScaling
-        );
+    let with = |hooks: Option<Result<TerminationHooks, CallError>>| {
+        let mut facts = facts(group.clone());
+        facts.hooks = hooks.map(|hooks| ("g".to_owned(), hooks)).into_iter().collect();
+        facts
+    };
+    use TerminationHooks::{None as NoHook, Others, Ours};
+    for hooks in [None, Some(Err(refused())), Some(Ok(Others)), Some(Ok(Ours))] {
+        for notice in [warning(), recommendation()] {
+            let plan = plan_of(notice, &with(hooks.clone()));
+            assert_eq!(*only_reason(&plan), Skip::LeftToAutoScaling, "{hooks:?}");
+        }
     }
+    let without = with(Some(Ok(NoHook)));
+    let plan = plan_of(recommendation(), &without);
+    assert_eq!(*only_reason(&plan), Skip::LeftToAutoScaling);
+    let plan = plan_of(warning(), &without);
+    assert!(
+        matches!(plan.actions[..], [Action::Detach(_)]),
+        "it would end at once: {plan:?}"
+    );
+    let terminate = Config {
+        strategy: ReplacementStrategy::Terminate,
+        ..config()
+    };
+    let plan = plan_with(warning(), &without, &terminate, now());
+    assert_eq!(
+        *only_reason(&plan),
+        Skip::LeftToAutoScaling,
+        "as its owner wants it"
+    );
 }
 
 #[test]

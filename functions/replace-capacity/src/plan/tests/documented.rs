@@ -45,6 +45,9 @@ fn interruptions() -> Vec<Row> {
         ..config()
     };
     let rebalancing = with(|group| group.capacity_rebalance = true);
+    let mut without_hook = rebalancing.clone();
+    let none = ("g".to_owned(), Ok(TerminationHooks::None));
+    without_hook.hooks.extend([none]);
     let not_raised = change_group(raised(Cause::Rebalance, None), |group| group.desired = 2);
     let warned = "interruption warning";
     let of = |facts: Facts| plan_of(warning(), &facts);
@@ -110,7 +113,16 @@ fn interruptions() -> Vec<Row> {
             "`Scope=tagged`, group not tagged",
             by(facts(group()), &scope_tagged),
         ),
-        (warned, "Capacity Rebalancing on", of(rebalancing)),
+        (
+            warned,
+            "Capacity Rebalancing on, without a termination lifecycle hook",
+            of(without_hook),
+        ),
+        (
+            warned,
+            "Capacity Rebalancing on, with one, or not known",
+            of(rebalancing),
+        ),
         (warned, "group tagged `spot-handoff:ignore`", of(ignored())),
         (warned, "process Launch suspended", of(suspended())),
         (warned, "in standby", of(as_is(Lifecycle::Standby))),
