@@ -158,6 +158,19 @@ class ApplicationTargets(Balanced):
         route = self.routes()[first]
         self.assertFalse(route["answers"] or route["open"])
 
+    def test_an_instance_that_ends_gets_requests_for_some_seconds_more(self):
+        first, second = self.ids
+        self.register(first, second)
+        self.pass_time(4)
+        before = self.state()["now_ms"]
+        self.happen("reclaim", instance=first)
+        self.assertEqual(self.states()[first], "draining")
+        route = self.routes()[first]
+        self.assertTrue(route["new"])
+        self.assertAlmostEqual(route["new_until_ms"], before + 4_000, delta=1_000)
+        self.pass_time(5)
+        self.assertEqual(self.new(), [second])
+
     def test_a_target_that_was_taken_out_can_come_back_and_is_new_again(self):
         self.register(*self.ids)
         self.pass_time(4)

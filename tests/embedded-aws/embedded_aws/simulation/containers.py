@@ -3,7 +3,6 @@
 import datetime as dt
 
 from .. import backends, pace
-from ..services import elbv2
 from ..world import WORLD
 from . import agent, applications, room, scheduler, stopping, tasks
 
@@ -85,4 +84,3 @@ def host_gone(instance_id):
         for service in scheduler.services_in(cluster_name):
             scheduler.look_after(service, "drain-to-replacement")
     applications.host_gone(instance_id, WORLD.agenda.now_ms())
-    elbv2.deregister_everywhere(instance_id)

@@ -1,6 +1,7 @@
 """EC2 instances as such: ended, and announced on the bus."""
 
 from .. import backends, pace
+from ..services import elbv2
 from ..services.events import aws_event, put_on_bus
 from ..world import WORLD
 from . import containers
@@ -10,6 +11,9 @@ def end(instance_id):
     """EC2 terminates the instance, with all that runs on it."""
     instance = backends.ec2().get_instance_by_id(instance_id)
     if instance is not None and instance.state == "running":
+        # Its load balancers learn of it as of a target that is taken out: for some seconds more
+        # they send it requests.
+        elbv2.deregister_everywhere(instance_id)
         backends.ec2().terminate_instances([instance_id])
         containers.host_gone(instance_id)
         announce(instance_id, "shutting-down")
