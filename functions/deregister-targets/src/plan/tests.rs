@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use spot_handoff::autoscaling::groups::{Lifecycle, Member};
-use spot_handoff::autoscaling::scope::IGNORE_TAG;
+use spot_handoff::autoscaling::scope::{IGNORE_TAG, OutOfScope};
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::elb::health::{Registered, State, TargetHealth};
 use spot_handoff::notice::{InstanceId, LifecycleAction};
@@ -11,7 +11,7 @@ use super::find::{
     belongs_to_nobody, for_group_targets, for_service_targets, for_targets_of_nobody, stop_moments,
 };
 use super::*;
-use crate::facts::found::{Endpoint, Searched, Stop, TaskEndpoints};
+use crate::facts::found::{Endpoint, OtherWay, Searched, Stop, TaskEndpoints};
 
 const DOOMED: &str = "i-1234567890abcdef0";
 const OTHER: &str = "i-1234567890abcdef1";

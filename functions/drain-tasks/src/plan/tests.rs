@@ -3,6 +3,7 @@ use spot_handoff::autoscaling::groups::{Group, Groups, Lifecycle, Member};
 use spot_handoff::autoscaling::policies::{DefaultStopTimeout, LifecycleHooks, StandaloneTasks};
 use spot_handoff::ecs::accelerators::Accelerator;
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
+use spot_handoff::ecs::grace::GRACE_OF_UNREAD_DEFINITION;
 use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::ecs::standalone_tasks::Rerun;
 use spot_handoff::notice::{
