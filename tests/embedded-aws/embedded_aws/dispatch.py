@@ -41,8 +41,12 @@ POLLER = ".poller"
 # Calls that change nothing which the meter looks at.
 _READS = ("Describe", "List", "Get", "Receive", "DeleteMessage", "ChangeMessage", "Filter", "Query")
 
-# A reader of a queue is woken by every call; this is for messages that only time makes visible.
-LOOK_AGAIN_SECONDS = 0.02
+# After these nobody who waits finds anything else than before.
+_WAKES_NOBODY = ("Describe", "List", "Get", "Receive", "DeleteMessage", "Filter", "Query")
+
+# A reader of a queue is woken by every call and by all that time brings. Between these it looks when
+# time makes a message visible, and now and then for safety.
+LOOK_AGAIN_SECONDS = 0.25
 
 
 def answer(call, url):
@@ -52,7 +56,7 @@ def answer(call, url):
     if functions.is_invocation(call):
         return functions.invoke(call)
     with WORLD.changed:
-        WORLD.agenda.catch_up()
+        something_happened = WORLD.agenda.catch_up()
         try:
             with staleness.around(call):
                 answered = _moto(call, url)
@@ -62,7 +66,8 @@ def answer(call, url):
                 WORLD.handed_out += answered[2].count(b'"ReceiptHandle"')
             return answered
         finally:
-            WORLD.changed.notify_all()
+            if something_happened or not call.action.startswith(_WAKES_NOBODY):
+                WORLD.changed.notify_all()
 
 
 def _wait_for_message(call):
@@ -82,12 +87,21 @@ def _wait_for_message(call):
             switched_off = polls and sqs.is_switched_off(queue)
             if sqs.has_visible_message(queue) and not switched_off:
                 break
-            WORLD.changed.wait(LOOK_AGAIN_SECONDS)
+            WORLD.changed.wait(_seconds_until_visible(queue))
             WORLD.agenda.catch_up()
         switched_off = polls and sqs.is_switched_off(queue)
     # moto is not to wait again: it would, holding the lock.
     call.body = json.dumps({**parameters, "WaitTimeSeconds": 0}).encode()
     return not switched_off
+
+
+def _seconds_until_visible(queue):
+    """How long a reader of the queue waits for what only time makes visible."""
+    next_ms = sqs.next_visible_ms(queue)
+    if next_ms is None:
+        return LOOK_AGAIN_SECONDS
+    seconds = WORLD.clock.real_seconds((next_ms - WORLD.clock.now_ms()) / 1000)
+    return min(max(seconds, 0.001), LOOK_AGAIN_SECONDS)
 
 
 def _moto(call, url):

@@ -18,11 +18,13 @@ def answer(method, path, order, url):
         known = ", ".join(f"{m} {p}" for m, p in ROUTES)
         raise BadOrder(f"there is no {method} {path}; there are {known}")
     with WORLD.changed:
-        WORLD.agenda.catch_up()
+        something_happened = WORLD.agenda.catch_up()
         try:
             return route(order, url)
         finally:
-            WORLD.changed.notify_all()
+            # Who only looks wakes nobody.
+            if something_happened or method != "GET":
+                WORLD.changed.notify_all()
 
 
 def _events(order, url):
@@ -114,6 +116,7 @@ def _done(function):
 ROUTES = {
     ("GET", "/_embedded/stack"): lambda order, url: WORLD.stack.describe(url),
     ("GET", "/_embedded/state"): lambda order, url: state.snapshot(),
+    ("GET", "/_embedded/queues"): lambda order, url: state.queues(),
     ("GET", "/_embedded/pace"): lambda order, url: pace.ordered(),
     ("GET", "/_embedded/routing"): lambda order, url: _routing(),
     ("GET", "/_embedded/tasks"): lambda order, url: _tasks(),

@@ -43,12 +43,23 @@ def serve(listener):
 
 
 def _tick():
-    """Lets time pass in a world nobody asks anything of."""
-    while True:
-        time.sleep(min(TICK_SECONDS, WORLD.clock.real_seconds(1)))
-        with WORLD.changed:
+    """Lets time pass in a world nobody asks anything of.
+
+    Every call wakes it: what is due next may have changed, or time has leapt.
+    """
+    with WORLD.changed:
+        while True:
+            WORLD.changed.wait(_seconds_until_due())
             if WORLD.agenda.catch_up():
                 WORLD.changed.notify_all()
+
+
+def _seconds_until_due():
+    next_ms = WORLD.agenda.next_ms()
+    if next_ms is None:
+        return TICK_SECONDS
+    seconds = WORLD.clock.real_seconds((next_ms - WORLD.clock.now_ms()) / 1000)
+    return min(max(seconds, 0.001), TICK_SECONDS)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -21,12 +21,16 @@ def snapshot():
             _target_group(group, zones) for group in backends.elbv2().target_groups.values()
         ],
         "clusters": [_cluster(c) for c in backends.ecs().clusters.values()],
-        "queues": [_queue(q) for q in backends.sqs().queues.values()],
+        "queues": queues(),
         "tables": [_table(t) for t in backends.dynamodb().tables.values()],
         "subscriptions": [_subscription(s) for s in backends.sns().subscriptions.values()],
         "scripts": [_script(one) for one in WORLD.invocations],
         "lifecycle_actions": [_lifecycle_action(a) for a in WORLD.lifecycle_actions.values()],
     }
+
+
+def queues():
+    return [_queue(queue) for queue in backends.sqs().queues.values()]
 
 
 def _instance(instance, group):

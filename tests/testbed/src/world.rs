@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::clock::Clock;
 use crate::options::Pace;
 use crate::stack::Stack;
-use crate::state::State;
+use crate::state::{QueueState, State};
 use crate::supervisor::Supervisor;
 use crate::workspace::Workspace;
 
@@ -209,6 +209,11 @@ impl World {
     /// What is where, now.
     pub async fn state(&self) -> Result<State> {
         self.control(Method::GET, "state", None).await
+    }
+
+    /// The queues alone: cheaper to ask for again and again.
+    pub async fn queues(&self) -> Result<Vec<QueueState>> {
+        self.control(Method::GET, "queues", None).await
     }
 
     /// The AWS calls so far.
