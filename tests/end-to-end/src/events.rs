@@ -64,6 +64,20 @@ pub fn reboot(instance: &str, starts: Timestamp, now: Timestamp) -> Result<Value
     Ok(event)
 }
 
+/// A warning that the reservation of an instance ends.
+pub fn reservation_ends(instance: &str, ends: Timestamp, now: Timestamp) -> Result<Value> {
+    let sample = include_str!("../../../events/capacity-reservation-interruption-warning.json");
+    let mut event = about(sample, instance, now)?;
+    event["detail"]["instance-termination-time"] = json!(ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    Ok(event)
+}
+
+/// The warning, ahead of all others, that a Capacity Block ends. It names no instance.
+pub fn capacity_block_ends(now: Timestamp) -> Result<Value> {
+    let sample = include_str!("../../../events/capacity-block-expiration-warning.json");
+    about(sample, SAMPLE_INSTANCE, now)
+}
+
 /// An instance that waits at a termination hook.
 pub fn terminating(instance: &str, group: &str, hook: &str, now: Timestamp) -> Result<Value> {
     let sample = include_str!("../../../events/terminate-lifecycle-action.json");

@@ -9,12 +9,9 @@ use serde_json::{Value, json};
 use testbed::Options;
 
 /// A warning that the instance goes at `minutes` from now.
-fn warning(scene: &Scene, instance: &str, minutes: i64) -> Result<Value> {
-    let sample = include_str!("../../../../events/capacity-reservation-interruption-warning.json");
-    let mut event = events::about(sample, instance, scene.now())?;
+fn ends(scene: &Scene, instance: &str, minutes: i64) -> Result<Value> {
     let ends = scene.now() + SignedDuration::from_mins(minutes);
-    event["detail"]["instance-termination-time"] = json!(ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    Ok(event)
+    events::reservation_ends(instance, ends, scene.now())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,10 +20,10 @@ async fn instances_whose_reservation_ends_are_handed_off_whatever_comes_with_the
     let doomed = [scene.first_of("inference")?, scene.first_of("hooked")?];
     let late = scene.nth_of("inference", 1)?;
     // Twice, in one batch, with one that comes more than half an hour late.
-    let mut too_late = warning(&scene, &late, 2)?;
+    let mut too_late = ends(&scene, &late, 2)?;
     let then = scene.now() - SignedDuration::from_mins(40);
     too_late["time"] = json!(then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    let [first, second] = [warning(&scene, &doomed[0], 4)?, warning(&scene, &doomed[1], 4)?];
+    let [first, second] = [ends(&scene, &doomed[0], 4)?, ends(&scene, &doomed[1], 4)?];
     let batch = [first.clone(), too_late, second.clone(), first, second];
     scene.bed.world.put_events(&batch).await?;
     scene
@@ -59,8 +56,7 @@ async fn that_a_capacity_block_ends_is_told_and_touches_nothing() -> Result<()> 
         ..quick()
     };
     let scene = Scene::start(options).await?;
-    let sample = include_str!("../../../../events/capacity-block-expiration-warning.json");
-    let event = events::about(sample, &scene.first_of("inference")?, scene.now())?;
+    let event = events::capacity_block_ends(scene.now())?;
     for _ in 0..2 {
         let matched = scene.put(&event).await?;
         assert_eq!(matched.len(), 1, "{matched:?}");

@@ -72,6 +72,10 @@ async fn told(scene: &Scene, gone: &[String]) -> Result<Vec<String>> {
     let mut told = vec![];
     for message in scene.bed.world.notifications().await? {
         let subject = message.subject.unwrap_or_default();
+        if subject.contains("Capacity Block ends") {
+            told.push("message of a Capacity Block".to_owned());
+            continue;
+        }
         // Hand-offs of the same seconds share a message, which has a line for each of them.
         let lines = || std::iter::once(subject.as_str()).chain(message.message.lines());
         let mut about = gone

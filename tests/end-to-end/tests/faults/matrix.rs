@@ -143,10 +143,16 @@ impl Trial {
         trials
     }
 
-    /// What goes on by looks of its own, or at what came back, can also fail in the middle of it.
+    /// What goes on by looks of its own, or at what came back, and what few events lead to, can also fail in the middle of it.
     fn in_the_middle(recording: &Recording) -> Vec<Self> {
         let mut trials = vec![];
-        for scenario in [Scenario::ComesBack, Scenario::Restart] {
+        for scenario in [
+            Scenario::ComesBack,
+            Scenario::Restart,
+            Scenario::Reserved,
+            Scenario::CapacityBlock,
+            Scenario::WarmPool,
+        ] {
             let uses = recording.scenarios[&scenario].calls.keys();
             let changes = uses.filter(|of| {
                 let is_of_table = of.action.starts_with("BatchGet") || of.action.starts_with("BatchWrite");

@@ -2,10 +2,13 @@
 
 use anyhow::{Context, Result};
 use end_to_end::events;
-use end_to_end::scene::{Scene, quick};
+use end_to_end::scene::{Scene, is_registered_as, quick};
 use jiff::SignedDuration;
 use serde_json::json;
-use testbed::{ANNOUNCER, FUNCTIONS, MappingOptions, Options, RUNNER};
+use spot_handoff::notice::NOTICE;
+use testbed::{ANNOUNCER, FUNCTIONS, MappingOptions, Options, RUNNER, State};
+
+use crate::finish::all_tasks;
 
 /// What happens in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +53,12 @@ pub enum Scenario {
     SpotIsDry,
     /// An instance is interrupted, and people are told of it when its group is whole again.
     GroupWhole,
+    /// The reservation of an instance ends.
+    Reserved,
+    /// A Capacity Block is about to end.
+    CapacityBlock,
+    /// A scale-in returns an instance to its warm pool, and it leaves that again.
+    WarmPool,
 }
 
 /// Instances of the large group.
@@ -74,7 +83,7 @@ const SPEED: f64 = 10.0;
 
 impl Scenario {
     /// All of them that add a call. First the one without replace-capacity, in whose absence the others always see the whole instance.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::ShuttingDown,
         Self::Interruption,
         Self::Exchange,
@@ -94,6 +103,9 @@ impl Scenario {
         Self::Restart,
         Self::SpotIsDry,
         Self::GroupWhole,
+        Self::Reserved,
+        Self::CapacityBlock,
+        Self::WarmPool,
     ];
 
     /// The world it happens in. Where the functions need nobody else to go on, nothing moves but by their calls: what
@@ -125,7 +137,7 @@ impl Scenario {
                 },
                 ..options
             },
-            Self::Announcement | Self::ToldAgain => Options {
+            Self::Announcement | Self::ToldAgain | Self::CapacityBlock => Options {
                 announce: true,
                 ..options.parameter("Announcements", "all")
             },
@@ -240,6 +252,37 @@ impl Scenario {
                 scene.pass(STOPPED_FOR).await;
                 let running = events::state_change(&instance, "running", scene.now())?;
                 scene.put(&running).await?;
+                Ok(vec![instance])
+            }
+            Self::Reserved => {
+                let instance = scene.first_of("inference")?;
+                let ends = scene.now() + NOTICE;
+                let event = events::reservation_ends(&instance, ends, scene.now())?;
+                scene.put(&event).await?;
+                Ok(vec![instance])
+            }
+            Self::CapacityBlock => {
+                scene.put(&events::capacity_block_ends(scene.now())?).await?;
+                Ok(vec![])
+            }
+            Self::WarmPool => {
+                let instance = scene.first_of("hooked")?;
+                let hook = "spot-handoff-drain";
+                let mut leaves = events::terminating(&instance, "hooked", hook, scene.now())?;
+                leaves["detail"]["Destination"] = json!("WarmPool");
+                scene.put(&leaves).await?;
+                let drained = |state: &State| is_registered_as(state, &instance, "DRAINING");
+                scene.until("it is drained", drained).await?;
+                // Its tasks end, and so does the wait for them at the hook.
+                for task in all_tasks(&scene.before) {
+                    if task.instance.as_ref() == Some(&instance) {
+                        let ends = json!({ "kind": "task-stops", "task": task.arn });
+                        scene.happen(ends).await?;
+                    }
+                }
+                scene.pass(STOPPED_FOR / 5).await;
+                let back = events::left_warm_pool(&instance, "hooked", scene.now())?;
+                scene.put(&back).await?;
                 Ok(vec![instance])
             }
             Self::Restart => {
