@@ -10,6 +10,7 @@ use bench::run::{self, Setting, warning};
 use fast_aws::{FastOptions, Fleet, Limits};
 use serde_json::{Value, json};
 use testbed::{FUNCTIONS, MappingOptions, Options, Outcome};
+use tokio::sync::Semaphore;
 
 /// The fleet of the storms, with so many instances.
 fn fleet_of(instances: usize) -> Fleet {
@@ -57,8 +58,12 @@ async fn in_one_batch(fleet: Fleet, latency_ms: u64) -> Result<Vec<(&'static str
     Ok(figures)
 }
 
+/// One at a time: how many messages go into an invocation depends on how soon they are sent and received.
+static TURN: Semaphore = Semaphore::const_new(1);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_a_hundred_is_handed_off_whole_with_few_calls() -> Result<()> {
+    let _turn = TURN.acquire().await?;
     // 10 groups, 5 clusters, 20 target groups. What grows with target groups: three calls for each, which read it, write down
     // in the table what is under notice there, and deregister. What grows with groups: replace-capacity detaches, and reads
     // in the table whether an exchange is under way, of each group by itself; and the health of the targets of each, and what
@@ -75,6 +80,7 @@ async fn a_batch_of_a_hundred_is_handed_off_whole_with_few_calls() -> Result<()>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_target_groups_that_would_go_whole_half_is_held_with_few_calls_more() -> Result<()> {
+    let _turn = TURN.acquire().await?;
     let mut fleet = fleet_of(100);
     let hit: BTreeSet<String> = (0..100).map(fleet::instance_id).collect();
     for target_group in &mut fleet.target_groups {
@@ -104,6 +110,7 @@ async fn of_target_groups_that_would_go_whole_half_is_held_with_few_calls_more()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_in_one_batch_take_less_than_a_third_of_a_call_each() -> Result<()> {
     const INSTANCES: usize = 1_000;
+    let _turn = TURN.acquire().await?;
     for (function, figures) in in_one_batch(fleet_of(INSTANCES), 0).await? {
         assert_eq!(figures.unfinished, 0, "{function}");
         let (calls, by_action) = (figures.calls, figures.by_action);
@@ -117,6 +124,7 @@ async fn a_thousand_in_one_batch_take_less_than_a_third_of_a_call_each() -> Resu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_warning_takes_few_round_trips_to_the_first_write() -> Result<()> {
+    let _turn = TURN.acquire().await?;
     for (function, figures) in in_one_batch(fleet_of(1), 500).await? {
         assert_eq!(figures.unfinished, 0, "{function}");
         // deregister-targets writes down first what it takes away, so that two invocations do not count on each other.
@@ -133,6 +141,7 @@ async fn a_single_warning_takes_few_round_trips_to_the_first_write() -> Result<(
 #[tokio::test(flavor = "multi_thread")]
 async fn warnings_of_the_same_second_go_into_few_invocations() -> Result<()> {
     const INSTANCES: usize = 300;
+    let _turn = TURN.acquire().await?;
     let outcome = run::ours(&Setting {
         size: Size {
             instances: INSTANCES,

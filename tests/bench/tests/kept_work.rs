@@ -5,6 +5,7 @@ use bench::kept_work::contender::Contender;
 use bench::kept_work::outcome::Outcome;
 use bench::kept_work::run::run;
 use bench::kept_work::scenario::{Scenario, scenarios};
+use tokio::sync::Semaphore;
 
 fn scenario(name: &str) -> Result<Scenario> {
     let found = scenarios(&[name.to_owned()])?;
@@ -20,8 +21,12 @@ async fn lost(scenario: &Scenario, contender: Contender) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// One at a time: these worlds go at their own pace, and a machine that is busy makes the functions late in them.
+static TURN: Semaphore = Semaphore::const_new(1);
+
 #[tokio::test]
 async fn where_nobody_acts_a_task_is_cut_and_missing_until_it_runs_elsewhere() -> Result<()> {
+    let _turn = TURN.acquire().await?;
     let scenario = scenario("one-of-six-room")?;
     let nobody = lost(&scenario, Contender::Nobody).await?.told.losses;
     assert_eq!(nobody.tasks_cut, 1.0, "{nobody:?}");
@@ -40,6 +45,7 @@ async fn where_nobody_acts_a_task_is_cut_and_missing_until_it_runs_elsewhere() -
 
 #[tokio::test]
 async fn a_group_of_one_is_dark_where_nobody_acts() -> Result<()> {
+    let _turn = TURN.acquire().await?;
     let scenario = scenario("group-of-one")?;
     let nobody = lost(&scenario, Contender::Nobody).await?.told;
     // It is noticed, and only then another one boots: a minute and a half at least.
@@ -51,6 +57,7 @@ async fn a_group_of_one_is_dark_where_nobody_acts() -> Result<()> {
 
 #[tokio::test]
 async fn with_the_functions_no_task_of_a_service_is_cut_where_there_is_room() -> Result<()> {
+    let _turn = TURN.acquire().await?;
     let scenario = scenario("one-of-six-room")?;
     let ours = lost(&scenario, Contender::SpotHandoff).await?.told;
     assert_eq!(ours.losses.tasks_cut, 0.0, "{:?}", ours.losses);
@@ -63,6 +70,7 @@ async fn with_the_functions_no_task_of_a_service_is_cut_where_there_is_room() ->
 
 #[tokio::test]
 async fn a_plain_group_keeps_the_work_that_its_stop_script_saves() -> Result<()> {
+    let _turn = TURN.acquire().await?;
     let scenario = scenario("plain-jobs")?;
     let nobody = lost(&scenario, Contender::Nobody).await?.told.losses;
     assert!(nobody.job_seconds_lost > 0.0, "{nobody:?}");
