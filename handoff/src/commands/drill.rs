@@ -56,8 +56,8 @@ with --fis in the place of events:PutEvents fis:CreateExperimentTemplate, fis:De
 fis:ListExperimentResolvedTargets, iam:PassRole on the role, elasticloadbalancing:DescribeTargetHealth.")]
 pub struct Arguments {
     /// The Auto Scaling group
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    group: String,
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), required_unless_present = "zone")]
+    group: Option<String>,
 
     /// An instance of the group [default: its first one in service]
     #[arg(long, value_name = "ID")]
@@ -79,7 +79,8 @@ pub struct Arguments {
     #[arg(long, value_name = "PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100), requires = "fis")]
     percent: u8,
 
-    /// With --fis: only instances in this Availability Zone
+    /// With --fis: only instances in this Availability Zone. Without --group those of all groups that have some there and are
+    /// not opted out
     #[arg(long, value_name = "ZONE", value_parser = NonEmptyStringValueParser::new(), requires = "fis")]
     zone: Option<String>,
 
@@ -116,7 +117,8 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         stack::parameter(&config, &arguments.stack.stack, "Drills").await?,
         &arguments,
     )?;
-    let group = group(&config, &arguments.group).await?;
+    let name = arguments.group.as_deref().context("no --group")?;
+    let group = group(&config, name).await?;
     let instance = choose(&group, arguments.instance.as_ref())?;
 
     let how = if arguments.for_real {
@@ -144,7 +146,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     }
 
     let since = clock.now() - SKEW;
-    let event_id = put(&config, &arguments, instance, clock.now()).await?;
+    let event_id = put(&config, &arguments, &group.name, instance, clock.now()).await?;
     let reports = follow(&config, &stack, &arguments, &event_id, since, clock).await?;
     let missing = missing(arguments.signal, &reports);
     let story = Story::of(reports).into_iter().next();
@@ -205,22 +207,25 @@ async fn hold(
     day: &GameDay,
     clock: Clock,
 ) -> Result<bool> {
-    let group = group(config, &arguments.group).await?;
-    let place = day
-        .zone
-        .as_ref()
-        .map(|zone| format!(" in {zone}"))
-        .unwrap_or_default();
+    let groups = match &arguments.group {
+        Some(name) => vec![group(config, name).await?],
+        None => groups_in(config, day.zone.as_deref().unwrap_or_default()).await?,
+    };
     say(&stack.place);
     say(&format!(
-        "AWS Fault Injection Service interrupts {} % of the Spot Instances of group {}{place}",
-        day.percent, group.name
+        "AWS Fault Injection Service interrupts {} % of the Spot Instances of {}",
+        day.percent,
+        game_day::about(&groups, day)
     ));
+    if groups.len() > 1 {
+        let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+        say(&format!("the groups are {}", names.join(", ")));
+    }
     if !arguments.for_real {
         say("nothing was done: --for-real has AWS take these instances");
         return Ok(true);
     }
-    game_day::hold(config, stack, &group, day, clock).await
+    game_day::hold(config, stack, &groups, day, clock).await
 }
 
 /// A line that says what is about to happen.
@@ -261,6 +266,34 @@ async fn group(config: &SdkConfig, name: &str) -> Result<Group> {
     Ok(group)
 }
 
+/// The groups that have instances in the zone and are not opted out.
+async fn groups_in(config: &SdkConfig, zone: &str) -> Result<Vec<Group>> {
+    let client = aws_sdk_autoscaling::Client::new(config);
+    let pages = client
+        .describe_auto_scaling_groups()
+        .into_paginator()
+        .items()
+        .send();
+    let all = pages
+        .collect::<Result<Vec<_>, _>>()
+        .await
+        .map_err(|error| cannot("read the groups", "autoscaling:DescribeAutoScalingGroups", &error))?;
+    let is_there = |group: &Group| group.instances.iter().any(|member| member.zone == zone);
+    let in_zone = all.into_iter().map(Group::from).filter(is_there);
+    let found: Vec<Group> = in_zone
+        .filter(|group| Scope::All.admits(Some(group)).is_ok())
+        .collect();
+    match found.len() {
+        0 => Err(UsageError::new(format!("no group has an instance in {zone}")).into()),
+        1..=game_day::MOST_GROUPS => Ok(found),
+        many => Err(UsageError::new(format!(
+            "{many} groups have instances in {zone}, more than the {} actions of one experiment: name one with --group",
+            game_day::MOST_GROUPS
+        ))
+        .into()),
+    }
+}
+
 /// The instance of the drill.
 fn choose<'a>(group: &'a Group, wanted: Option<&InstanceId>) -> Result<&'a Member, UsageError> {
     let name = &group.name;
@@ -291,10 +324,14 @@ fn choose<'a>(group: &'a Group, wanted: Option<&InstanceId>) -> Result<&'a Membe
 }
 
 /// Puts the event on the bus; answers its id.
-async fn put(config: &SdkConfig, arguments: &Arguments, instance: &Member, now: Timestamp) -> Result<String> {
-    let mut detail = arguments
-        .signal
-        .detail(instance.id.as_str(), &arguments.group, now);
+async fn put(
+    config: &SdkConfig,
+    arguments: &Arguments,
+    group: &str,
+    instance: &Member,
+    now: Timestamp,
+) -> Result<String> {
+    let mut detail = arguments.signal.detail(instance.id.as_str(), group, now);
     detail["for-real"] = arguments.for_real.into();
     let entry = PutEventsRequestEntry::builder()
         .source(DRILL_SOURCE)

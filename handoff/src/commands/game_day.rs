@@ -12,8 +12,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use aws_config::SdkConfig;
 use aws_sdk_fis::Client;
 use aws_sdk_fis::types::{
-    CreateExperimentTemplateActionInput, CreateExperimentTemplateStopConditionInput,
-    CreateExperimentTemplateTargetInput, ExperimentStatus, ExperimentTemplateTargetInputFilter,
+    CreateExperimentTemplateActionInput, CreateExperimentTemplateExperimentOptionsInput,
+    CreateExperimentTemplateStopConditionInput, CreateExperimentTemplateTargetInput,
+    EmptyTargetResolutionMode, ExperimentStatus, ExperimentTemplateTargetInputFilter,
 };
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::groups::{self, Group, Lifecycle};
@@ -38,8 +39,11 @@ const SKEW: SignedDuration = SignedDuration::from_mins(1);
 const LAST_LINES: Duration = Duration::from_secs(60);
 /// From the start until it is told what became of the tasks: the two minutes, and what the last reports take.
 const ENDS_TOLD: Duration = Duration::from_secs(210);
-/// The name of the target and of the action in the experiment.
+/// How the names of the targets and of the actions in the experiment begin.
 const INTERRUPTED: &str = "interrupted";
+/// One experiment has no more actions than this.
+/// <https://docs.aws.amazon.com/fis/latest/userguide/fis-quotas.html>
+pub const MOST_GROUPS: usize = 20;
 /// <https://docs.aws.amazon.com/fis/latest/userguide/fis-actions-reference.html#send-spot-instance-interruptions>
 const ACTION: &str = "aws:ec2:send-spot-instance-interruptions";
 /// What Auto Scaling puts on each of its instances.
@@ -48,7 +52,7 @@ const GROUP_TAG: &str = "aws:autoscaling:groupName";
 /// A game day.
 #[derive(Debug)]
 pub struct GameDay {
-    /// How many percent of the group's Spot Instances are interrupted.
+    /// How many percent of each group's Spot Instances are interrupted.
     pub percent: u8,
     /// Only those in this zone.
     pub zone: Option<String>,
@@ -80,18 +84,18 @@ fn target(group: &str, day: &GameDay) -> Result<CreateExperimentTemplateTargetIn
     target.build().context("the target of the experiment")
 }
 
-/// Holds the game day; answers whether it stayed within its thresholds.
+/// Holds the game day; answers whether it stayed within its thresholds in each of the groups.
 pub async fn hold(
     config: &SdkConfig,
     stack: &Stack,
-    group: &Group,
+    groups: &[Group],
     day: &GameDay,
     clock: Clock,
 ) -> Result<bool> {
     let fis = Client::new(config);
-    let template = create(&fis, group, day).await?;
+    let template = create(&fis, groups, day).await?;
     let played = tokio::select! {
-        played = play(&fis, &template, config, group, day, clock) => played,
+        played = play(&fis, &template, config, groups, day, clock) => played,
         // What is interrupted stays so, but no template is left behind.
         _ = tokio::signal::ctrl_c() => Err(anyhow!("ended by Ctrl-C")),
     };
@@ -109,40 +113,77 @@ pub async fn hold(
     }
     let (began, interrupted, looks) = played?;
     let reports = reports(config, stack, &interrupted, began, clock).await?;
-    let score = Score::of(began, &interrupted, &looks, &reports);
-    anstream::println!("\n{}", score.table());
-    let problems = score.problems(day.whole_within);
-    for problem in &problems {
-        anstream::println!("{}", terminal::hang(&format!("{} ", style::bad("✗")), problem));
+    let mut is_good = true;
+    for group in groups {
+        let of_group = interrupted_of(group, &interrupted);
+        // In a zone not every group has so many that it is one at least.
+        if of_group.is_empty() && groups.len() > 1 {
+            continue;
+        }
+        let is_of_group = |report: &&Report| of_group.iter().any(|id| id.as_str() == report.instance);
+        let reports: Vec<Report> = reports.iter().filter(is_of_group).cloned().collect();
+        let looks: Vec<Look> = looks
+            .iter()
+            .filter_map(|look| look.get(&group.name))
+            .cloned()
+            .collect();
+        let score = Score::of(began, &of_group, &looks, &reports);
+        anstream::println!();
+        if groups.len() > 1 {
+            anstream::println!("{}", style::strong(&format!("group {}", group.name)));
+        }
+        anstream::println!("{}", score.table());
+        let problems = score.problems(day.whole_within);
+        for problem in &problems {
+            anstream::println!("{}", terminal::hang(&format!("{} ", style::bad("✗")), problem));
+        }
+        is_good &= problems.is_empty();
     }
-    Ok(problems.is_empty())
+    Ok(is_good)
 }
 
-async fn create(fis: &Client, group: &Group, day: &GameDay) -> Result<String> {
-    let interrupt = CreateExperimentTemplateActionInput::builder()
-        .action_id(ACTION)
-        .parameters("durationBeforeInterruption", "PT2M")
-        .targets("SpotInstances", INTERRUPTED)
-        .build()
-        .context("the action of the experiment")?;
+/// Those that were interrupted of a group.
+fn interrupted_of(group: &Group, interrupted: &BTreeSet<InstanceId>) -> BTreeSet<InstanceId> {
+    let members = group.instances.iter().map(|member| &member.id);
+    members.filter(|id| interrupted.contains(id)).cloned().collect()
+}
+
+async fn create(fis: &Client, groups: &[Group], day: &GameDay) -> Result<String> {
     let never = CreateExperimentTemplateStopConditionInput::builder()
         .source("none")
         .build()
         .context("the stop condition of the experiment")?;
-    let answer = fis
+    // Of several groups one may have no instance that fits.
+    let empty = match groups {
+        [_] => EmptyTargetResolutionMode::Fail,
+        _ => EmptyTargetResolutionMode::Skip,
+    };
+    let options =
+        CreateExperimentTemplateExperimentOptionsInput::builder().empty_target_resolution_mode(empty);
+    let mut template = fis
         .create_experiment_template()
         .client_token(uuid::Uuid::new_v4())
         .description(format!(
             "spot-handoff game day: {} % of {}",
-            day.percent, group.name
+            day.percent,
+            about(groups, day)
         ))
         .role_arn(&day.role)
-        .stop_conditions(never)
-        .targets(INTERRUPTED, target(&group.name, day)?)
-        .actions(INTERRUPTED, interrupt)
-        .send()
-        .await;
-    let answer = answer.map_err(|error| {
+        .experiment_options(options.build())
+        .stop_conditions(never);
+    for (number, group) in groups.iter().enumerate() {
+        let name = format!("{INTERRUPTED}-{number}");
+        let interrupt = CreateExperimentTemplateActionInput::builder()
+            .action_id(ACTION)
+            .parameters("durationBeforeInterruption", "PT2M")
+            .targets("SpotInstances", &name)
+            .build()
+            .context("an action of the experiment")?;
+        template = template
+            .targets(&name, target(&group.name, day)?)
+            .actions(&name, interrupt);
+    }
+    let answer = template.send().await.map_err(|error| {
         cannot(
             "make the experiment template",
             "fis:CreateExperimentTemplate, iam:PassRole",
@@ -153,18 +194,34 @@ async fn create(fis: &Client, group: &Group, day: &GameDay) -> Result<String> {
     Ok(template.context("FIS names no experiment template")?.to_owned())
 }
 
-type Played = (Timestamp, BTreeSet<InstanceId>, Vec<Look>);
+/// Whose instances are interrupted.
+pub fn about(groups: &[Group], day: &GameDay) -> String {
+    let place = day
+        .zone
+        .as_ref()
+        .map(|zone| format!(" in {zone}"))
+        .unwrap_or_default();
+    match groups {
+        [group] => format!("group {}{place}", group.name),
+        groups => format!("{} groups{place}", groups.len()),
+    }
+}
 
-/// Runs the experiment, and looks at the group until it is whole again or its time is over.
+type Played = (Timestamp, BTreeSet<InstanceId>, Vec<Looks>);
+
+/// The groups at a moment, by name.
+type Looks = BTreeMap<String, Look>;
+
+/// Runs the experiment, and looks at the groups until they are whole again or their time is over.
 async fn play(
     fis: &Client,
     template: &str,
     config: &SdkConfig,
-    group: &Group,
+    groups: &[Group],
     day: &GameDay,
     clock: Clock,
 ) -> Result<Played> {
-    let mut looks = vec![look(config, &group.name, clock).await?];
+    let mut looks = vec![look(config, groups, clock).await?];
     let began = clock.now();
     let answer = fis
         .start_experiment()
@@ -179,12 +236,20 @@ async fn play(
     let mut interrupted = BTreeSet::new();
     loop {
         tokio::time::sleep(clock.real_duration(EVERY)).await;
-        check(fis, &experiment).await?;
+        let is_over = is_over(fis, &experiment).await?;
         if interrupted.is_empty() {
             interrupted = resolved(fis, &experiment).await?;
         }
-        let look = look(config, &group.name, clock).await?;
-        let is_whole = !interrupted.is_empty() && look.is_whole_without(&interrupted);
+        if interrupted.is_empty() && is_over {
+            bail!(
+                "the experiment {experiment} took no instance: {} % of the Spot Instances are less than one in {}",
+                day.percent,
+                about(groups, day)
+            );
+        }
+        let look = look(config, groups, clock).await?;
+        let mut of_groups = look.values();
+        let is_whole = !interrupted.is_empty() && of_groups.all(|look| look.is_whole_without(&interrupted));
         looks.push(look);
         if is_whole || clock.now() > until {
             return Ok((began, interrupted, looks));
@@ -192,9 +257,11 @@ async fn play(
     }
 }
 
+/// Whether the experiment is over.
+///
 /// # Errors
-/// Where the experiment failed, for example since no instance fits.
-async fn check(fis: &Client, experiment: &str) -> Result<()> {
+/// Where it failed, for example since no instance fits.
+async fn is_over(fis: &Client, experiment: &str) -> Result<bool> {
     let answer = fis.get_experiment().id(experiment).send().await;
     let answer = answer.map_err(|error| cannot("follow the experiment", "fis:GetExperiment", &error))?;
     let state = answer.experiment().and_then(|experiment| experiment.state());
@@ -208,7 +275,7 @@ async fn check(fis: &Client, experiment: &str) -> Result<()> {
             .unwrap_or("it gives no reason");
         bail!("the experiment {experiment} failed: {why}");
     }
-    Ok(())
+    Ok(status == Some(&ExperimentStatus::Completed))
 }
 
 /// The instances that FIS has chosen.
@@ -236,24 +303,36 @@ async fn resolved(fis: &Client, experiment: &str) -> Result<BTreeSet<InstanceId>
     Ok(chosen)
 }
 
-async fn look(config: &SdkConfig, group: &str, clock: Clock) -> Result<Look> {
+async fn look(config: &SdkConfig, groups: &[Group], clock: Clock) -> Result<Looks> {
     let invocation = Invocation::new("handoff", clock, true, PATIENCE);
     let autoscaling = aws_sdk_autoscaling::Client::new(config);
-    let read = groups::read(&autoscaling, &invocation, &[], &[group.to_owned()]).await;
-    if let Some(error) = read.why_unread(group) {
-        bail!("cannot read the group {group}: {error}");
-    }
-    let group = read.by_name(group).context("the group is gone")?;
+    let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    let read = groups::read(&autoscaling, &invocation, &[], &names).await;
     let elb = aws_sdk_elasticloadbalancingv2::Client::new(config);
-    let health = health::read(&elb, &invocation, group.target_groups.clone()).await;
-    let members = group.instances.iter();
-    let in_service = members.filter(|member| member.lifecycle == Lifecycle::InService);
-    Ok(Look {
-        at: clock.now(),
-        desired: usize::try_from(group.desired).unwrap_or_default(),
-        in_service: in_service.map(|member| member.id.clone()).collect(),
-        healthy: healthy(&health)?,
-    })
+    let health = health::read(&elb, &invocation, read.target_groups()).await;
+    let healthy = healthy(&health)?;
+    let mut looks = Looks::new();
+    for name in names {
+        if let Some(error) = read.why_unread(&name) {
+            bail!("cannot read the group {name}: {error}");
+        }
+        let group = read
+            .by_name(&name)
+            .with_context(|| format!("the group {name} is gone"))?;
+        let members = group.instances.iter();
+        let in_service = members.filter(|member| member.lifecycle == Lifecycle::InService);
+        let own = healthy
+            .iter()
+            .filter(|(arn, _)| group.target_groups.contains(*arn));
+        let look = Look {
+            at: clock.now(),
+            desired: usize::try_from(group.desired).unwrap_or_default(),
+            in_service: in_service.map(|member| member.id.clone()).collect(),
+            healthy: own.map(|(arn, count)| (arn.clone(), *count)).collect(),
+        };
+        looks.insert(name, look);
+    }
+    Ok(looks)
 }
 
 /// How many targets are healthy in each target group.

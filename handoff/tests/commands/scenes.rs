@@ -534,12 +534,33 @@ async fn a_game_day_with_real_interruptions_is_scored() -> Result<()> {
         status == 1 && printed.contains("the experiment"),
         "{status}: {printed}"
     );
+    // A zone alone: of all groups that have enough there.
+    let (printed, status) = scene
+        .run("drill --fis --zone us-east-1a --percent 60 --for-real")
+        .await?;
+    let is_told = |text: &str| printed.contains(text);
+    ensure!(
+        status == 0 && is_told("groups in us-east-1a") && is_told("\ngroup inference\n"),
+        "{status}: {printed}"
+    );
+    let (printed, status) = scene
+        .run("drill --fis --zone us-east-1a --percent 1 --for-real")
+        .await?;
+    ensure!(
+        status == 1 && printed.contains("took no instance"),
+        "{status}: {printed}"
+    );
+    let (printed, status) = scene.run("drill --fis --zone us-east-9z --for-real").await?;
+    ensure!(
+        status == 2 && printed.contains("no group has an instance in us-east-9z"),
+        "{status}: {printed}"
+    );
     let calls = scene.bed.world.calls().await?;
     let of = |what: &str| calls.iter().filter(|call| call.action.starts_with(what)).count();
     let (made, deleted) = (
         of("POST /experimentTemplates"),
         of("DELETE /experimentTemplates/"),
     );
-    ensure!(made == 3 && deleted == made, "{made} made, {deleted} deleted");
+    ensure!(made == 5 && deleted == made, "{made} made, {deleted} deleted");
     Ok(())
 }

@@ -1,12 +1,14 @@
 """Fault Injection Service interrupts a share of the Spot Instances that a target names."""
 
+import uuid
+
 from .aws import MovingWorldTest
 
 GROUP_TAG = "aws:autoscaling:groupName"
 
 
 class Interruptions(MovingWorldTest):
-    def start(self, group, mode, **more):
+    def start(self, group, mode, options=None, **more):
         target = {
             "resourceType": "aws:ec2:spot-instance",
             "resourceTags": {GROUP_TAG: group},
@@ -21,14 +23,15 @@ class Interruptions(MovingWorldTest):
         }
         fis = self.client("fis")
         template = fis.create_experiment_template(
-            clientToken="t",
+            clientToken=str(uuid.uuid4()),
             description="a game day",
             roleArn="arn:aws:iam::123456789012:role/fis",
             stopConditions=[{"source": "none"}],
             targets={"interrupted": target},
             actions={"interrupt": action},
+            experimentOptions=options or {},
         )["experimentTemplate"]
-        started = fis.start_experiment(clientToken="s", experimentTemplateId=template["id"])
+        started = fis.start_experiment(clientToken=str(uuid.uuid4()), experimentTemplateId=template["id"])
         experiment = started["experiment"]["id"]
         resolved = fis.list_experiment_resolved_targets(experimentId=experiment)
         arns = [one["targetInformation"]["arn"] for one in resolved["resolvedTargets"]]
@@ -49,3 +52,8 @@ class Interruptions(MovingWorldTest):
 
     def test_without_a_target_the_experiment_fails(self):
         self.assertEqual(self.start("inference", "PERCENT(1)"), ([], "failed"))
+
+    def test_an_empty_target_fails_the_experiment_unless_it_is_to_be_skipped(self):
+        self.assertEqual(self.start("inference", "PERCENT(1)"), ([], "failed"))
+        skip = {"emptyTargetResolutionMode": "skip"}
+        self.assertEqual(self.start("inference", "PERCENT(1)", skip), ([], "completed"))

@@ -35,9 +35,14 @@ def start_experiment(self, **asked):
 
 def _begin(experiment):
     experiment.chosen = {name: _choose(target) for name, target in experiment.targets.items()}
-    # By default an experiment without a target fails.
-    if not all(experiment.chosen.values()):
+    # An experiment in which a target is empty fails, unless it is to do without.
+    options = experiment.experiment_options or {}
+    skips = options.get("emptyTargetResolutionMode") == "skip"
+    if not all(experiment.chosen.values()) and not skips:
         experiment.status = "failed"
+        return
+    if not any(experiment.chosen.values()):
+        experiment.status = "completed"
         return
     for action in experiment.actions.values():
         if action["actionId"] == ACTION:
