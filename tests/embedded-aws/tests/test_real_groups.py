@@ -123,6 +123,19 @@ class DetachedAfterDrained(RealPace):
         self.pass_time(8)
         self.assertEqual(sorted(self.lifecycles("web").values()), ["InService"] * 2 + ["Pending"])
 
+    def test_one_that_is_detached_with_its_place_costs_no_other(self):
+        self.set_delay("web", 40)
+        self.happen("set-desired", group="web", desired=3)
+        before = set(self.members("web"))
+        instance = self.first("web")
+        self.autoscaling.detach_instances(
+            AutoScalingGroupName="web",
+            InstanceIds=[instance],
+            ShouldDecrementDesiredCapacity=True,
+        )
+        self.pass_time(50)
+        self.assertEqual(set(self.members("web")), before - {instance})
+
     def test_a_group_that_shrinks_meanwhile_leaves_it_detaching(self):
         self.set_delay("web", 40)
         instance = self.first("web")

@@ -116,7 +116,8 @@ def detach_instances(self):
             )
         if states[id_].lifecycle_state not in ("InService", "Standby"):
             raise validation_error(f"The instance {id_} is not in InService or Standby.")
-    if self._get_bool_param("ShouldDecrementDesiredCapacity", False):
+    shrinks = self._get_bool_param("ShouldDecrementDesiredCapacity", False)
+    if shrinks:
         _shrink(
             group,
             len(ids),
@@ -125,7 +126,7 @@ def detach_instances(self):
             f"{len(ids)} instance, please update the AutoScalingGroup sizes appropriately.",
         )
     for id_ in ids:
-        leaving.detach(states[id_])
+        leaving.detach(states[id_], is_replaced=not shrinks)
     capacity.settle(group)
     return ActionResult({"Activities": [states[id_].activity for id_ in ids]})
 

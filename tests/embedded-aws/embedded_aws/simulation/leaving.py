@@ -8,17 +8,18 @@ from ..world import WORLD
 from . import activities, capacity, hooks, hosts, zones
 
 
-def detach(state):
+def detach(state, is_replaced=True):
     """Out of the group and its target groups, still running.
 
     In the real pace it stays Detaching as long as its targets drain. Whether the group replaces
-    it before or after that, nobody could say.
+    it before or after that, nobody could say. Where the desired capacity went down with it there is
+    no place to be held, or the group would have too many and terminate another.
     """
     state.lifecycle_state = "Detaching"
     state.activity = activities.detaching(state)
     drained = leave_target_groups(state)
     after = pace.variant("replacement-launches", state.auto_scaling_group_name) == "after-drain"
-    state.place_held = after and drained > 0
+    state.place_held = is_replaced and after and drained > 0
 
     def done():
         forget(state)
