@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 
 use crate::autoscaling::groups::Group;
 use crate::autoscaling::scope::{IGNORE_TAG, MANAGED_TAG};
+use crate::ecs::grace::GRACE_OF_AGENTS;
 use crate::runtime::config::{Choice, ConfigError, Env};
 
 /// A policy that a group sets by a tag in place of the stack's parameter.
@@ -149,7 +150,7 @@ pub struct DefaultStopTimeout(pub SignedDuration);
 
 impl DefaultStopTimeout {
     /// What agents have that are not set to anything else.
-    pub const OF_AGENTS: Self = Self(SignedDuration::from_secs(30));
+    pub const OF_AGENTS: Self = Self(GRACE_OF_AGENTS);
 
     const VARIABLE: &'static str = "DEFAULT_STOP_TIMEOUT";
     const SECONDS: std::ops::RangeInclusive<i64> = 1..=3600;

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ecs::types::{ContainerCondition, ContainerDefinition, TaskDefinition};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::autoscaling::policies::DefaultStopTimeout;
 use crate::ecs::accelerators::Accelerator;
 
 /// The grace of a task whose definition could not be read: as long as the notice of an interruption, so that the task is
 /// stopped at once. A task that is stopped early ends in order, one that is stopped late is killed.
 pub const GRACE_OF_UNREAD_DEFINITION: SignedDuration = SignedDuration::from_secs(120);
+
+/// What a container without `stopTimeout` gets of an agent that is not set to anything else.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html>
+pub const GRACE_OF_AGENTS: SignedDuration = SignedDuration::from_secs(30);
 
 /// What a container without `stopTimeout` has at the least where it serves to the last: as `docker stop` gives.
 /// <https://docs.docker.com/reference/cli/docker/container/stop/>
@@ -59,7 +62,7 @@ pub fn of_last_server(
     let definition = definition?;
     let containers = definition.container_definitions();
     let serves = containers.iter().any(|one| !one.port_mappings().is_empty());
-    let nobody_asked = default == DefaultStopTimeout::OF_AGENTS.0;
+    let nobody_asked = default == GRACE_OF_AGENTS;
     let least = grace(Some(definition), GRACE_OF_LAST_SERVER);
     let is_less = least < grace(Some(definition), default);
     (serves && nobody_asked && is_less).then_some(least)
