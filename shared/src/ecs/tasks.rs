@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_ecs::Client;
+use aws_sdk_ecs::operation::list_tasks::builders::ListTasksFluentBuilder;
 use aws_sdk_ecs::types::{DesiredStatus, Task, TaskField};
 
 use crate::ecs::clusters::{self, Sizes};
@@ -190,11 +191,19 @@ async fn list(
     container_instance: Option<&str>,
     status: &DesiredStatus,
 ) -> Result<Vec<String>, CallError> {
-    let pages = client
+    let asking = client
         .list_tasks()
         .cluster(cluster)
         .set_container_instance(container_instance.map(str::to_owned))
-        .desired_status(status.clone())
+        .desired_status(status.clone());
+    all_pages(invocation, asking).await
+}
+
+async fn all_pages(
+    invocation: &Invocation,
+    asking: ListTasksFluentBuilder,
+) -> Result<Vec<String>, CallError> {
+    let pages = asking
         .into_paginator()
         .page_size(i32::try_from(LISTED_PER_PAGE).unwrap_or(100))
         .items()
@@ -213,17 +222,12 @@ pub async fn of_service(
     cluster: &str,
     service: &str,
 ) -> Result<Vec<String>, CallError> {
-    let pages = client
+    let asking = client
         .list_tasks()
         .cluster(cluster)
         .service_name(service)
-        .desired_status(DesiredStatus::Running)
-        .into_paginator()
-        .page_size(i32::try_from(LISTED_PER_PAGE).unwrap_or(100))
-        .items()
-        .send()
-        .collect::<Result<Vec<_>, _>>();
-    invocation.call("ListTasks", pages).await
+        .desired_status(DesiredStatus::Running);
+    all_pages(invocation, asking).await
 }
 
 /// Describes tasks by their ARNs, up to a hundred; tasks that ECS has forgotten are left out.

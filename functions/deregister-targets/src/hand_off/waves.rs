@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::groups::Groups;
-use spot_handoff::autoscaling::policies::{self};
+use spot_handoff::autoscaling::policies;
 use spot_handoff::ecs::container_instances::ContainerInstances;
 use spot_handoff::elb::health::TargetHealth;
 use spot_handoff::keeper::Known;

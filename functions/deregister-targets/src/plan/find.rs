@@ -14,7 +14,8 @@ use spot_handoff::runtime::config::Scope;
 use crate::facts::found::{OtherWay, Searched, TaskEndpoints};
 
 use super::{
-    Action, Deregistration, Plan, Skip, Warning, deregistrations, group_of, in_scope, serves_until, why_not,
+    Action, Deregistration, Plan, Skip, Warning, deregistrations, group_of, in_scope, look, serves_until,
+    why_not,
 };
 
 /// When drain-tasks stops what is behind a target, by target group and target.
@@ -55,10 +56,12 @@ pub fn stop_moments(
     let endpoints = on.filter_map(|one| endpoints.on.get(&one.arn)?.as_ref().ok());
     for endpoint in endpoints.flatten() {
         let Some(stop) = &endpoint.stop else { continue };
+        // Who waits for the tasks to move gives them their whole grace.
+        let is_interrupted = look::cause(notice) == Some(Cause::Interruption);
         let latest = |grace| grace::latest_stop_of_service(notice.time, end, grace, &stop.accelerators);
         let at = StopMoment {
             at: latest(stop.grace),
-            as_last: stop.as_last.filter(|_| is_interrupted(notice)).map(latest),
+            as_last: stop.as_last.filter(|_| is_interrupted).map(latest),
         };
         let registered = health
             .get(&endpoint.target_group)
@@ -71,15 +74,6 @@ pub fn stop_moments(
         }
     }
     moments
-}
-
-/// Only there the moment is one that nobody can put off; who waits for the tasks to move gives them their whole grace.
-fn is_interrupted(notice: &Notice) -> bool {
-    match &notice.signal {
-        Signal::InterruptionWarning { .. } => true,
-        Signal::FollowUp(follow_up) => follow_up.cause == Cause::Interruption,
-        _ => false,
-    }
 }
 
 /// Targets in the target groups attached to the instance's Auto Scaling group.

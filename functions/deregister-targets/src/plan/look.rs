@@ -110,7 +110,7 @@ pub fn settle(plan: &mut Plan, sent: &Results<Action>) {
 }
 
 /// Why the instance is handed off; `None` where nothing is done.
-fn cause(notice: &Notice) -> Option<Cause> {
+pub fn cause(notice: &Notice) -> Option<Cause> {
     match &notice.signal {
         Signal::InterruptionWarning { .. } | Signal::StateChange { .. } => Some(Cause::Interruption),
         Signal::RebalanceRecommendation | Signal::Returned | Signal::ScheduledRestart(_) => None,

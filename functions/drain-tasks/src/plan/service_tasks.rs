@@ -15,7 +15,6 @@ use spot_handoff::lambda::outbox::LONGEST_DELAY;
 use spot_handoff::notice::{Cause, FollowUp, Notice, Signal, Step};
 
 use super::cause;
-use super::standalone_tasks::moment_of_last;
 use crate::facts::others::Services;
 use crate::facts::{NamedTasks, Scheduling, Service, TaskFacts, TaskState};
 
@@ -107,17 +106,21 @@ impl Fate {
 pub fn that_may_serve_on(notices: &[Notice], named: &[Option<NamedTasks>], now: Timestamp) -> Services {
     let mut services = Services::new();
     for (notice, tasks) in notices.iter().zip(named) {
-        let (Some(later), Some(Ok((tasks, _)))) = (moment_of_last(notice), tasks) else {
-            continue;
-        };
         let Signal::FollowUp(FollowUp {
-            step: Step::StopTasks { cluster, .. },
+            step:
+                Step::StopTasks {
+                    cluster,
+                    as_last: Some(later),
+                    ..
+                },
             ..
         }) = &notice.signal
         else {
             continue;
         };
-        if later > now {
+        if let Some(Ok((tasks, _))) = tasks
+            && *later > now
+        {
             let running = tasks.iter().filter(|task| task.state == TaskState::Running);
             services.extend(running.filter_map(|task| service_of(cluster, task)));
         }

@@ -172,7 +172,7 @@ pub fn plan_for_named(
 }
 
 /// The later moment that a message names for tasks that are the last of their services.
-pub fn moment_of_last(notice: &Notice) -> Option<Timestamp> {
+fn moment_of_last(notice: &Notice) -> Option<Timestamp> {
     match &notice.signal {
         Signal::FollowUp(FollowUp {
             step: Step::StopTasks { as_last, .. },
