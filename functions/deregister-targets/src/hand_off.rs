@@ -16,7 +16,7 @@ use spot_handoff::elb::health::TargetHealth;
 use spot_handoff::elb::holding::Doomed;
 use spot_handoff::keeper::{Keeper, Known};
 use spot_handoff::lambda::Function;
-use spot_handoff::notice::{InstanceId, Notice};
+use spot_handoff::notice::{InstanceId, Notice, Registered, between_looks};
 use spot_handoff::report::plan::{Done, Results, to_carry_out};
 use spot_handoff::report::{ActionResult, Report};
 use spot_handoff::runtime::aws::{self, CallCounter, CallError, RetryBusyGroups};
@@ -133,23 +133,25 @@ fn async_once<T: Clone>(
 impl DeregisterTargets {
     /// The instances go: their targets are taken out of their target groups.
     async fn take_away(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
-        let ids: Vec<InstanceId> = notices.iter().map(|notice| notice.instance.clone()).collect();
-        let named: BTreeSet<&str> = notices.iter().filter_map(plan::named_group).collect();
-        let named: Vec<String> = named.into_iter().map(str::to_owned).collect();
-        let groups = groups::read(&self.autoscaling, invocation, &ids, &named);
+        let instances = notices.iter();
+        let instances = instances.map(|notice| (&notice.instance, plan::named_group(notice)));
+        let groups = groups::of_instances(&self.autoscaling, invocation, instances);
+        let registered = notices.iter();
+        let registered = registered.map(|notice| (&notice.instance, notice.registered()));
+        let registered: BTreeMap<&InstanceId, &[Registered]> = registered.collect();
         let clusters = self.config.clusters.as_deref();
         // Both readings are used by several waves; each wave starts as soon as it has what it needs.
         let groups = async_once(groups);
         let of_groups = groups.clone();
         let container_instances = async_once(async {
-            let finding = container_instances::find(&self.ecs, invocation, clusters, &ids);
+            let finding = container_instances::find_again(&self.ecs, invocation, clusters, &registered);
             let (mut found, groups) = tokio::join!(finding, of_groups);
             let is_member = |id: &InstanceId| matches!(groups.of_instance(id), GroupOf::Some { .. });
             let providers = &self.providers;
             providers.mark(&self.ecs, invocation, &mut found, is_member).await;
             found
         });
-        let (of_groups, of_services, of_nobody, groups) = tokio::join!(
+        let (of_groups, of_services, of_nobody, groups, found) = tokio::join!(
             async {
                 self.group_targets(notices, &groups.clone().await, invocation)
                     .await
@@ -163,6 +165,7 @@ impl DeregisterTargets {
                 self.targets_of_nobody(notices, &groups, &found, invocation).await
             },
             groups.clone(),
+            container_instances.clone(),
         );
         let mut plans: Vec<Plan> = notices.iter().map(|_| Plan::default()).collect();
         let mut results = Results::new();
@@ -191,6 +194,8 @@ impl DeregisterTargets {
             let seen_now = serving::of_notice(notice, plan, &counts);
             let seen = look::Seen {
                 group: plan::group_of(notice, &groups).map(|group| group.name.as_str()),
+                every: between_looks(notices.len()),
+                registered: found.of_instance(&notice.instance),
                 has_target_groups: to_look_at.contains_key(&notice.instance),
                 stops_at: to_look_at.get(&notice.instance).copied().flatten(),
                 serving: &seen_now,
@@ -385,3 +390,6 @@ fn planned_only(notices: &[Notice], groups: &Groups) -> Vec<bool> {
     let is_planned_only = |notice| DryRun::of(group_of(notice)).0;
     notices.iter().map(is_planned_only).collect()
 }
+
+#[cfg(test)]
+mod tests;

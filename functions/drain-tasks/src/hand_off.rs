@@ -4,7 +4,7 @@ mod looks;
 mod plans;
 mod tasks;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_types::SdkConfig;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use spot_handoff::ecs::managed_instances::Providers;
 use spot_handoff::ecs::task_definitions::TaskDefinitions;
 use spot_handoff::ecs::tasks::Looking;
 use spot_handoff::lambda::Function;
-use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, RerunOrder, Signal, Step, Then};
+use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Registered, RerunOrder, Signal, Step, Then};
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::{Results, to_carry_out};
 use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
@@ -219,7 +219,7 @@ impl DrainTasks {
 
     /// The container instances of the instances, and of the replacements that some of them wait for.
     async fn container_instances(&self, notices: &[Notice], invocation: &Invocation) -> ContainerInstances {
-        let mut ids: Vec<InstanceId> = vec![];
+        let mut wanted: BTreeMap<&InstanceId, &[Registered]> = BTreeMap::new();
         for notice in notices {
             match &notice.signal {
                 // These name what they are about themselves.
@@ -231,19 +231,16 @@ impl DrainTasks {
                     step: Step::MoveWork { replacement, .. },
                     ..
                 }) => {
-                    ids.push(notice.instance.clone());
-                    ids.extend(replacement.clone());
+                    wanted.insert(&notice.instance, &[]);
+                    wanted.extend(replacement.iter().map(|replacement| (replacement, &[] as &[_])));
                 }
-                _ => ids.push(notice.instance.clone()),
+                _ => {
+                    wanted.insert(&notice.instance, notice.registered());
+                }
             }
         }
-        container_instances::find(
-            &self.clients.ecs,
-            invocation,
-            self.config.clusters.as_deref(),
-            &ids,
-        )
-        .await
+        let clusters = self.config.clusters.as_deref();
+        container_instances::find_again(&self.clients.ecs, invocation, clusters, &wanted).await
     }
 
     async fn carry_out(
@@ -341,3 +338,6 @@ fn looking_for(notice: &Notice) -> Option<Looking> {
         Signal::RebalanceRecommendation | Signal::Returned | Signal::ScheduledRestart(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

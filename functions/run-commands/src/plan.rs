@@ -348,7 +348,7 @@ fn look(notice: &Notice, wanted: &Wanted, at: Timestamp) -> Action {
         deadline: notice.deadline(),
         step: Step::Look {
             group: Some(wanted.group.clone()),
-            drained: vec![],
+            registered: vec![],
             seen: vec![],
         },
     };

@@ -1,6 +1,6 @@
 //! Which Auto Scaling group an instance is in: batched reads.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_autoscaling::Client;
 
@@ -193,6 +193,34 @@ pub async fn read(client: &Client, invocation: &Invocation, ids: &[InstanceId], 
     let untold: Vec<InstanceId> = untold.cloned().collect();
     if !untold.is_empty() {
         facts.look_up(client, invocation, &untold, &[]).await;
+    }
+    facts
+}
+
+/// Reads the groups of instances, some of which are named: whether an instance is still in a group that is named, the group
+/// tells, and nobody has to be asked about the instance.
+pub async fn of_instances<'a>(
+    client: &Client,
+    invocation: &Invocation,
+    instances: impl IntoIterator<Item = (&'a InstanceId, Option<&'a str>)>,
+) -> Groups {
+    let (mut unnamed, mut named): (Vec<InstanceId>, BTreeMap<&str, Vec<InstanceId>>) = Default::default();
+    for (id, group) in instances {
+        match group {
+            Some(group) => named.entry(group).or_default().push(id.clone()),
+            None => unnamed.push(id.clone()),
+        }
+    }
+    let names: Vec<String> = named.keys().map(ToString::to_string).collect();
+    let mut facts = read(client, invocation, &unnamed, &names).await;
+    for (name, ids) in named {
+        match facts.unread_groups.get(name) {
+            Some(error) => {
+                let unread = ids.into_iter().map(|id| (id, error.clone()));
+                facts.unread_instances.extend(unread);
+            }
+            None => facts.add_members_of_groups(&ids),
+        }
     }
     facts
 }

@@ -7,7 +7,7 @@ use aws_sdk_ecs::types::ContainerInstance as SdkContainerInstance;
 use jiff::Timestamp;
 
 use crate::ecs::clusters::{self, Size, Sizes};
-use crate::notice::InstanceId;
+use crate::notice::{InstanceId, Registered};
 use crate::runtime::aws::CallError;
 use crate::runtime::invocation::{Invocation, together};
 
@@ -45,6 +45,22 @@ pub struct ContainerInstance {
     pub is_managed: bool,
 }
 
+impl ContainerInstance {
+    /// Its id, the last part of its ARN.
+    pub fn id(&self) -> &str {
+        self.arn.rsplit('/').next().unwrap_or(&self.arn)
+    }
+
+    /// Where it is, for the next look at its instance.
+    pub fn registered(&self, draining_with: Option<usize>) -> Registered {
+        Registered {
+            cluster: self.cluster.clone(),
+            container_instance: self.id().to_owned(),
+            draining_with,
+        }
+    }
+}
+
 /// Whether ECS places tasks on a container instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -75,6 +91,14 @@ impl ContainerInstances {
 
     fn add(&mut self, found: ContainerInstance) {
         self.found.entry(found.instance.clone()).or_default().push(found);
+    }
+
+    /// Adds what was searched for: of an instance that was found by it, all there is.
+    fn join(&mut self, searched: Self) {
+        self.found.extend(searched.found);
+        self.unread.extend(searched.unread);
+        self.sizes.extend(searched.sizes);
+        self.clusters = self.clusters.max(searched.clusters);
     }
 
     /// The container instances of an EC2 instance: none or one, unless it was registered twice.
@@ -191,6 +215,55 @@ pub async fn find(
     facts
 }
 
+/// Finds the container instances of these EC2 instances where each was registered before, a hundred a call, and searches for
+/// those that are not there, or whose agent is not: it may have registered anew.
+pub async fn find_again(
+    client: &Client,
+    invocation: &Invocation,
+    clusters: Option<&[String]>,
+    wanted: &BTreeMap<&InstanceId, &[Registered]>,
+) -> ContainerInstances {
+    let mut facts = ContainerInstances::default();
+    let is_ours = |cluster: &String| clusters.is_none_or(|clusters| clusters.contains(cluster));
+    let mut by_cluster: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for one in wanted
+        .values()
+        .copied()
+        .flatten()
+        .filter(|one| is_ours(&one.cluster))
+    {
+        let of_cluster = by_cluster.entry(&one.cluster).or_default();
+        of_cluster.push(one.container_instance.clone());
+    }
+    facts.clusters = by_cluster.len();
+    let chunks = by_cluster.iter().flat_map(|(cluster, ids)| {
+        let of_cluster = ids.chunks(DESCRIBED_PER_CALL);
+        of_cluster.map(move |chunk| (*cluster, chunk))
+    });
+    let described =
+        together(chunks.map(|(cluster, chunk)| describe(client, invocation, cluster, chunk))).await;
+    // What could not be read is searched for.
+    for found in described.into_iter().flatten().flatten() {
+        if wanted.contains_key(&found.instance) {
+            facts.add(found);
+        }
+    }
+    let is_there = |id: &InstanceId| {
+        let on = facts.of_instance(id);
+        !on.is_empty() && on.iter().all(|one| one.agent_connected)
+    };
+    let others: Vec<InstanceId> = wanted
+        .keys()
+        .filter(|id| !is_there(id))
+        .copied()
+        .cloned()
+        .collect();
+    if !others.is_empty() {
+        facts.join(find(client, invocation, clusters, &others).await);
+    }
+    facts
+}
+
 async fn list_clusters(client: &Client, invocation: &Invocation) -> Result<Vec<String>, CallError> {
     let pages = client
         .list_clusters()
@@ -273,7 +346,7 @@ async fn list(
     invocation.call("ListContainerInstances", pages).await
 }
 
-/// Describes container instances by their ARNs, up to a hundred.
+/// Describes container instances by their ids or ARNs, up to a hundred; those that are deregistered are left out.
 ///
 /// # Errors
 /// See [`CallError`].
@@ -296,6 +369,10 @@ pub async fn describe(
 }
 
 fn known(container_instance: SdkContainerInstance, cluster: &str) -> Option<ContainerInstance> {
+    // Described for a while after it was deregistered, and listed no more.
+    if container_instance.status.as_deref() == Some("INACTIVE") {
+        return None;
+    }
     Some(ContainerInstance {
         arn: container_instance.container_instance_arn?,
         cluster: cluster.to_owned(),

@@ -14,7 +14,7 @@ pub fn look(group: &str, cause: Cause, limit: Timestamp) -> FollowUp {
         step: match cause {
             Cause::Interruption | Cause::StateChange => Step::Look {
                 group: Some(group),
-                drained: vec![],
+                registered: vec![],
                 seen: vec![],
             },
             Cause::Rebalance | Cause::Retirement | Cause::Termination | Cause::Restart => {

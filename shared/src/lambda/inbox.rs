@@ -34,8 +34,9 @@ const STORM: usize = 10;
 const SILENCE_SECONDS: i32 = 1;
 /// How long messages are gathered at the most. The others are left to the next invocation.
 const GATHERING: Duration = Duration::from_secs(2);
-/// How many receive at once: enough for thousands of messages a second.
-const READERS: usize = 8;
+/// How many receive at once: enough for three thousand messages a second, so that a storm is taken in one go. What is left
+/// waits until all that was taken has been seen to.
+const READERS: usize = 16;
 /// A reader that found less than a full call's worth lets some gather first.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many calls settle messages at once. SQS gives a standard queue any number, so this is about sockets.

@@ -3,7 +3,7 @@
 //! Nothing sleeps inside a Lambda. What has to happen later travels as a delayed SQS message that looks like any other
 //! EventBridge event, keeps the id and the time of the notice it belongs to, and carries all the state there is.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -98,9 +98,9 @@ pub enum Step {
         /// The Auto Scaling group that the instance was in: it may have left it since.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
-        /// drain-tasks: the container instances of the instance that it has seen `DRAINING`.
+        /// Where the instance was registered at the look before.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        drained: Vec<Drained>,
+        registered: Vec<Registered>,
         /// deregister-targets: what it saw at the look before, in the target groups that the instance was in.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         seen: Vec<Serving>,
@@ -182,6 +182,19 @@ pub enum Step {
     },
 }
 
+/// Between two looks at an instance.
+const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_secs(10);
+/// A look at a hundred instances takes each function some six reads of ECS, and AWS admits twenty a second of all that is
+/// read there: looks at a storm take half of these.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>
+const LOOKED_AT_A_SECOND: i64 = 80;
+
+/// How long it is until the next look at an instance that is looked at together with so many.
+pub fn between_looks(together: usize) -> SignedDuration {
+    let together = i64::try_from(together).unwrap_or(i64::MAX);
+    SignedDuration::from_secs(together / LOOKED_AT_A_SECOND).max(BETWEEN_LOOKS)
+}
+
 /// How many targets of a target group were seen to serve.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -194,14 +207,17 @@ pub struct Serving {
     pub staying: usize,
 }
 
-/// A container instance that was seen `DRAINING`, and whose tasks were seen to after that.
+/// Where an instance was registered: the next look asks there, and needs no search of all clusters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Drained {
-    /// Its id, the last part of its ARN.
+pub struct Registered {
+    /// The cluster.
+    pub cluster: String,
+    /// The id of the container instance, the last part of its ARN.
     pub container_instance: String,
-    /// How many tasks ECS wanted running on it then.
-    pub tasks: usize,
+    /// drain-tasks: how many tasks ECS wanted running on it, where it was seen `DRAINING` and its tasks were seen to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draining_with: Option<usize>,
 }
 
 /// What happens when the tasks of an instance are gone.

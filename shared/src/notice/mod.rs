@@ -27,7 +27,9 @@ use serde_json::value::RawValue;
 
 pub use advice::{Advice, Matter};
 pub use error::NoticeError;
-pub use follow_up::{Cause, Drained, FollowUp, SOURCE as FOLLOW_UP_SOURCE, Serving, Step, Then};
+pub use follow_up::{
+    Cause, FollowUp, Registered, SOURCE as FOLLOW_UP_SOURCE, Serving, Step, Then, between_looks,
+};
 pub use home::Home;
 pub use instance_id::InstanceId;
 pub use interruption_warning::InstanceAction;
@@ -187,6 +189,17 @@ impl Notice {
             | Signal::Returned
             | Signal::RebalanceRecommendation
             | Signal::TerminateLifecycleAction(_) => None,
+        }
+    }
+
+    /// Where a look before this one has seen the instance registered.
+    pub fn registered(&self) -> &[Registered] {
+        match &self.signal {
+            Signal::FollowUp(FollowUp {
+                step: Step::Look { registered, .. },
+                ..
+            }) => registered,
+            _ => &[],
         }
     }
 

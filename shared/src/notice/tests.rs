@@ -354,15 +354,23 @@ fn a_follow_up_keeps_the_notice_it_belongs_to() {
         },
         Step::Look {
             group: None,
-            drained: vec![],
+            registered: vec![],
             seen: vec![],
         },
         Step::Look {
             group: Some("g".into()),
-            drained: vec![Drained {
-                container_instance: "ce2f3b4d".into(),
-                tasks: 3,
-            }],
+            registered: vec![
+                Registered {
+                    cluster: "c".into(),
+                    container_instance: "ce2f3b4d".into(),
+                    draining_with: Some(3),
+                },
+                Registered {
+                    cluster: "c".into(),
+                    container_instance: "aa2f3b4d".into(),
+                    draining_with: None,
+                },
+            ],
             seen: vec![Serving {
                 target_group: "arn".into(),
                 serving: 2,
@@ -413,7 +421,7 @@ fn one_message_looks_at_many_notices_and_each_keeps_its_own() {
         deadline: notice.deadline(),
         step: Step::Look {
             group: None,
-            drained: vec![],
+            registered: vec![],
             seen: vec![],
         },
     };
@@ -514,4 +522,10 @@ fn a_launch_that_failed_names_a_group_and_perhaps_an_instance() {
         let error = with(detail).expect_err("it cannot be read").to_string();
         assert!(error.contains(field), "{error}");
     }
+}
+
+#[test]
+fn a_storm_is_looked_at_less_often() {
+    let seconds = |together| between_looks(together).as_secs();
+    assert_eq!([1, 100, 800, 1000, 2500].map(seconds), [10, 10, 10, 12, 31]);
 }

@@ -2,6 +2,7 @@
 //! late, a successor can become healthy, or a last safe moment can come.
 
 use jiff::{SignedDuration, Timestamp};
+use spot_handoff::ecs::container_instances::ContainerInstance;
 use spot_handoff::exchange;
 use spot_handoff::notice::{Cause, FollowUp, Notice, Serving, Signal, Step};
 use spot_handoff::report::ActionResult;
@@ -9,8 +10,6 @@ use spot_handoff::report::plan::Results;
 
 use super::{Action, Look, Plan, Warning, named_group, serves_until};
 
-/// Between two looks.
-const EVERY: SignedDuration = SignedDuration::from_secs(10);
 /// After the end of the instance, where nothing was seen that would serve then.
 const AFTER_END: SignedDuration = SignedDuration::from_secs(8);
 
@@ -24,6 +23,10 @@ const LOOKS_BEFORE_STOP: [SignedDuration; 2] = [SignedDuration::from_secs(5), Si
 pub struct Seen<'a> {
     /// The group of the instance, where it has one.
     pub group: Option<&'a str>,
+    /// How long it is until the next look where nothing comes before.
+    pub every: SignedDuration,
+    /// Where it is registered.
+    pub registered: &'a [ContainerInstance],
     /// Whether there is a target group in which a target of the instance may be, or may come to be.
     pub has_target_groups: bool,
     /// When drain-tasks stops the next of the service tasks on it.
@@ -49,7 +52,7 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
     if !is_worth_it {
         return;
     }
-    let in_a_while = now.saturating_add(EVERY).unwrap_or(now);
+    let in_a_while = now.saturating_add(seen.every).unwrap_or(now);
     let moments = plan.held.iter().filter_map(|held| held.until);
     let before_stop = LOOKS_BEFORE_STOP.iter().filter_map(|before| {
         let at = seen.stops_at?;
@@ -84,7 +87,7 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
             },
             step: Step::Look {
                 group: seen.group.or(named_group(notice)).map(str::to_owned),
-                drained: vec![],
+                registered: seen.registered.iter().map(|one| one.registered(None)).collect(),
                 seen: seen.serving.to_vec(),
             },
         },

@@ -476,7 +476,7 @@ fn only_an_instance_in_no_group_and_no_cluster_is_of_nobody() {
             deadline: None,
             step: Step::Look {
                 group: group.map(str::to_owned),
-                drained: vec![],
+                registered: vec![],
                 seen: vec![],
             },
         }))
@@ -607,7 +607,7 @@ fn after_it_left_its_group_an_instance_is_looked_for_where_the_group_has_its_tar
         deadline: warning().deadline(),
         step: Step::Look {
             group: Some("inference".to_owned()),
-            drained: vec![],
+            registered: vec![],
             seen: vec![],
         },
     }));

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::Groups;
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances};
 use spot_handoff::lambda::outbox;
-use spot_handoff::notice::{FollowUp, Notice};
+use spot_handoff::notice::{FollowUp, Notice, between_looks};
 use spot_handoff::report::plan::Results;
 use spot_handoff::runtime::invocation::Invocation;
 
@@ -28,7 +28,7 @@ impl DrainTasks {
         results: &Results<Action>,
         invocation: &Invocation,
     ) {
-        let now = invocation.clock.now();
+        let (now, every) = (invocation.clock.now(), between_looks(notices.len()));
         let mut looks: Vec<(usize, FollowUp, Timestamp)> = vec![];
         for (index, (notice, plan)) in notices.iter().zip(plans.iter()).enumerate() {
             let group = groups.of_instance(&notice.instance);
@@ -39,7 +39,7 @@ impl DrainTasks {
                 let cares = |one: &ContainerInstance| plan::left_alone(notice, &group, one).is_none();
                 let name = group_of(notice, groups).map(|group| group.name.as_str());
                 let name = name.or(named_group(notice));
-                let next = look::next(notice, name, found, cares, now);
+                let next = look::next(notice, name, found, cares, every, now);
                 looks.extend(next.map(|(follow_up, at)| (index, follow_up, at)));
                 let cluster_of = |_: &str| {
                     let on = found.of_instance(&notice.instance).iter();

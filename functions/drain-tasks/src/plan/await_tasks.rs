@@ -176,7 +176,7 @@ fn ask_for_targets(notice: &Notice, then: &Then, ends: Timestamp, now: Timestamp
             deadline: Some(ends),
             step: Step::Look {
                 group: Some(group.clone()),
-                drained: vec![],
+                registered: vec![],
                 seen: vec![],
             },
         },

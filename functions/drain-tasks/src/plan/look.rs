@@ -12,13 +12,11 @@
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::exchange;
-use spot_handoff::notice::{Cause, Drained, FollowUp, Notice, Signal, Step};
+use spot_handoff::notice::{Cause, FollowUp, Notice, Registered, Signal, Step};
 
-use super::{cause, short_id};
+use super::cause;
 use crate::facts::TaskFacts;
 
-/// Between two looks.
-const EVERY: SignedDuration = SignedDuration::from_secs(10);
 /// Between two looks for an instance that is in no cluster. Most of these never will be; one that is about to is booting.
 const EVERY_WHERE_IN_NONE: SignedDuration = SignedDuration::from_secs(30);
 /// Tasks that are older at the notice were there when it came, and have been seen to.
@@ -37,7 +35,7 @@ pub fn was_made_active_again(notice: &Notice, container_instance: &ContainerInst
 /// Whether tasks may be on the container instance that nobody has seen to.
 pub fn may_have_new_tasks(notice: &Notice, container_instance: &ContainerInstance) -> bool {
     let known = known(notice, container_instance);
-    known.is_none_or(|known| container_instance.tasks > known.tasks)
+    known.is_none_or(|tasks| container_instance.tasks > tasks)
 }
 
 /// Whether a look has to see to the task. What was there before has been seen to when the notice came.
@@ -48,36 +46,36 @@ pub fn is_late(notice: &Notice, task: &TaskFacts) -> bool {
 
 /// The next look, and when; `None` where there is nothing to come back for. `group` is the group of the instance.
 ///
-/// `cares` says which container instances are ours to see to.
+/// `cares` says which container instances are ours to see to, and `every` how long it is until the next look.
 pub fn next(
     notice: &Notice,
     group: Option<&str>,
     found: &ContainerInstances,
     cares: impl Fn(&ContainerInstance) -> bool,
+    every: SignedDuration,
     now: Timestamp,
 ) -> Option<(FollowUp, Timestamp)> {
     let deadline = notice.deadline()?;
     let is_near = deadline.duration_since(now) <= exchange::LIMIT;
     let on = found.of_instance(&notice.instance);
-    let has_left = on.is_empty() && !drained(notice).is_empty();
+    let has_left = on.is_empty() && drained(notice).next().is_some();
     let nothing_is_ours = !on.is_empty() && !on.iter().any(&cares);
     let obeyed = on.iter().any(|one| was_made_active_again(notice, one));
     let in_no_cluster = on.is_empty() && found.why_not_found(&notice.instance).is_none();
     if !looks(notice) || !is_near || has_left || nothing_is_ours || obeyed || found.has_no_cluster() {
         return None;
     }
-    let every = if in_no_cluster { EVERY_WHERE_IN_NONE } else { EVERY };
+    let every = match in_no_cluster {
+        true => every.max(EVERY_WHERE_IN_NONE),
+        false => every,
+    };
     let at = now.saturating_add(every).ok().filter(|at| *at < deadline)?;
-    let draining = on
-        .iter()
-        .filter(|one| one.status == Status::Draining && cares(one));
+    let seen_to = |one: &ContainerInstance| one.status == Status::Draining && cares(one);
     let step = Step::Look {
         group: group.map(str::to_owned),
-        drained: draining
-            .map(|one| Drained {
-                container_instance: short_id(&one.arn).to_owned(),
-                tasks: one.tasks,
-            })
+        registered: on
+            .iter()
+            .map(|one| one.registered(seen_to(one).then_some(one.tasks)))
             .collect(),
         seen: vec![],
     };
@@ -96,9 +94,9 @@ pub fn tasks_that_run(notice: &Notice, found: &ContainerInstances, is_storm: boo
         return None;
     }
     let now: usize = on.iter().map(|one| one.tasks).sum();
-    let known = drained(notice);
-    let before: usize = known.iter().map(|one| one.tasks).sum();
-    let is_news = match (known.is_empty(), is_storm) {
+    let is_first = drained(notice).next().is_none();
+    let before: usize = drained(notice).filter_map(|known| known.draining_with).sum();
+    let is_news = match (is_first, is_storm) {
         (true, _) => true,
         (false, true) => (now == 0) != (before == 0),
         (false, false) => now != before,
@@ -123,19 +121,15 @@ fn looks(notice: &Notice) -> bool {
     }
 }
 
-fn known<'a>(notice: &'a Notice, container_instance: &ContainerInstance) -> Option<&'a Drained> {
-    let id = short_id(&container_instance.arn);
+/// How many tasks were on the container instance when it was seen `DRAINING`; `None` where it was not.
+fn known(notice: &Notice, container_instance: &ContainerInstance) -> Option<usize> {
     drained(notice)
-        .iter()
-        .find(|known| known.container_instance == id)
+        .find(|known| known.container_instance == container_instance.id())
+        .and_then(|known| known.draining_with)
 }
 
-fn drained(notice: &Notice) -> &[Drained] {
-    match &notice.signal {
-        Signal::FollowUp(FollowUp {
-            step: Step::Look { drained, .. },
-            ..
-        }) => drained,
-        _ => &[],
-    }
+/// The container instances that were seen `DRAINING`.
+fn drained(notice: &Notice) -> impl Iterator<Item = &Registered> {
+    let registered = notice.registered().iter();
+    registered.filter(|one| one.draining_with.is_some())
 }

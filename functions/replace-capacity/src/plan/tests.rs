@@ -268,7 +268,7 @@ fn look_at_interrupted() -> Notice {
         deadline: warning().deadline(),
         step: Step::Look {
             group: Some("g".to_owned()),
-            drained: vec![],
+            registered: vec![],
             seen: vec![],
         },
     }))

@@ -1,5 +1,7 @@
 //! When to look again.
 
+use spot_handoff::ecs::container_instances::{ContainerInstance, Status};
+use spot_handoff::notice::{Registered, between_looks};
 use spot_handoff::report::HeldLine;
 
 use super::look::Seen;
@@ -20,6 +22,20 @@ fn held(until: Option<i64>) -> HeldLine {
     }
 }
 
+fn registered() -> ContainerInstance {
+    ContainerInstance {
+        arn: "arn:aws:ecs:us-east-1:123456789012:container-instance/c/aa11".to_owned(),
+        cluster: "c".to_owned(),
+        instance: DOOMED.parse().expect("an id"),
+        status: Status::Draining,
+        agent_connected: true,
+        tasks: 1,
+        registered_at: None,
+        capacity_provider: None,
+        is_managed: false,
+    }
+}
+
 fn look(of: &Notice, holds: Option<HeldLine>, has_target_groups: bool, now: i64) -> (Option<Look>, Plan) {
     let mut plan = Plan {
         held: holds.into_iter().collect(),
@@ -27,6 +43,8 @@ fn look(of: &Notice, holds: Option<HeldLine>, has_target_groups: bool, now: i64)
     };
     let seen = Seen {
         group: Some("inference"),
+        every: between_looks(1),
+        registered: &[registered()],
         has_target_groups,
         stops_at: Some(at(80)),
         serving: &[],
@@ -67,7 +85,7 @@ fn a_target_that_is_registered_again_is_looked_for_twice_before_its_task_is_stop
 }
 
 #[test]
-fn a_look_keeps_the_notice_and_the_group() {
+fn a_look_keeps_the_notice_the_group_and_the_container_instance() {
     let (look, _) = look(&warning(), None, true, 0);
     let look = look.expect("a look");
     assert_eq!(look.of, ("e".to_owned(), DOOMED.to_owned()));
@@ -77,7 +95,11 @@ fn a_look_keeps_the_notice_and_the_group() {
         deadline: warning().deadline(),
         step: Step::Look {
             group,
-            drained: vec![],
+            registered: vec![Registered {
+                cluster: "c".to_owned(),
+                container_instance: "aa11".to_owned(),
+                draining_with: None,
+            }],
             seen: vec![],
         },
     };
@@ -123,7 +145,7 @@ fn an_end_that_comes_near_is_looked_at_until_then() {
         deadline: Some(at(3660)),
         step: Step::Look {
             group: Some("inference".to_owned()),
-            drained: vec![],
+            registered: vec![],
             seen: vec![],
         },
     }));
@@ -164,6 +186,8 @@ fn where_nothing_else_serves_it_is_looked_at_once_more_when_the_instance_is_gone
         let mut plan = Plan::default();
         let seen = Seen {
             group: Some("inference"),
+            every: between_looks(1),
+            registered: &[],
             has_target_groups: true,
             stops_at: None,
             serving: &serving,

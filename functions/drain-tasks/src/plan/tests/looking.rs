@@ -1,20 +1,21 @@
 //! What looks see, and when the next one comes.
 
-use spot_handoff::notice::Drained;
+use spot_handoff::notice::{Registered, between_looks};
 
 use super::*;
 
 fn look_at(drained: &[(&str, usize)]) -> Notice {
-    let drained = drained.iter().map(|(id, tasks)| Drained {
+    let registered = drained.iter().map(|(id, tasks)| Registered {
+        cluster: "c".to_owned(),
         container_instance: id.to_string(),
-        tasks: *tasks,
+        draining_with: Some(*tasks),
     });
     notice(Signal::FollowUp(FollowUp {
         cause: Cause::Interruption,
         deadline: Some(after(120)),
         step: Step::Look {
             group: Some("g".to_owned()),
-            drained: drained.collect(),
+            registered: registered.collect(),
             seen: vec![],
         },
     }))
@@ -30,13 +31,18 @@ fn with_tasks(status: Status, tasks: usize) -> ContainerInstance {
 /// Seconds after the notice at which the next look comes, and what it will know.
 fn next(notice: &Notice, found: &ContainerInstances, seconds: i64) -> Option<(i64, Vec<(String, usize)>)> {
     let cares = |one: &ContainerInstance| left_alone(notice, &GroupOf::None, one).is_none();
-    let (follow_up, at) = look::next(notice, Some("g"), found, cares, after(seconds))?;
-    let Step::Look { group, drained, .. } = follow_up.step else {
+    let (follow_up, at) = look::next(notice, Some("g"), found, cares, between_looks(1), after(seconds))?;
+    let Step::Look {
+        group, registered, ..
+    } = follow_up.step
+    else {
         panic!("{follow_up:?}")
     };
     assert_eq!(group.as_deref(), Some("g"));
     assert_eq!(follow_up.deadline, notice.deadline());
-    let drained = drained.into_iter().map(|one| (one.container_instance, one.tasks));
+    let drained = registered
+        .into_iter()
+        .filter_map(|one| Some((one.container_instance, one.draining_with?)));
     Some((at.duration_since(after(0)).as_secs(), drained.collect()))
 }
 

@@ -37,7 +37,7 @@ fn look(instance: &str) -> Notice {
             deadline: Some(at(120)),
             step: Step::Look {
                 group: Some("g".to_owned()),
-                drained: vec![],
+                registered: vec![],
                 seen: vec![],
             },
         }),
