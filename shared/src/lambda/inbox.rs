@@ -32,10 +32,12 @@ const MESSAGES_PER_CALL: usize = 10;
 const STORM: usize = 10;
 /// How long a storm has to be silent to be over; long polling takes whole seconds.
 const SILENCE_SECONDS: i32 = 1;
-/// How long messages are gathered at the most. The others are left to the next invocation.
+/// How long messages are gathered.
 const GATHERING: Duration = Duration::from_secs(2);
-/// How many receive at once: enough for three thousand messages a second, so that a storm is taken in one go. What is left
-/// waits until all that was taken has been seen to.
+/// How long at the most, while each call still brings as many as it can: what is left to the next invocation waits until
+/// all that was taken has been seen to.
+const GATHERING_MANY: Duration = Duration::from_secs(5);
+/// How many receive at once: enough for thousands of messages a second.
 const READERS: usize = 16;
 /// A reader that found less than a full call's worth lets some gather first.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -98,9 +100,14 @@ impl OwnQueue {
         }
         let gathered = Mutex::new(messages);
         let reader = || async {
-            while Instant::now() < stop_at {
-                let more = self.receive(stop_at + GATHERING, SILENCE_SECONDS).await;
+            let mut until = stop_at;
+            while Instant::now() < until {
+                let more = self.receive(until + GATHERING, SILENCE_SECONDS).await;
                 let found = more.len();
+                until = match found {
+                    MESSAGES_PER_CALL => stop_at - GATHERING + GATHERING_MANY,
+                    _ => stop_at,
+                };
                 gathered
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)

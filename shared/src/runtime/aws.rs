@@ -145,7 +145,7 @@ impl Intercept for CallCounter {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
         if context
             .response()
-            .is_some_and(|response| refused_with(response, &["Throttl", "RequestLimitExceeded"]))
+            .is_some_and(|response| refused_with(response, THROTTLED))
         {
             self.0.throttled.fetch_add(1, Ordering::Relaxed);
         }
@@ -167,6 +167,9 @@ impl Intercept for CallCounter {
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DetachInstances.html>
 #[derive(Debug, Clone, Copy)]
 pub struct RetryBusyGroups;
+
+/// What the codes have in common by which services refuse a call that is one too many.
+const THROTTLED: &[&str] = &["Throttl", "RequestLimit"];
 
 const BUSY: &[&str] = &[
     "ResourceContention",
@@ -245,19 +248,19 @@ impl CallError {
         self.code().is_some_and(is_denial)
     }
 
+    /// Whether AWS refused the call for being one too many: it has not been carried out.
+    pub fn is_throttled(&self) -> bool {
+        self.code()
+            .is_some_and(|code| THROTTLED.iter().any(|word| code.contains(word)))
+    }
+
     /// Whether AWS may answer otherwise in a moment: it was busy or had a fault of its own, or there was no answer.
     pub fn is_passing(&self) -> bool {
         let passing = |code: &str| {
-            let words = [
-                "Throttl",
-                "RequestLimit",
-                "Internal",
-                "Unavailable",
-                "ServiceFailure",
-            ];
+            let words = ["Internal", "Unavailable", "ServiceFailure"];
             BUSY.contains(&code) || words.iter().any(|word| code.contains(word))
         };
-        self.code().is_none_or(passing)
+        self.is_throttled() || self.code().is_none_or(passing)
     }
 
     /// AWS's message, where AWS answered.

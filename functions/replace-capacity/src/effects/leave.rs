@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use spot_handoff::autoscaling::groups::{self, GroupOf, Lifecycle};
+use spot_handoff::autoscaling::groups::{self, GroupOf, Groups, Lifecycle};
 use spot_handoff::notice::InstanceId;
 use spot_handoff::report::plan::Done;
 use spot_handoff::runtime::aws::CallError;
@@ -24,47 +24,53 @@ const TRIES: usize = 4;
 /// How long a group is busy with another change of it.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// How an instance leaves.
+/// How instances leave, and whether the desired capacity is lowered by as many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
-    Detached,
-    Terminated,
+    Detached { decrement: bool },
+    Terminated { decrement: bool },
+}
+
+impl How {
+    fn decrements(self) -> bool {
+        let (Self::Detached { decrement } | Self::Terminated { decrement }) = self;
+        decrement
+    }
 }
 
 /// Whether an instance leaves by it.
 pub fn is_one(action: &Action) -> bool {
-    alone(action).is_some() || matches!(action, Action::Detach(_))
+    terminated(action).is_some() || matches!(action, Action::Detach(_))
 }
 
-/// An instance that leaves by a call of its own.
-fn alone(action: &Action) -> Option<(Leaving, How)> {
+/// An instance that is terminated.
+fn terminated(action: &Action) -> Option<Leaving> {
     match action {
-        Action::Detach(leaving) if leaving.decrement => Some((leaving.clone(), How::Detached)),
-        Action::Terminate(leaving) | Action::Retire(leaving) => Some((leaving.clone(), How::Terminated)),
-        Action::GiveBack { group, replacement } => {
-            let leaving = Leaving {
-                group: group.clone(),
-                instance: replacement.clone(),
-                decrement: true,
-            };
-            Some((leaving, How::Terminated))
-        }
+        Action::Terminate(leaving) | Action::Retire(leaving) => Some(leaving.clone()),
+        Action::GiveBack { group, replacement } => Some(Leaving {
+            group: group.clone(),
+            instance: replacement.clone(),
+            decrement: true,
+        }),
         _ => None,
     }
 }
 
 /// Carries out everything by which instances leave.
 pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
-    let mut by_group: BTreeMap<&str, Vec<&InstanceId>> = BTreeMap::new();
+    let mut by_group: BTreeMap<(&str, bool), Vec<&InstanceId>> = BTreeMap::new();
     let mut others = vec![];
     for (_, action) in distinct {
-        match (action, alone(action)) {
-            (_, Some((leaving, how))) => others.push(async move {
-                let done = leave_alone(aws, &leaving, how).await;
-                ((*action).clone(), done)
+        match (action, terminated(action)) {
+            (_, Some(leaving)) => others.push(async move {
+                let how = How::Terminated {
+                    decrement: leaving.decrement,
+                };
+                let done = leave(aws, &leaving.group, how, &[&leaving.instance]).await;
+                done.into_iter().map(|done| ((*action).clone(), done)).collect()
             }),
             (Action::Detach(leaving), None) => by_group
-                .entry(&leaving.group)
+                .entry((&leaving.group, leaving.decrement))
                 .or_default()
                 .push(&leaving.instance),
             _ => {}
@@ -72,97 +78,139 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
     }
     let detaching = by_group
         .into_iter()
-        .map(|(group, instances)| detach(aws, group, instances));
+        .map(|((group, decrement), instances)| detach(aws, group, decrement, instances));
     let (detached, others) = tokio::join!(at_most(GROUPS_AT_ONCE, detaching), together(others));
-    detached.into_iter().flatten().chain(others).collect()
+    let others: Vec<Vec<(Action, Done)>> = others;
+    detached.into_iter().chain(others).flatten().collect()
 }
 
 /// Detaches instances of one group, one call after the other: Auto Scaling works on one change of a group at a time.
-async fn detach(aws: Aws<'_>, group: &str, instances: Vec<&InstanceId>) -> Vec<(Action, Done)> {
+async fn detach(
+    aws: Aws<'_>,
+    group: &str,
+    decrement: bool,
+    instances: Vec<&InstanceId>,
+) -> Vec<(Action, Done)> {
     let leaving = |instance: &InstanceId| Leaving {
         group: group.to_owned(),
         instance: instance.clone(),
-        decrement: false,
+        decrement,
     };
+    let how = How::Detached { decrement };
     let mut results = vec![];
     for chunk in instances.chunks(DETACHED_PER_CALL) {
-        let answer = detach_call(&aws.clients.autoscaling, aws, group, false, chunk).await;
-        // One instance that is not in the group any more fails the call for all of them.
-        if chunk.len() > 1 && answer.as_ref().is_err_and(is_validation_error) {
-            for instance in chunk {
-                let done = leave_alone(aws, &leaving(instance), How::Detached).await;
-                results.push((Action::Detach(leaving(instance)), done));
-            }
-        } else {
-            let done = left(aws, answer);
-            let all = chunk.iter().map(|instance| Action::Detach(leaving(instance)));
-            results.extend(all.map(|action| (action, done.clone())));
-        }
+        let done = leave(aws, group, how, chunk).await;
+        let all = chunk.iter().map(|instance| Action::Detach(leaving(instance)));
+        results.extend(all.zip(done));
     }
     results
 }
 
-async fn detach_call(
-    client: &aws_sdk_autoscaling::Client,
-    aws: Aws<'_>,
-    group: &str,
-    decrement: bool,
-    instances: &[&InstanceId],
-) -> Result<(), CallError> {
-    let asking = client
-        .detach_instances()
-        .auto_scaling_group_name(group)
-        .set_instance_ids(Some(instances.iter().map(ToString::to_string).collect()))
-        .should_decrement_desired_capacity(decrement)
-        .send();
-    aws.invocation.call("DetachInstances", asking).await.map(|_| ())
+/// Instances that leave together; answers in their order.
+async fn leave(aws: Aws<'_>, group: &str, how: How, instances: &[&InstanceId]) -> Vec<Done> {
+    if how.decrements() {
+        return carefully(aws, group, how, instances).await;
+    }
+    let answer = ask(&aws.clients.autoscaling, aws, group, how, instances).await;
+    match refuses_one_of(instances, &answer) {
+        true => one_by_one(aws, group, how, instances).await,
+        false => vec![left(aws, answer); instances.len()],
+    }
 }
 
-/// One instance that leaves by itself.
-async fn leave_alone(aws: Aws<'_>, leaving: &Leaving, how: How) -> Done {
-    if !leaving.decrement {
-        return left(aws, ask(&aws.clients.autoscaling, aws, leaving, how).await);
+/// One instance that is not in the group any more fails the call for all of them.
+fn refuses_one_of(instances: &[&InstanceId], answer: &Result<(), CallError>) -> bool {
+    instances.len() > 1 && answer.as_ref().is_err_and(is_validation_error)
+}
+
+async fn one_by_one(aws: Aws<'_>, group: &str, how: How, instances: &[&InstanceId]) -> Vec<Done> {
+    let mut done = vec![];
+    for instance in instances {
+        done.extend(Box::pin(leave(aws, group, how, &[instance])).await);
     }
+    done
+}
+
+/// The same where the capacity is lowered besides: asked once, and again only for those that are still there.
+async fn carefully(aws: Aws<'_>, group: &str, how: How, instances: &[&InstanceId]) -> Vec<Done> {
     let clock = aws.invocation.clock;
-    for attempt in 1.. {
-        let answer = ask(&aws.clients.autoscaling_once, aws, leaving, how).await;
-        let is_passing = answer.as_ref().is_err_and(CallError::is_passing);
-        if !is_passing || attempt == TRIES {
-            return left(aws, answer);
+    let mut done: BTreeMap<&InstanceId, Done> = BTreeMap::new();
+    let mut still: Vec<&InstanceId> = instances.to_vec();
+    let mut attempt = 1;
+    while !still.is_empty() {
+        let answer = ask(&aws.clients.autoscaling_once, aws, group, how, &still).await;
+        if answer.as_ref().is_err_and(CallError::is_throttled) {
+            // Nothing of it has been carried out.
+            tokio::time::sleep(clock.real_duration(BUSY)).await;
+            continue;
         }
+        if refuses_one_of(&still, &answer) {
+            let each = one_by_one(aws, group, how, &still).await;
+            done.extend(still.drain(..).zip(each));
+            continue;
+        }
+        if !answer.as_ref().is_err_and(CallError::is_passing) || attempt == TRIES {
+            let said = left(aws, answer);
+            done.extend(still.drain(..).map(|instance| (instance, said.clone())));
+            continue;
+        }
+        attempt += 1;
         tokio::time::sleep(clock.real_duration(BUSY)).await;
-        match has_left(aws, &leaving.instance).await {
-            Some(true) => return Done::now(clock),
-            Some(false) => {}
-            None => return left(aws, answer),
-        }
+        let now = members(aws, &still).await;
+        still.retain(|instance| match has_left(&now, instance) {
+            Some(false) => true,
+            Some(true) => {
+                done.insert(*instance, Done::now(clock));
+                false
+            }
+            None => {
+                done.insert(*instance, left(aws, answer.clone()));
+                false
+            }
+        });
     }
-    Done::failed(clock, "not tried")
+    let in_order = instances.iter().filter_map(|instance| done.remove(*instance));
+    in_order.collect()
 }
 
 async fn ask(
     client: &aws_sdk_autoscaling::Client,
     aws: Aws<'_>,
-    leaving: &Leaving,
+    group: &str,
     how: How,
+    instances: &[&InstanceId],
 ) -> Result<(), CallError> {
-    if how == How::Detached {
-        let instances = [&leaving.instance];
-        return detach_call(client, aws, &leaving.group, leaving.decrement, &instances).await;
+    let ids = instances.iter().map(ToString::to_string);
+    match how {
+        How::Detached { decrement } => {
+            let asking = client
+                .detach_instances()
+                .auto_scaling_group_name(group)
+                .set_instance_ids(Some(ids.collect()))
+                .should_decrement_desired_capacity(decrement)
+                .send();
+            aws.invocation.call("DetachInstances", asking).await.map(|_| ())
+        }
+        How::Terminated { decrement } => {
+            let asking = client
+                .terminate_instance_in_auto_scaling_group()
+                .set_instance_id(ids.last())
+                .should_decrement_desired_capacity(decrement)
+                .send();
+            let asked = aws.invocation.call("TerminateInstanceInAutoScalingGroup", asking);
+            asked.await.map(|_| ())
+        }
     }
-    let asking = client
-        .terminate_instance_in_auto_scaling_group()
-        .instance_id(leaving.instance.as_str())
-        .should_decrement_desired_capacity(leaving.decrement)
-        .send();
-    let asked = aws.invocation.call("TerminateInstanceInAutoScalingGroup", asking);
-    asked.await.map(|_| ())
+}
+
+/// What Auto Scaling says of instances now.
+async fn members(aws: Aws<'_>, instances: &[&InstanceId]) -> Groups {
+    let ids: Vec<InstanceId> = instances.iter().copied().cloned().collect();
+    groups::read(&aws.clients.autoscaling, aws.invocation, &ids, &[]).await
 }
 
 /// Whether a call whose answer is not known was carried out; `None` where that cannot be known.
-async fn has_left(aws: Aws<'_>, instance: &InstanceId) -> Option<bool> {
-    let ids = std::slice::from_ref(instance);
-    let now = groups::read(&aws.clients.autoscaling, aws.invocation, ids, &[]).await;
+fn has_left(now: &Groups, instance: &InstanceId) -> Option<bool> {
     match now.of_instance(instance) {
         GroupOf::Some { member, .. } => Some(!matches!(
             member.lifecycle,

@@ -199,6 +199,57 @@ async fn one_that_has_left_does_not_keep_the_others() {
     assert_eq!(together, [true, false, false]);
 }
 
+/// Two that leave with decrement: the results, and how many instances each call named; `None` of a look.
+async fn both_lowering(answers: impl IntoIterator<Item = Answer>) -> (Vec<ActionResult>, Vec<Option<usize>>) {
+    let actions = [OTHER, INSTANCE].map(|instance| Action::Detach(leaving(instance, true)));
+    let (done, asked) = carried_out(&actions, answers).await;
+    let named = |(action, what): Asked| {
+        let ids = what.as_object().into_iter().flatten();
+        (action == DETACH).then(|| ids.filter(|(name, _)| name.starts_with("InstanceIds")).count())
+    };
+    let named = asked
+        .into_iter()
+        .filter(|(action, _)| action != GROUPS)
+        .map(named);
+    (
+        done.into_iter().map(|done| done.result).collect(),
+        named.collect(),
+    )
+}
+
+#[tokio::test]
+async fn many_leave_with_decrement_in_one_call_and_none_of_them_twice() {
+    let refused = |code: &str, message: &str| xml_error(DETACH, 400, code, message);
+    let throttled = || refused("Throttling", "Rate exceeded");
+    let lost = || xml_error(DETACH, 503, "ServiceUnavailable", "try later");
+    let gone = || {
+        refused(
+            "ValidationError",
+            "i-1 is not part of Auto Scaling group inference.",
+        )
+    };
+    let done = xml(DETACH, "");
+    // What is refused for being one too many needs no look.
+    let answers = (0..6).map(|_| throttled()).chain([done.clone()]);
+    let (results, named) = both_lowering(answers).await;
+    assert_eq!(results, [ActionResult::Done; 2]);
+    assert_eq!(named, [Some(2); 7]);
+    // Of a call whose answer is lost, who is still there is asked for again, and nobody else.
+    let answers = [lost(), member(Some("InService")), desired(3), done.clone()];
+    let (results, named) = both_lowering(answers).await;
+    assert_eq!(results, [ActionResult::Done; 2]);
+    assert_eq!(named, [Some(2), None, Some(1)]);
+    // One that has left before is found by asking for each.
+    let (results, named) = both_lowering([gone(), gone(), done.clone()]).await;
+    assert_eq!(results, [ActionResult::AlreadyDone, ActionResult::Done]);
+    assert_eq!(named, [Some(2), Some(1), Some(1)]);
+    // Nobody knows: both fail, and come back.
+    let unknown = xml_error(INSTANCES, 403, "AccessDenied", "no");
+    let (results, named) = both_lowering([lost(), unknown, done]).await;
+    assert_eq!(results, [ActionResult::Failed; 2]);
+    assert_eq!(named, [Some(2), None]);
+}
+
 fn retire() -> Action {
     Action::Retire(leaving(INSTANCE, true))
 }
