@@ -4,6 +4,7 @@
 mod waves;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use aws_types::SdkConfig;
 use jiff::Timestamp;
@@ -20,8 +21,10 @@ use spot_handoff::notice::{InstanceId, Notice, Registered, between_looks};
 use spot_handoff::report::plan::{Done, Results, to_carry_out};
 use spot_handoff::report::{ActionResult, Report};
 use spot_handoff::runtime::aws::{self, CallCounter, CallError, RetryBusyGroups};
+use spot_handoff::runtime::clock::Clock;
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
+use spot_handoff::runtime::pace::{Pace, Rates};
 use spot_handoff::state::Table;
 
 use crate::config::Config;
@@ -56,19 +59,25 @@ type ToLookAt = BTreeMap<InstanceId, Option<Timestamp>>;
 
 impl Function for DeregisterTargets {
     const NAME: &'static str = "deregister-targets";
+    const GATHERS_MANY_FOR: Duration = Duration::from_secs(5);
 
     fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
+        let clock = Clock::from_env(env)?;
+        let of_ecs = Pace::new(Rates::ECS, clock);
+        let of_elb = Pace::new(Rates::ELB, clock);
         let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
             .retry_classifier(RetryBusyGroups)
             .build();
-        let ecs = aws_sdk_ecs::config::Builder::from(sdk)
+        let ecs = aws_sdk_ecs::config::Builder::from(&of_ecs.around(sdk))
             .retry_partition(aws::retry_partition())
+            .interceptor(of_ecs)
             .interceptor(counter.clone())
             .build();
-        let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk)
+        let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(&of_elb.around(sdk))
             .retry_partition(aws::retry_partition())
+            .interceptor(of_elb)
             .interceptor(counter.clone())
             .build();
         let sqs = aws_sdk_sqs::config::Builder::from(sdk)

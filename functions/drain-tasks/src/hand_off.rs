@@ -5,6 +5,7 @@ mod plans;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use aws_types::SdkConfig;
 use jiff::Timestamp;
@@ -18,8 +19,10 @@ use spot_handoff::notice::{Cause, FollowUp, InstanceId, Notice, Registered, Reru
 use spot_handoff::report::Report;
 use spot_handoff::report::plan::{Results, to_carry_out};
 use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
+use spot_handoff::runtime::clock::Clock;
 use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
+use spot_handoff::runtime::pace::{Pace, Rates};
 use spot_handoff::state::Table;
 use spot_handoff::state::ends::InstanceEnd;
 
@@ -40,16 +43,20 @@ pub struct DrainTasks {
 
 impl Function for DrainTasks {
     const NAME: &'static str = "drain-tasks";
+    const GATHERS_MANY_FOR: Duration = Duration::from_secs(5);
 
     fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
+        let clock = Clock::from_env(env)?;
+        let of_ecs = Pace::new(Rates::ECS, clock);
         let table = Table::new(env, sdk, counter.clone())?;
         let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
             .interceptor(counter.clone())
             .retry_classifier(RetryBusyGroups)
             .build();
-        let ecs = aws_sdk_ecs::config::Builder::from(sdk)
+        let ecs = aws_sdk_ecs::config::Builder::from(&of_ecs.around(sdk))
             .retry_partition(aws::retry_partition())
+            .interceptor(of_ecs)
             .interceptor(counter.clone())
             .build();
         let sqs = aws_sdk_sqs::config::Builder::from(sdk)

@@ -4,7 +4,9 @@ use aws_sdk_autoscaling::config::retry::RetryConfig;
 use aws_types::SdkConfig;
 use spot_handoff::keeper::Keeper;
 use spot_handoff::runtime::aws::{self, CallCounter, RetryBusyGroups};
+use spot_handoff::runtime::clock::Clock;
 use spot_handoff::runtime::config::{ConfigError, Env};
+use spot_handoff::runtime::pace::{Pace, Rates};
 use spot_handoff::state::Table;
 
 /// The clients of AWS, and where to look.
@@ -34,17 +36,24 @@ impl Clients {
     /// # Errors
     /// Where an environment variable is wrong; the error names it.
     pub fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
-        let autoscaling = aws_sdk_autoscaling::config::Builder::from(sdk)
+        let clock = Clock::from_env(env)?;
+        let of_ecs = Pace::new(Rates::ECS, clock);
+        let of_elb = Pace::new(Rates::ELB, clock);
+        let of_groups = Pace::new(Rates::AUTO_SCALING, clock);
+        let autoscaling = aws_sdk_autoscaling::config::Builder::from(&of_groups.around(sdk))
             .retry_partition(aws::retry_partition())
+            .interceptor(of_groups)
             .interceptor(counter.clone());
         let autoscaling_once = autoscaling.clone().retry_config(RetryConfig::disabled()).build();
         let autoscaling = autoscaling.retry_classifier(RetryBusyGroups).build();
-        let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk)
+        let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(&of_elb.around(sdk))
             .retry_partition(aws::retry_partition())
+            .interceptor(of_elb)
             .interceptor(counter.clone())
             .build();
-        let ecs = aws_sdk_ecs::config::Builder::from(sdk)
+        let ecs = aws_sdk_ecs::config::Builder::from(&of_ecs.around(sdk))
             .retry_partition(aws::retry_partition())
+            .interceptor(of_ecs)
             .interceptor(counter.clone())
             .build();
         let sqs = aws_sdk_sqs::config::Builder::from(sdk)

@@ -33,10 +33,9 @@ const STORM: usize = 10;
 /// How long a storm has to be silent to be over; long polling takes whole seconds.
 const SILENCE_SECONDS: i32 = 1;
 /// How long messages are gathered.
-const GATHERING: Duration = Duration::from_secs(2);
-/// How long at the most, while each call still brings as many as it can: what is left to the next invocation waits until
-/// all that was taken has been seen to.
-const GATHERING_MANY: Duration = Duration::from_secs(5);
+pub const GATHERING: Duration = Duration::from_secs(2);
+/// From so many on a function may gather for longer.
+const MANY: usize = 500;
 /// How many receive at once: enough for thousands of messages a second.
 const READERS: usize = 16;
 /// A reader that found less than a full call's worth lets some gather first.
@@ -74,12 +73,13 @@ impl OwnQueue {
     }
 
     /// More messages for an invocation that was given several; none where the queue is empty or cannot be read.
-    pub async fn more(&self, given: usize) -> Vec<Message> {
+    /// Of a storm of many hundreds they are gathered for `many_for`, or until there is silence.
+    pub async fn more(&self, given: usize, many_for: Duration) -> Vec<Message> {
         // A lone notice is the rule, and waits for nothing.
         if given < 2 {
             return vec![];
         }
-        let taken = self.take(given).await;
+        let taken = self.take(given, many_for).await;
         if !taken.is_empty() {
             tracing::info!(
                 "took {} further notices from the queue, besides {given}",
@@ -89,9 +89,10 @@ impl OwnQueue {
         taken
     }
 
-    async fn take(&self, given: usize) -> Vec<Message> {
+    async fn take(&self, given: usize, many_for: Duration) -> Vec<Message> {
         let mut messages: Vec<Message> = vec![];
-        let stop_at = Instant::now() + GATHERING;
+        let began = Instant::now();
+        let stop_at = began + GATHERING;
         while given + messages.len() < STORM {
             match self.receive(stop_at, 0).await {
                 more if more.is_empty() => return messages,
@@ -104,14 +105,14 @@ impl OwnQueue {
             while Instant::now() < until {
                 let more = self.receive(until + GATHERING, SILENCE_SECONDS).await;
                 let found = more.len();
-                until = match found {
-                    MESSAGES_PER_CALL => stop_at - GATHERING + GATHERING_MANY,
-                    _ => stop_at,
+                let so_far = {
+                    let mut gathered = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+                    gathered.extend(more);
+                    gathered.len()
                 };
-                gathered
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .extend(more);
+                if so_far >= MANY {
+                    until = began + many_for;
+                }
                 match found {
                     0 => return,
                     MESSAGES_PER_CALL => {}

@@ -51,6 +51,10 @@ pub trait Function: Sized + 'static {
     /// Whether it writes no report where there is nothing to do. Most functions say that too: for them an instance is the rule.
     const IS_QUIET: bool = false;
 
+    /// How long it gathers a storm of many hundreds. What is left to the next invocation waits until all that was taken has
+    /// been seen to, and where that takes many reads, most of them are the same for all.
+    const GATHERS_MANY_FOR: Duration = inbox::GATHERING;
+
     /// Reads the configuration and makes the clients.
     ///
     /// # Errors
@@ -135,7 +139,7 @@ pub async fn run<F: Function>() -> Result<(), Error> {
             let mut batch = Batch::read(event.payload.get(), &home, started_at);
             let queue = queue.as_deref().filter(|_| batch.from_queue);
             if let Some(queue) = queue {
-                let more = queue.more(batch.messages.len()).await;
+                let more = queue.more(batch.messages.len(), F::GATHERS_MANY_FOR).await;
                 batch.add(more, &home, started_at);
             }
             let times = times_for(

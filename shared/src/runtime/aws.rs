@@ -143,10 +143,7 @@ impl Intercept for CallCounter {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
-        if context
-            .response()
-            .is_some_and(|response| refused_with(response, THROTTLED))
-        {
+        if context.response().is_some_and(is_throttled) {
             self.0.throttled.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(Err(error)) = context.output_or_error() {
@@ -188,6 +185,11 @@ impl ClassifyRetry for RetryBusyGroups {
             _ => RetryAction::NoActionIndicated,
         }
     }
+}
+
+/// Whether AWS refused a call for being one too many.
+pub(crate) fn is_throttled(response: &HttpResponse) -> bool {
+    refused_with(response, THROTTLED)
 }
 
 /// Whether the answer is an error whose body has one of these words.

@@ -4,3 +4,4 @@ pub mod aws;
 pub mod clock;
 pub mod config;
 pub mod invocation;
+pub mod pace;

@@ -180,13 +180,12 @@ async fn ask(
     how: How,
     instances: &[&InstanceId],
 ) -> Result<(), CallError> {
-    let ids = instances.iter().map(ToString::to_string);
     match how {
         How::Detached { decrement } => {
             let asking = client
                 .detach_instances()
                 .auto_scaling_group_name(group)
-                .set_instance_ids(Some(ids.collect()))
+                .set_instance_ids(Some(instances.iter().map(ToString::to_string).collect()))
                 .should_decrement_desired_capacity(decrement)
                 .send();
             aws.invocation.call("DetachInstances", asking).await.map(|_| ())
@@ -194,7 +193,7 @@ async fn ask(
         How::Terminated { decrement } => {
             let asking = client
                 .terminate_instance_in_auto_scaling_group()
-                .set_instance_id(ids.last())
+                .set_instance_id(instances.first().map(ToString::to_string))
                 .should_decrement_desired_capacity(decrement)
                 .send();
             let asked = aws.invocation.call("TerminateInstanceInAutoScalingGroup", asking);
