@@ -19,7 +19,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::state::{Capacity, Exchanges};
 use crate::autoscaling::groups::Group;
 
-/// How long a call may be on its way, and a read be stale. A call is tried once, for four seconds at most.
+/// How long a call may be on its way, and a read be stale. An attempt takes four seconds at most, and what must not be carried
+/// out twice is looked at before the next one.
 pub const SETTLES: SignedDuration = SignedDuration::from_secs(10);
 /// How long whoever changes the desired capacity has it for itself, where it does not say before that it is done.
 pub const CALL_LASTS: SignedDuration = SignedDuration::from_secs(5);

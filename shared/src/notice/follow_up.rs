@@ -189,10 +189,20 @@ const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_secs(10);
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>
 const LOOKED_AT_A_SECOND: i64 = 80;
 
+/// However many they are, what comes late is seen to within half a minute.
+const BETWEEN_LOOKS_AT_MOST: SignedDuration = SignedDuration::from_secs(30);
+
 /// How long it is until the next look at an instance that is looked at together with so many.
 pub fn between_looks(together: usize) -> SignedDuration {
     let together = i64::try_from(together).unwrap_or(i64::MAX);
-    SignedDuration::from_secs(together / LOOKED_AT_A_SECOND).max(BETWEEN_LOOKS)
+    SignedDuration::from_secs(together / LOOKED_AT_A_SECOND).clamp(BETWEEN_LOOKS, BETWEEN_LOOKS_AT_MOST)
+}
+
+/// The next look at an instance that goes at `ends`: none is left out that is far enough from now and from the end.
+pub fn next_look(now: Timestamp, ends: Timestamp, every: SignedDuration) -> Timestamp {
+    let soonest = now.saturating_add(BETWEEN_LOOKS).unwrap_or(now);
+    let last = ends.saturating_sub(BETWEEN_LOOKS).unwrap_or(ends).max(soonest);
+    now.saturating_add(every).unwrap_or(now).min(last)
 }
 
 /// How many targets of a target group were seen to serve.

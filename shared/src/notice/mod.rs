@@ -28,7 +28,7 @@ use serde_json::value::RawValue;
 pub use advice::{Advice, Matter};
 pub use error::NoticeError;
 pub use follow_up::{
-    Cause, FollowUp, Registered, SOURCE as FOLLOW_UP_SOURCE, Serving, Step, Then, between_looks,
+    Cause, FollowUp, Registered, SOURCE as FOLLOW_UP_SOURCE, Serving, Step, Then, between_looks, next_look,
 };
 pub use home::Home;
 pub use instance_id::InstanceId;

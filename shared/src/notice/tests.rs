@@ -524,8 +524,24 @@ fn a_launch_that_failed_names_a_group_and_perhaps_an_instance() {
     }
 }
 
+fn seconds_of(seconds: i64) -> SignedDuration {
+    SignedDuration::from_secs(seconds)
+}
+
 #[test]
-fn a_storm_is_looked_at_less_often() {
+fn a_storm_is_looked_at_less_often_and_once_more_before_the_end() {
     let seconds = |together| between_looks(together).as_secs();
-    assert_eq!([1, 100, 800, 1000, 2500].map(seconds), [10, 10, 10, 12, 31]);
+    assert_eq!([1, 100, 800, 1000, 2500].map(seconds), [10, 10, 10, 12, 30]);
+    assert_eq!(seconds(1_000_000), 30);
+    let next = |after, every| {
+        let at = next_look(
+            now() + seconds_of(after),
+            now() + seconds_of(120),
+            seconds_of(every),
+        );
+        at.duration_since(now()).as_secs()
+    };
+    let of_storm: Vec<i64> = [0, 30, 60, 90, 105].map(|after| next(after, 30)).into();
+    assert_eq!(of_storm, [30, 60, 90, 110, 115]);
+    assert_eq!([next(0, 10), next(104, 10)], [10, 114]);
 }

@@ -128,6 +128,12 @@ impl Invocation {
         }
     }
 
+    /// Waits on the invocation's clock, no longer than there is time for calls.
+    pub async fn pause(&self, time: Duration) {
+        let until = Instant::now() + self.clock.real_duration(time);
+        tokio::time::sleep_until(until.min(self.stop_at)).await;
+    }
+
     /// Makes one call to AWS, retries included, within the time the invocation has left.
     ///
     /// # Errors

@@ -72,7 +72,7 @@ pub fn build(size: Size) -> Fleet {
 }
 
 /// At least one for each group and each cluster.
-fn services(size: Size, groups: usize) -> usize {
+pub(crate) fn services(size: Size, groups: usize) -> usize {
     (size.target_groups - groups).max(groups).max(size.clusters)
 }
 

@@ -1,7 +1,8 @@
 //! The storm: Spot interruption warnings for many instances in the same second, sent through the rules and queues of
 //! the template to the real function binaries, on an AWS that answers as slowly and refuses as soon as the real one.
 //!
-//! [`fleet`] is what is hit, [`run`] is one storm, [`figures`] is what the AWS saw of it, [`table`] shows that.
+//! [`fleet`] is what is hit, [`run`] is one storm, [`figures`] is what the AWS saw of it, [`needed`] what it takes, [`table`]
+//! shows that.
 //! [`cold_start`] looks at the start of a single process instead, [`mod@kept_work`] at what is left of the work.
 
 pub mod baseline;
@@ -10,6 +11,7 @@ pub mod figures;
 pub mod fleet;
 pub mod kept_work;
 pub mod machine;
+pub mod needed;
 mod processor;
 pub mod run;
 pub mod table;

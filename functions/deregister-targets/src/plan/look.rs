@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::ecs::container_instances::ContainerInstance;
 use spot_handoff::exchange;
-use spot_handoff::notice::{Cause, FollowUp, Notice, Serving, Signal, Step};
+use spot_handoff::notice::{Cause, FollowUp, Notice, Serving, Signal, Step, next_look};
 use spot_handoff::report::ActionResult;
 use spot_handoff::report::plan::Results;
 
@@ -52,7 +52,7 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
     if !is_worth_it {
         return;
     }
-    let in_a_while = now.saturating_add(seen.every).unwrap_or(now);
+    let in_a_while = next_look(now, until, seen.every);
     let moments = plan.held.iter().filter_map(|held| held.until);
     let before_stop = LOOKS_BEFORE_STOP.iter().filter_map(|before| {
         let at = seen.stops_at?;

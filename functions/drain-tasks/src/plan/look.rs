@@ -12,7 +12,7 @@
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
 use spot_handoff::exchange;
-use spot_handoff::notice::{Cause, FollowUp, Notice, Registered, Signal, Step};
+use spot_handoff::notice::{Cause, FollowUp, Notice, Registered, Signal, Step, next_look};
 
 use super::cause;
 use crate::facts::TaskFacts;
@@ -65,11 +65,11 @@ pub fn next(
     if !looks(notice) || !is_near || has_left || nothing_is_ours || obeyed || found.has_no_cluster() {
         return None;
     }
-    let every = match in_no_cluster {
-        true => every.max(EVERY_WHERE_IN_NONE),
-        false => every,
+    let at = match in_no_cluster {
+        true => now.saturating_add(every.max(EVERY_WHERE_IN_NONE)).ok(),
+        false => Some(next_look(now, deadline, every)),
     };
-    let at = now.saturating_add(every).ok().filter(|at| *at < deadline)?;
+    let at = at.filter(|at| *at < deadline)?;
     let seen_to = |one: &ContainerInstance| one.status == Status::Draining && cares(one);
     let step = Step::Look {
         group: group.map(str::to_owned),

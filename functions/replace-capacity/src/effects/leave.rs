@@ -1,7 +1,7 @@
 //! Instances that leave their group: detached twenty a call, or terminated one by one.
 //!
-//! With decrement a call must not be carried out twice, and AWS does not say whether a second one lowers again. So it is
-//! asked once, and before it is asked again the instance is looked at.
+//! With decrement a call must not be carried out twice. So it is asked once, and before it is asked again the instances are
+//! looked at.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const DETACHED_PER_CALL: usize = 20;
 /// How many groups lose instances at once. While AWS throttles, each tries about once a second; more of them would not be
 /// sooner done, since AWS takes a handful of such calls a second.
 const GROUPS_AT_ONCE: usize = 5;
-const TRIES: usize = 4;
+const TRIES: u32 = 4;
 /// How long a group is busy with another change of it.
 const BUSY: Duration = Duration::from_secs(1);
 
@@ -35,6 +35,12 @@ impl How {
     fn decrements(self) -> bool {
         let (Self::Detached { decrement } | Self::Terminated { decrement }) = self;
         decrement
+    }
+
+    /// Whether a call cannot be carried out twice for an instance: one that has left is not detached again. Of a termination
+    /// AWS does not say whether a second one lowers again.
+    fn refuses_who_has_left(self) -> bool {
+        matches!(self, Self::Detached { .. })
     }
 }
 
@@ -139,9 +145,9 @@ async fn carefully(aws: Aws<'_>, group: &str, how: How, instances: &[&InstanceId
     let mut attempt = 1;
     while !still.is_empty() {
         let answer = ask(&aws.clients.autoscaling_once, aws, group, how, &still).await;
-        if answer.as_ref().is_err_and(CallError::is_throttled) {
-            // Nothing of it has been carried out.
-            tokio::time::sleep(clock.real_duration(BUSY)).await;
+        let is_throttled = answer.as_ref().is_err_and(CallError::is_throttled);
+        if is_throttled && how.refuses_who_has_left() {
+            aws.invocation.pause(BUSY).await;
             continue;
         }
         if refuses_one_of(&still, &answer) {
@@ -149,13 +155,14 @@ async fn carefully(aws: Aws<'_>, group: &str, how: How, instances: &[&InstanceId
             done.extend(still.drain(..).zip(each));
             continue;
         }
-        if !answer.as_ref().is_err_and(CallError::is_passing) || attempt == TRIES {
+        let is_over = matches!(answer, Err(CallError::OutOfTime { .. }));
+        if is_over || !answer.as_ref().is_err_and(CallError::is_passing) || attempt == TRIES {
             let said = left(aws, answer);
             done.extend(still.drain(..).map(|instance| (instance, said.clone())));
             continue;
         }
-        attempt += 1;
-        tokio::time::sleep(clock.real_duration(BUSY)).await;
+        attempt += u32::from(!is_throttled);
+        aws.invocation.pause(BUSY).await;
         let now = members(aws, &still).await;
         still.retain(|instance| match has_left(&now, instance) {
             Some(false) => true,

@@ -278,6 +278,18 @@ async fn a_termination_with_decrement_is_not_repeated_without_looking() {
     let (result, _, asked) = one(retire(), answers).await;
     assert_eq!(result, ActionResult::Done);
     assert_eq!(asked, [TERMINATE, INSTANCES, GROUPS, TERMINATE]);
+    // It is refused for being one too many, and somebody else may have asked meanwhile: it is looked at however often.
+    let busy = || {
+        let throttled = xml_error(TERMINATE, 400, "Throttling", "Rate exceeded");
+        [throttled, member(Some("InService")), desired(3)]
+    };
+    let answers = (0..5).flat_map(|_| busy()).chain([xml(TERMINATE, "")]);
+    let (result, _, asked) = one(retire(), answers).await;
+    assert_eq!((result, asked.len()), (ActionResult::Done, 16));
+    let gone = xml_error(TERMINATE, 400, "Throttling", "Rate exceeded");
+    let (result, _, asked) = one(retire(), [gone, member(Some("Terminating")), desired(3)]).await;
+    assert_eq!(result, ActionResult::Done);
+    assert_eq!(asked, [TERMINATE, INSTANCES, GROUPS]);
     // Nobody knows: it fails, and comes back.
     let unknown = xml_error(INSTANCES, 403, "AccessDenied", "no");
     let (result, _, asked) = one(retire(), [no_answer(), unknown, xml(TERMINATE, "")]).await;

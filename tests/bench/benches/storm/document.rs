@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bench::figures::Figures;
 use bench::machine;
+use bench::needed;
 use bench::run::Outcome;
 use bench::table;
 
@@ -34,10 +35,18 @@ targets of ECS services stay. A machine of a few processors starts far fewer Pyt
 would, so its seconds say more about the machine than its calls do, and it is run only up to the size that finishes.
 ";
 
+const NEEDED: &str = "\
+What a storm takes at the least, reckoned in `tests/bench/src/needed.rs`: one invocation of each function has all notices,
+searches container instances and tasks in the cheapest way, is refused nothing, and writes its reports and messages. Beside
+it what was made, refusals and looks included. A storm goes into two invocations of each function and more, each of which
+searches for itself: Lambda begins with five pollers, and a queue's concurrency cannot be set below two.
+";
+
 /// Writes the document, and the plot beside it.
 pub fn write(docs: &Path, ours: &[Outcome], theirs: &[Outcome], curves: &[Curve]) -> Result<()> {
     let mut text = format!("# A storm of interruptions\n\n{}\n{HOW}", origin());
     let _ = write!(text, "\n## spot-handoff\n\n{}", of_all(ours));
+    let _ = write!(text, "\n## Calls that it takes\n\n{NEEDED}\n{}", needed(ours));
     if !theirs.is_empty() {
         let _ = write!(text, "\n## The baseline in Python\n\n{}", of_all(theirs));
         let _ = write!(text, "\n## Side by side\n\n{}", side_by_side(ours, theirs));
@@ -72,6 +81,27 @@ fn origin() -> String {
 fn of_all(outcomes: &[Outcome]) -> String {
     let rows: String = outcomes.iter().map(table::rows).collect();
     format!("{}{rows}", table::head())
+}
+
+fn needed(outcomes: &[Outcome]) -> String {
+    let mut text =
+        "| instances | function | needed | made | ratio | of these refused |\n|---|---|---|---|---|---|\n"
+            .to_owned();
+    for outcome in outcomes {
+        for (function, figures) in &outcome.functions {
+            let Some(needed) = needed::of(function, outcome.size) else {
+                continue;
+            };
+            let (instances, calls) = (outcome.size.instances, figures.calls);
+            let ratio = calls as f64 / needed as f64;
+            let throttled = figures.throttled;
+            let _ = writeln!(
+                text,
+                "| {instances} | {function} | {needed} | {calls} | {ratio:.1} | {throttled} |"
+            );
+        }
+    }
+    text
 }
 
 fn side_by_side(ours: &[Outcome], theirs: &[Outcome]) -> String {
