@@ -46,8 +46,8 @@ pub async fn play(
     let scene = Scene::start(options).await?;
     scenario.prepare(&scene).await?;
     before(&scene).await?;
-    let gone = scenario.begin(&scene).await?;
-    meanwhile(&scene).await?;
+    // Together: a scenario may wait itself for what goes wrong.
+    let (gone, ()) = tokio::try_join!(scenario.begin(&scene), meanwhile(&scene))?;
     let after = if scenario.is_side_by_side() {
         scene
             .bed
