@@ -25,7 +25,14 @@ const LOOKED_AT: usize = 50;
 
 /// The least that a function needs until the last of its work is done, reports and messages included.
 pub fn of(function: &str, size: Size) -> Option<usize> {
-    let groups = size.groups.clamp(1, size.target_groups.max(1));
+    // Of a few instances only their own groups, clusters and services matter.
+    let few = |all: usize| all.min(size.instances);
+    let all_groups = size.groups.clamp(1, size.target_groups.max(1));
+    let groups = few(all_groups);
+    let clusters = few(size.clusters);
+    let of_services = few(services(size, all_groups));
+    let target_groups_of_services = few(size.target_groups - all_groups);
+    let target_groups = groups + target_groups_of_services;
     // The group of an instance, and the groups.
     let membership = 2;
     let reports = size.instances.div_ceil(WRITTEN);
@@ -34,23 +41,22 @@ pub fn of(function: &str, size: Size) -> Option<usize> {
     let in_cluster = size.instances.div_ceil(size.clusters);
     match function {
         "deregister-targets" => {
-            let of_services = services(size, groups);
-            let described = size.clusters * of_services.div_ceil(size.clusters).div_ceil(SERVICES);
+            let described = clusters * of_services.div_ceil(clusters).div_ceil(SERVICES);
             let definitions = 1;
             // How the targets are, whose they are, what is under notice there, and that these are.
-            let read = size.target_groups + size.target_groups.div_ceil(TARGET_GROUPS) + 1;
-            let noted = size.target_groups;
+            let read = target_groups + target_groups.div_ceil(TARGET_GROUPS) + 1;
+            let noted = target_groups;
             let out = groups * in_group.div_ceil(TARGETS)
-                + (size.target_groups - groups) * (in_group * size.tasks).div_ceil(TARGETS);
+                + target_groups_of_services * (in_group * size.tasks).div_ceil(TARGETS);
             let searched = search(size) + tasks(size) + described + definitions;
             Some(membership + searched + read + noted + out + reports + looks)
         }
         "drain-tasks" => {
             let definitions = 2;
-            let daemons = size.clusters;
-            let drained = size.clusters * in_cluster.div_ceil(DRAINED);
-            // The late stop of the tasks of each instance.
-            let later = size.instances.div_ceil(SENT);
+            let daemons = clusters;
+            let drained = clusters * in_cluster.div_ceil(DRAINED);
+            // The late stops of their tasks go together as looks do.
+            let later = looks;
             let searched = search(size) + tasks(size) + definitions + daemons;
             Some(membership + searched + drained + later + reports + looks)
         }
@@ -69,7 +75,8 @@ pub fn of(function: &str, size: Size) -> Option<usize> {
 /// Which container instances they are.
 fn search(size: Size) -> usize {
     let in_cluster = size.instances.div_ceil(size.clusters);
-    let by_filter = size.clusters * (size.instances.div_ceil(OF_ECS) + in_cluster.div_ceil(OF_ECS));
+    let found_in = size.clusters.min(size.instances);
+    let by_filter = size.clusters * size.instances.div_ceil(OF_ECS) + found_in * in_cluster.div_ceil(OF_ECS);
     let whole = size.clusters * 2 * in_cluster.div_ceil(OF_ECS);
     let (clusters, sizes) = (1, usize::from(size.instances > OF_ECS));
     clusters + sizes + by_filter.min(whole)
@@ -100,8 +107,11 @@ mod tests {
         // Groups 2; clusters 2, container instances 20, tasks 30, services 5, definition 1; targets 22, table 20; out 20;
         // reports 40, looks 2.
         assert_eq!(thousand[0], Some(164));
-        assert_eq!(thousand[1], Some(2 + 22 + 30 + 2 + 5 + 100 + 100 + 40 + 2));
+        assert_eq!(thousand[1], Some(2 + 22 + 30 + 2 + 5 + 100 + 2 + 40 + 2));
         assert_eq!(thousand[2], Some(2 + 22 + 10 + 50 + 40 + 1));
+        // Groups 2; clusters 1, container instances 6, tasks 2, service 1, definition 1; target groups 3, table 3; out 2; report,
+        // look.
+        assert_eq!(needed(1)[0], Some(23));
         let hundred = needed(100);
         assert!(hundred.iter().zip(&thousand).all(|(few, many)| few < many));
         assert_eq!(of("another", Size::default()), None);
