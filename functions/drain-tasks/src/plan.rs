@@ -213,11 +213,6 @@ fn task_line(task: &TaskFacts, plan: impl fmt::Display) -> TaskLine {
     }
 }
 
-/// The last part of an ARN.
-fn short_id(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
-}
-
 /// Adds the plan for the tasks to the plan for their container instance.
 pub fn merge(mut drain: Plan, tasks: Plan) -> Plan {
     drain.actions.extend(tasks.actions);

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::ecs::clusters::{self, Size, Sizes};
 use crate::notice::{InstanceId, Registered};
+use crate::report::names;
 use crate::runtime::aws::CallError;
 use crate::runtime::invocation::{Invocation, together};
 
@@ -48,7 +49,7 @@ pub struct ContainerInstance {
 impl ContainerInstance {
     /// Its id, the last part of its ARN.
     pub fn id(&self) -> &str {
-        self.arn.rsplit('/').next().unwrap_or(&self.arn)
+        names::last(&self.arn)
     }
 
     /// Where it is, for the next look at its instance.

@@ -48,7 +48,8 @@ impl<'a> Names<'a> {
     }
 }
 
-fn last(arn: &str) -> &str {
+/// The last part of an ARN, or of a name with slashes: the id.
+pub fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use spot_handoff::ecs::accelerators::Accelerator;
 use spot_handoff::elb::health::{Target, TargetHealth};
 use spot_handoff::notice::InstanceId;
+use spot_handoff::report::names;
 use spot_handoff::runtime::aws::CallError;
 
 /// A way to a service that this function does not close.
@@ -72,7 +73,7 @@ impl Endpoint {
 
     /// The task as reports name it.
     pub fn words(&self) -> String {
-        format!("task {} of {}", short_id(&self.task), self.service)
+        format!("task {} of {}", names::last(&self.task), self.service)
     }
 }
 
@@ -99,9 +100,4 @@ pub struct Searched {
     pub rest: usize,
     /// Why the search could not go on; it does with the next try.
     pub problem: Option<String>,
-}
-
-/// The last part of an ARN.
-fn short_id(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
 }

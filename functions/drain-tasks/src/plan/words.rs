@@ -8,9 +8,9 @@ use spot_handoff::ecs::grace::GRACE_OF_UNREAD_DEFINITION;
 use spot_handoff::ecs::standalone_tasks::{RERUN_TAG, SECURITY_GROUPS_TAG};
 use spot_handoff::notice::{InstanceId, Step};
 use spot_handoff::report::ActionKind;
-use spot_handoff::report::plan as shared_plan;
+use spot_handoff::report::{names, plan as shared_plan};
 
-use super::{Action, Queue, short_id};
+use super::{Action, Queue};
 
 impl shared_plan::Action for Action {
     fn describe(&self) -> (ActionKind, String, String) {
@@ -78,7 +78,7 @@ impl shared_plan::Action for Action {
                 let at = at.strftime("%H:%M:%S").to_string();
                 match &follow_up.step {
                     Step::StopTasks { tasks, .. } => {
-                        let ids: Vec<_> = tasks.iter().map(|task| short_id(task)).collect();
+                        let ids: Vec<_> = tasks.iter().map(|task| names::last(task)).collect();
                         (
                             ActionKind::StopTasksLater,
                             instance.to_string(),
@@ -304,7 +304,7 @@ impl fmt::Display for Skip {
                 f,
                 "ECS does not know the task any more, and whether it ended by itself; if it did not, run it by hand"
             ),
-            Self::RunsAgain { new } => write!(f, "has been run again as {}", short_id(new)),
+            Self::RunsAgain { new } => write!(f, "has been run again as {}", names::last(new)),
             Self::NotOnInstance => write!(f, "the task is not on this instance"),
             Self::LeftByPolicy => write!(f, "StandaloneTasks is `leave`: it runs until the instance goes"),
             Self::DeadlineFarAway => {
