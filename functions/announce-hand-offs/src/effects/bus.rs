@@ -1,5 +1,7 @@
 //! Events to the bus, ten a call.
 
+use std::time::Duration;
+
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use spot_handoff::notice::{FOLLOW_UP_SOURCE, Notice};
 use spot_handoff::report::plan::Done;
@@ -15,6 +17,8 @@ use crate::plan::{Action, DETAIL_TYPE, START_DETAIL_TYPE};
 const ENTRIES_PER_CALL: usize = 10;
 /// It takes 256 KB a call, of which names and ids need some.
 const BYTES_PER_CALL: usize = 250_000;
+/// Until it is looked again whether another invocation has put what it has claimed.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// An event that is asked for.
 struct Asked<'a> {
@@ -58,17 +62,12 @@ impl Outlets {
         let claiming = events.iter().map(|event| self.claim(invocation, &event.claim));
         let claimed = together(claiming).await;
         let (mut done, mut ours) = (vec![], vec![]);
-        for (event, claimed) in events.into_iter().zip(claimed) {
-            match claimed {
-                Claimed::Ours => ours.push(event),
-                Claimed::Put => {
-                    let already = Done::already(invocation.clock, "it was put on the bus before");
-                    done.push((event.action.clone(), already));
-                }
-                Claimed::ByAnother => {
-                    let already = Done::already(invocation.clock, "another invocation puts it on the bus");
-                    done.push((event.action.clone(), already));
-                }
+        for (event, is_ours) in events.into_iter().zip(claimed) {
+            if is_ours {
+                ours.push(event);
+            } else {
+                let already = Done::already(invocation.clock, "it was put on the bus before");
+                done.push((event.action.clone(), already));
             }
         }
         let calls = calls(&ours, |event| event.detail.len());
@@ -110,33 +109,35 @@ impl Outlets {
         done
     }
 
-    /// Whether this invocation is to put an event. Where the table does not answer it is: twice is better than never.
-    async fn claim(&self, invocation: &Invocation, claim: &Claim) -> Claimed {
+    /// Whether this invocation is to put an event. Where the table does not answer, or another invocation has claimed the
+    /// event and does not put it, it is: twice is better than never.
+    async fn claim(&self, invocation: &Invocation, claim: &Claim) -> bool {
         let briefly = invocation.briefly();
-        match self.try_to_claim(&briefly, claim).await {
-            Ok(claimed) => claimed,
-            Err(error) => {
-                tracing::warn!(
-                    instance = claim.instance,
-                    "whether the event was put before is not known, so it is put: {error}"
-                );
-                Claimed::Ours
-            }
-        }
+        self.try_to_claim(&briefly, claim).await.unwrap_or_else(|error| {
+            tracing::warn!(
+                instance = claim.instance,
+                "whether the event was put before is not known, so it is put: {error}"
+            );
+            true
+        })
     }
 
-    async fn try_to_claim(&self, invocation: &Invocation, claim: &Claim) -> Result<Claimed, CallError> {
+    async fn try_to_claim(&self, invocation: &Invocation, claim: &Claim) -> Result<bool, CallError> {
         let mut expected = Expected::Nothing;
         loop {
             if let Written::Yes(_) = self.table.write(invocation, claim, expected).await? {
-                return Ok(Claimed::Ours);
+                return Ok(true);
             }
             let key = claim.key();
             let there = self.table.all_of::<Claim>(invocation, &key.of, &key.what).await?;
             expected = match there.first() {
-                Some(there) if there.item.put => return Ok(Claimed::Put),
+                Some(there) if there.item.put => return Ok(false),
                 Some(there) if there.item.is_abandoned(claim.since) => Expected::Version(there.version),
-                Some(_) => return Ok(Claimed::ByAnother),
+                // It may fail yet, and then nobody would.
+                Some(_) => {
+                    invocation.pause(LOOK_AGAIN).await;
+                    Expected::Nothing
+                }
                 None => Expected::Nothing,
             };
         }
@@ -172,16 +173,6 @@ impl Outlets {
         };
         Ok(answers.filter_map(refusal).collect())
     }
-}
-
-/// Who puts an event.
-enum Claimed {
-    /// This invocation.
-    Ours,
-    /// It was put.
-    Put,
-    /// Another invocation, at this moment.
-    ByAnother,
 }
 
 /// Parts of a list that fit into a call each, with the place of their first entry.

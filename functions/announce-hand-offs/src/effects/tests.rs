@@ -78,25 +78,44 @@ fn claimed_before(put: bool) -> [Answer; 2] {
     [refused, script::json("Query", &json!({ "Items": [item] }))]
 }
 
+fn detail_types(asked: &[Asked]) -> Vec<String> {
+    let entries = asked
+        .iter()
+        .flat_map(|(_, asked)| asked["Entries"].as_array().cloned());
+    let entries = entries.flatten();
+    entries
+        .map(|entry| entry["DetailType"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
 #[tokio::test]
-async fn an_event_that_is_claimed_is_not_put_again_and_without_the_table_it_is() {
+async fn an_event_that_is_claimed_is_put_again_only_where_nobody_puts_it() {
     let taken = json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "1" }, { "EventId": "2" }] });
-    let detail_types = |asked: &[Asked]| -> Vec<String> {
-        let entries = asked
-            .iter()
-            .flat_map(|(_, asked)| asked["Entries"].as_array().cloned());
-        let entries = entries.flatten();
-        entries
-            .map(|entry| entry["DetailType"].as_str().unwrap_or_default().to_owned())
-            .collect()
-    };
-    for put in [false, true] {
-        let [refused, there] = claimed_before(put);
-        let claims = [refused, script::json(CLAIM, &json!({})), there];
-        let (results, asked) = put_with([script::json(PUT, &taken)], claims).await;
-        assert_eq!(results, [ActionResult::AlreadyDone, ActionResult::Done], "{put}");
-        assert_eq!(detail_types(&asked), [START_DETAIL_TYPE], "{put}");
+    let taken = || [script::json(PUT, &taken)];
+    let free = || script::json(CLAIM, &json!({}));
+    // Put before; and by another invocation just now, after which it is looked again.
+    for looks in [&[true][..], &[false, false, true]] {
+        let mut claims: Vec<Answer> = looks.iter().flat_map(|put| claimed_before(*put)).collect();
+        claims.insert(1, free());
+        let (results, asked) = put_with(taken(), claims).await;
+        assert_eq!(
+            results,
+            [ActionResult::AlreadyDone, ActionResult::Done],
+            "{looks:?}"
+        );
+        assert_eq!(detail_types(&asked), [START_DETAIL_TYPE], "{looks:?}");
     }
+    // Nobody puts it.
+    let mut claims: Vec<Answer> = (0..40).flat_map(|_| claimed_before(false)).collect();
+    claims.insert(1, free());
+    let (results, asked) = put_with(taken(), claims).await;
+    assert_eq!(results, [ActionResult::Done; 2]);
+    assert_eq!(detail_types(&asked), [DETAIL_TYPE, START_DETAIL_TYPE]);
+}
+
+#[tokio::test]
+async fn without_the_table_an_event_is_put() {
+    let taken = json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "1" }, { "EventId": "2" }] });
     let down = || script::json_error(CLAIM, 400, "AccessDeniedException", "no");
     let (results, asked) = put_with([script::json(PUT, &taken)], [down(), down()]).await;
     assert_eq!(results, [ActionResult::Done; 2]);

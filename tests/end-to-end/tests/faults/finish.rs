@@ -1,6 +1,7 @@
 //! A scenario from its beginning to its end, and what holds there whatever went wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::scene::{PATIENCE, Scene, serving};
@@ -11,8 +12,14 @@ use spot_handoff::report::{Outcome, Report};
 use testbed::state::Task;
 use testbed::{Event, Options, Outcome as Ended, State};
 
+use tokio::time::{Instant, sleep};
+
 use crate::EVERY_FUNCTION;
 use crate::scenarios::Scenario;
+
+/// Real time in which something was told of each instance once nothing else is left to do.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Nothing goes wrong.
 pub async fn nothing(_: &Scene) -> Result<()> {
@@ -40,7 +47,7 @@ pub async fn play(
     before: impl AsyncFnOnce(&Scene) -> Result<()>,
     meanwhile: impl AsyncFnOnce(&Scene) -> Result<()>,
 ) -> Result<Finish> {
-    let hurried = options.timeout.is_some();
+    let (hurried, announces) = (options.timeout.is_some(), options.announce);
     // In a world that is no faster than this one a hand-off takes its two minutes.
     let patience = PATIENCE + NOTICE.unsigned_abs().div_f64(options.speed);
     let scene = Scene::start(options).await?;
@@ -58,7 +65,11 @@ pub async fn play(
     } else {
         scene.settled().await?
     };
-    let told = told(&scene, &gone).await?;
+    let told = if announces {
+        all_told(&scene, &gone).await?
+    } else {
+        told(&scene, &gone).await?
+    };
     Ok(Finish {
         scene,
         after,
@@ -66,6 +77,24 @@ pub async fn play(
         gone,
         hurried,
     })
+}
+
+/// What was told, as soon as it is told of all; under a fault it may never be.
+async fn all_told(scene: &Scene, gone: &[String]) -> Result<Vec<String>> {
+    let closes = Instant::now() + TOLD_WITHIN;
+    loop {
+        let told = told(scene, gone).await?;
+        if untold(&told, gone).is_none() || Instant::now() > closes {
+            return Ok(told);
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// One of these of which nothing is told.
+fn untold<'a>(told: &[String], gone: &'a [String]) -> Option<&'a String> {
+    let mut gone = gone.iter();
+    gone.find(|instance| !told.iter().any(|line| line.contains(instance.as_str())))
 }
 
 async fn told(scene: &Scene, gone: &[String]) -> Result<Vec<String>> {
@@ -214,6 +243,17 @@ impl Finish {
         entries
             .iter()
             .any(|entry| matches!(&entry.event, Event::Ended { outcome, .. } if *outcome == killed))
+    }
+
+    /// Something of each instance is told.
+    pub fn tells_of_all(&self) -> Result<()> {
+        let untold = untold(&self.told, &self.gone);
+        ensure!(
+            untold.is_none(),
+            "nothing is told of {untold:?}\n{}",
+            self.scene.story()
+        );
+        Ok(())
     }
 
     /// Whether nothing is told twice.

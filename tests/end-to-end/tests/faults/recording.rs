@@ -110,8 +110,13 @@ async fn record(
     scenario: Scenario,
     of_aws: &OnceCell<(ModelledErrors, testbed::Permissions)>,
 ) -> Result<(Scenario, Recorded)> {
-    let finish = play(scenario, scenario.options(), nothing, nothing).await?;
+    let options = scenario.options();
+    let announces = options.announce;
+    let finish = play(scenario, options, nothing, nothing).await?;
     finish.sound()?;
+    if announces {
+        finish.tells_of_all()?;
+    }
     let world = &finish.scene.bed.world;
     let ask = async || anyhow::Ok((world.modelled_errors().await?, world.permissions().await?));
     of_aws.get_or_try_init(ask).await?;
