@@ -136,7 +136,7 @@ impl OwnQueue {
             // The notices in hand wait meanwhile, so nothing is asked again: Lambda will hand over what was not taken.
             .config_override(Config::builder().retry_config(RetryConfig::disabled()))
             .send();
-        match aws::call(stop_at, "ReceiveMessage", receiving).await {
+        match aws::call(|| stop_at, "ReceiveMessage", receiving).await {
             Ok(answer) => answer.messages.unwrap_or_default(),
             Err(error) => {
                 tracing::warn!("no further notices from the queue, Lambda will hand them over: {error}");
@@ -174,7 +174,7 @@ impl OwnQueue {
                 .send();
             async move {
                 refused(
-                    aws::call(stop_at, "DeleteMessageBatch", sending)
+                    aws::call(|| stop_at, "DeleteMessageBatch", sending)
                         .await
                         .map(|answer| answer.failed),
                 )
@@ -197,7 +197,7 @@ impl OwnQueue {
                 .send();
             async move {
                 refused(
-                    aws::call(stop_at, "ChangeMessageVisibilityBatch", sending)
+                    aws::call(|| stop_at, "ChangeMessageVisibilityBatch", sending)
                         .await
                         .map(|answer| answer.failed),
                 )

@@ -169,11 +169,11 @@ fn time_left(deadline: SystemTime, now: SystemTime) -> Duration {
 
 /// How much of the time that Lambda gives is used.
 ///
-/// Few notices that are not handled after 15 seconds have met a fault, and are better tried again while there is time. A
-/// storm waits for the request rates of AWS, and then takes a while to be taken off the queue.
+/// Few notices that are not handled after 15 seconds have met a fault, and are better tried again while there is time, unless
+/// what they wait for is the request rates of AWS. A storm does, and then takes a while to be taken off the queue.
 fn times_for(messages: usize, time_left: Duration) -> Times {
     if messages <= FEW_MESSAGES {
-        Times::of(time_left.min(TIME_FOR_FEW))
+        Times::of(time_left).given_up_after(TIME_FOR_FEW)
     } else {
         Times::of(time_left).keeping(TIME_TO_SETTLE_MANY)
     }
@@ -346,16 +346,24 @@ mod tests {
     #[test]
     fn few_notices_are_given_up_early_and_many_have_time_left_to_be_settled() {
         let table = [
-            (1, 60_000, (14_250, 14_850)),
-            (100, 3_000, (2_250, 2_850)),
-            // What is kept for settling is used for it, up to the end.
-            (101, 60_000, (57_250, 59_850)),
-            (101, 1_000, (0, 850)),
+            (1, 60_000, [14_250, 59_250, 600]),
+            (100, 3_000, [2_250, 2_250, 600]),
+            (101, 60_000, [57_250, 57_250, 2_600]),
+            (101, 1_000, [0, 0, 2_600]),
         ];
         for (messages, left, expected) in table {
             let times = times_for(messages, Duration::from_millis(left));
-            let found = (times.calling.as_millis(), times.settling.as_millis());
-            assert_eq!(found, expected, "{messages} messages, {left} ms left");
+            let found = [times.calling, times.calling_throttled, times.settling];
+            assert_eq!(
+                found.map(|time| time.as_millis()),
+                expected,
+                "{messages} messages, {left} ms left"
+            );
+            assert_eq!(
+                times.all,
+                Duration::from_millis(left - 150),
+                "for Lambda to get its answer"
+            );
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -110,6 +111,13 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
+/// When AWS last refused this process a call for being one too many.
+static LAST_THROTTLED: Mutex<Option<Instant>> = Mutex::new(None);
+
+pub(crate) fn last_throttled() -> Option<Instant> {
+    *LAST_THROTTLED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Counts what goes over the wire, retries included, and remembers how a call's last try ended.
 #[derive(Debug, Clone, Default)]
 pub struct CallCounter(Arc<Counts>);
@@ -145,6 +153,7 @@ impl Intercept for CallCounter {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
         if context.response().is_some_and(is_throttled) {
             self.0.throttled.fetch_add(1, Ordering::Relaxed);
+            *LAST_THROTTLED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
         if let Some(Err(error)) = context.output_or_error() {
             let told = match error.as_operation_error() {
@@ -315,12 +324,13 @@ fn advice(code: &str, action: &str) -> String {
     }
 }
 
-/// Makes one call, retries included, within the time there is.
+/// Makes one call, retries included, within the time there is. Where that is over it is asked again, for it may have become
+/// more meanwhile.
 ///
 /// # Errors
 /// Where AWS refuses the call, gives no usable answer, or `stop_at` comes first.
 pub async fn call<T, E>(
-    stop_at: Instant,
+    stop_at: impl Fn() -> Instant,
     action: &'static str,
     sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 ) -> Result<T, CallError>
@@ -328,7 +338,14 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let in_time = async {
-        let outcome = tokio::time::timeout_at(stop_at, sending).await;
+        let mut sending = pin!(sending);
+        let mut until = stop_at();
+        let outcome = loop {
+            match tokio::time::timeout_at(until, &mut sending).await {
+                Err(_) if stop_at() > until => until = stop_at(),
+                outcome => break outcome,
+            }
+        };
         (outcome, LAST_ERROR.with(RefCell::take))
     };
     match LAST_ERROR.scope(RefCell::default(), in_time).await {

@@ -22,6 +22,10 @@ const TIME_TO_ANSWER: Duration = Duration::from_millis(750);
 /// The last part of it, in which Lambda gets its answer.
 const TIME_TO_RETURN: Duration = Duration::from_millis(150);
 
+/// How much longer an invocation goes on for each call that AWS refuses for being one too many: it is not hung, and would begin
+/// anew with calls that all have to be made again.
+const LONGER_WHERE_THROTTLED: Duration = Duration::from_secs(10);
+
 /// How long a call is tried that the hand-off can do without.
 const BRIEFLY: Duration = Duration::from_secs(2);
 
@@ -37,7 +41,9 @@ pub struct Invocation {
     /// Whether to plan only.
     pub dry_run: bool,
     stop_at: Instant,
-    settles_until: Instant,
+    stop_at_last: Instant,
+    to_settle: Duration,
+    over_at: Instant,
 }
 
 /// How long an invocation may go on, from now.
@@ -45,25 +51,41 @@ pub struct Invocation {
 pub struct Times {
     /// Making calls.
     pub calling: Duration,
-    /// Taking messages off the queue or bringing them back.
+    /// Making calls while AWS refuses some for being too many.
+    pub calling_throttled: Duration,
+    /// After the calls: taking messages off the queue or bringing them back.
     pub settling: Duration,
+    /// All of it.
+    pub all: Duration,
 }
 
 impl Times {
     /// Those of an invocation that Lambda ends `time_left` from now, or that is given up then.
     pub fn of(time_left: Duration) -> Self {
+        let calling = time_left.saturating_sub(TIME_TO_ANSWER);
         Self {
-            calling: time_left.saturating_sub(TIME_TO_ANSWER),
-            settling: time_left.saturating_sub(TIME_TO_RETURN),
+            calling,
+            calling_throttled: calling,
+            settling: TIME_TO_ANSWER.saturating_sub(TIME_TO_RETURN),
+            all: time_left.saturating_sub(TIME_TO_RETURN),
         }
     }
 
     /// The same with calls that end so much sooner, to leave the time to settle many messages.
     pub fn keeping(self, to_settle: Duration) -> Self {
+        let calling = self.calling.saturating_sub(to_settle);
         Self {
-            calling: self.calling.saturating_sub(to_settle),
+            calling,
+            calling_throttled: calling,
+            settling: self.settling + to_settle,
             ..self
         }
+    }
+
+    /// The same, given up after this time unless calls are throttled.
+    pub fn given_up_after(self, time: Duration) -> Self {
+        let calling = self.calling.min(Self::of(time).calling);
+        Self { calling, ..self }
     }
 }
 
@@ -82,13 +104,28 @@ impl Invocation {
             started_at: clock.now(),
             dry_run,
             stop_at: now + times.calling,
-            settles_until: now + times.settling,
+            stop_at_last: now + times.calling_throttled,
+            to_settle: times.settling,
+            over_at: now + times.all,
         }
+    }
+
+    /// Until when calls are made.
+    fn stop_at(&self) -> Instant {
+        match aws::last_throttled() {
+            Some(throttled) => self.stop_at_after(throttled),
+            None => self.stop_at,
+        }
+    }
+
+    fn stop_at_after(&self, throttled: Instant) -> Instant {
+        let longer = throttled + LONGER_WHERE_THROTTLED;
+        longer.min(self.stop_at_last).max(self.stop_at)
     }
 
     /// Until when messages can be taken off the queue or brought back.
     pub(crate) fn settles_until(&self) -> Instant {
-        self.settles_until
+        self.over_at.min(self.stop_at() + self.to_settle)
     }
 
     /// The same invocation for notices that are planned only.
@@ -114,16 +151,20 @@ impl Invocation {
 
     /// The same invocation for calls that are waited for no longer than this.
     pub fn for_at_most(&self, time: Duration) -> Self {
+        let end = Instant::now() + time;
         Self {
-            stop_at: self.stop_at.min(Instant::now() + time),
+            stop_at: self.stop_at.min(end),
+            stop_at_last: self.stop_at_last.min(end),
             ..*self
         }
     }
 
     /// The same invocation for what is written down at its end, when the time for calls may be over.
     pub fn at_its_end(&self) -> Self {
+        let end = self.settles_until();
         Self {
-            stop_at: self.settles_until,
+            stop_at: end,
+            stop_at_last: end,
             ..*self
         }
     }
@@ -131,7 +172,7 @@ impl Invocation {
     /// Waits on the invocation's clock, no longer than there is time for calls.
     pub async fn pause(&self, time: Duration) {
         let until = Instant::now() + self.clock.real_duration(time);
-        tokio::time::sleep_until(until.min(self.stop_at)).await;
+        tokio::time::sleep_until(until.min(self.stop_at())).await;
     }
 
     /// Makes one call to AWS, retries included, within the time the invocation has left.
@@ -146,7 +187,7 @@ impl Invocation {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        aws::call(self.stop_at, action, sending).await
+        aws::call(|| self.stop_at(), action, sending).await
     }
 }
 
@@ -160,4 +201,30 @@ pub async fn at_most<F: Future>(at_once: usize, calls: impl IntoIterator<Item = 
     // Boxed in a list first: a lazy iterator would borrow what its closures capture for longer than the stream lives.
     let calls: Vec<F> = calls.into_iter().collect();
     futures::stream::iter(calls).buffered(at_once).collect().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_call_gives_more_time_as_far_as_lambda_gives_it() {
+        let seconds = Duration::from_secs;
+        let times = Times::of(seconds(60)).given_up_after(seconds(15));
+        let invocation = Invocation::within("drain-tasks", Clock::real(), false, times);
+        let began = invocation.over_at - times.all;
+        let until = |throttled| {
+            let until = invocation.stop_at_after(began + seconds(throttled));
+            until.duration_since(began).as_millis()
+        };
+        assert_eq!(
+            [until(0), until(4), until(5), until(14), until(59)],
+            [14_250, 14_250, 15_000, 24_000, 59_250]
+        );
+        // Not what is done without, nor what has all the time from the start.
+        let briefly = invocation.briefly();
+        assert_eq!(briefly.stop_at_after(began + seconds(14)), briefly.stop_at);
+        let storm = Times::of(seconds(60)).keeping(seconds(2));
+        assert_eq!(storm.calling, storm.calling_throttled);
+    }
 }

@@ -30,7 +30,7 @@ use crate::workspace::Workspace;
 use crate::world::{World, WorldOptions};
 
 /// How often a bed is asked whether it is idle.
-const LOOK_AGAIN: Duration = Duration::from_millis(40);
+const LOOK_AGAIN: Duration = Duration::from_millis(150);
 
 /// The longest leap in one call, which is answered when everything that AWS does meanwhile is done.
 const LONGEST_LEAP_MS: f64 = 600_000.0;

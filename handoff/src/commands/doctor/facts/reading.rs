@@ -65,7 +65,7 @@ impl Reader {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        match aws::call(self.stop_at, action, sending).await {
+        match aws::call(|| self.stop_at, action, sending).await {
             Ok(answer) => Some(answer),
             Err(error) => {
                 if let Ok(mut unread) = self.unread.lock() {
