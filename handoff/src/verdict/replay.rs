@@ -14,6 +14,8 @@ pub struct Leftovers {
     pub dead_letters: BTreeMap<String, Vec<String>>,
     /// What was still to do; `None` if nothing was.
     pub backlog: Option<Backlog>,
+    /// How many instances groups lacked that were interrupted, by their names.
+    pub short: BTreeMap<String, usize>,
 }
 
 impl Verdict {
@@ -46,6 +48,12 @@ impl Verdict {
                 .problems
                 .push(format!("the time to watch was over with work left: {backlog}")),
             None => {}
+        }
+        for (group, missing) in &leftovers.short {
+            verdict.notes.push(format!(
+                "{group} is still short of {} that it asks for",
+                count(*missing, "instance")
+            ));
         }
         if verdict.summary.is_empty() && verdict.problems.is_empty() {
             let note = "no function had anything to report";

@@ -97,7 +97,7 @@ fn a_message_in_a_dead_letter_queue_is_a_failure() {
     let letters = vec!["x".repeat(500)];
     let leftovers = Leftovers {
         dead_letters: BTreeMap::from([("drain-tasks".to_owned(), letters)]),
-        backlog: None,
+        ..Leftovers::default()
     };
     let verdict = Verdict::on_replay(&[report("drain-tasks", &json!({}))], &leftovers);
     assert!(!verdict.is_good());
@@ -107,16 +107,11 @@ fn a_message_in_a_dead_letter_queue_is_a_failure() {
 #[test]
 fn delayed_messages_may_be_left_but_work_may_not() {
     let with = |backlog| {
-        let backlog = Some(backlog);
-        let dead_letters = BTreeMap::new();
-        Verdict::on_replay(
-            &[],
-            &Leftovers {
-                dead_letters,
-                backlog,
-            },
-        )
-        .is_good()
+        let leftovers = Leftovers {
+            backlog: Some(backlog),
+            ..Leftovers::default()
+        };
+        Verdict::on_replay(&[], &leftovers).is_good()
     };
     let delayed = Backlog {
         delayed: 2,
@@ -127,6 +122,18 @@ fn delayed_messages_may_be_left_but_work_may_not() {
         in_flight: 1,
         ..delayed
     }));
+}
+
+#[test]
+fn a_group_that_lacks_instances_at_the_end_is_no_success_yet() {
+    let leftovers = Leftovers {
+        short: BTreeMap::from([("inference".to_owned(), 1)]),
+        ..Leftovers::default()
+    };
+    let verdict = Verdict::on_replay(&[report("drain-tasks", &json!({}))], &leftovers);
+    assert_eq!(verdict.state(), State::Open);
+    let note = "inference is still short of 1 instance that it asks for";
+    assert_eq!(verdict.notes(), [note]);
 }
 
 #[test]

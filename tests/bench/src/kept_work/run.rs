@@ -102,7 +102,7 @@ async fn by_itself(scenario: &Scenario, contender: Contender, seed: u64) -> Resu
 }
 
 async fn with_functions(scenario: &Scenario, seed: u64) -> Result<Played> {
-    let bed = Testbed::start(Options {
+    let mut options = Options {
         speed: scenario.speed,
         pace: Pace::Real,
         seed,
@@ -110,8 +110,9 @@ async fn with_functions(scenario: &Scenario, seed: u64) -> Result<Played> {
         announce: true,
         profile: profile()?,
         ..Options::default()
-    })
-    .await?;
+    };
+    options.parameters.extend(scenario.parameters.clone());
+    let bed = Testbed::start(options).await?;
     let measured = bed
         .world
         .start_meter(&scenario.order, Contender::SpotHandoff.name())

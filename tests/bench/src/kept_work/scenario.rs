@@ -2,6 +2,7 @@
 //!
 //! The embedded AWS reads them (`tests/embedded-aws/embedded_aws/meter`); here only what the tables and pictures need is.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
@@ -29,6 +30,8 @@ pub struct Scenario {
     pub seconds: f64,
     /// Seconds of the world in a real one, while functions are at work: fewer where they have much to do.
     pub speed: f64,
+    /// Parameters of the stack that differ from their defaults.
+    pub parameters: BTreeMap<String, String>,
     /// The file itself.
     pub order: Value,
 }
@@ -39,6 +42,8 @@ struct Head {
     story: String,
     seconds: f64,
     speed: Option<f64>,
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
 }
 
 impl Scenario {
@@ -52,6 +57,7 @@ impl Scenario {
             story: head.story,
             seconds: head.seconds,
             speed: head.speed.unwrap_or(SPEED),
+            parameters: head.parameters,
             order,
         })
     }

@@ -41,7 +41,9 @@ class Numbers:
         return {id_: bound.Doomed(notice[id_], at) for id_, at in gone.items()}
 
     def _launch(self, id_):
-        """When a successor of a doomed instance can be launched."""
+        """When a successor of a doomed instance can be launched: as Spot, or as On-Demand."""
+        if self._scenario.get("parameters", {}).get("SpotFallback") == "on-demand":
+            return self.doomed[id_].notice
         for event in self._scenario["events"]:
             what = event.get("what", {})
             if what.get("kind") == "no-spot-capacity":

@@ -8,6 +8,8 @@ mod output;
 mod send;
 mod teller;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use serde_json::Value;
 use spot_handoff::notice::InstanceId;
@@ -77,11 +79,25 @@ pub async fn run(arguments: Arguments, sample: Sample) -> Result<bool> {
             })
             .collect::<Result<_>>()?,
         backlog,
+        short: short(&before, &after, &instances),
     };
     let verdict = Verdict::on_replay(&bed.journal().since(0), &leftovers);
     let rows = comparison::compare(&before, &after, &instances);
     output.end(&rows, &verdict);
     Ok(verdict.is_good())
+}
+
+/// The groups that these instances were in, as far as they have fewer in service than they ask for, and how many they lack.
+fn short(before: &State, after: &State, instances: &[String]) -> BTreeMap<String, usize> {
+    let were_in = instances.iter().filter_map(|id| before.group_of(id));
+    let now = were_in.filter_map(|group| after.group(&group.name));
+    let lacks = now.filter_map(|group| {
+        let members = group.instances.iter();
+        let serving = members.filter(|member| member.lifecycle == "InService").count();
+        let missing = usize::try_from(group.desired).ok()?.checked_sub(serving)?;
+        (missing > 0).then(|| (group.name.clone(), missing))
+    });
+    lacks.collect()
 }
 
 /// For how many seconds a sample leads to further messages.
