@@ -15,7 +15,7 @@ pub struct Leftovers {
     /// What was still to do; `None` if nothing was.
     pub backlog: Option<Backlog>,
     /// How many instances groups lacked that were interrupted, by their names.
-    pub short: BTreeMap<String, usize>,
+    pub short: BTreeMap<String, u64>,
 }
 
 impl Verdict {

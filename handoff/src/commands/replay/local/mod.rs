@@ -88,13 +88,13 @@ pub async fn run(arguments: Arguments, sample: Sample) -> Result<bool> {
 }
 
 /// The groups that these instances were in, as far as they have fewer in service than they ask for, and how many they lack.
-fn short(before: &State, after: &State, instances: &[String]) -> BTreeMap<String, usize> {
+fn short(before: &State, after: &State, instances: &[String]) -> BTreeMap<String, u64> {
     let were_in = instances.iter().filter_map(|id| before.group_of(id));
     let now = were_in.filter_map(|group| after.group(&group.name));
     let lacks = now.filter_map(|group| {
         let members = group.instances.iter();
-        let serving = members.filter(|member| member.lifecycle == "InService").count();
-        let missing = usize::try_from(group.desired).ok()?.checked_sub(serving)?;
+        let serving = members.filter(|member| member.lifecycle == "InService").count() as u64;
+        let missing = u64::try_from(group.desired).ok()?.checked_sub(serving)?;
         (missing > 0).then(|| (group.name.clone(), missing))
     });
     lacks.collect()
