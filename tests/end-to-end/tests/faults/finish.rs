@@ -11,7 +11,6 @@ use spot_handoff::notice::NOTICE;
 use spot_handoff::report::{Outcome, Report};
 use testbed::state::Task;
 use testbed::{Event, Options, Outcome as Ended, State};
-
 use tokio::time::{Instant, sleep};
 
 use crate::EVERY_FUNCTION;
