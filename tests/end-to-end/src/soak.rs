@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use spot_handoff::report::{ActionKind, ActionResult, Outcome};
 use testbed::{Event, FUNCTIONS, Options, State};
 
+use crate::clients::Clients;
 use crate::dead_letters;
 use crate::events;
 use crate::invariants::nobody_runs_outside_a_group;
@@ -131,7 +132,7 @@ pub async fn run(span: Duration, seed: u64) -> Result<Figures> {
         let start = warm.get(function).copied().unwrap_or(end);
         figures.memory.insert(function, (start, end));
     }
-    holds_at_the_end(&scene, &after, &doomed, &figures)?;
+    holds_at_the_end(&scene, &after, &doomed, &figures).await?;
     Ok(figures)
 }
 
@@ -213,7 +214,7 @@ fn holds_now(scene: &Scene, state: &State) -> Result<()> {
     Ok(())
 }
 
-fn holds_at_the_end(
+async fn holds_at_the_end(
     scene: &Scene,
     after: &State,
     doomed: &BTreeSet<String>,
@@ -237,13 +238,16 @@ fn holds_at_the_end(
         scene.story()
     );
     // Two copies of a warning in the same moment may see the load balancer before and after a target of it may go: one
-    // raises the capacity, the other lets the instance leave. What comes for the raise is then given back.
+    // raises the capacity, the other lets the instance leave. What comes for the raise is then given back, unless the raise
+    // is lowered before anything has come of it.
+    let needed = figures.doomed..=figures.doomed + figures.given_back;
     ensure!(
-        figures.replacements == figures.doomed + figures.given_back && figures.given_back <= figures.copies,
-        "{} replacements for {} instances, {} given back\n{}",
+        needed.contains(&figures.replacements) && figures.given_back <= figures.copies,
+        "{} replacements for {} instances, {} given back\n{}\n{}",
         figures.replacements,
         figures.doomed,
         figures.given_back,
+        activities(scene, doomed).await?,
         scene.story()
     );
     ensure!(
@@ -286,12 +290,34 @@ fn lost(sent: &Sent, scene: &Scene, after: &State) -> usize {
     if is_dead_letter { 0 } else { unhandled }
 }
 
+/// How often a raise was taken back: with what had come for it, or by the number alone. Where the answer to that call was
+/// lost, its repetition finds it done.
 fn given_back(scene: &Scene) -> usize {
     let reports = scene.reports_of("replace-capacity");
     let actions = reports.iter().flat_map(|report| &report.actions);
+    let gives_back = |kind: ActionKind| {
+        matches!(
+            kind,
+            ActionKind::GiveCapacityBack | ActionKind::LowerDesiredCapacity
+        )
+    };
+    let is_done = |result: ActionResult| matches!(result, ActionResult::Done | ActionResult::AlreadyDone);
     actions
-        .filter(|one| one.action == ActionKind::GiveCapacityBack && one.result == ActionResult::Done)
+        .filter(|one| gives_back(one.action) && is_done(one.result))
         .count()
+}
+
+/// What Auto Scaling did and why, the first first, for whoever asks why there are too many.
+async fn activities(scene: &Scene, doomed: &BTreeSet<String>) -> Result<String> {
+    let clients = Clients::of(&scene.bed)?;
+    let answer = clients.autoscaling.describe_scaling_activities().send().await?;
+    let lines = answer.activities().iter().rev().map(|activity| {
+        let group = activity.auto_scaling_group_name().unwrap_or_default();
+        let description = activity.description().unwrap_or_default();
+        format!("{group}: {description}: {}", activity.cause().unwrap_or_default())
+    });
+    let lines: Vec<String> = lines.collect();
+    Ok(format!("under notice: {doomed:?}\n{}", lines.join("\n")))
 }
 
 fn retries(scene: &Scene) -> usize {
