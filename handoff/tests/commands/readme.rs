@@ -12,7 +12,7 @@ const DOCTOR: &str = "doctor --group inference";
 async fn the_readme_shows_what_its_commands_print() -> Result<()> {
     let mut scene = Scene::start("readme", "README.md", Options::default()).await?;
     scene.add_sample("spot-interruption-warning.json")?;
-    let (printed, status) = scene.run(&format!("{REPLAY} --speed 2")).await?;
+    let (printed, status) = scene.run(&format!("{REPLAY} --speed 4")).await?;
     ensure!(status == 0, "{status}: {printed}");
     scene
         .document

@@ -5,8 +5,10 @@ import json
 import logging
 import os
 import warnings
+from unittest import mock
 
 from moto.awslambda.models import lambda_backends
+from moto.cloudformation.models import Stack as MotoStack
 from moto.cloudformation.parsing import clean_json
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
@@ -38,6 +40,13 @@ def translate(path):
     return transform(template, {}, _NoManagedPolicies())
 
 
+@contextlib.contextmanager
+def _json_read_as_json():
+    """Moto reads every template as YAML, which takes longer than all the rest of a new stack."""
+    with mock.patch.object(MotoStack, "parse_template", staticmethod(json.loads)):
+        yield
+
+
 class Stack:
     """The deployed template. `parameters` are those that differ from the defaults."""
 
@@ -45,7 +54,7 @@ class Stack:
         self.template = template
         self.parameters = dict(parameters or {})
         self._check(self.parameters)
-        with _silence():
+        with _silence(), _json_read_as_json():
             self._stack = backends.cloudformation().create_stack(
                 name=NAME, template=json.dumps(template), parameters=self.parameters, tags={}
             )

@@ -65,7 +65,8 @@ impl Recording {
 
     async fn make() -> Result<Self> {
         let of_aws = OnceCell::new();
-        let plays = Scenario::ALL.into_iter().map(|scenario| {
+        // The last ones of the list take the longest, and all tests wait for all of them.
+        let plays = Scenario::ALL.into_iter().rev().map(|scenario| {
             // A whole world is too much for the stack, twelve of them at a time.
             let record = Box::pin(record(scenario, &of_aws));
             async move {

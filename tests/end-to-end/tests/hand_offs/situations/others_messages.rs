@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use testbed::{Notification, Options, Pace};
 
-use crate::{done, scene};
+use super::{done, scene};
 
 /// A retirement in a week, with these entities: the id of each, and its status.
 fn retirement(entities: &[(&str, &str)], now: Timestamp) -> Result<Value> {
@@ -57,11 +57,11 @@ async fn an_instance_of_nobody() -> Result<()> {
         try_join_all(
             names
                 .iter()
-                .map(|name| crate::serving::target_group(&aws, name, 80)),
+                .map(|name| super::serving::target_group(&aws, name, 80)),
         )
         .await?;
     }
-    let rates: Value = serde_json::from_str(include_str!("../../../embedded-aws/request-rates.json"))?;
+    let rates: Value = serde_json::from_str(include_str!("../../../../embedded-aws/request-rates.json"))?;
     scene.bed.world.limits(&rates).await?;
     scene.bed.world.clear_calls().await?;
     let nobodys = "i-0fedcba9876543210";

@@ -7,7 +7,7 @@ use serde_json::json;
 use spot_handoff::report::ActionKind;
 use testbed::Options;
 
-use crate::cases::shape;
+use super::cases::shape;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_warning_again_changes_nothing() -> Result<()> {

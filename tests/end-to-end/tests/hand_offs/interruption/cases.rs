@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use spot_handoff::report::{ActionResult, Outcome, Report};
 use testbed::{Options, Outcome as Answer, State, Testbed};
 
-use crate::still;
+use super::still;
 
 /// Everything a hand-off may change, without what the world does by itself.
 pub fn shape(state: &State) -> Value {
@@ -481,13 +481,13 @@ async fn a_bare_event_is_handed_off_and_answered_with_its_report() -> Result<()>
     assert_eq!(answer["reports"][0]["outcome"], "done");
     assert!(bed.world.state().await?.group_of(&doomed).is_none());
 
-    let malformed: Value = serde_json::from_str(include_str!("../../../../events/malformed.json"))?;
+    let malformed: Value = serde_json::from_str(include_str!("../../../../../events/malformed.json"))?;
     let Answer::Error(error) = bed.invoke("replace-capacity", &malformed).await? else {
         anyhow::bail!("a malformed event is an error");
     };
     assert!(error.contains("detail.instance-id"), "{error}");
 
-    let unknown: Value = serde_json::from_str(include_str!("../../../../events/unknown.json"))?;
+    let unknown: Value = serde_json::from_str(include_str!("../../../../../events/unknown.json"))?;
     let Answer::Answer(answer) = bed.invoke("replace-capacity", &unknown).await? else {
         anyhow::bail!("an unknown event is no error");
     };

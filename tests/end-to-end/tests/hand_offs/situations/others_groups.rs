@@ -11,7 +11,7 @@ use end_to_end::{event, events};
 use serde_json::json;
 use testbed::{Pace, State};
 
-use crate::{done, lifecycle, scene};
+use super::{done, lifecycle, scene};
 
 const NODES: &str = "eks-workers-00000000-0000-4000-8000-000000000000";
 

@@ -10,8 +10,8 @@ use end_to_end::expectation::judge;
 use serde_json::json;
 use testbed::{Pace, State};
 
-use crate::serving::target_group;
-use crate::{healthy, lifecycle, scene};
+use super::serving::target_group;
+use super::{healthy, lifecycle, scene};
 
 /// A group that mixes On-Demand and Spot, three instances behind a target group.
 async fn mixed_and_serving(aws: &Clients) -> Result<String> {

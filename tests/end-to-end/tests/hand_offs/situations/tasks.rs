@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use spot_handoff::report::ActionKind;
 use testbed::Pace;
 
-use crate::serving::service_of_one_task;
-use crate::{healthy, scene};
+use super::serving::service_of_one_task;
+use super::{healthy, scene};
 
 /// Two containers that end one after the other, 50 s and 40 s at the most: together they need 90 of the 120 s.
 async fn a_chain_of_containers() -> Result<()> {

@@ -117,7 +117,7 @@ async fn the_sample_batch_is_answered_with_its_bad_messages_only() -> Result<()>
         ..Options::default()
     })
     .await?;
-    let batch: Value = serde_json::from_str(include_str!("../../../events/sqs-batch-mixed.json"))?;
+    let batch: Value = serde_json::from_str(include_str!("../../../../events/sqs-batch-mixed.json"))?;
     let Answer::Answer(answer) = bed.invoke("replace-capacity", &batch).await? else {
         anyhow::bail!("no answer");
     };

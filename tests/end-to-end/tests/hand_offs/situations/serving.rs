@@ -11,7 +11,7 @@ use end_to_end::expectation::judge;
 use end_to_end::scene::Scene;
 use testbed::Pace;
 
-use crate::{healthy, scene, watch};
+use super::{healthy, scene, watch};
 
 /// A target group of HTTP that no load balancer checks otherwise than by default.
 pub async fn target_group(aws: &Clients, name: &str, port: i32) -> Result<String> {
