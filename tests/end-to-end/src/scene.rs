@@ -31,7 +31,7 @@ pub fn watched() -> Options {
 
 /// Worlds for each processor, of all tests together. Most of the time most of them wait for something, but a world that has
 /// to wait for the machine finds its notice over sooner, since its time goes on.
-const WORLDS_A_PROCESSOR: usize = 8;
+const WORLDS_A_PROCESSOR: usize = 6;
 
 async fn place() -> Result<SemaphorePermit<'static>> {
     static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {

@@ -17,6 +17,8 @@ use crate::plan::{Action, DETAIL_TYPE, START_DETAIL_TYPE};
 const ENTRIES_PER_CALL: usize = 10;
 /// It takes 256 KB a call, of which names and ids need some.
 const BYTES_PER_CALL: usize = 250_000;
+/// How long another invocation has to put what it has claimed: an attempt of its call takes four seconds at most.
+const PUT_WITHIN: Duration = Duration::from_secs(5);
 /// Until it is looked again whether another invocation has put what it has claimed.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -112,8 +114,8 @@ impl Outlets {
     /// Whether this invocation is to put an event. Where the table does not answer, or another invocation has claimed the
     /// event and does not put it, it is: twice is better than never.
     async fn claim(&self, invocation: &Invocation, claim: &Claim) -> bool {
-        let briefly = invocation.briefly();
-        self.try_to_claim(&briefly, claim).await.unwrap_or_else(|error| {
+        let brief = invocation.for_at_most(PUT_WITHIN);
+        self.try_to_claim(&brief, claim).await.unwrap_or_else(|error| {
             tracing::warn!(
                 instance = claim.instance,
                 "whether the event was put before is not known, so it is put: {error}"

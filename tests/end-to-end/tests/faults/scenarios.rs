@@ -118,6 +118,8 @@ impl Scenario {
         match self {
             Self::Termination => options.parameter("ReplacementStrategy", "terminate"),
             Self::SpotIsDry => options.parameter("SpotFallback", "on-demand"),
+            // They take minutes, and no two minutes run out in them.
+            Self::ExchangeInVain | Self::LifecycleAction | Self::Restart => options.speed(SPEED * 2.0),
             Self::TaggedOnly => options.parameter("Scope", "tagged"),
             Self::MostOfACluster => Options {
                 storm: Some(json!({ "groups": 1, "instances": MANY, "tasks": 1 })),
