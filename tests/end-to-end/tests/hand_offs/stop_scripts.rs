@@ -125,7 +125,7 @@ async fn copies_late_ones_and_other_signals_run_it_once() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_waits_for_the_targets_and_not_beyond_its_last_moment() -> Result<()> {
-    // In the real pace targets drain for longer than there is time.
+    // In the real pace targets drain for longer than there is time. The script needs the last 40 s of the two minutes.
     let scene = Scene::start(options()).await?;
     scene
         .happen(tagged(saving("inference"), "spot-handoff:stop-seconds", "40"))
@@ -135,7 +135,7 @@ async fn it_waits_for_the_targets_and_not_beyond_its_last_moment() -> Result<()>
     let run = only_run(&scene, &after, &instance);
     let seconds = (run.sent_ms - warned) / 1000;
     assert!(
-        seconds <= 72,
+        seconds <= 80,
         "sent {seconds} s after the warning\n{}",
         scene.story()
     );
@@ -154,7 +154,7 @@ async fn where_the_group_says_so_it_runs_at_once() -> Result<()> {
     let run = only_run(&scene, &after, &instance);
     let seconds = (run.sent_ms - warned) / 1000;
     assert!(
-        seconds < 10,
+        seconds < 20,
         "sent {seconds} s after the warning\n{}",
         scene.story()
     );
