@@ -26,6 +26,7 @@ use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::invocation::Invocation;
 use spot_handoff::runtime::pace::{Pace, Rates};
 use spot_handoff::state::Table;
+use spot_handoff::state::ends::InstanceEnd;
 
 use crate::config::Config;
 use crate::effects;
@@ -261,7 +262,45 @@ impl DeregisterTargets {
         let (health, known) = self.keeper.read(missing, &briefly).await;
         let known = doomed(&known);
         let doomed_in = |arn: &str| known.get(arn).cloned().unwrap_or_default();
-        serving::join(counts, serving::count(&health, doomed_in, []));
+        let ended = self.ended(notices, &health, doomed_in, &briefly).await;
+        serving::join(counts, serving::count(&health, doomed_in, [], &ended));
+    }
+
+    /// Which of the last instances that serve somewhere have ended by what EC2 has told. AWS may take an instance before its two
+    /// minutes are over, and its load balancer sends it requests until its checks have failed. Where the table does not tell,
+    /// what is registered counts.
+    async fn ended(
+        &self,
+        notices: &[Notice],
+        health: &TargetHealth,
+        doomed_in: impl Fn(&str) -> Vec<Doomed>,
+        invocation: &Invocation,
+    ) -> BTreeSet<InstanceId> {
+        if !notices.iter().all(plan::is_look) {
+            return BTreeSet::new();
+        }
+        let last = serving::last_ones(health, doomed_in);
+        if last.is_empty() {
+            return last;
+        }
+        let keys: Vec<_> = last.iter().map(InstanceEnd::key_of).collect();
+        let read = self
+            .table
+            .get_all::<InstanceEnd>(&invocation.briefly(), &keys)
+            .await;
+        match read {
+            // An id that came back would have an end of an earlier run.
+            Ok(ends) => ends
+                .into_iter()
+                .map(|end| end.item)
+                .filter(|end| notices.iter().any(|notice| end.at >= notice.time))
+                .map(|end| end.instance)
+                .collect(),
+            Err(error) => {
+                tracing::warn!("whether the last targets have ended is not known: {error}");
+                BTreeSet::new()
+            }
+        }
     }
 
     /// Carries the plans out; those of groups that are only planned for apart from the others, whose targets they leave as
@@ -337,7 +376,8 @@ impl DeregisterTargets {
             Some(item) => item.doomed(),
             None => written.get(arn).cloned().unwrap_or_default(),
         };
-        let counts = serving::count(health, doomed_in, out);
+        let ended = self.ended(notices, health, &doomed_in, invocation).await;
+        let counts = serving::count(health, doomed_in, out, &ended);
         if plans.len() <= NOTICES_WITH_ADVICE && !notices.iter().all(plan::is_look) {
             let target_groups = distinct.iter().map(|one| &one.target_group);
             let delays = self.keeper.delays(target_groups, invocation).await;

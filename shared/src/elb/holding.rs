@@ -192,6 +192,16 @@ pub fn serving_targets(registered: &[Registered]) -> impl Iterator<Item = &Targe
         .map(|one| &one.target)
 }
 
+/// The targets of which the load balancer knows that they answer, as long as it checks them. Where none is healthy requests
+/// go to the others as well, and whether they are answered nobody can say: one that has not passed a check yet may not have
+/// begun to listen.
+pub fn healthy_targets(registered: &[Registered]) -> impl Iterator<Item = &Target> {
+    registered
+        .iter()
+        .filter(|one| matches!(one.state, State::Healthy | State::Unavailable))
+        .map(|one| &one.target)
+}
+
 /// How many targets requests reach.
 pub fn serving_count(registered: &[Registered]) -> usize {
     serving_targets(registered).count()

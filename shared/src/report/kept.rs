@@ -79,7 +79,8 @@ pub enum Loss {
     NoEndKnown(usize),
     /// What became of tasks was not reported.
     NotReported(usize),
-    /// No target of this target group served at a look.
+    /// No target of this target group was healthy at a look: requests may have failed, also where they went to one that was
+    /// not healthy yet.
     NoTarget {
         /// Its name.
         target_group: String,
@@ -114,7 +115,7 @@ impl fmt::Display for Loss {
                 after_seconds,
             } => write!(
                 f,
-                "no target of {target_group} served when it was looked at T+{after_seconds} s"
+                "no target of {target_group} was healthy when it was looked at T+{after_seconds} s"
             ),
             Self::NoSuccessor { target_group } => write!(
                 f,
@@ -306,7 +307,7 @@ impl Kept {
             } = target;
             said.push(match least {
                 0 => format!(
-                    "no target of {target_group} served at T+{} s",
+                    "no target of {target_group} was healthy at T+{} s",
                     target.after_seconds
                 ),
                 _ => format!(

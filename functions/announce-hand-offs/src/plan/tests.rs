@@ -718,7 +718,10 @@ fn what_was_lost_is_told_as_lost_and_what_nobody_has_seen_is_no_tick() {
                 served(128, 2, 2),
             ]),
             150,
-            Some((lossy, "no target of ranker served when it was looked at T+110 s")),
+            Some((
+                lossy,
+                "no target of ranker was healthy when it was looked at T+110 s",
+            )),
         ),
         (
             "served all the time",

@@ -4,14 +4,21 @@
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::ecs::container_instances::ContainerInstance;
 use spot_handoff::exchange;
-use spot_handoff::notice::{Cause, FollowUp, Notice, Serving, Signal, Step, next_look};
+use spot_handoff::notice::{Cause, FollowUp, Notice, Serving, Signal, Step, between_looks, next_look};
 use spot_handoff::report::ActionResult;
 use spot_handoff::report::plan::Results;
 
 use super::{Action, Look, Plan, Warning, named_group, serves_until};
 
-/// After the end of the instance, where nothing was seen that would serve then.
+/// So long after the end of the instance it is looked at, where nothing was seen that would serve then.
 const AFTER_END: SignedDuration = SignedDuration::from_secs(8);
+
+/// So long before the end, which may come early, it is looked at often where nothing would serve then: a successor that
+/// comes in these seconds decides how it went, and lets a target that is held leave sooner.
+const LAST_PART: SignedDuration = SignedDuration::from_secs(20);
+
+/// How often that is, where no others are looked at together with it.
+const OFTEN: SignedDuration = SignedDuration::from_secs(2);
 
 /// ECS may have registered the target of a running task again since the last look, and may do so again at once. So there are
 /// looks shortly before the task is stopped: one after which the load balancer's four seconds more are over, and one at the
@@ -52,7 +59,18 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
     if !is_worth_it {
         return;
     }
-    let in_a_while = next_look(now, until, seen.every);
+    let is_bare = seen.serving.iter().any(|one| one.staying == 0);
+    // Whether a successor serves by then decides how it went.
+    let decides = is_bare && cause == Cause::Interruption && near.is_some();
+    let last = match decides {
+        true => until.saturating_add(AFTER_END).unwrap_or(until),
+        false => until,
+    };
+    let is_often = decides && seen.every <= between_looks(1) && until.duration_since(now) <= LAST_PART;
+    let in_a_while = match is_often {
+        true => now.saturating_add(OFTEN).unwrap_or(now),
+        false => next_look(now, until, seen.every),
+    };
     let moments = plan.held.iter().filter_map(|held| held.until);
     let before_stop = LOOKS_BEFORE_STOP.iter().filter_map(|before| {
         let at = seen.stops_at?;
@@ -60,11 +78,9 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
     });
     let moments = moments.chain(before_stop.filter(|at| *at > now));
     let mut at = moments.fold(in_a_while, Timestamp::min);
-    let is_bare = seen.serving.iter().any(|one| one.staying == 0);
     let is_last = at >= until;
-    if is_last && is_bare && now < until && cause == Cause::Interruption && near.is_some() {
-        // Whether a successor serves by then decides how it went.
-        at = until.saturating_add(AFTER_END).unwrap_or(until);
+    if is_last && decides && now < last {
+        at = if is_often { at.min(last) } else { last };
     } else if is_last {
         let without_end = plan
             .held

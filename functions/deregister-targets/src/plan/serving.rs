@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use spot_handoff::elb::health::{Target, TargetHealth};
 use spot_handoff::elb::holding::{self, Doomed};
-use spot_handoff::notice::{FollowUp, Notice, Serving, Signal, Step};
+use spot_handoff::notice::{FollowUp, InstanceId, Notice, Serving, Signal, Step};
 
 use super::{Deregistration, Plan, Skip, deregistrations};
 
@@ -14,11 +14,13 @@ const FEW: usize = 10;
 /// How many serve, by the ARN of the target group.
 pub type Counts = BTreeMap<String, Serving>;
 
-/// Counts what serves in these target groups when the targets in `left` are out.
+/// Counts what serves in these target groups when the targets in `left` are out, and those of instances that have `ended`,
+/// which a load balancer finds out by checks, and so later. Only what is healthy counts.
 pub fn count<'a>(
     health: &TargetHealth,
     doomed_in: impl Fn(&str) -> Vec<Doomed>,
     left: impl IntoIterator<Item = &'a Deregistration>,
+    ended: &BTreeSet<InstanceId>,
 ) -> Counts {
     let left: BTreeSet<(&str, &Target)> = left
         .into_iter()
@@ -27,8 +29,9 @@ pub fn count<'a>(
     let mut counts = Counts::new();
     for (arn, registered) in health {
         let Ok(registered) = registered else { continue };
-        let serving: Vec<&Target> = holding::serving_targets(registered)
+        let serving: Vec<&Target> = holding::healthy_targets(registered)
             .filter(|target| !left.contains(&(arn.as_str(), *target)))
+            .filter(|target| !ended.iter().any(|instance| instance.as_str() == target.id))
             .collect();
         let doomed = doomed_in(arn);
         let doomed: BTreeSet<(&str, Option<i32>)> =
@@ -46,6 +49,23 @@ pub fn count<'a>(
         counts.insert(arn.clone(), seen);
     }
     counts
+}
+
+/// The instances behind what serves where nothing serves that is not under notice: how it goes depends on whether these have
+/// ended. None in a storm, in which nobody could ask for all of them.
+pub fn last_ones(health: &TargetHealth, doomed_in: impl Fn(&str) -> Vec<Doomed>) -> BTreeSet<InstanceId> {
+    let mut last = BTreeSet::new();
+    for (arn, registered) in health {
+        let Ok(registered) = registered else { continue };
+        let doomed = doomed_in(arn);
+        let healthy: Vec<&Target> = holding::healthy_targets(registered).collect();
+        let is_doomed = |target: &&Target| doomed.iter().any(|one| one.id == target.id);
+        if healthy.len() <= FEW && healthy.iter().all(is_doomed) {
+            // Where the target is an address its instance is not known by it.
+            last.extend(healthy.iter().filter_map(|target| target.id.parse().ok()));
+        }
+    }
+    last
 }
 
 /// Adds what another wave counted: the fewer are right, since each knows only which targets it took out itself.
@@ -155,8 +175,88 @@ mod tests {
             of: "a".to_owned(),
         };
         for (left, expected) in [(vec![], seen(3, 1)), (vec![&out], seen(2, 1))] {
-            let counts = count(&health, |_| vec![doom("a"), doom("b")], left);
+            let counts = count(&health, |_| vec![doom("a"), doom("b")], left, &BTreeSet::new());
             assert_eq!(counts["web"], expected);
+        }
+    }
+
+    #[test]
+    fn what_is_not_healthy_or_has_ended_does_not_serve() {
+        const GOES: &str = "i-1234567890abcdef0";
+        const COMES: &str = "i-1234567890abcdef1";
+        let goes = || -> InstanceId { GOES.parse().expect("an id") };
+        let doomed = Doomed {
+            id: GOES.to_owned(),
+            port: None,
+            serves_until: None,
+            as_last: None,
+            order: 0,
+        };
+        for (case, states, ended, expected, asked_for) in [
+            (
+                "both serve",
+                [State::Healthy, State::Healthy],
+                false,
+                seen(2, 1),
+                false,
+            ),
+            (
+                "nobody checks",
+                [State::Healthy, State::Unavailable],
+                false,
+                seen(2, 1),
+                false,
+            ),
+            (
+                "it has not passed a check",
+                [State::Healthy, State::Initial],
+                false,
+                seen(1, 0),
+                true,
+            ),
+            (
+                "the same, and the instance is gone",
+                [State::Healthy, State::Initial],
+                true,
+                seen(0, 0),
+                true,
+            ),
+            (
+                "requests go to it all the same",
+                [State::Draining, State::Initial],
+                false,
+                seen(0, 0),
+                false,
+            ),
+            (
+                "requests go to both",
+                [State::Unhealthy, State::Initial],
+                false,
+                seen(0, 0),
+                false,
+            ),
+            (
+                "none is left",
+                [State::Draining, State::Unhealthy],
+                false,
+                seen(0, 0),
+                false,
+            ),
+            (
+                "in time",
+                [State::Draining, State::Healthy],
+                true,
+                seen(1, 1),
+                false,
+            ),
+        ] {
+            let registered = vec![registered(GOES, states[0]), registered(COMES, states[1])];
+            let health = TargetHealth::from([("web".to_owned(), Ok(registered))]);
+            let doomed_in = |_: &str| vec![doomed.clone()];
+            let ends = BTreeSet::from_iter(ended.then(goes));
+            assert_eq!(count(&health, doomed_in, [], &ends)["web"], expected, "{case}");
+            let asked = BTreeSet::from_iter(asked_for.then(goes));
+            assert_eq!(last_ones(&health, doomed_in), asked, "{case}");
         }
     }
 

@@ -170,7 +170,7 @@ fn the_fewest_targets_that_were_seen_count_and_none_is_a_loss() {
         ),
         (
             vec![(0, 1, 0), (110, 0, 0), (128, 1, 1)],
-            "no target of ranker served at T+110 s".to_owned(),
+            "no target of ranker was healthy at T+110 s".to_owned(),
             vec![no_target(110)],
         ),
         // The last look before the end: nobody has seen what came then.
@@ -179,7 +179,7 @@ fn the_fewest_targets_that_were_seen_count_and_none_is_a_loss() {
         // It never served.
         (
             vec![(0, 0, 0)],
-            "no target of ranker served at T+0 s".to_owned(),
+            "no target of ranker was healthy at T+0 s".to_owned(),
             vec![],
         ),
     ] {

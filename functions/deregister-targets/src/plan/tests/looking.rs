@@ -171,12 +171,21 @@ fn a_look_that_is_on_its_way_is_no_news_and_one_that_could_not_be_sent_is_a_prob
 }
 
 #[test]
-fn where_nothing_else_serves_it_is_looked_at_once_more_when_the_instance_is_gone() {
-    for (staying, now, expected) in [
-        (0, 111, Some(128)),
-        (1, 111, None),
-        (0, 128, None),
-        (0, 50, Some(60)),
+fn where_nothing_else_serves_it_is_looked_at_often_until_the_instance_is_gone() {
+    let storm = 1600;
+    for (staying, together, now, expected) in [
+        (0, 1, 50, Some(60)),
+        (0, 1, 99, Some(109)),
+        (0, 1, 100, Some(102)),
+        (0, 1, 119, Some(121)),
+        (0, 1, 127, Some(128)),
+        (0, 1, 128, None),
+        (1, 1, 100, Some(110)),
+        (1, 1, 111, None),
+        (1, 1, 121, None),
+        (0, storm, 100, Some(110)),
+        (0, storm, 111, Some(128)),
+        (0, storm, 128, None),
     ] {
         let serving = [spot_handoff::notice::Serving {
             target_group: GROUP_TARGETS.to_owned(),
@@ -186,7 +195,7 @@ fn where_nothing_else_serves_it_is_looked_at_once_more_when_the_instance_is_gone
         let mut plan = Plan::default();
         let seen = Seen {
             group: Some("inference"),
-            every: between_looks(1),
+            every: between_looks(together),
             registered: &[],
             has_target_groups: true,
             stops_at: None,
@@ -197,6 +206,6 @@ fn where_nothing_else_serves_it_is_looked_at_once_more_when_the_instance_is_gone
             Action::Look(look) => Some(look.at.duration_since(warning().time).as_secs()),
             _ => None,
         });
-        assert_eq!(found, expected, "{staying} stay, T+{now} s");
+        assert_eq!(found, expected, "{staying} stay, T+{now} s, of {together}");
     }
 }
