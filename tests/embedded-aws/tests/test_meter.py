@@ -46,6 +46,13 @@ class Requests(unittest.TestCase):
         self.assert_failed(clients, gone=20)
         self.assertEqual(clients.dark, 0)
 
+    def test_where_none_is_known_to_serve_it_is_in_doubt_and_not_dark(self):
+        stream = [{"per_second": 10, "seconds": 0}]
+        unknown = Target(healthy=False)
+        clients = play(stream, (0, {"a": SERVES}), (3, {"a": unknown}), (7, {"b": SERVES}), (9, {}))
+        self.assertEqual((clients.dark, clients.in_doubt), (0, 4))
+        self.assert_failed(clients)
+
     def test_where_only_targets_that_refuse_are_left_it_is_dark(self):
         clients = play([{"per_second": 10, "seconds": 0}], (0, {"a": REFUSES}), (3, {}))
         self.assert_failed(clients, gone=30)
@@ -212,6 +219,32 @@ class Announced(unittest.TestCase):
         warned = ["a", "b", "c", "d", "e"]
         # b went wrong and was told as well, c the other way round, of e nothing was told.
         self.assertEqual(announced.misreported(warned, {"b", "d"}, told), 3)
+
+    def test_where_it_is_in_doubt_a_loss_may_be_told_and_where_it_went_wrong_has_to_be(self):
+        cases = (
+            # What was told, whether it went wrong, whether it was in doubt: whether that is wrong.
+            ("handed-off", False, False, 0),
+            ("handed-off", False, True, 0),
+            ("handed-off", True, True, 1),
+            ("handed-off", True, False, 1),
+            ("handed-off-with-losses", False, False, 1),
+            ("handed-off-with-losses", False, True, 0),
+            ("handed-off-with-losses", True, True, 0),
+            ("failed", False, True, 1),
+            ("still-short", False, True, 1),
+            ("failed", True, True, 0),
+            (None, True, True, 1),
+            (None, False, True, 1),
+        )
+        for told, wrong, doubt, expected in cases:
+            with self.subTest(told=told, wrong=wrong, doubt=doubt):
+                found = announced.misreported(
+                    ["a"],
+                    {"a"} if wrong else set(),
+                    {"a": told} if told else {},
+                    {"a"} if doubt else set(),
+                )
+                self.assertEqual(found, expected)
 
     def test_the_last_word_counts(self):
         def said(outcome):

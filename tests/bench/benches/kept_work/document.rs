@@ -41,7 +41,7 @@ fast as real time, and what nobody works at is leapt over. A machine that is bus
 | job s lost | seconds of work that jobs have to do again |
 | task s short | seconds for which a task was missing: below the desired count of its service, or of a job that is to run again |
 | paid twice s | seconds for which an instance was paid beyond those that the group's owner asked for |
-| told wrongly | hand-offs that were announced otherwise than they went: as done although work was lost or the group was short at the end, as failed although nothing was, or not at all |
+| told wrongly | hand-offs that were announced otherwise than they went: as done although work was lost or the group was short at the end, as failed or with losses although nothing was, or not at all. Where AWS showed no healthy target for a while and requests were answered all the same, losses may be told |
 
 A cell is the mean of the seeds; the worst of them is in brackets where it is another one.
 ";

@@ -118,7 +118,11 @@ async fn with_functions(scenario: &Scenario, seed: u64) -> Result<Played> {
         .start_meter(&scenario.order, Contender::SpotHandoff.name())
         .await?;
     bed.play_until(measured.end_ms).await?;
-    Ok((bed.world.meter().await?, story(&bed, measured.zero_ms)))
+    let told = bed.world.meter().await?;
+    let mut story = story(&bed, measured.zero_ms);
+    // How that was announced, and how it went.
+    story.push(told["announced"].to_string());
+    Ok((told, story))
 }
 
 /// The reports of the functions, and what went wrong with them.

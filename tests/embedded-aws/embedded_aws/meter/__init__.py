@@ -113,18 +113,31 @@ class Meter:
         if not self._line or self._line[-1][1:] != list(row):
             self._line.append([round(self._now(), 2), *row])
 
+    def _announced(self):
+        """What was told of each instance that was warned, and how it went."""
+        clients = self._clients.items()
+        dark = {name for name, seen in clients if seen.dark > 0}
+        in_doubt = {name for name, seen in clients if seen.in_doubt > 0}
+        return {
+            "told": announced.told_last(WORLD.put_events),
+            "went_wrong": announced.went_wrong(
+                self._first, self._picture, self._work.wanted, dark, self._work.cut_on
+            ),
+            "in_doubt": announced.behind(self._first, in_doubt),
+        }
+
     def _misreported(self):
         """None where nobody announces anything."""
         if self.contender != "spot-handoff":
             return None
-        dark = {name for name, clients in self._clients.items() if clients.dark > 0}
-        return announced.misreported(
-            [instance for _, instance in self._play.warned],
-            announced.went_wrong(
-                self._first, self._picture, self._work.wanted, dark, self._work.cut_on
-            ),
-            announced.told_last(WORLD.put_events),
-        )
+        warned = [instance for _, instance in self._play.warned]
+        return announced.misreported(warned, **self._announced())
+
+    def _announced_in_order(self):
+        """For people who ask why."""
+        order = {name: of if isinstance(of, dict) else sorted(of) for name, of in self._announced().items()}
+        order["dark"] = {name: round(c.dark, 2) for name, c in self._clients.items() if c.dark > 0}
+        return order
 
     def result(self):
         failed = {
@@ -146,6 +159,7 @@ class Meter:
             "task_seconds_short": round(self._work.task_seconds_short, 1),
             "instance_seconds_twice": round(self._work.instance_seconds_twice, 1),
             "misreported": self._misreported(),
+            "announced": self._announced_in_order(),
             "bound": self._bound,
             "line": self._line,
         }

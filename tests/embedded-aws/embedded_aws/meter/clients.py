@@ -26,6 +26,8 @@ class Clients:
         self.failed = dict.fromkeys(CAUSES, 0.0)
         # Seconds without a target that takes new requests.
         self.dark = 0.0
+        # Seconds without a target that is known to: AWS itself shows none that is healthy.
+        self.in_doubt = 0.0
         self._at = None
         # For each stream, by target: [from, until, how many begin in a second].
         self._begun = [defaultdict(list) for _ in self.streams]
@@ -48,6 +50,8 @@ class Clients:
         routed = [name for name, target in targets.items() if target.routed]
         if not any(targets[name].accepts for name in routed):
             self.dark += span
+        if not any(target.healthy for target in targets.values()):
+            self.in_doubt += span
         for stream, begun in zip(self.streams, self._begun, strict=True):
             self.sent += stream.per_second * span
             if not routed:

@@ -96,10 +96,12 @@ class Looker:
             task = behind.get((arn, *key))
             instance = instances.get(task.instance if task else route.target.id)
             runs = instance is not None and instance.runs
+            accepts = runs and route.answers and (task is None or task.state == "running")
             found[f"{key[0]}:{key[1]}"] = Target(
                 routed=route.new,
-                accepts=runs and route.answers and (task is None or task.state == "running"),
+                accepts=accepts,
                 open=runs and route.open and (task is None or task.state != "stopped"),
+                healthy=accepts and _is_healthy(route.target),
             )
         return found
 
@@ -118,6 +120,10 @@ class Looker:
         if self.next_ms is not None:
             moments.append(self.next_ms)
         self.next_ms = min(moments, default=None)
+
+
+def _is_healthy(target):
+    return target.registered and (target.checks is None or target.checks.state == HEALTHY)
 
 
 def _state(task):

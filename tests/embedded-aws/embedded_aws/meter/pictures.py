@@ -11,6 +11,8 @@ class Target:
     accepts: bool = True
     # Requests that began before can still end: nobody has cut the connections.
     open: bool = True
+    # It is registered, its load balancer has found it healthy, and it answers.
+    healthy: bool = True
 
     @property
     def serves(self):
