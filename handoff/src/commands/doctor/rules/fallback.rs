@@ -2,8 +2,9 @@
 
 use spot_handoff::autoscaling::policies::{ByTag, SpotFallback};
 
+use super::hooks::{add_hook, is_cut_short};
 use super::{Finding, Resource, Rule, Severity, set_parameter};
-use crate::commands::doctor::facts::Facts;
+use crate::commands::doctor::facts::{Facts, Group};
 
 const MIXTURES: &str =
     "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups.html";
@@ -30,10 +31,20 @@ pub const RULES: &[Rule] = &[
         page: MIXTURES,
         check: forbidden,
     },
+    Rule {
+        id: "fallback-without-hook",
+        title: "On-Demand Instances that end with their tasks on the way back to Spot",
+        severity: Severity::Warning,
+        why: "when Spot has capacity again Auto Scaling terminates the On-Demand Instances that filled the group, and no \
+              notice tells of it: without a termination lifecycle hook nobody drains them, and their tasks are cut",
+        fix: "add a termination lifecycle hook named spot-handoff-…",
+        page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks.html",
+        check: without_hook,
+    },
 ];
 
 fn cannot_mix(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    let fills = |group: &&crate::commands::doctor::facts::Group| facts.settings.fallback.of(&group.core).0;
+    let fills = |group: &&Group| facts.settings.fallback.of(&group.core).0;
     let groups = facts.groups_at_risk().filter(fills);
     groups
         .filter(|group| group.core.distribution.is_none())
@@ -46,6 +57,22 @@ fn cannot_mix(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
                 group.name()
             );
             rule.found(Resource::group(group), what, fix)
+        })
+        .collect()
+}
+
+/// Where On-Demand cannot fill the group, none comes and none goes: the rules above say so.
+fn without_hook(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
+    let fills = |group: &&Group| {
+        let is_allowed = facts.settings.fallback.of(&group.core).0;
+        is_allowed && group.core.distribution.is_some()
+    };
+    let groups = facts.groups_at_risk().filter(fills);
+    groups
+        .filter(|group| is_cut_short(facts, group))
+        .map(|group| {
+            let what = "SpotFallback holds for it, and no termination lifecycle hook of spot-handoff waits for its tasks";
+            rule.found(Resource::group(group), what, add_hook(group))
         })
         .collect()
 }

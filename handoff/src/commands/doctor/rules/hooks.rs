@@ -49,16 +49,32 @@ fn hooks(group: &Group) -> &[Hook] {
     group.hooks.as_deref().unwrap_or_default()
 }
 
+/// Whether tasks are on instances of the group, and nobody drains one that Auto Scaling terminates. Nothing is said of it
+/// where its hooks are not known.
+pub fn is_cut_short(facts: &Facts, group: &Group) -> bool {
+    let Some(hooks) = &group.hooks else {
+        return false;
+    };
+    let waits = hooks.iter().any(|hook| facts.settings.hooks.include(&hook.name));
+    let mut providers = facts.clusters.iter().flat_map(|cluster| &cluster.providers);
+    let drained_by_ecs = providers.any(|provider| provider.drains && provider.group == group.name());
+    !waits && !drained_by_ecs && facts.container_instances_of(group).next().is_some()
+}
+
+/// The command that adds a termination lifecycle hook of spot-handoff.
+pub fn add_hook(group: &Group) -> String {
+    format!(
+        "aws autoscaling put-lifecycle-hook --auto-scaling-group-name {} --lifecycle-hook-name spot-handoff-drain \
+         --lifecycle-transition autoscaling:EC2_INSTANCE_TERMINATING --heartbeat-timeout 300 \
+         --default-result CONTINUE",
+        group.name()
+    )
+}
+
 fn no_termination_hook(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     let mut findings = vec![];
     for group in facts.groups_at_risk() {
-        let Some(hooks) = &group.hooks else {
-            continue;
-        };
-        let waits = hooks.iter().any(|hook| facts.settings.hooks.include(&hook.name));
-        let mut providers = facts.clusters.iter().flat_map(|cluster| &cluster.providers);
-        let drained_by_ecs = providers.any(|provider| provider.drains && provider.group == group.name());
-        if waits || drained_by_ecs || facts.container_instances_of(group).next().is_none() {
+        if !is_cut_short(facts, group) {
             continue;
         }
         let rebalancing = group.core.capacity_rebalance;
@@ -68,12 +84,7 @@ fn no_termination_hook(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
             ""
         };
         let what = format!("no termination lifecycle hook of spot-handoff, no managed draining{also}");
-        let fix = format!(
-            "aws autoscaling put-lifecycle-hook --auto-scaling-group-name {} --lifecycle-hook-name spot-handoff-drain \
-             --lifecycle-transition autoscaling:EC2_INSTANCE_TERMINATING --heartbeat-timeout 300 \
-             --default-result CONTINUE",
-            group.name()
-        );
+        let fix = add_hook(group);
         let severity = if rebalancing {
             Severity::Warning
         } else {

@@ -476,6 +476,147 @@ fn two_settings_together_say_more_than_one() {
 }
 
 #[test]
+fn what_on_demand_fills_needs_a_hook_where_there_are_tasks() {
+    use spot_handoff::autoscaling::group::Distribution;
+    const NEEDED: &str = "fallback-without-hook";
+    const TAG: &str = "spot-handoff:fallback";
+    let mixed = Some(Distribution {
+        base: 0,
+        percent_above: 0,
+    });
+    let none: &[&str] = &[];
+    for (case, fallback, tag, distribution, hooks, tasks, expected) in [
+        (
+            "by the parameter",
+            SpotFallback::OnDemand,
+            None,
+            mixed,
+            Some(none),
+            true,
+            true,
+        ),
+        (
+            "by the tag",
+            SpotFallback::Tagged,
+            Some("on-demand"),
+            mixed,
+            Some(none),
+            true,
+            true,
+        ),
+        (
+            "another hook",
+            SpotFallback::OnDemand,
+            None,
+            mixed,
+            Some(&["upload-logs"] as &[_]),
+            true,
+            true,
+        ),
+        (
+            "not tagged",
+            SpotFallback::Tagged,
+            None,
+            mixed,
+            Some(none),
+            true,
+            false,
+        ),
+        (
+            "tagged off",
+            SpotFallback::OnDemand,
+            Some("off"),
+            mixed,
+            Some(none),
+            true,
+            false,
+        ),
+        (
+            "asked for in vain",
+            SpotFallback::Off,
+            Some("on-demand"),
+            mixed,
+            Some(none),
+            true,
+            false,
+        ),
+        (
+            "not allowed",
+            SpotFallback::Off,
+            None,
+            mixed,
+            Some(none),
+            true,
+            false,
+        ),
+        (
+            "it cannot be filled",
+            SpotFallback::OnDemand,
+            None,
+            None,
+            Some(none),
+            true,
+            false,
+        ),
+        (
+            "a hook",
+            SpotFallback::OnDemand,
+            None,
+            mixed,
+            Some(&["spot-handoff-drain"] as &[_]),
+            true,
+            false,
+        ),
+        (
+            "not known",
+            SpotFallback::OnDemand,
+            None,
+            mixed,
+            None,
+            true,
+            false,
+        ),
+        (
+            "no tasks",
+            SpotFallback::OnDemand,
+            None,
+            mixed,
+            Some(none),
+            false,
+            false,
+        ),
+    ] {
+        let mut facts = healthy();
+        facts.settings.fallback = fallback;
+        let group = &mut facts.groups[0];
+        group.core.distribution = distribution;
+        group
+            .core
+            .tags
+            .extend(tag.map(|tag| (TAG.to_owned(), tag.to_owned())));
+        group.hooks = hooks.map(|names| {
+            let hook = |name: &&str| Hook {
+                name: name.to_string(),
+                heartbeat: 300,
+            };
+            names.iter().map(hook).collect()
+        });
+        if !tasks {
+            facts.clusters.clear();
+        }
+        let findings = examine(&facts);
+        let needed = findings.iter().find(|finding| finding.rule.id == NEEDED);
+        assert_eq!(needed.is_some(), expected, "{case}");
+        let says_how = |finding: &Finding| {
+            finding
+                .fix
+                .contains("put-lifecycle-hook --auto-scaling-group-name web")
+        };
+        assert!(needed.is_none_or(says_how), "{case}");
+    }
+}
+
+#[test]
 fn what_is_no_risk_or_cannot_be_known_is_not_reported() {
     let spoil = |group: &mut Group| {
         group.strategy = Some("lowest-price".to_owned());
