@@ -20,7 +20,7 @@ fn log(bed: &Testbed) -> Vec<String> {
 /// Message bodies, each with what the log has to say of it.
 type Logged = Vec<(String, &'static str)>;
 
-/// Bad messages about an instance: those that are given back, and those that are left alone.
+/// Bad messages about an instance: some are given back, some are left alone.
 fn bad(good: &Value) -> (Logged, Logged) {
     let with = |pointer: &str, value: Value| {
         let mut event = good.clone();
