@@ -66,7 +66,7 @@ impl ContainerInstance {
 /// Whether ECS places tasks on a container instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It does.
+    /// ECS places tasks on it.
     Active,
     /// ECS places no tasks on it, and moves service tasks away.
     Draining,

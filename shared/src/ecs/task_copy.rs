@@ -30,7 +30,7 @@ pub fn of(task: &Task) -> TaskCopy {
     }
     let has_interface = own_interface(task).is_some();
     let provider = task.capacity_provider_name.clone();
-    // Tags that AWS put on the task itself cannot be given to another.
+    // AWS sets tags of its own on a task; they cannot be given to another task.
     let own_tags = task.tags().iter().filter_map(|tag| {
         let key = tag.key().filter(|key| !key.starts_with("aws:"))?;
         Some((key.to_owned(), tag.value().unwrap_or_default().to_owned()))

@@ -73,7 +73,7 @@ impl Doomed {
 /// What is known about a target group when deciding.
 #[derive(Debug, Clone)]
 pub struct Seen<'a> {
-    /// Who sends the requests.
+    /// The kind of load balancer.
     pub balancer: Balancer,
     /// The percentage that has to stay.
     pub keep_healthy: KeepHealthy,
