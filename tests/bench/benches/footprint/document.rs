@@ -90,7 +90,7 @@ fn costs<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
     text
 }
 
-/// The slowest and the largest of ours beside the quickest and the smallest of theirs.
+/// Our slowest and largest function, compared with their fastest and smallest one.
 fn ratios(ours: &[Row], theirs: &[Row]) -> String {
     let most = |of: fn(&bench::cold_start::ColdStart) -> f64| {
         ours.iter()

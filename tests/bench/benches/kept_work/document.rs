@@ -151,7 +151,7 @@ fn rows(outcomes: &[&Outcome]) -> String {
     text
 }
 
-/// Where this project is worse than somebody else: said, not left to be found.
+/// Where this project is worse than another contender. The page says so, and does not leave it to the reader to find.
 fn worse(outcomes: &[&Outcome]) -> String {
     let rows = table::rows(outcomes);
     let Some((_, ours)) = rows.iter().find(|(who, _)| *who == Contender::SpotHandoff) else {

@@ -20,10 +20,10 @@ const STEPS: [usize; 4] = [1, 10, 100, 1_000];
 /// Instances while something else is varied.
 const INSTANCES: usize = 10;
 
-/// What is varied, what bounds it, and the fleet with so much of it.
+/// What is varied, what bounds it, and the fleet with this many of it.
 type Varied = (&'static str, &'static str, fn(usize) -> Size);
 
-/// Varies clusters, target groups and tasks; the instances have been varied already.
+/// Varies clusters, target groups and tasks. The storms have already varied the instances.
 pub async fn measure(arguments: &Arguments, storms: &[Outcome]) -> Result<Vec<Curve>> {
     let mut curves = vec![Curve {
         what: "instances",
@@ -88,7 +88,7 @@ impl Curve {
             .map(move |(step, outcome)| (*step, calls(outcome)))
     }
 
-    /// Seconds until all functions were done with the last instance, where they were.
+    /// Seconds until all functions were done with the last instance, if they were.
     pub fn seconds(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
         self.points
             .iter()
@@ -96,7 +96,7 @@ impl Curve {
     }
 }
 
-/// Seconds until everything of every instance was done; `None` where it was not.
+/// Seconds until everything was done for every instance; `None` if it was not.
 pub fn until_all_done(outcome: &Outcome) -> Option<f64> {
     let all = outcome.functions.iter().map(|(_, figures)| {
         let last = figures.seconds.last().copied();
