@@ -100,13 +100,13 @@ pub struct Failing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Fallback {
-    /// What it was before we changed anything.
+    /// The value before our first change.
     pub before: u32,
-    /// What it was before the last step.
+    /// The value before our last change.
     pub from: u32,
-    /// What we have asked for last.
+    /// The value of our last call.
     pub set: u32,
-    /// When that was.
+    /// When we made that call.
     pub asked_at: Timestamp,
     /// Whether the group has shown that value.
     pub seen: bool,

@@ -1,4 +1,4 @@
-//! What is said of a plan: what each action is, why something is left alone, what will hurt.
+//! The texts of a plan: the actions, the reasons to leave something alone, the warnings.
 
 use std::fmt;
 
@@ -191,21 +191,21 @@ pub enum Skip {
     AlreadyDraining,
     /// It is registering or deregistering.
     NotActive,
-    /// The instance is being stopped, and nobody terminates it for that.
+    /// The instance is being stopped, but nobody will terminate it because of that.
     MayStartAgain,
-    /// AWS has said something else of the restart since.
+    /// AWS has sent newer information about the restart.
     OlderNews,
-    /// The restart is over, or called off, and nothing is left to be done.
+    /// The restart is over or cancelled, and nothing is left to do.
     RestartOver,
-    /// Another look sees to the restart.
+    /// Another look handles the restart.
     AnotherLook,
     /// The instance has left its group since the restart was announced.
     HasLeftGroup,
-    /// Nothing was taken from the instance that could be given back.
+    /// Nothing was taken from the instance, so there is nothing to give back.
     NothingTaken,
     /// The container instance is not DRAINING any more.
     NotDraining,
-    /// The cluster is one of AWS Batch.
+    /// The cluster belongs to AWS Batch.
     OfAwsBatch,
     /// It is a Managed Instance of ECS.
     ManagedByEcs,
@@ -216,17 +216,17 @@ pub enum Skip {
     },
     /// The task ended by itself before its late stop.
     EndedByItself,
-    /// The task has been stopped before.
+    /// The task was stopped before.
     AlreadyStopped,
     /// The task is being stopped already.
     AlreadyStopping,
-    /// ECS has moved the task of a service in time.
+    /// ECS has moved the service's task in time.
     MovedByEcs,
     /// ECS does not know the task any more.
     TaskForgotten,
     /// Its stop script has not ended.
     StopScriptRuns,
-    /// ECS does not know the task any more, and we did not stop it: it may have ended by itself.
+    /// ECS does not know the task any more, and we did not stop it. It may have ended by itself.
     FateUnknown,
     /// It has been run again before.
     RunsAgain {
@@ -237,9 +237,9 @@ pub enum Skip {
     NotOnInstance,
     /// `StandaloneTasks=leave`.
     LeftByPolicy,
-    /// The instance goes so late that no delayed message reaches that far.
+    /// The instance goes later than any message can be delayed.
     DeadlineFarAway,
-    /// ECS has not heard of its agent for so long that the instance counts as gone.
+    /// The agent has been disconnected for so long that the instance counts as gone.
     AgentSilent,
 }
 
@@ -323,22 +323,22 @@ impl fmt::Display for Skip {
     }
 }
 
-/// A setting that will hurt.
+/// A setting or an event that causes trouble.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// The containers want more grace than the notice leaves.
+    /// The containers may need more time than the notice leaves.
     GraceLongerThanNotice {
         /// The task definition's family.
         family: String,
         /// How long its containers may take to end, in seconds.
         seconds: i64,
     },
-    /// That it was drained could not be kept, so it stays DRAINING when it is back.
+    /// The drain could not be recorded, so the instance stays DRAINING when it is back.
     NotRemembered {
         /// The error.
         error: String,
     },
-    /// A tag of the group has a value that nobody knows.
+    /// A tag of the group has a value that is not valid.
     UnknownPolicy(UnknownValue),
     /// A task's definition could not be read.
     DefinitionUnread {
@@ -350,19 +350,19 @@ pub enum Warning {
         /// The task definition's family.
         family: String,
     },
-    /// A task asks to be run again, but no task is.
+    /// A task asks to be run again, but RerunRoles is empty.
     RerunIsSwitchedOff {
         /// The task definition's family.
         family: String,
     },
-    /// A task asks to be run again, but has roles that it may not be given.
+    /// A task asks to be run again, but has roles that RerunRoles does not name.
     RerunRolesNotNamed {
         /// The task definition's family.
         family: String,
-        /// These roles.
+        /// The roles that are not named.
         roles: Vec<String>,
     },
-    /// A task asks to be run again, but ECS does not tell how it made the task's volume.
+    /// A task asks to be run again, but ECS does not tell how it created the task's volume.
     RerunHasVolume {
         /// The task definition's family.
         family: String,
@@ -379,12 +379,12 @@ pub enum Warning {
         /// Its ARN.
         container_instance: String,
     },
-    /// Whether the stop script has ended is not known.
+    /// It is not known whether the stop script has ended.
     StopScriptUnknown {
         /// Why.
         error: String,
     },
-    /// The waiting ends although tasks are still there.
+    /// The waiting ends, but tasks are still there.
     LimitReached {
         /// How many tasks.
         tasks: usize,
