@@ -8,13 +8,13 @@ use spot_handoff::notice::{FollowUp, Notice, Serving, Signal, Step};
 
 use super::{Deregistration, Plan, Skip, deregistrations};
 
-/// Below so many each one counts.
+/// If fewer than this serve, every change counts.
 const FEW: usize = 10;
 
-/// How many serve, by the ARN of the target group.
+/// How many targets serve, by the ARN of the target group.
 pub type Counts = BTreeMap<String, Serving>;
 
-/// Counts what serves in these target groups when the targets in `left` are out.
+/// Counts what will serve in these target groups once the targets in `left` are out.
 pub fn count<'a>(
     health: &TargetHealth,
     doomed_in: impl Fn(&str) -> Vec<Doomed>,
@@ -48,7 +48,8 @@ pub fn count<'a>(
     counts
 }
 
-/// Adds what another wave counted: the fewer are right, since each knows only which targets it took out itself.
+/// Adds what another wave counted. The lower count is right, since each wave knows only which targets it took out
+/// itself.
 pub fn join(counts: &mut Counts, more: Counts) {
     for (arn, seen) in more {
         let known = counts.entry(arn).or_insert_with(|| seen.clone());
@@ -57,7 +58,7 @@ pub fn join(counts: &mut Counts, more: Counts) {
     }
 }
 
-/// What a look saw before this one, or nothing.
+/// What the last look saw, or nothing.
 pub fn before(notice: &Notice) -> &[Serving] {
     match &notice.signal {
         Signal::FollowUp(FollowUp {
@@ -68,7 +69,7 @@ pub fn before(notice: &Notice) -> &[Serving] {
     }
 }
 
-/// What is seen now of the target groups that the instance is in, or was in.
+/// What serves now in the target groups that the instance is or was in.
 pub fn of_notice(notice: &Notice, plan: &Plan, counts: &Counts) -> Vec<Serving> {
     let own = deregistrations(plan).map(|one| one.target_group.as_str());
     let held = plan.held.iter().map(|held| held.target_group.as_str());
@@ -84,8 +85,8 @@ pub fn of_notice(notice: &Notice, plan: &Plan, counts: &Counts) -> Vec<Serving> 
         .collect()
 }
 
-/// Whether it is worth a report: something has changed, and not only a little of much. In a storm every instance would tell
-/// of what happens to all of them, so there it is only whether any serves.
+/// Whether the counts are worth a report: something has changed, and not only a little of many. In a storm, every
+/// instance would report the same changes, so there only a change between none and some counts.
 pub fn is_news(before: &[Serving], now: &[Serving], is_storm: bool) -> bool {
     let differs = |one: usize, other: usize| {
         let (less, more) = (one.min(other), one.max(other));
