@@ -1,4 +1,4 @@
-//! An instance that was detached belongs to no group any more. Where no end of it is heard of, somebody has to end it.
+//! A detached instance belongs to no group any more. If EC2 reports no end of it, somebody has to terminate it.
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::notice::{InstanceAction, Notice, Step};
@@ -7,10 +7,10 @@ use spot_handoff::report::{ActionKind, ActionResult, Report};
 use super::watch::Subject;
 use super::{Action, Announcements, Message, Outcome, Plan, Reports, Skip, for_mail};
 
-/// So long after it was to end, the event that it has may still come.
+/// How long after the instance should have ended its event may still come.
 const ENDS_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// Looks for its end, where replace-capacity took it out of its group and EC2 is to terminate it.
+/// Looks for the instance's end, if replace-capacity took it out of its group and EC2 should terminate it.
 pub fn look(notice: &Notice, subject: &Subject, reports: &[Report]) -> Option<Action> {
     let action = subject
         .action
@@ -32,7 +32,7 @@ fn due(notice: &Notice, subject: &Subject) -> Timestamp {
     over.saturating_add(ENDS_WITHIN).unwrap_or(over)
 }
 
-/// What to tell, now that its end should be known.
+/// What to announce, now that its end should be known.
 pub fn plan(
     notice: &Notice,
     subject: &Subject,
@@ -55,7 +55,7 @@ pub fn plan(
     }
     let due = due(notice, subject);
     if now < due {
-        // A message waits a quarter of an hour at most.
+        // A message can be delayed for a quarter of an hour at most.
         plan.actions.extend(look(notice, subject, &told.reports));
         return plan;
     }
