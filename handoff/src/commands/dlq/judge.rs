@@ -1,4 +1,4 @@
-//! Whether it makes sense to try a message again. Knows no AWS.
+//! Whether it makes sense to try a message again. This module makes no AWS calls.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use crate::words::span;
 /// A hook waits for 48 hours at most.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html>
 const LONGEST_HOOK: SignedDuration = SignedDuration::from_hours(48);
-/// For how long after its deadline a stopped task is tried to be run again.
+/// How long after its deadline drain-tasks still tries to run a stopped task again.
 const RUN_AGAIN: SignedDuration = SignedDuration::from_mins(3);
-/// For how long the table knows what a re-run needs.
+/// How long the table keeps what a re-run needs.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(15 * 24);
 
 /// Whether it makes sense to try a message again, and why.
@@ -51,7 +51,7 @@ impl fmt::Display for Judgement {
     }
 }
 
-/// Judges a message by what it says and how old that is.
+/// Judges a message by its content and its age.
 pub fn judge(letter: &Letter, now: Timestamp) -> Judgement {
     if letter.source.is_empty() {
         let function = &letter.function;
@@ -59,9 +59,9 @@ pub fn judge(letter: &Letter, now: Timestamp) -> Judgement {
     }
     match letter.read(now) {
         Err(problem) => Judgement::no(format!("it would fail again: {problem}")),
-        // It reads in the logs what was done, at any age.
+        // This function only announces what happened, at any age.
         Ok(_) if letter.function == ANNOUNCER => Judgement::yes("how it went can still be told"),
-        // Its looks have no end before that.
+        // Its looks have no earlier end.
         Ok(notices) if letter.function == "replace-capacity" && notices.iter().any(is_look) => {
             Judgement::yes("it lowers again what was raised for an instance whose target had to stay")
         }

@@ -1,4 +1,4 @@
-//! Groups that On-Demand is to fill while Spot has no capacity.
+//! Groups that On-Demand should fill while Spot has no capacity.
 
 use spot_handoff::autoscaling::policies::{ByTag, SpotFallback};
 

@@ -1,4 +1,4 @@
-//! What the ECS agent does, or does not, on its instance.
+//! What the ECS agent does on its instance.
 
 use super::{Finding, Kind, Resource, Rule, Severity};
 use crate::commands::doctor::facts::Facts;

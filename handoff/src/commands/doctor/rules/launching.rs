@@ -110,7 +110,7 @@ fn process_suspended(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
 }
 
 fn no_headroom(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    // With Capacity Rebalancing Auto Scaling may go above MaxSize by itself.
+    // With Capacity Rebalancing, Auto Scaling itself may go above MaxSize.
     let full = facts.groups_at_risk().filter(|group| {
         let core = &group.core;
         core.desired > 0 && core.desired >= core.max && !core.capacity_rebalance
@@ -175,7 +175,7 @@ fn capacity_rebalancing_off(facts: &Facts, rule: &'static Rule) -> Vec<Finding> 
 }
 
 fn scale_in_protection(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    // Where ECS manages the protection, `termination-protection` tells.
+    // If ECS manages the protection, the rule `termination-protection` reports it.
     let managed = |group: &Group| {
         let mut providers = facts.clusters.iter().flat_map(|cluster| &cluster.providers);
         providers.any(|provider| provider.protects && provider.group == group.name())

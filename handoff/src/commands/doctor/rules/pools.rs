@@ -1,10 +1,10 @@
-//! How much of a group one interruption can take, and how soon the next one comes.
+//! How much of a group one interruption can take, and how soon the next interruption comes.
 
 use super::{Finding, Resource, Rule, Severity};
 use crate::commands::doctor::facts::{Facts, Group, Types};
 use crate::commands::pools::rows;
 
-/// AWS advises flexibility across at least so many instance types.
+/// AWS advises to allow at least this many instance types.
 const ADVISED: usize = 10;
 const GOOD_STRATEGIES: &[&str] = &[
     "price-capacity-optimized",

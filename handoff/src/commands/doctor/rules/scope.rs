@@ -1,4 +1,4 @@
-//! Whether anybody hands the work over at all.
+//! Whether spot-handoff acts on the instances at all.
 
 use spot_handoff::autoscaling::scope::{IGNORE_TAG, MANAGED_TAG, OutOfScope};
 
@@ -74,7 +74,7 @@ pub const RULES: &[Rule] = &[
 
 fn not_deployed(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     let stack = &facts.stack;
-    // The other name is that of samconfig.toml.
+    // samconfig.toml has the default name.
     let stack_name = match stack.as_str() {
         DEFAULT_NAME => String::new(),
         other => format!(" --stack-name {other}"),
@@ -107,7 +107,7 @@ fn opted_out(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
         let reason = facts.settings.scope.admits(Some(&group.core)).err()?;
         let name = group.name();
         let fix = match &reason {
-            // Nothing to be changed there.
+            // Nothing can be changed for these groups.
             OutOfScope::OfAwsBatch { .. }
             | OutOfScope::OfKubernetes { .. }
             | OutOfScope::Operated { .. } => return None,

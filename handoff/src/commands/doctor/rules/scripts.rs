@@ -1,4 +1,4 @@
-//! Stop scripts: whether they can run, and whether there is the time for them.
+//! Stop scripts: whether they can run, and whether they have enough time.
 
 use jiff::SignedDuration;
 use spot_handoff::autoscaling::policies::{self, ByTag, StopDocument, StopSeconds, StopWhen};

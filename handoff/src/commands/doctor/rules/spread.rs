@@ -26,7 +26,7 @@ fn all_in_one_place(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
             .iter()
             .filter(|task| task.service.as_deref() == Some(&service.name));
         let own: Vec<&Task> = own.collect();
-        // A task that is on no Spot Instance stays in any case.
+        // If a task is not on a Spot Instance, it stays in any case.
         if own.len() < 2 || at_risk.len() < own.len() {
             continue;
         }
@@ -43,7 +43,7 @@ fn all_in_one_place(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     findings
 }
 
-/// The one instance or zone that all of them are in, where the cluster has another one.
+/// The one instance or zone that has all of them, if the cluster has another one.
 fn place(cluster: &Cluster, tasks: &[&Task], zones: &BTreeMap<&str, &str>) -> Option<String> {
     let instance_of = |task: &&Task| {
         let mut instances = cluster.instances.iter();

@@ -1,4 +1,4 @@
-//! Tasks that no service owns: draining leaves them alone, and nobody starts them again unless asked to.
+//! Tasks without a service: draining does not stop them, and nobody starts them again unless asked to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Standalone tasks at risk under these policies, by cluster and task definition.
+/// Standalone tasks at risk with these policies, by cluster and task definition.
 fn by_definition(
     facts: &Facts,
     under: impl Fn(StandaloneTasks) -> bool,
@@ -179,7 +179,7 @@ fn rerun_lacks_security_groups(facts: &Facts, rule: &'static Rule) -> Vec<Findin
     })
 }
 
-/// The command that tags all of them.
+/// The command that tags all these tasks.
 fn tag(tasks: &[&Task], tag: &str) -> String {
     let arns: Vec<&str> = tasks.iter().map(|task| task.arn.as_str()).collect();
     match arns.as_slice() {
