@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A report so many seconds after the notice.
+/// A report this many seconds after the notice.
 fn report(second: i64, members: Value) -> Report {
     let started =
         "2026-11-24T04:00:00Z".parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(second);
@@ -173,7 +173,7 @@ fn the_fewest_targets_that_were_seen_count_and_none_is_a_loss() {
             "no target of ranker served at T+110 s".to_owned(),
             vec![no_target(110)],
         ),
-        // The last look before the end: nobody has seen what came then.
+        // The last look before the end; nobody has seen what came then.
         (vec![(0, 1, 0)], fewest("1 target"), vec![no_successor]),
         (vec![(0, 1, 0), (60, 2, 1)], fewest("1 target"), vec![]),
         // It never served.
