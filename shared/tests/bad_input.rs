@@ -45,7 +45,7 @@ fn without(parent: &str, field: &str) -> String {
     event.to_string()
 }
 
-/// A warning in which a field stands twice.
+/// A warning with a repeated field.
 fn with_twice(field: &str, first: &str, second: &str) -> String {
     let once = format!("\"{field}\":\"{second}\"");
     let twice = format!("\"{field}\":\"{first}\",{once}");

@@ -160,7 +160,7 @@ pub enum Skip {
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAnnounced => write!(f, "nothing is announced of this signal"),
+            Self::NotAnnounced => write!(f, "this signal is not announced"),
             Self::ToldWithInterruption => write!(
                 f,
                 "the instance was interrupted or taken out meanwhile: an interruption is announced by itself"
@@ -168,17 +168,17 @@ impl fmt::Display for Skip {
             Self::NothingHandedOff => {
                 write!(
                     f,
-                    "the functions had nothing to do for it, so there is nothing to tell"
+                    "the functions had nothing to do for it, so there is nothing to announce"
                 )
             }
-            Self::NothingBegun => write!(f, "no function has begun anything that others could be told of"),
+            Self::NothingBegun => write!(f, "no function has begun anything to announce"),
             Self::LeftOut => write!(
                 f,
                 "Announcements leaves this message out; the event is put on the bus"
             ),
             Self::GroupAwaited => write!(
                 f,
-                "the message waits until its group is whole again, or has given up on that"
+                "the message waits until its group is whole again, or until nobody waits for that any longer"
             ),
             Self::Ended => write!(f, "the instance has ended"),
             Self::PutBefore => write!(f, "an earlier try has put the event on the bus"),

@@ -291,7 +291,7 @@ async fn resolved(fis: &Client, experiment: &str) -> Result<BTreeSet<InstanceId>
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| {
             cannot(
-                "read whom the experiment interrupts",
+                "read which instances the experiment interrupts",
                 "fis:ListExperimentResolvedTargets",
                 &error,
             )

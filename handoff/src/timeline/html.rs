@@ -148,7 +148,7 @@ fn legend() -> Markup {
                 (Word::Done, "done"),
                 (Word::Already, "was done already"),
                 (Word::Planned, "would be done"),
-                (Word::Later, "a delayed message sees to it"),
+                (Word::Later, "a delayed message will do it"),
                 (Word::Impossible, "AWS cannot do it now"),
                 (Word::Failed, "failed"),
             ] {

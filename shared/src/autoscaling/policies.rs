@@ -52,7 +52,7 @@ impl fmt::Display for UnknownValue {
         } = self;
         write!(
             f,
-            "Auto Scaling group {group}: the tag {tag} is `{found}`, expected {expected}: {instead} holds"
+            "Auto Scaling group {group}: the tag {tag} is `{found}`, expected {expected}: {instead} applies"
         )
     }
 }

@@ -4,9 +4,9 @@
 //! instances, and spot-handoff would undo their work.
 //!
 //! - Groups of AWS Batch, recognised by their names: [`aws_batch`].
-//! - Groups of Kubernetes. EKS tags the groups of its managed node groups `eks:cluster-name` and `eks:nodegroup-name`,
-//!   and
-//!   drains them itself by Capacity Rebalancing. Self-managed nodes carry `kubernetes.io/cluster/NAME`.
+//! - Groups of Kubernetes. EKS tags the groups of its managed node groups `eks:cluster-name` and
+//!   `eks:nodegroup-name`, and drains them itself with Capacity Rebalancing. Self-managed nodes have the tag
+//!   `kubernetes.io/cluster/NAME`.
 //!   <https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html>
 //! - Groups with an operator. Only the operator may change them.
 //!   <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_Operator.html>
@@ -88,7 +88,7 @@ impl fmt::Display for OutOfScope {
             ),
             Self::OfAwsBatch { group } => write!(
                 f,
-                "Auto Scaling group {group} is managed by AWS Batch, which sees to its jobs itself"
+                "Auto Scaling group {group} is managed by AWS Batch, which takes care of its jobs itself"
             ),
             Self::OfKubernetes { group, tag } => write!(
                 f,

@@ -144,7 +144,6 @@ impl ContainerInstances {
 /// It asks each cluster with a filter over all ids, so the number of calls grows with the clusters and not with the
 /// instances. In a storm with many ids, it lists a whole cluster instead if that takes fewer calls. It describes the
 /// results, and keeps only those with one of the ids.
-/// what names one of the ids is kept.
 pub async fn find(
     client: &Client,
     invocation: &Invocation,

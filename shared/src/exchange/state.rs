@@ -184,7 +184,7 @@ pub fn is_coming_or_there(member: &Member) -> bool {
     matches!(member.lifecycle, Lifecycle::Pending | Lifecycle::InService)
 }
 
-/// How many there are, as Auto Scaling counts.
+/// The number of items, as the type that Auto Scaling uses.
 pub fn count<T>(items: impl Iterator<Item = T>) -> i32 {
     i32::try_from(items.count()).unwrap_or(i32::MAX)
 }

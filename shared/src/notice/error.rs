@@ -84,7 +84,7 @@ pub(super) fn at_path<T, E: std::fmt::Display>(
             field,
             match (missing, repeated) {
                 (Some(_), _) => "missing",
-                (None, Some(_)) => "stands there twice",
+                (None, Some(_)) => "appears twice",
                 (None, None) => problem,
             },
         )

@@ -203,7 +203,7 @@ fn errors_name_the_field_and_what_is_wrong_with_it() {
 #[test]
 fn a_key_that_stands_twice_is_refused() {
     let text = r#"{"id":"1","id":"2","source":"aws.ec2","detail-type":"x","detail":{}}"#;
-    assert_eq!(refusal(text), "field `id`: stands there twice");
+    assert_eq!(refusal(text), "field `id`: appears twice");
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub struct Ends {
     pub killed: usize,
     /// Cut off with the instance.
     pub cut: usize,
-    /// ECS tells no end of them.
+    /// ECS does not tell how they ended.
     pub unknown: usize,
     /// Nobody has looked yet.
     pub unseen: usize,
@@ -102,7 +102,7 @@ impl fmt::Display for Loss {
                 count(*tasks, "task was", "tasks were")
             ),
             Self::NoEndKnown(tasks) => {
-                write!(f, "ECS tells no end of {}", count(*tasks, "task", "tasks"))
+                write!(f, "ECS does not tell how {} ended", count(*tasks, "task", "tasks"))
             }
             Self::NotReported(tasks) => write!(
                 f,
@@ -283,7 +283,7 @@ impl Kept {
                 (ends.stopped, "stopped in order"),
                 (ends.killed, "killed when its grace was over"),
                 (ends.cut, "CUT OFF with the instance"),
-                (ends.unknown, "of which ECS tells no end"),
+                (ends.unknown, "with an unknown end"),
                 (ends.unseen, "not looked at yet"),
             ]
             .iter()

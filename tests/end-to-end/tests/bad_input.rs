@@ -47,7 +47,7 @@ fn bad(good: &Value) -> (Logged, Logged) {
         ),
         (with("/time", json!("yesterday")), "field `time`"),
         (with("/id", json!("x".repeat(100_000))), "field `id`"),
-        (twice, "field `detail.instance-id`: stands there twice"),
+        (twice, "field `detail.instance-id`: appears twice"),
     ];
     let left_alone = vec![
         (

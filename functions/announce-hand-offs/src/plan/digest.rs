@@ -84,7 +84,7 @@ pub fn digest(pending: &[Pending]) -> Digest {
     if untold > 0 {
         let _ = writeln!(
             text,
-            "\nand {untold} more: `cargo handoff timeline` tells of all of them"
+            "\nand {untold} more: `cargo handoff timeline` shows all of them"
         );
     }
     Digest {

@@ -89,12 +89,12 @@ fn message(notice: &Notice, subject: &Subject, group: Option<&str>) -> Message {
         text: format!(
             "Instance  {instance}{of_group}\n\
              Warning   {}, event {}\n\n\
-             {end} Ten minutes later no event of EC2 has told its end. So it may run on, in no group,\n\
+             {end} Ten minutes later EC2 has still not reported its end. So it may run on, in no group,\n\
              and cost money.\n\n\
              What to do next\n  \
              See whether it runs:\n    \
              aws ec2 describe-instances --instance-ids {instance} --query 'Reservations[].Instances[].State.Name'\n  \
-             End it, where it does and nobody needs it:\n    \
+             Terminate it if it runs and nobody needs it:\n    \
              aws ec2 terminate-instances --instance-ids {instance}\n",
             notice.time, notice.event_id
         ),

@@ -700,7 +700,7 @@ fn what_was_lost_is_told_as_lost_and_what_nobody_has_seen_is_no_tick() {
             "no end",
             with(vec![with_end("running")]),
             150,
-            Some((lossy, "ECS tells no end of 1 task")),
+            Some((lossy, "ECS does not tell how 1 task ended")),
         ),
         ("nobody has looked", with(vec![]), 150, None),
         (

@@ -181,7 +181,7 @@ pub fn next_steps(hand_off: &HandOff<'_>) -> Vec<String> {
         steps.push(match hand_off.dry_run {
             true => format!("This was a drill that only planned: AWS does not take {instance}, and nothing was changed."),
             false => format!(
-                "This was a drill: AWS does not take {instance}. Terminate it when the drill is over, where it left its group."
+                "This was a drill: AWS does not take {instance}. If it left its group, terminate it when the drill is over."
             ),
         });
     }
@@ -230,7 +230,7 @@ fn steps_for(part: &Part<'_>, hand_off: &HandOff<'_>) -> [String; 2] {
             part.log_group
         ),
         _ => format!(
-            "{function} failed: the errors stand above, more in the log group {}.",
+            "{function} failed: the errors are above, and more in the log group {}.",
             part.log_group
         ),
     };

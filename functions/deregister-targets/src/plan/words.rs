@@ -144,12 +144,12 @@ impl fmt::Display for Warning {
             Self::UnknownPolicy(unknown) => unknown.fmt(f),
             Self::NotRemembered { why } => write!(
                 f,
-                "the table does not keep what was deregistered, so it stays out of its target groups when the instance is \
+                "the table could not record what was deregistered, so it stays out of its target groups when the instance is \
                  back: register it then: {why}"
             ),
             Self::TableUnread { target_group, why } => write!(
                 f,
-                "{target_group}: what other invocations take away is not known, so it was decided by what is seen: {why}"
+                "{target_group}: it is not known what other invocations take away, so only this one's facts decided: {why}"
             ),
             Self::FlowsStay { target_group } => write!(
                 f,
@@ -158,7 +158,7 @@ impl fmt::Display for Warning {
             Self::OtherWay { of, way } => match way {
                 OtherWay::CloudMap => write!(
                     f,
-                    "{of} is registered in AWS Cloud Map: ECS takes a task out when it stops, and nobody before"
+                    "{of} is registered in AWS Cloud Map: ECS takes a task out when it stops, and nobody does so earlier"
                 ),
                 OtherWay::VpcLattice => write!(
                     f,

@@ -270,21 +270,21 @@ impl fmt::Display for Skip {
                 f,
                 "it may be started again: ECS finds out by itself that it is stopped"
             ),
-            Self::OlderNews => write!(f, "AWS has said something else of this restart since"),
+            Self::OlderNews => write!(f, "AWS has sent newer information about this restart"),
             Self::RestartOver => write!(
                 f,
                 "the restart is over, or called off: nothing is left to be done"
             ),
-            Self::AnotherLook => write!(f, "another look sees to this restart"),
+            Self::AnotherLook => write!(f, "another look handles this restart"),
             Self::HasLeftGroup => write!(
                 f,
                 "it has left its group since the restart was announced: nothing is given back"
             ),
             Self::NothingTaken => write!(f, "it runs, and was not drained before"),
-            Self::NotDraining => write!(f, "not DRAINING any more: nothing to be undone"),
+            Self::NotDraining => write!(f, "not DRAINING any more: nothing to undo"),
             Self::OfAwsBatch => write!(
                 f,
-                "its cluster is managed by AWS Batch, which sees to its jobs itself"
+                "its cluster is managed by AWS Batch, which takes care of its jobs itself"
             ),
             Self::ManagedByEcs => write!(f, "it is a Managed Instance of ECS, which moves its tasks itself"),
             Self::ForeignHook { hook } => write!(
@@ -296,13 +296,10 @@ impl fmt::Display for Skip {
             Self::AlreadyStopping => write!(f, "is stopping already"),
             Self::MovedByEcs => write!(f, "ECS has moved it in time"),
             Self::TaskForgotten => write!(f, "ECS does not know the task any more"),
-            Self::StopScriptRuns => write!(
-                f,
-                "its stop script has not ended: the instance is waited with until then"
-            ),
+            Self::StopScriptRuns => write!(f, "its stop script has not ended: the instance stays until then"),
             Self::FateUnknown => write!(
                 f,
-                "ECS does not know the task any more, and whether it ended by itself; if it did not, run it by hand"
+                "ECS does not know the task any more, nor whether it ended by itself; if it did not, run it by hand"
             ),
             Self::RunsAgain { new } => write!(f, "has been run again as {}", names::last(new)),
             Self::NotOnInstance => write!(f, "the task is not on this instance"),
@@ -316,7 +313,7 @@ impl fmt::Display for Skip {
             Self::AgentSilent => {
                 write!(
                     f,
-                    "its ECS agent is disconnected: its tasks are not waited for any longer"
+                    "its ECS agent is disconnected: nobody waits for its tasks any longer"
                 )
             }
         }
@@ -401,7 +398,7 @@ impl fmt::Display for Warning {
             ),
             Self::NotRemembered { error } => write!(
                 f,
-                "the table does not keep that it was drained, so it stays DRAINING when it is back: set it to ACTIVE then: \
+                "the table could not record that it was drained, so it stays DRAINING when it is back: set it to ACTIVE then: \
                  {error}"
             ),
             Self::UnknownPolicy(unknown) => unknown.fmt(f),
@@ -442,8 +439,8 @@ impl fmt::Display for Warning {
             ),
             Self::MadeActiveAgain { container_instance } => write!(
                 f,
-                "{container_instance}: somebody has made it ACTIVE again after it was drained: it stays so, and is not looked \
-                 at any more"
+                "{container_instance}: somebody has made it ACTIVE again after it was drained: it stays so, and nobody looks \
+                 at it any more"
             ),
             Self::StopScriptUnknown { error } => write!(
                 f,

@@ -433,9 +433,9 @@ pub fn line_of_mixture(group: &str, told: &Told) -> Option<GroupLine> {
             None,
             match found {
                 Some(found) => format!(
-                    "has the OnDemandBaseCapacity {found}, which somebody else has set in the place of our {set}: it stays so"
+                    "has the OnDemandBaseCapacity {found}, which somebody else has set in place of our {set}: it stays"
                 ),
-                None => "has no mixed instances policy any more, which is left so".to_owned(),
+                None => "has no mixed instances policy any more: it stays like this".to_owned(),
             },
         ),
         Told::NotTaken { set } => (

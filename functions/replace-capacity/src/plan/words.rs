@@ -346,7 +346,7 @@ fn in_words(ending: Ending) -> &'static str {
              serving, and the replacement goes"
         }
         Ending::Overruled => {
-            "its exchange is over: somebody has set the desired capacity meanwhile, and no replacement comes of it. It \
+            "its exchange is over: somebody has set the desired capacity meanwhile, so no replacement comes. It \
              goes on serving"
         }
         Ending::NoRoom => "its exchange is over: MaxSize has left no room, it goes on serving",
@@ -446,11 +446,11 @@ impl fmt::Display for Warning {
             ),
             Self::ExchangesUnread { error } => write!(
                 f,
-                "the table did not tell whether an exchange of it is under way, so it is taken for none: {error}"
+                "the table did not say whether it has an exchange, so it is treated as having none: {error}"
             ),
             Self::TargetsUnread { target_group, error } => write!(
                 f,
-                "{target_group}: how its targets are could not be read, so each instance of the group in service counts as \
+                "{target_group}: the health of its targets could not be read, so each instance of the group in service counts as \
                  healthy: {error}"
             ),
             Self::HooksUnread { group, error } => write!(
@@ -475,7 +475,7 @@ impl fmt::Display for Warning {
             ),
             Self::WatchUnwritten { group, error } => write!(
                 f,
-                "Auto Scaling group {group}: the table did not take how it stands: {error}"
+                "Auto Scaling group {group}: its standing could not be written to the table: {error}"
             ),
             Self::GroupUnread { group, error } => write!(
                 f,

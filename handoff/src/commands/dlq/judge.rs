@@ -104,7 +104,7 @@ fn of_notice(notice: &Notice, now: Timestamp) -> Judgement {
         )),
         Signal::RebalanceRecommendation => Judgement::yes("the instance may still be at risk"),
         Signal::TerminateLifecycleAction(_) if age < LONGEST_HOOK => {
-            Judgement::yes("the hook may still wait; an action that is over is found so")
+            Judgement::yes("the hook may still wait; if the action is over, nothing changes")
         }
         Signal::TerminateLifecycleAction(_) => Judgement::no("no hook waits for more than 48 hours"),
         Signal::ScheduledRetirement { starts } if *starts > now => {
@@ -131,9 +131,9 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
         (Step::Look { .. } | Step::AwaitScript { .. } | Step::WatchGroup { .. }, Some(late))
             if late.is_positive() =>
         {
-            Judgement::no(format!("there was an end to looking {} ago", span(late)))
+            Judgement::no(format!("the time for looking was over {} ago", span(late)))
         }
-        (Step::Look { .. }, _) => Judgement::yes("it looks what came back, came late, or may go by now"),
+        (Step::Look { .. }, _) => Judgement::yes("it looks for what came back, came late, or may leave by now"),
         (Step::WatchGroup { .. }, _) => Judgement::yes("it looks whether the group is whole again"),
         (Step::AwaitScript { .. }, _) => Judgement::yes("it tells how the stop script ended"),
         (Step::AwaitRestart { .. }, _) => {
@@ -144,17 +144,17 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
         }
         (Step::StepAside { .. }, _) => Judgement::yes("the instance can still be drained before its restart"),
         (Step::StepBack, _) => Judgement::yes("what was taken from the instance is given back"),
-        (Step::Tell, _) => Judgement::yes("what has gathered is told, as long as nobody told it since"),
+        (Step::Tell, _) => Judgement::yes("what has gathered is published, unless it was published since"),
         (Step::SeeEnds { .. }, _) => Judgement::yes("what became of its tasks can still be told"),
         (Step::AwaitStart { .. }, Some(late)) if late.is_positive() => Judgement::no(format!(
-            "the instance went {} ago: that it begins helps nobody",
+            "the instance went {} ago: announcing its beginning helps nobody",
             span(late)
         )),
         (Step::AwaitStart { .. }, _) => Judgement::yes("others can still be told that it has begun"),
         (Step::AwaitEnd { .. } | Step::AwaitWhole { .. }, _) => {
             Judgement::yes("how it went can still be told")
         }
-        (Step::AwaitGone { .. }, _) => Judgement::yes("an instance that runs on can still be told of"),
+        (Step::AwaitGone { .. }, _) => Judgement::yes("an instance that still runs can still be announced"),
         (Step::StopTasks { .. }, _) => Judgement::yes("its tasks may still be stopped, and run again"),
         (
             Step::AwaitTasks {

@@ -155,7 +155,7 @@ impl Score {
         }
         if self.tasks_cut > 0 {
             let cut = count(self.tasks_cut as u64, "task");
-            problems.push(format!("{cut} cut off, or of no known end"));
+            problems.push(format!("{cut} cut off, or without a known end"));
         }
         problems.extend(
             self.failed

@@ -231,7 +231,7 @@ mod tests {
         serde_json::from_value(report).expect("a report")
     }
 
-    /// The same, of an instance that has been in its cluster for so many hours.
+    /// The same, for an instance that has been in its cluster for this many hours.
     fn aged(hours: i64, mut report: Report) -> Report {
         report.in_cluster_since = Some(report.notice_time - jiff::SignedDuration::from_hours(hours));
         report
@@ -247,7 +247,7 @@ mod tests {
         drill.drill = true;
         let reports = [
             report("r1", "i-1", RECOMMENDATION, "m5.large", 0),
-            // The same again, and one of which nothing came.
+            // The same again, and one that no interruption followed.
             report("r2", "i-1", RECOMMENDATION, "m5.large", 1),
             report("r3", "i-4", RECOMMENDATION, "c5.large", 2),
             aged(1, report("w1", "i-1", warning, "m5.large", 5)),

@@ -100,8 +100,8 @@ fn what_became_of_tasks_is_counted_by_their_last_report() {
                 task("c", "standalone", Some("unknown"))
             ]),
             &[
-                "2 service tasks: 1 stopped in order, 1 of which ECS tells no end",
-                "1 standalone task: 1 of which ECS tells no end",
+                "2 service tasks: 1 stopped in order, 1 with an unknown end",
+                "1 standalone task: 1 with an unknown end",
             ],
             vec![Loss::NoEndKnown(2)],
         ),

@@ -51,7 +51,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "rerun-lacks-security-groups",
-        title: "Re-run that will not happen for want of security groups",
+        title: "Re-run that lacks security groups",
         severity: Severity::Warning,
         why: "the task is tagged to be run again, but has its own network interface, and ECS does not tell its security \
               groups: it is not run again",
