@@ -102,7 +102,11 @@ impl fmt::Display for Loss {
                 count(*tasks, "task was", "tasks were")
             ),
             Self::NoEndKnown(tasks) => {
-                write!(f, "ECS does not tell how {} ended", count(*tasks, "task", "tasks"))
+                write!(
+                    f,
+                    "ECS does not tell how {} ended",
+                    count(*tasks, "task", "tasks")
+                )
             }
             Self::NotReported(tasks) => write!(
                 f,

@@ -20,7 +20,7 @@ pub struct Search {
     pub instance: InstanceId,
     /// When it began.
     pub begun_at: Timestamp,
-    /// How many target groups it has looked at, over all tries.
+    /// How many reads of target groups it has made, over all tries.
     pub asked: usize,
     /// ARNs of the target groups that need no further look.
     pub looked_at: BTreeSet<String>,

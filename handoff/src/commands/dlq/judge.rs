@@ -133,7 +133,9 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
         {
             Judgement::no(format!("the time for looking was over {} ago", span(late)))
         }
-        (Step::Look { .. }, _) => Judgement::yes("it looks for what came back, came late, or may leave by now"),
+        (Step::Look { .. }, _) => {
+            Judgement::yes("it looks for what came back, came late, or may leave by now")
+        }
         (Step::WatchGroup { .. }, _) => Judgement::yes("it looks whether the group is whole again"),
         (Step::AwaitScript { .. }, _) => Judgement::yes("it tells how the stop script ended"),
         (Step::AwaitRestart { .. }, _) => {
