@@ -115,7 +115,9 @@ async fn a_reboot_that_is_called_off_or_over_already_takes_nothing_away() -> Res
     // The first word of it, late and once more.
     scene.put(&event).await?;
     scene
-        .reported("it is old", |report| skips(report, "newer information about this restart"))
+        .reported("it is old", |report| {
+            skips(report, "newer information about this restart")
+        })
         .await?;
     scene.bed.until_settled(PATIENCE).await?;
     let after = scene.state().await?;
