@@ -36,8 +36,8 @@ pub const RULES: &[Rule] = &[
         id: "hook-skipped",
         title: "Termination hook that an interruption skips",
         severity: Severity::Warning,
-        why: "with the strategy detach an interrupted instance leaves its group, so that what the hook waits for does \
-              not happen",
+        why: "with the strategy detach, an interrupted instance leaves its group without running the hook, so the hook's \
+              work is not done",
         fix: "if the hook's work matters in an interruption, tag the group spot-handoff:strategy = terminate; \
               docs/policy.md says what that costs",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-detach-attach-instances.html",

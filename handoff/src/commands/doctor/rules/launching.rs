@@ -25,8 +25,8 @@ pub const RULES: &[Rule] = &[
         id: "no-headroom",
         title: "Desired capacity at MaxSize",
         severity: Severity::Warning,
-        why: "a rebalance recommendation cannot launch the replacement first; nor can an interruption warning of an \
-              instance whose target has to stay, whose replacement is launched only when it leaves",
+        why: "a rebalance recommendation cannot launch the replacement first. Nor can an interruption warning, if a target \
+              of the instance has to stay: its replacement is launched only when it leaves",
         fix: "set MaxSize at least one above the desired capacity",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/asg-capacity-limits.html",
         check: no_headroom,
@@ -56,7 +56,7 @@ pub const RULES: &[Rule] = &[
         severity: Severity::Info,
         why: "the protection does not hold back a Spot interruption, and Auto Scaling finds fewer instances to take back \
               after an exchange that raised the desired capacity",
-        fix: "remove the protection where only interruptions were meant",
+        fix: "remove the protection if it was only meant against interruptions",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-protection.html",
         check: scale_in_protection,
     },

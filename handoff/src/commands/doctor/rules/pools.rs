@@ -28,8 +28,7 @@ pub const RULES: &[Rule] = &[
         id: "pool-that-is-taken",
         title: "Most interruptions come from one pool",
         severity: Severity::Warning,
-        why: "AWS has taken most of the instances that it took from the group out of one pool, and Auto Scaling may launch \
-              there again",
+        why: "most of the instances that AWS took from the group were in one pool, and Auto Scaling may launch there again",
         fix: "allow more instance types and zones, or leave that type out; `cargo handoff pools` shows all pools",
         page: "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-best-practices.html",
         check: pool_that_is_taken,

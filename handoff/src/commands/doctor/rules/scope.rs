@@ -45,17 +45,17 @@ pub const RULES: &[Rule] = &[
         id: "group-dry-run",
         title: "A group that is only planned for",
         severity: Severity::Warning,
-        why: "its tag has the functions report what they would do, and change nothing: its targets are cut off and its \
-              tasks are killed with their instance",
+        why: "because of its tag, the functions only report what they would do: its targets are cut off and its tasks are \
+              killed with their instance",
         fix: "when the reports show what you want, remove the tag `spot-handoff:dry-run`",
         page: TAGS_PAGE,
         check: group_dry_run,
     },
     Rule {
         id: "unknown-policy",
-        title: "Tag of spot-handoff that says nothing",
+        title: "Tag of spot-handoff that is not valid",
         severity: Severity::Warning,
-        why: "nobody knows the tag or its value, so the parameter of the stack holds in its place",
+        why: "the tag or its value is not valid, so the parameter of the stack applies instead",
         fix: "correct the tag: docs/policy.md lists all of them",
         page: TAGS_PAGE,
         check: unknown_policy,
@@ -64,8 +64,8 @@ pub const RULES: &[Rule] = &[
         id: "ignore-tag-false",
         title: "Tag `spot-handoff:ignore` set to `false`",
         severity: Severity::Critical,
-        why: "the functions act on the group, but the permissions of their roles end where the tag is, whatever its \
-              value: their calls are denied and the notices end in a dead-letter queue",
+        why: "the functions act on the group, but their roles deny calls wherever the tag exists, whatever its value: the \
+              calls fail, and the notices end in a dead-letter queue",
         fix: "remove the tag",
         page: TAGS_PAGE,
         check: ignore_tag_false,
@@ -132,7 +132,7 @@ fn ignore_tag_false(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     });
     tagged
         .map(|group| {
-            let what = format!("{IGNORE_TAG} is `false`, which permissions take for set");
+            let what = format!("{IGNORE_TAG} is `false`, which permissions treat as set");
             rule.found(Resource::group(group), what, delete_tag(group.name(), IGNORE_TAG))
         })
         .collect()

@@ -10,7 +10,7 @@ pub const RULES: &[Rule] = &[Rule {
     id: "all-in-one-place",
     title: "Service whose tasks are all in one place",
     severity: Severity::Warning,
-    why: "one interruption, or the interruptions of one zone, take all of them at once: nothing serves where their \
+    why: "one interruption, or the interruptions of one zone, take all of them at once: nothing serves if their \
           successors come late",
     fix: "spread the service over zones and instances",
     page: "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-placement-strategies.html",

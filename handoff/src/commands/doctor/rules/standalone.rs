@@ -43,9 +43,9 @@ pub const RULES: &[Rule] = &[
         id: "rerun-roles",
         title: "Re-run that RerunRoles does not allow",
         severity: Severity::Warning,
-        why: "the task is tagged to be run again, but drain-tasks may pass only the roles that RerunRoles names, and with \
-              none named it runs nothing: it is not run again",
-        fix: "name the task's roles in RerunRoles, by their ARNs; without-role where no task has any",
+        why: "the task is tagged to be run again, but drain-tasks may pass only the roles that RerunRoles names, and runs \
+              nothing if it names none: the task is not run again",
+        fix: "name the task's roles in RerunRoles, by their ARNs; without-role if no task has a role",
         page: PASS_PAGE,
         check: rerun_roles,
     },
