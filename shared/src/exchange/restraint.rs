@@ -44,8 +44,8 @@ impl fmt::Display for Brake {
         match self {
             Self::NotInCluster => write!(
                 f,
-                "a recommendation is acted on for instances in an ECS cluster, whose tasks can move; to have this group's \
-                 instances replaced all the same, tag it spot-handoff:rebalance=launch-first"
+                "recommendations are acted on only for instances in an ECS cluster, since their tasks can move; to replace this \
+                 group's instances anyway, tag it spot-handoff:rebalance=launch-first"
             ),
             Self::Young { since } => write!(
                 f,
@@ -56,8 +56,8 @@ impl fmt::Display for Brake {
             ),
             Self::Enough { under_way } => write!(
                 f,
-                "{under_way} of its group are being exchanged: no more than a tenth of a group, and one at least, is \
-                 exchanged at a time on recommendations"
+                "{under_way} of its group are being exchanged: recommendations exchange at most a tenth of a group at a time, \
+                 but at least one instance"
             ),
             Self::InVain { until } => write!(
                 f,

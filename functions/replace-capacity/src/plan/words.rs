@@ -296,7 +296,7 @@ impl fmt::Display for Skip {
             ),
             Self::Weighted => write!(
                 f,
-                "the instance types of the group have weights, so one instance is not one of its capacity: it is replaced \
+                "the instance types of the group have weights, so one instance is not one unit of capacity: it is replaced \
                  when it is interrupted, or by Capacity Rebalancing"
             ),
             Self::NoRoom { max } => write!(
@@ -311,7 +311,7 @@ impl fmt::Display for Skip {
             ),
             Self::NotRaised(NotRaised::Weighted) => write!(
                 f,
-                "the instance types of the group have weights, so one instance is not one of its capacity: its replacement is \
+                "the instance types of the group have weights, so one instance is not one unit of capacity: its replacement is \
                  launched when it leaves"
             ),
             Self::InterruptedMeanwhile => write!(f, "an interruption warning has come for it as well"),
