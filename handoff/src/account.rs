@@ -1,4 +1,4 @@
-//! The AWS account that a command looks at: the caller's own, or one that runs on this machine.
+//! The AWS account that a command looks at: the caller's own, or one on this machine.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::usage::UsageError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A person waits rather than reads of throttling: ten tries, with these pauses, last for more than a minute.
+/// Throttled calls are retried, since people prefer to wait: ten tries with these pauses take more than a minute.
 const MAX_ATTEMPTS: u32 = 10;
 const MAX_BACKOFF: Duration = Duration::from_secs(20);
 
@@ -39,13 +39,13 @@ pub struct AccountArguments {
 }
 
 impl AccountArguments {
-    /// The profile that counts, given here or by `AWS_PROFILE`.
+    /// The profile in use, from `--profile` or from `AWS_PROFILE`.
     fn profile_in_use(&self) -> Option<String> {
         let of_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
         self.profile.clone().or_else(of_environment)
     }
 
-    /// What has the AWS CLI use the same account; `None` where it does so by itself.
+    /// The shell command that makes the AWS CLI use the same account; `None` if it does so already.
     pub fn export(&self) -> Option<String> {
         let given = [("AWS_PROFILE", &self.profile), ("AWS_REGION", &self.region)];
         let given = given
@@ -62,7 +62,7 @@ impl AccountArguments {
         (!variables.is_empty()).then(|| format!("{unset}export{variables}"))
     }
 
-    /// The options that have another command look at this account; empty where it does so by itself.
+    /// The options that make another command look at this account; empty if it does so already.
     pub fn options(&self) -> String {
         let given = [("--profile", &self.profile), ("--region", &self.region)];
         let given = given
@@ -75,12 +75,12 @@ impl AccountArguments {
 /// The configuration for clients of a person's account.
 ///
 /// Region, credentials, profiles, IAM Identity Center, instance metadata and `AWS_ENDPOINT_URL` work as in the AWS CLI:
-/// <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>. As there, `--profile` wins over keys in
-/// the environment, keys in the environment win over `AWS_PROFILE`, and a profile that does not exist is an error. Throttled
-/// calls are tried again for about a minute.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>. As in the AWS CLI, `--profile` wins
+/// over keys in the environment, keys in the environment win over `AWS_PROFILE`, and a missing profile is an error.
+/// Throttled calls are retried for about a minute.
 ///
 /// # Errors
-/// A [`UsageError`] with what to do next, where there is no region or there are no credentials.
+/// A [`UsageError`] with what to do next, if there is no region or there are no credentials.
 pub async fn sdk_config(arguments: &AccountArguments) -> Result<SdkConfig, UsageError> {
     let profile = arguments.profile_in_use();
     if let Some(profile) = &profile {
@@ -119,7 +119,7 @@ pub async fn sdk_config(arguments: &AccountArguments) -> Result<SdkConfig, Usage
     Ok(config)
 }
 
-/// The chain of the AWS CLI for `--profile`, in which the environment has no place.
+/// The AWS CLI's chain for `--profile`. It does not include the environment.
 fn credentials_of(profile: &str, region: Region) -> CredentialsProviderChain {
     let provider = ProviderConfig::without_region()
         .with_http_client(http_client())
@@ -135,7 +135,7 @@ fn credentials_of(profile: &str, region: Region) -> CredentialsProviderChain {
 }
 
 /// # Errors
-/// Where neither file of the AWS CLI has the profile, or one of them cannot be read.
+/// If neither file of the AWS CLI has the profile, or one of them cannot be read.
 async fn check_profile(name: &str) -> Result<(), UsageError> {
     let files = aws_config::profile::load(&Fs::real(), &Env::real(), &Default::default(), None).await;
     let files = files.map_err(|error| {

@@ -1,7 +1,7 @@
-//! What the person on call runs: `cargo handoff` in a checkout, `handoff` where it is installed.
+//! The program for the person on call: `cargo handoff` in a checkout, `handoff` if it is installed.
 //!
-//! The feature `local` adds what needs the test bed, which starts an AWS on this machine: replays on it, and the sandbox.
-//! It is on in the alias `cargo handoff`. The other commands do without, and install without it.
+//! The feature `local` adds the commands that need the test bed, which starts an AWS on this machine: local replays and
+//! the sandbox. The alias `cargo handoff` has the feature on. The other commands work and install without it.
 
 mod account;
 mod commands;
@@ -22,7 +22,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use commands::Command;
 use usage::UsageError;
 
-/// What this program is called where it runs.
+/// The name of this program in messages.
 const NAME: &str = if cfg!(feature = "local") {
     IN_A_CHECKOUT
 } else {
@@ -43,7 +43,7 @@ struct Arguments {
     command: Command,
 }
 
-/// Runs the command that this process was called with.
+/// Runs the command of this process.
 pub async fn run() -> ExitCode {
     let matches = under_its_name(Arguments::command()).get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -58,7 +58,7 @@ pub async fn run() -> ExitCode {
     }
 }
 
-/// The same with examples that can be typed where the program runs.
+/// The same, with examples for the name of the program.
 fn under_its_name(command: clap::Command) -> clap::Command {
     let examples = command
         .get_after_help()

@@ -1,4 +1,4 @@
-//! What the functions of a stack wrote to their log groups.
+//! Reads what the functions of a stack wrote to their log groups.
 
 use anyhow::Result;
 use aws_sdk_cloudwatchlogs::Client;
@@ -13,7 +13,7 @@ use crate::stack::{Function, Stack};
 /// The lines of one function, oldest first.
 ///
 /// # Errors
-/// Where CloudWatch Logs refuses.
+/// If CloudWatch Logs refuses.
 pub async fn lines(
     client: &Client,
     function: &Function,
@@ -44,7 +44,7 @@ pub async fn lines(
 /// The reports of all functions whose fields have these values, oldest first.
 ///
 /// # Errors
-/// Where CloudWatch Logs refuses.
+/// If CloudWatch Logs refuses.
 pub async fn reports(
     client: &Client,
     stack: &Stack,

@@ -1,4 +1,4 @@
-//! Calls to AWS that failed, as a person reads of them.
+//! Errors of AWS calls, for people.
 
 use std::fmt::Display;
 
@@ -10,11 +10,11 @@ use spot_handoff::runtime::aws::{chain, is_denial};
 
 use crate::usage::UsageError;
 
-/// What to do about credentials that AWS does not take.
+/// What to do if AWS does not accept the credentials.
 pub const SIGN_IN: &str = "sign in again (`aws sso login` or `aws login`), or choose another profile with --profile; \
                            `aws sts get-caller-identity` must work";
 
-/// Whether AWS does not take the credentials at all: they are expired, deleted or wrong.
+/// Whether AWS does not accept the credentials at all: they are expired, deleted or wrong.
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>
 pub fn is_of_credentials(code: &str) -> bool {
     matches!(
@@ -28,8 +28,8 @@ pub fn is_of_credentials(code: &str) -> bool {
     )
 }
 
-/// `cannot WHAT: why`, and what to do about it: which permission to ask for, or a [`UsageError`] where the credentials
-/// are no good.
+/// `cannot WHAT: why`, and what to do about it: which permission to ask for, or a [`UsageError`] if the credentials are
+/// not valid.
 pub fn cannot<E>(what: impl Display, permission: &str, error: &SdkError<E, HttpResponse>) -> anyhow::Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

@@ -1,4 +1,4 @@
-//! A deployed stack: what its resources are called in the account.
+//! A deployed stack, and the names of its resources in the account.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::usage::UsageError;
 /// The stack name of samconfig.toml.
 pub const DEFAULT_NAME: &str = "spot-handoff";
 
-/// Which stack a command is about.
+/// The stack that a command is about.
 #[derive(Debug, Args)]
 pub struct StackArguments {
     /// The deployed stack
@@ -29,7 +29,7 @@ pub struct StackArguments {
 }
 
 impl StackArguments {
-    /// The options that have another command look at this stack; empty where it does so by itself.
+    /// The options that make another command look at this stack; empty if it does so already.
     pub fn options(&self) -> String {
         let stack = match self.stack.as_str() {
             DEFAULT_NAME => String::new(),
@@ -38,10 +38,10 @@ impl StackArguments {
         stack + &self.account.options()
     }
 
-    /// Looks the stack up; with the configuration for clients of its account.
+    /// Finds the stack. Also returns the configuration for clients of its account.
     ///
     /// # Errors
-    /// Where there is no such stack, or the account cannot be asked.
+    /// If there is no such stack, or the call fails.
     pub async fn find(&self) -> Result<(SdkConfig, Stack)> {
         let config = account::sdk_config(&self.account).await?;
         let stack = Stack::find(&config, &self.stack).await?;
@@ -49,7 +49,7 @@ impl StackArguments {
     }
 }
 
-/// There is no stack of this name.
+/// The error for a stack name that does not exist.
 pub fn no_stack(name: &str, config: &SdkConfig) -> UsageError {
     let region = config.region().map_or("this region", |region| region.as_ref());
     UsageError::new(format!(
@@ -57,10 +57,10 @@ pub fn no_stack(name: &str, config: &SdkConfig) -> UsageError {
     ))
 }
 
-/// The value of an output of a stack; `None` where it has no such output.
+/// The value of an output of a stack; `None` if it has no such output.
 ///
 /// # Errors
-/// Where the stack cannot be read.
+/// If the stack cannot be read.
 pub async fn output(config: &SdkConfig, stack: &str, name: &str) -> Result<Option<String>> {
     let stacks = described(config, stack).await?;
     let mut outputs = stacks.iter().flat_map(|stack| stack.outputs());
@@ -68,10 +68,10 @@ pub async fn output(config: &SdkConfig, stack: &str, name: &str) -> Result<Optio
     Ok(found.and_then(|output| output.output_value().map(str::to_owned)))
 }
 
-/// The value of a parameter of a stack; `None` where it has no such parameter.
+/// The value of a parameter of a stack; `None` if it has no such parameter.
 ///
 /// # Errors
-/// Where the stack cannot be read.
+/// If the stack cannot be read.
 pub async fn parameter(config: &SdkConfig, stack: &str, name: &str) -> Result<Option<String>> {
     let stacks = described(config, stack).await?;
     let mut parameters = stacks.iter().flat_map(|stack| stack.parameters());
@@ -95,24 +95,24 @@ async fn described(config: &SdkConfig, stack: &str) -> Result<Vec<aws_sdk_cloudf
 /// A deployed stack.
 #[derive(Debug)]
 pub struct Stack {
-    /// Where it is: account, region and name.
+    /// Its account, region and name.
     pub place: String,
     /// Its functions that hand off.
     pub functions: Vec<Function>,
-    /// The function that tells of it.
+    /// The function that announces hand-offs.
     pub announcer: Function,
     /// URL of the queue of events that EventBridge could not deliver.
     pub undelivered: String,
-    /// The table of what is under way.
+    /// The table with what is under way.
     pub table: String,
 }
 
 /// A function and what belongs to it.
 #[derive(Debug, Clone)]
 pub struct Function {
-    /// What it is called in reports, for example `drain-tasks`.
+    /// Its name in reports, for example `drain-tasks`.
     pub name: String,
-    /// What it is called in Lambda.
+    /// Its name in Lambda.
     pub deployed: String,
     /// Its log group.
     pub log_group: String,
@@ -126,7 +126,7 @@ impl Stack {
     /// Asks CloudFormation.
     ///
     /// # Errors
-    /// Where there is no stack of this name, or it is not one of spot-handoff.
+    /// If there is no stack of this name, or it is not a spot-handoff stack.
     pub async fn find(config: &SdkConfig, name: &str) -> Result<Self> {
         let client = Client::new(config);
         let mut pages = client
@@ -195,12 +195,12 @@ impl Stack {
         })
     }
 
-    /// Every function, those that hand off first.
+    /// All functions; those that hand off come first.
     pub fn all_functions(&self) -> impl Iterator<Item = &Function> {
         self.functions.iter().chain([&self.announcer])
     }
 
-    /// The function of this name, as reports have it.
+    /// The function with this name in reports.
     pub fn function(&self, name: &str) -> Option<&Function> {
         self.all_functions().find(|function| function.name == name)
     }

@@ -1,4 +1,4 @@
-//! Colours. Whoever prints strips them where the output is not a terminal.
+//! Colours. The printing code strips them if the output is not a terminal.
 
 use owo_colors::OwoColorize;
 
@@ -32,7 +32,7 @@ pub fn pending(text: &str) -> String {
     text.blue().to_string()
 }
 
-/// A function's name: each its own colour, so that its lines are found among the others'.
+/// A function's name. Each has its own colour, so that its lines are easy to find.
 pub fn function(name: &str, text: &str) -> String {
     match name {
         "deregister-targets" => text.cyan().to_string(),

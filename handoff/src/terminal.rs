@@ -1,21 +1,21 @@
-//! How wide the output is, and texts that fit into it: wrapped between words, with a hanging indent.
+//! The width of the output, and text that fits into it: wrapped between words, with a hanging indent.
 
 use std::io::IsTerminal;
 
 use textwrap::core::display_width;
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-/// Less is no width to read in; a narrower terminal wraps by itself.
+/// The narrowest width to wrap for; a narrower terminal wraps by itself.
 const NARROWEST: usize = 40;
-/// A text in less than this begins under its prefix, not beside it.
+/// If there is less room than this, a text begins under its prefix, not beside it.
 const ROOM: usize = 36;
-/// A space at which no line ends.
+/// A space where a line never breaks.
 const HARD_SPACE: &str = "\u{a0}";
-/// Where a text goes on that has no room under its beginning.
+/// The indent of a text that has no room beside its prefix.
 const STEP_IN: usize = 4;
 
-/// The columns of standard output: those of `COLUMNS`, or of the terminal. `None` for a pipe or a file, where a line is for
-/// programs to read.
+/// The columns of standard output: from `COLUMNS`, or from the terminal. `None` for a pipe or a file, whose lines are
+/// for programs.
 pub fn columns() -> Option<usize> {
     let set = std::env::var("COLUMNS")
         .ok()
@@ -27,17 +27,17 @@ pub fn columns() -> Option<usize> {
     columns.map(|columns: usize| columns.max(NARROWEST))
 }
 
-/// How many columns a text takes, colours aside.
+/// How many columns a text takes, without colours.
 pub fn width(text: &str) -> usize {
     display_width(text)
 }
 
-/// A prefix and a text that goes on under its own beginning, as wide as the output.
+/// A prefix and a text, wrapped to the width of the output. The text continues under its own beginning.
 pub fn hang(prefix: &str, text: &str) -> String {
     hang_in(columns(), prefix, text)
 }
 
-/// The same in so many columns.
+/// The same for a given number of columns.
 pub fn hang_in(columns: Option<usize>, prefix: &str, text: &str) -> String {
     let Some(columns) = columns else {
         return format!("{prefix}{text}");
@@ -57,7 +57,7 @@ pub fn hang_in(columns: Option<usize>, prefix: &str, text: &str) -> String {
     textwrap::fill(text, options).trim_end().to_owned()
 }
 
-/// A command of a shell after a prefix: where it is wrapped, a backslash joins its lines.
+/// A shell command after a prefix. If it is wrapped, a backslash joins its lines.
 pub fn hang_command(prefix: &str, command: &str) -> String {
     let Some(columns) = columns() else {
         return format!("{prefix}{command}");
@@ -66,7 +66,7 @@ pub fn hang_command(prefix: &str, command: &str) -> String {
 }
 
 fn hang_command_in(columns: usize, prefix: &str, command: &str) -> String {
-    // What stands in quotes is one word.
+    // A quoted part is one word.
     let parts = command.split('\'').enumerate();
     let kept: Vec<String> = parts
         .map(|(n, part)| {

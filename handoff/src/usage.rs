@@ -1,8 +1,8 @@
-//! Mistakes of the caller, which end with another exit status than failures do.
+//! Mistakes of the caller. They have another exit status than failures.
 
 use std::fmt;
 
-/// Something the caller can put right on the command line. The text says how.
+/// A mistake that the caller can correct on the command line. The text says how.
 #[derive(Debug)]
 pub struct UsageError(String);
 
@@ -21,7 +21,7 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// What only a program with the feature `local` can do.
+/// An error for commands that need the feature `local`.
 #[cfg(not(feature = "local"))]
 pub fn needs_a_checkout(command: &str) -> UsageError {
     UsageError::new(format!(
@@ -30,7 +30,7 @@ pub fn needs_a_checkout(command: &str) -> UsageError {
     ))
 }
 
-/// A group of this name is not to be found.
+/// An error for a group that does not exist.
 pub fn no_group(name: &str) -> UsageError {
     UsageError::new(format!(
         "there is no Auto Scaling group {name} in this account and region: --profile and --region choose others, \

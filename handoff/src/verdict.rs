@@ -1,4 +1,4 @@
-//! The end of a hand-off: what each function achieved, and whether all went well.
+//! The end of a hand-off: what each function did, and whether all went well.
 
 #[cfg(feature = "local")]
 mod replay;
@@ -17,9 +17,9 @@ use spot_handoff::report::{ActionKind, ActionLine, ActionResult, GroupLine, Grou
 use crate::words::{count, span};
 use crate::{style, terminal};
 
-/// What became of what was skipped.
+/// The result of what was skipped.
 const LEFT_ALONE: &str = "left alone";
-/// From so many columns on a function's results and its seconds stand in columns.
+/// From this number of columns on, a function's results and seconds are in columns.
 const WIDE: usize = 92;
 
 /// The verdict on a hand-off.
@@ -28,40 +28,40 @@ pub struct Verdict {
     summary: BTreeMap<(String, bool), Summary>,
     problems: Vec<String>,
     notes: Vec<String>,
-    /// Later steps that were announced and not reported yet.
+    /// Later steps that were planned but not reported yet.
     to_follow: usize,
-    /// Tasks of which nobody has reported yet what became of them.
+    /// Tasks whose end has not been reported yet.
     unseen: usize,
     /// What became of the work.
     work: Vec<String>,
 }
 
-/// What a verdict comes to.
+/// The overall result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// All that there was to do is done, and everybody who should reported.
+    /// Everything is done, and everybody who should report has reported.
     Good,
-    /// Nothing failed, but not all is known or done.
+    /// Nothing failed, but something is not known or done yet.
     Open,
     /// Something failed, came too late, or was not reported.
     Bad,
 }
 
-/// What a function achieved with the event itself, or with the follow-ups to it.
+/// What a function did with the event itself, or with the follow-ups to it.
 #[derive(Debug, Default)]
 struct Summary {
-    /// What was done to what, by how it went. A set, since looking again is not doing it again.
+    /// What was done to what, by result. A set, since looking again is not doing it again.
     results: BTreeMap<&'static str, BTreeSet<What>>,
     planned: bool,
-    /// Later steps that were announced.
+    /// Later steps that were planned.
     later: usize,
-    /// The least that was left of the two minutes when it was done.
+    /// The least time of the two minutes that was left when it was done.
     seconds_left: Option<f64>,
-    /// The notices that count for that: a repeated one comes late by nature.
+    /// The notices that count for that. A repeated notice always comes late, so it does not count.
     notices: BTreeSet<(String, String)>,
 }
 
-/// Something that was acted on or left alone.
+/// Something that was acted on, or left alone.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct What {
     instance: String,
@@ -71,7 +71,7 @@ struct What {
 }
 
 impl Verdict {
-    /// Judges what the functions reported.
+    /// Judges the functions' reports.
     pub fn on<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Self {
         let mut verdict = Self {
             summary: BTreeMap::new(),
@@ -92,7 +92,7 @@ impl Verdict {
         verdict
     }
 
-    /// What became of the work of each instance, and what of it was lost.
+    /// What became of the work of each instance, and what part of it was lost.
     fn add_losses(&mut self, reports: &[&Report]) {
         let mut by_instance: BTreeMap<(&str, &str), Vec<&Report>> = BTreeMap::new();
         for report in reports {
@@ -109,7 +109,7 @@ impl Verdict {
         }
     }
 
-    /// What became of the groups. Of a group that was watched more than once the last watch counts, as in announcements.
+    /// How the groups stand. If a group was watched more than once, the last watch counts, as in announcements.
     fn add_groups(&mut self, reports: &[&Report]) {
         let mut in_order: Vec<&&Report> = reports.iter().collect();
         in_order.sort_by_key(|report| report.started_at);
@@ -139,32 +139,32 @@ impl Verdict {
         }
     }
 
-    /// How many tasks there are of which nobody has reported yet what became of them.
+    /// The number of tasks whose end has not been reported yet.
     pub fn unseen(&self) -> usize {
         self.unseen
     }
 
-    /// What became of the work, a sentence each.
+    /// What became of the work, one sentence each.
     pub fn work(&self) -> &[String] {
         &self.work
     }
 
-    /// Adds what went wrong beside what the reports say, as a sentence.
+    /// Adds a problem that is not in the reports, as a sentence.
     pub fn add_problem(&mut self, problem: String) {
         self.problems.push(problem);
     }
 
-    /// Adds why there is no telling yet, as a sentence.
+    /// Adds a reason why the result is still open, as a sentence.
     pub fn add_note(&mut self, note: String) {
         self.notes.push(note);
     }
 
-    /// How many later steps were announced and not reported yet.
+    /// The number of later steps that were planned but not reported yet.
     pub fn to_follow(&self) -> usize {
         self.to_follow
     }
 
-    /// What AWS could not do, unless somebody spoke of the same thing later.
+    /// What AWS could not do, unless a later report is about the same thing.
     fn add_impossible(&mut self, report: &Report, later: &[&Report]) {
         let about = (&report.instance, &report.event_id);
         let is_spoken_of = |resource: &str| {
@@ -202,7 +202,7 @@ impl Verdict {
         let key = (report.function.clone(), follow_up);
         let summary = self.summary.entry(key).or_default();
         for action in &report.actions {
-            // A first report may have several of a kind; those of follow-ups repeat themselves.
+            // The first report may have several of a kind. Those of follow-ups are repeated.
             let detail = if follow_up { "" } else { &action.detail };
             let what = What {
                 instance: report.instance.clone(),
@@ -231,7 +231,7 @@ impl Verdict {
         let left = report
             .seconds_left_at_end
             .filter(|left| left.abs() <= NOTICE.as_secs_f64());
-        // A step that follows has a time of its own, which may be after the deadline.
+        // A later step has its own time, which may be after the deadline.
         if let Some(left) = left.filter(|left| if follow_up { *left >= 0.0 } else { first }) {
             let least = summary.seconds_left.unwrap_or(left).min(left);
             summary.seconds_left = Some(least);
@@ -244,7 +244,7 @@ impl Verdict {
         }
     }
 
-    /// What was done about a warning when it was too late for it.
+    /// What was done for a warning when it was too late.
     fn add_delay(&mut self, report: &Report) {
         let acted = report
             .actions
@@ -277,7 +277,7 @@ impl Verdict {
         self.problems.is_empty()
     }
 
-    /// What it comes to.
+    /// The overall result.
     pub fn state(&self) -> State {
         match (self.problems.is_empty(), self.notes.is_empty()) {
             (false, _) => State::Bad,
@@ -286,12 +286,12 @@ impl Verdict {
         }
     }
 
-    /// Why there is no telling yet, a sentence each.
+    /// Why the result is still open, one sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// What went wrong, a sentence each.
+    /// What went wrong, one sentence each.
     pub fn problems(&self) -> &[String] {
         &self.problems
     }
@@ -350,7 +350,7 @@ impl Summary {
         self.results.entry(word).or_default().insert(what);
     }
 
-    /// Whether there was anything to do, or to have done.
+    /// Whether anything was done, or there was something to do.
     fn acted(&self) -> bool {
         self.later > 0 || self.results.keys().any(|word| *word != LEFT_ALONE)
     }
@@ -388,7 +388,7 @@ impl Summary {
     }
 }
 
-/// What became of an action; `None` where it is still to follow.
+/// The result of an action in words; `None` if it is still to come.
 fn word(result: ActionResult) -> Option<&'static str> {
     match result {
         ActionResult::Done => Some("done"),
@@ -401,7 +401,7 @@ fn word(result: ActionResult) -> Option<&'static str> {
     }
 }
 
-/// Each later step is a message, and each message leads to a report of a follow-up.
+/// Each later step is a message, and each message leads to the report of a follow-up.
 fn to_follow(reports: &[&Report]) -> usize {
     let mut open: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for report in reports {
@@ -415,8 +415,7 @@ fn to_follow(reports: &[&Report]) -> usize {
     open.into_values().sum()
 }
 
-/// A message that failed is tried again: the last report on it is the one that counts. Each
-/// follow-up is a matter of its own.
+/// If a message failed, it is tried again, and only its last report counts. Each follow-up counts separately.
 fn last_reports<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Vec<&'r Report> {
     let mut last = Vec::<&Report>::new();
     for report in reports {

@@ -1,4 +1,4 @@
-//! Numbers with their nouns, and spans of time.
+//! Numbers with nouns, and spans of time.
 
 use jiff::SignedDuration;
 

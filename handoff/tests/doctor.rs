@@ -1,4 +1,4 @@
-//! The doctor on the embedded AWS: the sample fleet as it is, made sick, and with permissions missing.
+//! The doctor on the embedded AWS: the sample fleet as it is, with problems added, and with permissions missing.
 
 use std::collections::BTreeMap;
 use std::process::Output;
@@ -43,7 +43,7 @@ async fn doctor(world: &World, arguments: &[&str]) -> Result<Output> {
     doctor.output().await.context("cannot run the doctor")
 }
 
-/// The doctor where nothing tells an account: no environment variables, no files, no instance metadata.
+/// The doctor when nothing gives it an account: no environment variables, no files, no instance metadata.
 fn doctor_of_nobody(arguments: &[&str]) -> Command {
     let mut doctor = Command::new(env!("CARGO_BIN_EXE_handoff"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {

@@ -1,7 +1,7 @@
-//! What is known of target groups when it is decided which of their doomed targets stay for now.
+//! What is known about target groups when deciding which of their doomed targets stay for now.
 //!
-//! deregister-targets and replace-capacity both ask, at the same time, about the same instances. They read the same
-//! facts, and write down the same ends under the same names: what the one has written down is no news to the other.
+//! deregister-targets and replace-capacity both ask this at the same time, about the same instances. They read the same
+//! facts, and write the same ends under the same names. So what one of them has written is no news to the other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,33 +17,33 @@ use crate::runtime::invocation::Invocation;
 use crate::state::under_notice::{self, News, UnderNotice};
 use crate::state::{Table, Versioned};
 
-/// Looks come by messages whose delay has whole seconds. A moment that is nearer than this has come.
+/// The delays of messages are whole seconds. So a moment nearer than this counts as now.
 const NEAR: SignedDuration = SignedDuration::from_secs(1);
 
-/// What decides about the doomed targets of target groups.
+/// The facts that decide about the doomed targets of target groups.
 #[derive(Debug, Clone)]
 pub struct Facts<'a> {
-    /// What is registered.
+    /// The registered targets.
     pub health: &'a TargetHealth,
-    /// The share that has to stay, by target group.
+    /// The percentage that has to stay, by target group.
     pub keep_healthy: &'a HashMap<String, KeepHealthy>,
-    /// Who sends requests, by target group.
+    /// The kind of load balancer, by target group.
     pub balancers: HashMap<String, Balancer>,
     /// The deregistration delays that are known.
     pub delays: HashMap<String, SignedDuration>,
-    /// What is under notice, by target group: in the table, or as far as this batch knows.
+    /// What is under notice, by target group: from the table, or what this batch knows.
     pub under_notice: HashMap<String, UnderNotice>,
     /// Now.
     pub now: Timestamp,
 }
 
 impl Facts<'_> {
-    /// What becomes of the doomed targets of a target group.
+    /// The decisions about the doomed targets of a target group.
     pub fn verdicts(&self, target_group: &str) -> BTreeMap<Target, Verdict> {
         self.decide(target_group, self.delays.get(target_group).copied())
     }
 
-    /// The target groups of which something has to stay, so that it matters how long their targets drain.
+    /// The target groups in which something has to stay, so that their deregistration delay matters.
     pub fn contested(&self) -> BTreeSet<String> {
         let is_contested = |target_group: &&String| {
             let verdicts = self.decide(target_group, Some(SignedDuration::ZERO));
@@ -70,7 +70,7 @@ impl Facts<'_> {
     }
 }
 
-/// What a report says of a target that is held.
+/// What a report says about a target that is held.
 pub fn held_line(target_group: &str, target: String, held: Held) -> HeldLine {
     HeldLine {
         target_group: target_group.to_owned(),
@@ -82,14 +82,14 @@ pub fn held_line(target_group: &str, target: String, held: Held) -> HeldLine {
     }
 }
 
-/// How many of a target group serve, as far as that was read.
+/// How many targets of a target group serve, if that was read.
 pub fn serving(health: &TargetHealth, target_group: &str) -> usize {
     let registered = health.get(target_group).and_then(|one| one.as_ref().ok());
     registered.map_or(0, |registered| holding::serving_count(registered))
 }
 
-/// What is under notice in a target group where the table does not tell: what the batch knows itself. What drains may
-/// have left for a notice, and counts among what served before.
+/// What is under notice in a target group if the table does not answer: only what the batch knows itself. A draining
+/// target may have left because of a notice, so it counts among those that served before.
 pub fn without_table(news: &News, health: &TargetHealth, now: Timestamp) -> UnderNotice {
     let mut item = UnderNotice::nothing(&news.target_group);
     let registered = health.get(&news.target_group).and_then(|one| one.as_ref().ok());
@@ -101,10 +101,10 @@ pub fn without_table(news: &News, health: &TargetHealth, now: Timestamp) -> Unde
     item
 }
 
-/// What the table told before it is decided.
+/// What the table said before the decision.
 pub type Known = Result<Vec<Versioned<UnderNotice>>, CallError>;
 
-/// Reads the facts, and remembers between invocations what changes rarely.
+/// Reads the facts, and remembers between invocations what rarely changes.
 #[derive(Debug)]
 pub struct Keeper {
     elb: aws_sdk_elasticloadbalancingv2::Client,
@@ -114,7 +114,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// It knows nothing yet.
+    /// A keeper that remembers nothing yet.
     pub fn new(elb: aws_sdk_elasticloadbalancingv2::Client, table: Table) -> Self {
         Self {
             elb,
@@ -124,9 +124,9 @@ impl Keeper {
         }
     }
 
-    /// What is registered in target groups, and what is under notice there.
+    /// The registered targets of target groups, and what is under notice there.
     pub async fn read(&self, arns: BTreeSet<String>, invocation: &Invocation) -> (TargetHealth, Known) {
-        // Who sends the requests is remembered, and read beside the others the first time.
+        // The kinds of load balancer are remembered. The first time, they are read at the same time as the rest.
         let (health, known, _) = tokio::join!(
             health::read(&self.elb, invocation, arns.clone()),
             self.known(&arns, invocation),
@@ -149,8 +149,8 @@ impl Keeper {
         self.delays.of(&self.elb, invocation, arns).await
     }
 
-    /// Writes down what a batch knows, and reads what else decides. Answers besides with the target groups about which the
-    /// table did not answer: there it is decided by what the batch knows.
+    /// Writes down what a batch knows, and reads the other facts. Also returns the target groups for which the table
+    /// did not answer: for those, only the batch's own knowledge decides.
     pub async fn facts<'a>(
         &self,
         news: &[News],

@@ -1,9 +1,10 @@
 //! What the functions share.
 //!
-//! The story of an invocation, room by room: [`lambda`] takes the payload apart and answers it, [`notice`] reads each
-//! message, [`autoscaling`], [`ecs`] and [`elb`] read facts of AWS, [`state`] is the table of what has to survive between
-//! two looks, [`keeper`] knows by both which targets have to stay, [`exchange`] says how an instance is replaced,
-//! [`report`] is what a function decided and what became of it. [`runtime`] is what all of them stand on.
+//! The modules, in the order of an invocation: [`lambda`] splits the payload into messages and answers Lambda.
+//! [`notice`] reads each message. [`autoscaling`], [`ecs`] and [`elb`] read facts from AWS. [`state`] is the table for
+//! what has to survive between two looks. [`keeper`] uses both to say which targets have to stay. [`exchange`] says how
+//! an instance is replaced. [`report`] says what a function decided and how that ended. [`runtime`] is the basis of all
+//! of them.
 
 pub mod autoscaling;
 pub mod ecs;

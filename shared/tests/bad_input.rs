@@ -1,7 +1,7 @@
-//! What becomes of every kind of bad input, as docs/bad-input.md says it: each row of its table is made here from what
-//! the code answers, and the page has to have exactly these rows.
+//! What happens with every kind of bad input, as documented in docs/bad-input.md. This test makes each row of the
+//! page's table from the code's answers, and the page must have exactly these rows.
 
-// Clippy knows the tests of a file, but not the functions that they share.
+// Clippy recognises the tests of a file, but not the functions that they share.
 #![allow(clippy::expect_used)]
 
 use jiff::Timestamp;
@@ -45,7 +45,7 @@ fn without(parent: &str, field: &str) -> String {
     event.to_string()
 }
 
-/// A warning in which a field stands twice.
+/// A warning with a repeated field.
 fn with_twice(field: &str, first: &str, second: &str) -> String {
     let once = format!("\"{field}\":\"{second}\"");
     let twice = format!("\"{field}\":\"{first}\",{once}");
@@ -307,7 +307,7 @@ fn the_envelope_fails_message_by_message_too() {
         errors(json!({ "Records": [{ "messageId": "1", "body": { "a": 1 } }, record(2, &good)] })),
         one("1", "field `body`: missing or not text")
     );
-    // Lambda can be told of a message by its id only: an empty one brings the whole batch back.
+    // Lambda knows a message only by its id: an empty id brings the whole batch back.
     let (id, error) = errors(json!({ "Records": [7, record(2, &good)] })).remove(0);
     assert_eq!(id, "");
     assert!(error.starts_with("field `Records`: "), "{error}");

@@ -1,4 +1,4 @@
-//! Telling: events to the bus at once, messages to the topic when some seconds' worth has gathered.
+//! Publishes: events to the bus at once, messages to the topic after gathering for some seconds.
 
 mod bus;
 mod topic;
@@ -12,7 +12,7 @@ use spot_handoff::state::Table;
 
 use crate::plan::Action;
 
-/// Where is told.
+/// Where to publish.
 pub struct Outlets {
     /// The topic.
     pub topic_arn: String,
@@ -22,14 +22,14 @@ pub struct Outlets {
     pub sns: aws_sdk_sns::Client,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
-    /// EventBridge, whose default bus gets the events.
+    /// EventBridge. Its default bus gets the events.
     pub eventbridge: aws_sdk_eventbridge::Client,
     /// The table, in which messages gather.
     pub table: Table,
 }
 
 impl Outlets {
-    /// Carries the actions out and tells how each went.
+    /// Carries out the actions, and returns how each went.
     pub async fn tell(&self, invocation: &Invocation, asked: &[(&Notice, &Action)]) -> Results<Action> {
         let (put, gathered, published, awaited) = tokio::join!(
             self.put_events(invocation, asked),
@@ -41,7 +41,7 @@ impl Outlets {
         told.chain(awaited).collect()
     }
 
-    /// Sends the messages that look again.
+    /// Sends the messages for further looks.
     async fn look_again(&self, invocation: &Invocation, asked: &[(&Notice, &Action)]) -> Vec<(Action, Done)> {
         let awaited: Vec<(&Notice, &Action, _, _)> = asked
             .iter()

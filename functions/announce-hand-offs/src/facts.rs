@@ -1,4 +1,4 @@
-//! What the functions, and this one in an earlier try, have reported about these notices: read from the table.
+//! Reads what the functions, and this one in an earlier try, have reported about these notices, from the table.
 
 use jiff::Timestamp;
 use spot_handoff::notice::{FollowUp, Notice, Signal, Step};
@@ -10,7 +10,7 @@ use spot_handoff::state::ends::InstanceEnd;
 use spot_handoff::state::group_watch::{GroupWatch, Standing};
 use spot_handoff::state::hand_offs::Reported;
 
-/// A function, and where it writes its log.
+/// A function, and its log group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reporter {
     /// The function.
@@ -19,26 +19,26 @@ pub struct Reporter {
     pub log_group: String,
 }
 
-/// This one has no part in the hand-off of an instance whose group has no stop script, and says nothing of it.
+/// run-commands does not report an instance whose group has no stop script.
 pub const RUN_COMMANDS: &str = "run-commands";
 
-/// What the table tells about one notice.
+/// What the table has about one notice.
 #[derive(Debug, Clone, Default)]
 pub struct Told {
-    /// All reports about it, in the order of time.
+    /// All reports about it, ordered by time.
     pub reports: Vec<Report>,
-    /// How the group of the instance stands, where it is watched for its sake.
+    /// How the group of the instance stands, if it is watched because of this notice.
     pub standing: Option<Standing>,
     /// Whether launches of the group fail.
     pub launches_fail: bool,
-    /// When the instance ended, where it is asked and known.
+    /// When the instance ended, if the notice asks for this and it is known.
     pub ended: Option<Timestamp>,
 }
 
-/// What the table tells, or why it does not.
+/// What the table has, or why it could not be read.
 pub type Reports = Result<Told, CallError>;
 
-/// Reads what there is about each notice; answers in the order of the notices.
+/// Reads what the table has about each notice. Returns the results in the order of the notices.
 pub async fn reports(table: &Table, invocation: &Invocation, notices: &[&Notice]) -> Vec<Reports> {
     let readings = notices.iter().map(|notice| async {
         let found = table
@@ -63,7 +63,7 @@ pub async fn reports(table: &Table, invocation: &Invocation, notices: &[&Notice]
     together(readings).await
 }
 
-/// When the instance ended, where this is what the notice asks.
+/// When the instance ended, if the notice asks for this.
 async fn end_of(
     table: &Table,
     invocation: &Invocation,
@@ -83,7 +83,7 @@ async fn end_of(
     Ok(found.first().map(|found| found.item.at))
 }
 
-/// The watch over a group. Without it nothing is told of how the group stands.
+/// The watch over a group. If it cannot be read, nothing is announced about the group.
 async fn watch_over(table: &Table, invocation: &Invocation, group: &str) -> Option<GroupWatch> {
     let key = GroupWatch::key_of(group);
     match table.all_of::<GroupWatch>(invocation, &key.of, &key.what).await {

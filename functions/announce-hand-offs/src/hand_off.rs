@@ -1,4 +1,4 @@
-//! The story of one batch: read the reports, make the messages, send them.
+//! Handles one batch: reads the reports, makes the messages, sends them.
 
 use std::collections::HashMap;
 
@@ -65,12 +65,12 @@ impl Function for AnnounceHandOffs {
         })
     }
 
-    /// Telling what was is right at any age.
+    /// An announcement is right at any age.
     fn is_stale(_: &Notice, _: Timestamp) -> bool {
         false
     }
 
-    /// An event that comes twice is told twice, as SNS itself may do.
+    /// If an event comes twice, it is announced twice; SNS itself may do that as well.
     async fn tell(&self, advice: &Advice, invocation: &Invocation) -> Result<(), CallError> {
         match self.announcements {
             Announcements::None => Ok(()),
@@ -97,7 +97,7 @@ impl Function for AnnounceHandOffs {
                 plan::plan(notice, &self.reporters, reports, self.announcements, now)
             })
             .collect();
-        // In a dry run the others change nothing; telling about it is the purpose of it.
+        // In a dry run the other functions change nothing. This one announces that on purpose.
         let mut invocation = *invocation;
         invocation.dry_run = false;
         let mut asked: Vec<(&Notice, &Action)> = vec![];

@@ -1,10 +1,10 @@
 //! announce-hand-offs: tells people and programs how the hand-off of an interrupted instance went.
 //!
-//! The three functions that hand off know nothing of each other and of this one. Its queue holds an interruption
-//! warning back until the two minutes are over; then [`facts`] reads what the three have reported from the table, [`plan`]
-//! makes one event and one message of it, [`effects`] puts the event on the bus and lets messages gather for some
-//! seconds, so that people get one for many. Where only one of the two could be done, the warning comes back, and this
-//! function's own report says what is left to tell.
+//! The three functions that hand off know nothing about each other or this one. The queue delays an interruption
+//! warning until the two minutes are over. Then [`facts`] reads the reports of the three functions from the table, and
+//! [`plan`] makes one event and one message of them. [`effects`] puts the event on the bus, and lets messages gather
+//! for some seconds, so that people get one message about many hand-offs. If only one of the two succeeds, the warning
+//! comes back, and this function's own report says what is still missing.
 
 mod effects;
 mod facts;

@@ -1,4 +1,4 @@
-//! What to tell about a hand-off: pure functions from reports to one message and one event.
+//! What to announce about a hand-off: pure functions from reports to one message and one event.
 
 mod account;
 pub mod digest;
@@ -25,26 +25,26 @@ pub use event::{DETAIL_TYPE, START_DETAIL_TYPE};
 pub use text::for_mail;
 use watch::{Asked, Progress, Start, Subject};
 
-/// A plan of this function. No setting that it meets could hurt, so it warns of nothing.
+/// A plan of this function. No setting causes it trouble, so it has no warnings.
 pub type Plan = shared_plan::Plan<Action, Skip, Infallible>;
 
 /// What this function can do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Have a message published to the topic, with others of the same seconds.
+    /// Have a message published to the topic, together with others.
     Publish(Message),
-    /// Publish what has gathered.
+    /// Publish the messages that have gathered.
     PublishPending,
-    /// Put an event on the bus: how it went.
+    /// Put an event on the bus: how the hand-off went.
     PutEvent {
-        /// Which of the events: each is put once.
+        /// Which of the events. Each is put once.
         of: Event,
         /// The instance, for the report.
         instance: String,
         /// The event's detail as JSON.
         detail: String,
     },
-    /// Put an event on the bus: it has begun.
+    /// Put an event on the bus: the hand-off has begun.
     PutStartEvent {
         /// The instance, for the report.
         instance: String,
@@ -55,7 +55,7 @@ pub enum Action {
     Await {
         /// The instance, for the report.
         instance: String,
-        /// When.
+        /// When to look.
         at: Timestamp,
         /// The message.
         follow_up: FollowUp,
@@ -67,17 +67,17 @@ pub enum Action {
 pub struct Message {
     /// The instance.
     pub instance: String,
-    /// Its Auto Scaling group, where it is known.
+    /// Its Auto Scaling group, if it is known.
     pub group: Option<String>,
     /// One line; mail programs show it as the subject.
     pub subject: String,
-    /// The rest.
+    /// The rest of the message.
     pub text: String,
-    /// How the hand-off went, by which subscribers may filter.
+    /// How the hand-off went. Subscribers may filter by it.
     pub outcome: Outcome,
     /// Whether it was a drill.
     pub drill: bool,
-    /// Whether it says that the instance runs on, and not how its hand-off went.
+    /// Whether it says that the instance still runs, and not how its hand-off went.
     pub runs_on: bool,
 }
 
@@ -112,10 +112,10 @@ impl shared_plan::Action for Action {
     }
 }
 
-/// The name of this function, as its reports carry it.
+/// The name of this function in its reports.
 pub const OWN_NAME: &str = "announce-hand-offs";
 
-/// Which hand-offs a message is published about. Events are put on the bus about all of them.
+/// About which hand-offs to publish a message. The bus gets events about all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announcements {
     /// Every one.
@@ -137,30 +137,30 @@ impl Choice for Announcements {
 /// Why something is not announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Skip {
-    /// It takes nothing away, or tells of what was announced before.
+    /// It takes nothing away, or is about something that was announced before.
     NotAnnounced,
-    /// An interruption warning came meanwhile, and is announced by itself.
+    /// An interruption warning came meanwhile, and has its own announcement.
     ToldWithInterruption,
-    /// The three functions had nothing to do: the instance is not theirs.
+    /// The three functions had nothing to do: the instance is not ours.
     NothingHandedOff,
-    /// Nobody has begun, and nobody will.
+    /// No function has begun, and none will.
     NothingBegun,
-    /// `Announcements` leaves it out.
+    /// `Announcements` excludes it.
     LeftOut,
-    /// The message waits until the group is whole, or is known not to become so.
+    /// The message waits until the group is whole, or until nobody waits for that any longer.
     GroupAwaited,
     /// The instance has ended.
     Ended,
-    /// By a report of our own: an earlier try put the event on the bus.
+    /// A report of this function says that an earlier try put the event on the bus.
     PutBefore,
-    /// By a report of our own: an earlier try published the message.
+    /// A report of this function says that an earlier try published the message.
     PublishedBefore,
 }
 
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAnnounced => write!(f, "nothing is announced of this signal"),
+            Self::NotAnnounced => write!(f, "this signal is not announced"),
             Self::ToldWithInterruption => write!(
                 f,
                 "the instance was interrupted or taken out meanwhile: an interruption is announced by itself"
@@ -168,17 +168,17 @@ impl fmt::Display for Skip {
             Self::NothingHandedOff => {
                 write!(
                     f,
-                    "the functions had nothing to do for it, so there is nothing to tell"
+                    "the functions had nothing to do for it, so there is nothing to announce"
                 )
             }
-            Self::NothingBegun => write!(f, "no function has begun anything that others could be told of"),
+            Self::NothingBegun => write!(f, "no function has begun anything to announce"),
             Self::LeftOut => write!(
                 f,
                 "Announcements leaves this message out; the event is put on the bus"
             ),
             Self::GroupAwaited => write!(
                 f,
-                "the message waits until its group is whole again, or has given up on that"
+                "the message waits until its group is whole again, or until nobody waits for that any longer"
             ),
             Self::Ended => write!(f, "the instance has ended"),
             Self::PutBefore => write!(f, "an earlier try has put the event on the bus"),
@@ -187,15 +187,16 @@ impl fmt::Display for Skip {
     }
 }
 
-/// Whether reports about the notice are looked for.
+/// Whether to look for reports about the notice.
 ///
 /// # Errors
-/// Where they are not: why.
+/// The reason, if not.
 pub fn is_announced(notice: &Notice) -> Result<(), Skip> {
     Subject::of(notice).map(|_| ())
 }
 
-/// What to tell about one notice: what the `reporters` have done, less what reports of our own say is told already.
+/// What to announce about one notice: what the `reporters` have done, without what our own reports say is already
+/// announced.
 pub fn plan(
     notice: &Notice,
     reporters: &[Reporter],
@@ -255,7 +256,7 @@ fn by_function<'a>(reporters: &'a [Reporter], reports: &'a [Report]) -> Vec<(&'a
         .collect()
 }
 
-/// What to tell of its beginning: that it has begun, or nothing yet.
+/// What to announce about its beginning: that it has begun, or nothing yet.
 fn plan_start(
     notice: &Notice,
     subject: &Subject,
@@ -267,7 +268,7 @@ fn plan_start(
     let instance = notice.instance.to_string();
     let reports = match reports {
         Some(Ok(told)) => told.reports.as_slice(),
-        // Others have less time than the table may take: they are told what the warning says.
+        // Others have less time than the table may take, so they get what the warning says.
         Some(Err(_)) => {
             let detail = event::start_detail(notice, subject, &[], &[], now);
             plan.actions.push(Action::PutStartEvent { instance, detail });
@@ -296,7 +297,7 @@ fn plan_start(
     plan
 }
 
-/// What to tell of an exchange, a retirement or a termination: how it went, when it is over.
+/// What to announce about an exchange, a retirement or a termination when it is over: how it went.
 fn plan_other(
     notice: &Notice,
     subject: &Subject,
@@ -335,7 +336,7 @@ fn plan_other(
     }
 }
 
-/// What to tell of its end.
+/// What to announce about its end.
 fn plan_end(
     notice: &Notice,
     subject: &Subject,
@@ -406,7 +407,7 @@ fn plan_end(
             plan.actions.extend(gone::look(notice, subject, &told.reports));
         }
     }
-    // Most groups are short for the minute that a launch takes. Whoever is to be told waits for how that ends.
+    // Most groups are short for the minute that a launch takes. So the message waits for the result.
     let ends_well = again.is_some() && hand_off.outcome == Outcome::StillShort && !told.launches_fail;
     let published = is_done(ActionKind::PublishMessage);
     let wanted = match announcements {

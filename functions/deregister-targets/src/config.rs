@@ -3,29 +3,29 @@
 use spot_handoff::autoscaling::policies::{DefaultStopTimeout, KeepHealthy};
 use spot_handoff::runtime::config::{Choice, ConfigError, Env, Scope};
 
-/// What the environment says.
+/// The environment variables.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Which groups are acted on.
+    /// On which groups the function acts.
     pub scope: Scope,
     /// The clusters to look in; `None` means all.
     pub clusters: Option<Vec<String>>,
-    /// The share of a target group that has to stay, where the instance's group has none of its own.
+    /// The percentage of a target group that has to stay, unless the instance's group sets its own.
     pub keep_healthy: KeepHealthy,
-    /// The grace of a container without `stopTimeout`, where the group says nothing else.
+    /// The grace of a container without `stopTimeout`, unless the group sets its own.
     pub default_stop_timeout: DefaultStopTimeout,
-    /// What becomes of instances that are in no group and no cluster.
+    /// What to do with instances that are in no group and no cluster.
     pub lone_instances: LoneInstances,
     /// URL of this function's own queue.
     pub own_queue_url: String,
 }
 
-/// What becomes of instances that are in no group and no cluster: nothing tells in which target groups they are.
+/// What to do with instances that are in no group and no cluster. No API tells in which target groups they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoneInstances {
-    /// They are looked for in the target groups of the account.
+    /// Search the target groups of the account for them.
     Search,
-    /// They are left alone.
+    /// Leave them alone.
     Leave,
 }
 
@@ -37,7 +37,7 @@ impl Config {
     /// Reads the environment.
     ///
     /// # Errors
-    /// Where a variable is wrong; the error names it.
+    /// If a variable is wrong; the error names it.
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
         Ok(Self {
             scope: env.scope()?,

@@ -1,4 +1,4 @@
-//! Deregistering, and sending looks.
+//! Deregisters targets, and sends looks.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,20 @@ use spot_handoff::runtime::invocation::{Invocation, at_most};
 
 use crate::plan::{Action, Deregistration, Look, Plan};
 
-/// While AWS throttles, each call tries about once a second; more of them would not be sooner done, since AWS takes four
-/// such calls a second after a burst of twenty.
+/// While AWS throttles, each call tries about once a second. More calls would not be faster, since AWS takes four such
+/// calls a second after a burst of twenty.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html>
 const CALLS_AT_ONCE: usize = 4;
 
-/// AWS names no limit, and refuses calls about very many targets at times; its own controllers send 100 or 200.
+/// AWS documents no limit, but at times refuses calls with very many targets. Its own controllers send 100 or 200.
 /// <https://github.com/kubernetes/kubernetes/pull/101592>
 const TARGETS_PER_CALL: usize = 100;
 
-/// Carries the deregistrations out and tells how each went.
+/// Carries out the deregistrations, and returns how each went.
 ///
-/// A target that is not registered any more is no error to Elastic Load Balancing, so a repetition is harmless. A call
-/// about many that is refused for what it says is made again in halves, so that one target that AWS does not like costs
-/// the others nothing.
+/// A target that is not registered any more is no error for Elastic Load Balancing, so it is safe to repeat a call. If
+/// a call with many targets is refused because of its content, it is made again in halves. So one bad target does not
+/// affect the others.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeregisterTargets.html>
 pub async fn deregister(elb: &Client, invocation: &Invocation, all: &[Deregistration]) -> Results<Action> {
     let mut by_target_group: BTreeMap<&str, Vec<&Deregistration>> = BTreeMap::new();
@@ -71,7 +71,7 @@ async fn call(elb: &Client, invocation: &Invocation, some: &[&Deregistration]) -
     invocation.call("DeregisterTargets", asking).await.map(|_| ())
 }
 
-/// Whether fewer targets in a call may fare better: AWS did not like what it says.
+/// Whether a call with fewer targets may succeed: AWS refused the content.
 fn is_about_one_of_many(error: &CallError) -> bool {
     !error.is_passing() && !error.is_denied() && !health::is_gone(error)
 }
@@ -90,7 +90,7 @@ fn description(target: &Target) -> TargetDescription {
         .build()
 }
 
-/// Sends the looks of the plans: those of the same moment go in one message.
+/// Sends the looks of the plans. Looks for the same moment share a message.
 pub async fn send_looks(
     sqs: &aws_sdk_sqs::Client,
     invocation: &Invocation,

@@ -1,5 +1,5 @@
-//! The story of one batch: facts, plan and effects, once for the groups' targets, once for the services' tasks, once for
-//! instances of nobody; then the next look.
+//! Handles one batch: facts, plan and effects for the targets of groups, for the tasks of services, and for instances
+//! in no group and no cluster. Then sends the next looks.
 
 mod waves;
 
@@ -35,7 +35,7 @@ use crate::plan::serving::{self, Counts};
 use crate::plan::{self, Action, Deregistration, Plan, Warning, hold, look};
 use crate::returns;
 
-/// In a storm of more notices than this nobody needs advice on settings, and the calls are needed for other things.
+/// With more notices than this, nobody needs advice on settings, and the calls are needed for other things.
 const NOTICES_WITH_ADVICE: usize = 10;
 
 /// The function, with what it keeps between invocations.
@@ -51,11 +51,10 @@ pub struct DeregisterTargets {
     providers: Providers,
 }
 
-/// Plans and their results, one plan for each notice; whether each has target groups to look at again; how many targets
-/// serve.
+/// One plan for each notice, and the results; the instances to look at again; and how many targets serve.
 type Wave = (Vec<Plan>, Results<Action>, ToLookAt, Counts);
 
-/// The instances that may have targets later, with the moment at which the next task on each is stopped.
+/// The instances that may get targets later, with the moment at which the next task on each is stopped.
 type ToLookAt = BTreeMap<InstanceId, Option<Timestamp>>;
 
 impl Function for DeregisterTargets {
@@ -122,10 +121,10 @@ impl Function for DeregisterTargets {
     }
 }
 
-/// What a wave decides by.
+/// The facts for the decisions of a wave.
 #[derive(Clone)]
 struct Found<'a> {
-    /// What is registered.
+    /// The registered targets.
     health: &'a TargetHealth,
     /// What was under notice.
     known: Known,
@@ -133,7 +132,7 @@ struct Found<'a> {
     stops: &'a StopMoments,
 }
 
-/// A reading that several waves wait for.
+/// A read that several waves need.
 fn async_once<T: Clone>(
     reading: impl Future<Output = T>,
 ) -> futures::future::Shared<std::pin::Pin<Box<impl Future<Output = T>>>> {
@@ -141,7 +140,7 @@ fn async_once<T: Clone>(
 }
 
 impl DeregisterTargets {
-    /// The instances go: their targets are taken out of their target groups.
+    /// The instances go: take their targets out of their target groups.
     async fn take_away(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
         let instances = notices.iter();
         let instances = instances.map(|notice| (&notice.instance, plan::named_group(notice)));
@@ -150,7 +149,7 @@ impl DeregisterTargets {
         let registered = registered.map(|notice| (&notice.instance, notice.registered()));
         let registered: BTreeMap<&InstanceId, &[Registered]> = registered.collect();
         let clusters = self.config.clusters.as_deref();
-        // Both readings are used by several waves; each wave starts as soon as it has what it needs.
+        // Several waves need both reads. Each wave starts as soon as it has what it needs.
         let groups = async_once(groups);
         let of_groups = groups.clone();
         let container_instances = async_once(async {
@@ -210,7 +209,7 @@ impl DeregisterTargets {
                 stops_at: to_look_at.get(&notice.instance).copied().flatten(),
                 serving: &seen_now,
             };
-            // A look that failed comes back by itself: with a next one there would be two, and ever more of them.
+            // A look that failed comes back by itself. A next look as well would make two of it, and then ever more.
             let failed = |action| {
                 let done: Option<&Done> = results.get(action);
                 done.is_some_and(|done| done.result == ActionResult::Failed)
@@ -246,8 +245,8 @@ impl DeregisterTargets {
             .collect()
     }
 
-    /// Counts what serves in the target groups of which an earlier look has seen something, and this one nothing: tasks that
-    /// have moved lead to them no longer.
+    /// Counts what serves in target groups that an earlier look has counted, but this one has not: tasks that have
+    /// moved do not lead to them any more.
     async fn count_what_was_left(&self, notices: &[Notice], counts: &mut Counts, invocation: &Invocation) {
         let seen_before = notices.iter().flat_map(serving::before);
         let missing: BTreeSet<String> = seen_before
@@ -303,8 +302,7 @@ impl DeregisterTargets {
         }
     }
 
-    /// Carries the plans out; those of groups that are only planned for apart from the others, whose targets they leave as
-    /// they are.
+    /// Carries out the plans. Plans of groups with a dry run are handled apart, and their targets stay as they are.
     async fn carry_out(
         &self,
         notices: &[Notice],
@@ -341,8 +339,9 @@ impl DeregisterTargets {
         (in_order.map(Option::unwrap_or_default).collect(), results, counts)
     }
 
-    /// Writes down what is doomed, holds what has to stay, and deregisters the rest. Then it looks whether the
-    /// deregistration delay fits into the notice: not meanwhile, since both draw on the same request rate of the account.
+    /// Writes what is doomed, holds what has to stay, and deregisters the rest. After that it checks whether the
+    /// deregistration delay fits into the notice. It does not do both at the same time, since they share the account's
+    /// request rate.
     /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html>
     async fn carry_out_those(
         &self,
@@ -388,7 +387,8 @@ impl DeregisterTargets {
         (plans, results, counts)
     }
 
-    /// The share that has to stay in each target group. Where instances of several groups are in one, the largest.
+    /// The percentage that has to stay in each target group. If it has instances of several groups, the largest one
+    /// counts.
     fn keep_healthy(
         &self,
         notices: &[Notice],
@@ -409,7 +409,7 @@ impl DeregisterTargets {
     }
 }
 
-/// What stands in the table as under notice, by target group.
+/// What is under notice according to the table, by target group.
 fn doomed(known: &Known) -> HashMap<String, Vec<Doomed>> {
     let items = known.iter().flatten().map(|known| &known.item);
     items
@@ -417,7 +417,7 @@ fn doomed(known: &Known) -> HashMap<String, Vec<Doomed>> {
         .collect()
 }
 
-/// Without the table it is decided by what this batch knows, and the plans say so.
+/// If the table does not answer, only what this batch knows decides, and the plans say so.
 fn warn_of(unknown: &[(String, CallError)], plans: &mut [Plan]) {
     for (target_group, error) in unknown {
         let is_in_it = |one: &plan::Deregistration| one.target_group == *target_group;
@@ -433,7 +433,7 @@ fn warn_of(unknown: &[(String, CallError)], plans: &mut [Plan]) {
     }
 }
 
-/// Whether the group of each notice is only planned for.
+/// For each notice, whether its group is only planned for.
 fn planned_only(notices: &[Notice], groups: &Groups) -> Vec<bool> {
     let group_of = |notice| plan::group_of(notice, groups);
     let is_planned_only = |notice| DryRun::of(group_of(notice)).0;

@@ -1,10 +1,11 @@
 //! deregister-targets: takes an instance, and the ECS tasks on it, out of their load balancer target groups.
 //!
-//! A target leaves when those that stay can carry the load, when a successor is healthy, or at its last safe moment. What
-//! is held and why is decided in [`spot_handoff::elb::holding`].
+//! A target leaves when the remaining targets can carry the load, when a successor is healthy, or at its last safe
+//! moment. [`spot_handoff::elb::holding`] decides what is held and why.
 //!
 //! [`facts`] reads AWS, [`plan`] decides, [`effects`] carries out. Targets of the group and targets of ECS services are
-//! handled side by side: the first are found in two calls, the second in five, and neither waits for the other.
+//! handled at the same time: finding the first takes two calls, finding the second takes five, and neither waits for
+//! the other.
 
 mod config;
 mod effects;

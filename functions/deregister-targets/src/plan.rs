@@ -1,7 +1,7 @@
 //! What to deregister, what to hold, when to look again: pure functions from facts to plans.
 //!
-//! [`find`] says which targets are those of an instance under notice, [`hold`] which of them have to stay for now, [`look`]
-//! when to come back, [`serving`] how many serve meanwhile.
+//! [`find`] says which targets belong to an instance under notice, [`hold`] which of them have to stay for now,
+//! [`look`] when to look again, [`serving`] how many serve meanwhile.
 
 pub mod find;
 pub mod hold;
@@ -45,14 +45,14 @@ pub struct Deregistration {
     pub target_group: String,
     /// The target.
     pub target: Target,
-    /// The instance it is on, and the task where it is one.
+    /// The instance that it is on, and its task if it belongs to one.
     pub of: String,
 }
 
 /// A look at one notice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Look {
-    /// The notice, by its event and instance: each has its own looks.
+    /// The notice, by its event and instance. Each notice has its own looks.
     pub of: (String, String),
     /// When.
     pub at: Timestamp,
@@ -61,7 +61,7 @@ pub struct Look {
 }
 
 impl Deregistration {
-    /// The target as a person reads it.
+    /// The target in words for people.
     pub fn words(&self) -> String {
         let of = if self.of == self.target.id {
             String::new()
@@ -102,14 +102,14 @@ pub fn deregistrations(plan: &Plan) -> impl Iterator<Item = &Deregistration> {
     })
 }
 
-/// Whether somebody decided already that the instance is ours: replace-capacity, before it sent the follow-up, or this
-/// function, before it planned a look. The instance may be in no group any more by the time it arrives.
+/// Whether it is already decided that the instance is ours. replace-capacity decided it before it sent the follow-up,
+/// or this function did before it planned a look. By now the instance may be in no group.
 fn scope_is_decided(signal: &Signal) -> bool {
     matches!(signal, Signal::FollowUp(_))
 }
 
-/// Why the instance is left alone, where it is: it is not ours, it may come back, or its replacement comes first and
-/// replace-capacity will ask when it is there.
+/// Why the instance is left alone, if it is: it is not ours, it may come back, or its replacement comes first. In that
+/// case replace-capacity will ask when the replacement is there.
 fn why_not(notice: &Notice, group: &GroupOf<'_>, scope: Scope) -> Option<Skip> {
     let admitted = match group {
         _ if scope_is_decided(&notice.signal) => Ok(()),
@@ -130,7 +130,7 @@ pub fn in_scope(notice: &Notice, group: &GroupOf<'_>, scope: Scope) -> bool {
     !matches!(group, GroupOf::Unknown(_)) && why_not(notice, group, scope).is_none()
 }
 
-/// The group of the instance: the one it is in, else the one that a follow-up names.
+/// The group that the instance is in, otherwise the group that a follow-up names.
 pub fn group_of<'a>(notice: &Notice, groups: &'a Groups) -> Option<&'a Group> {
     match groups.of_instance(&notice.instance) {
         GroupOf::Some { group, .. } => Some(group),
@@ -139,7 +139,7 @@ pub fn group_of<'a>(notice: &Notice, groups: &'a Groups) -> Option<&'a Group> {
     }
 }
 
-/// The group that a follow-up names: the instance may have left it.
+/// The group that a follow-up names. The instance may have left it.
 pub fn named_group(notice: &Notice) -> Option<&str> {
     match &notice.signal {
         Signal::FollowUp(FollowUp {
@@ -155,13 +155,13 @@ pub fn named_group(notice: &Notice) -> Option<&str> {
     }
 }
 
-/// Whether the targets of services are ours to deregister. In an exchange ECS moves the tasks of the draining instance
-/// in its own time, and deregisters each when its successor is there.
+/// Whether it is up to us to deregister the targets of services. In an exchange, ECS moves the tasks of the draining
+/// instance in its own time, and deregisters each task when its successor is there.
 pub fn moves_at_once(notice: &Notice) -> bool {
     match &notice.signal {
         Signal::FollowUp(follow_up) => match (&follow_up.step, follow_up.cause) {
             (_, Cause::Interruption | Cause::Restart) => true,
-            // Of an exchange: the notice of a hook itself is no follow-up.
+            // Not for the notice of a hook itself: that is no follow-up.
             (Step::Look { .. }, Cause::Termination) => true,
             _ => false,
         },
@@ -169,15 +169,15 @@ pub fn moves_at_once(notice: &Notice) -> bool {
     }
 }
 
-/// Whether it is a look, and not the notice itself.
+/// Whether the notice is a look.
 pub fn is_look(notice: &Notice) -> bool {
     matches!(&notice.signal, Signal::FollowUp(follow_up) if matches!(follow_up.step, Step::Look { .. }))
 }
 
-/// When what is behind the targets of the instance ends; `None` where nobody knows a moment.
+/// When what is behind the instance's targets ends; `None` if no moment is known.
 pub fn serves_until(notice: &Notice) -> Option<Timestamp> {
     match &notice.signal {
-        // It is going already.
+        // It is already going.
         Signal::InterruptionWarning {
             action: InstanceAction::Hibernate,
         }
@@ -195,7 +195,7 @@ pub fn serves_until(notice: &Notice) -> Option<Timestamp> {
     }
 }
 
-/// Adds what another wave found about the same notice; a target that both found is deregistered once.
+/// Adds what another wave found for the same notice. A target that both found is deregistered once.
 pub fn merge(plan: &mut Plan, more: Plan) {
     for action in more.actions {
         let Action::Deregister(new) = &action else {
@@ -204,7 +204,7 @@ pub fn merge(plan: &mut Plan, more: Plan) {
         };
         let known = |one: &Deregistration| one.target_group == new.target_group && one.target == new.target;
         if !deregistrations(plan).any(known) {
-            // The group's wave looked at the same target group and found none of its own.
+            // The group's wave looked at the same target group, and found no target of its own.
             plan.skipped.retain(|skipped| skipped.what != new.target_group);
             plan.actions.push(action);
         }
@@ -226,8 +226,8 @@ pub fn merge(plan: &mut Plan, more: Plan) {
     plan.problems.dedup();
 }
 
-/// Warns of what will hurt in the target groups that are left: connections that will not have drained when the instance
-/// goes, and flows that no call moves.
+/// Warns of trouble in target groups that targets leave: connections that will not have drained when the instance goes,
+/// and flows that no call moves.
 pub fn advise(
     plan: &mut Plan,
     delays: &HashMap<String, SignedDuration>,
@@ -252,7 +252,7 @@ pub fn advise(
     }
 }
 
-/// Every deregistration of the plans once, in a stable order.
+/// Every deregistration of the plans, once, in a stable order.
 pub fn distinct(plans: &[Plan]) -> Vec<Deregistration> {
     let distinct: BTreeSet<&Deregistration> = plans.iter().flat_map(deregistrations).collect();
     distinct.into_iter().cloned().collect()

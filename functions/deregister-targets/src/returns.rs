@@ -1,8 +1,8 @@
-//! Instances that come back: the targets that were taken out before an instance stopped are registered again.
+//! Instances that come back: if this function took targets out before an instance stopped, it registers them again.
 //!
-//! EC2 tells of every instance that starts to run. The table says which of them were deregistered here, and for the others
-//! nothing more is read. Targets of ECS services come back with their tasks; what goes to a warm pool is registered by Auto
-//! Scaling when it leaves it.
+//! EC2 sends an event for every instance that starts to run. The table says which of them were deregistered here. For
+//! the others, nothing else is read. Targets of ECS services come back with their tasks. If an instance went to a warm
+//! pool, Auto Scaling registers it when it leaves the pool.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,7 +20,7 @@ use spot_handoff::state::taken::{self, Taken, TakenTarget};
 
 use crate::plan::{Action, Deregistration, Plan, Skip, deregistrations};
 
-/// What is needed to give back.
+/// The clients for giving back.
 #[derive(Debug, Clone, Copy)]
 pub struct Aws<'a> {
     /// Auto Scaling.
@@ -31,14 +31,14 @@ pub struct Aws<'a> {
     pub table: &'a Table,
 }
 
-/// Keeps in the table what is deregistered of instances that come back, held targets too; why not, where it could not.
+/// Records which targets of instances that come back are deregistered or held. Returns the error if that failed.
 pub async fn remember(
     table: &Table,
     invocation: &Invocation,
     notices: &[Notice],
     found: &[Plan],
 ) -> Option<String> {
-    // What goes to a warm pool is registered by Auto Scaling.
+    // Auto Scaling registers the targets of an instance that goes to a warm pool.
     let is_ours = |notice: &Notice| !matches!(notice.signal, Signal::TerminateLifecycleAction(_));
     let taken = |(notice, plan): (&Notice, &Plan)| {
         let targets = deregistrations(plan).map(|one| TakenTarget::of(&one.target_group, &one.target));
@@ -54,7 +54,7 @@ pub async fn remember(
     taken::keep(table, invocation, come_back.map(taken)).await
 }
 
-/// Registers the targets of instances that are back, where they were deregistered here.
+/// Registers the targets of returned instances, if they were deregistered here.
 pub async fn give_back(
     aws: Aws<'_>,
     scope: Scope,
@@ -111,7 +111,7 @@ pub async fn give_back(
         .collect()
 }
 
-/// What is given back to an instance that is ours, as long as nobody else has seen to it.
+/// What to give back to an instance of ours, unless somebody else has changed it since.
 pub fn plan(taken: &Taken, group: &GroupOf<'_>, health: &TargetHealth, scope: Scope) -> Plan {
     let admitted = match group {
         GroupOf::Unknown(error) => {

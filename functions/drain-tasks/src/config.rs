@@ -4,20 +4,20 @@ use spot_handoff::autoscaling::policies::{DefaultStopTimeout, LifecycleHooks, St
 use spot_handoff::ecs::rerun_roles::RerunRoles;
 use spot_handoff::runtime::config::{ConfigError, Env, Scope};
 
-/// What the environment says.
+/// The environment variables.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Which groups are acted on.
+    /// On which groups the function acts.
     pub scope: Scope,
     /// The clusters to look in; `None` means all.
     pub clusters: Option<Vec<String>>,
-    /// What becomes of standalone tasks.
+    /// What to do with standalone tasks.
     pub standalone_tasks: StandaloneTasks,
-    /// The grace of a container without `stopTimeout`, where the group says nothing else.
+    /// The grace of a container without `stopTimeout`, unless the group sets its own.
     pub default_stop_timeout: DefaultStopTimeout,
-    /// Which roles tasks may have that are run again.
+    /// The roles that a task may have to be run again.
     pub rerun_roles: RerunRoles,
-    /// Whose lifecycle actions are completed.
+    /// The lifecycle hooks that wait for this function.
     pub lifecycle_hooks: LifecycleHooks,
     /// URL of this function's own queue.
     pub own_queue_url: String,
@@ -33,7 +33,7 @@ impl Config {
     /// Reads the environment.
     ///
     /// # Errors
-    /// Where a variable is wrong; the error names it.
+    /// If a variable is wrong; the error names it.
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
         Ok(Self {
             scope: env.scope()?,

@@ -1,4 +1,4 @@
-//! Carrying the plans out: everything together, each kind of call in as few calls as the API allows.
+//! Carries out the plans: everything at the same time, and with as few calls of each kind as the API allows.
 
 mod lifecycle;
 pub mod remember;
@@ -34,7 +34,7 @@ pub struct Clients {
     pub table: Table,
 }
 
-/// Carries out every action of the plans once, except for [successors]. `orders` are the re-runs that are known.
+/// Carries out every action of the plans once, except for [successors]. `orders` are the known re-runs.
 ///
 /// [successors]: is_chained
 pub async fn carry_out(
@@ -74,18 +74,18 @@ pub async fn carry_out(
         .collect()
 }
 
-/// Whether the messages that a notice sends are its own successors: the next look of a chain of looks.
+/// Whether the messages that a notice sends are its own successors: the next look in a chain of looks.
 ///
-/// A chained notice that fails comes back by itself. Would it send its successor as well, each failure would make two
-/// chains of one.
+/// If a chained notice fails, it comes back by itself. If it had sent its successor as well, each failure would split
+/// the chain in two.
 pub fn is_chained(notice: &Notice) -> bool {
     match &notice.signal {
         Signal::TerminateLifecycleAction(_) => true,
         Signal::FollowUp(follow_up) => {
-            // With this one, replace-capacity passes an interruption warning on.
+            // With this follow-up, replace-capacity passes on an interruption warning.
             let is_warning =
                 follow_up.cause == Cause::Interruption && matches!(follow_up.step, Step::MoveWork { .. });
-            // And with this one an instance begins to let go of its work.
+            // And with this one, the work begins to leave an instance.
             !is_warning && !matches!(follow_up.step, Step::StepAside { .. })
         }
         _ => false,
@@ -115,7 +115,7 @@ pub async fn send_successors(
         .collect()
 }
 
-/// Whether something of a plan could not be read or done, so that its message comes back.
+/// Whether something of a plan could not be read or done. Then its message comes back.
 pub fn has_failed(plan: &Plan, results: &Results<Action>) -> bool {
     !plan.problems.is_empty() || plan.has_failed_action(results)
 }
@@ -143,8 +143,8 @@ async fn drain(
     together(calls).await.into_iter().flatten().collect()
 }
 
-/// One of them that is ACTIVE no more may have the call refused for all: then each gets a call of its own, and the others
-/// are not held up.
+/// If one of them is not ACTIVE any more, ECS may refuse the call for all. Then each gets a call of its own, so that
+/// the others are not delayed.
 async fn drain_together(
     clients: &Clients,
     invocation: &Invocation,
@@ -279,8 +279,8 @@ fn stopped(invocation: &Invocation, answer: Result<(), CallError>) -> Done {
     }
 }
 
-/// Those of an interruption's first message go together: in a storm there are as many as instances. Successors go each by
-/// itself, since one that fails would have the others of its message sent once more.
+/// The follow-ups of interruption warnings go together: in a storm there are as many as instances. Each successor goes
+/// alone. If successors shared a message and one of them failed, the others would be sent again.
 pub async fn send(
     clients: &Clients,
     config: &Config,

@@ -1,4 +1,4 @@
-//! What ECS knows about the tasks on the instances: batched, parallel reads.
+//! Reads what ECS knows about the tasks on the instances, in batched, parallel calls.
 
 mod ends;
 pub mod others;
@@ -30,10 +30,10 @@ use services::Daemons;
 pub use services::{Scheduling, Service};
 use stop_scripts::StopScript;
 
-/// How the reasons begin that this function gives ECS for stopping a task; by them it knows its own stops again.
+/// How this function's reasons for stopping a task begin. It recognises its own stops by this.
 pub const STOP_REASON: &str = "spot-handoff: ";
 
-/// What the plan needs to know of a task.
+/// What the plan needs to know about a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskFacts {
     /// Its ARN.
@@ -44,69 +44,69 @@ pub struct TaskFacts {
     pub family: String,
     /// The accelerators it holds.
     pub accelerators: Vec<Accelerator>,
-    /// How long its containers may take to end, one after the other.
+    /// How long its containers may take to end, all in order.
     pub grace: SignedDuration,
-    /// The grace it has at the least, where it is the last of its service and nobody asked for more.
+    /// A shorter grace, if it is the last of its service and nobody asked for more.
     pub grace_as_last: Option<SignedDuration>,
-    /// Whether its definition could not be read, and a long grace stands in.
+    /// Whether its definition could not be read, so that a long grace is assumed.
     pub definition_unread: bool,
     /// Whether it runs, and if not, why.
     pub state: TaskState,
-    /// What has become of it, as far as it is over.
+    /// How it ended, if it has ended.
     pub end: TaskEnd,
-    /// When it ended, where it has.
+    /// When it ended, if it has ended.
     pub ended_at: Option<Timestamp>,
     /// Whether it runs on a Managed Instance of ECS.
     pub is_managed: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Option<Timestamp>,
-    /// Whether somebody stopped it, and not this function: whoever did so wants no other.
+    /// Whether somebody other than this function stopped it. That person wants no re-run.
     pub stopped_by_somebody: bool,
-    /// Whether it is to be run again.
+    /// Whether to run it again.
     pub rerun: Rerun,
-    /// ARN of the container instance it is, or was, on.
+    /// ARN of the container instance that it is or was on.
     pub container_instance: String,
 }
 
 /// Whether a task runs, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskState {
-    /// It runs, or is about to.
+    /// It runs, or is about to run.
     Running,
     /// It has been told to stop.
     Stopping,
-    /// It is over by itself, or somebody else stopped it.
+    /// It ended by itself, or somebody else stopped it.
     Ended,
-    /// We stopped it, or it went down with its instance.
+    /// We stopped it, or it ended with its instance.
     CutShort,
 }
 
-/// The tasks on each container instance, or why they could not be read; and the tasks as ECS describes them.
+/// The tasks on each container instance, or why they could not be read; and ECS's descriptions of the tasks.
 #[derive(Debug, Default)]
 pub struct Tasks {
     /// By ARN of the container instance.
     pub on: HashMap<String, Result<Vec<TaskFacts>, CallError>>,
     /// By ARN of the task: what a re-run copies.
     pub described: HashMap<String, Task>,
-    /// By instance: how far its stop script is, where its group asks for one.
+    /// By instance: how far its stop script is, if its group has one.
     pub scripts: HashMap<InstanceId, StopScript>,
 }
 
-/// What the reads of tasks share.
+/// What all reads of tasks need.
 #[derive(Clone, Copy)]
 pub struct Reading<'a> {
     /// The client.
     pub ecs: &'a Client,
-    /// What is at work.
+    /// The current invocation.
     pub invocation: &'a Invocation,
-    /// The task definitions that are known.
+    /// The known task definitions.
     pub definitions: &'a TaskDefinitions,
-    /// Which roles tasks may have that are run again.
+    /// The roles that a task may have to be run again.
     pub rerun_roles: &'a RerunRoles,
 }
 
-/// Reads the tasks on these container instances, with what their definitions say. `default_stop_timeout` is what a container
-/// without one gets, by the ARN of its container instance.
+/// Reads the tasks on these container instances, and what their definitions say. `default_stop_timeout` is the grace of
+/// a container without `stopTimeout`, by the ARN of its container instance.
 pub async fn tasks_on(
     reading: Reading<'_>,
     container_instances: &[&ContainerInstance],
@@ -152,11 +152,11 @@ pub async fn tasks_on(
     tasks
 }
 
-/// Tasks read by name, and as ECS describes them.
+/// Tasks that were read by their ARNs, and ECS's descriptions of them.
 pub type NamedTasks = Result<(Vec<TaskFacts>, HashMap<String, Task>), CallError>;
 
-/// Reads lists of tasks by cluster and ARN, wherever they are and whether they still run or not; answers in the order of the
-/// lists. The lists of a storm are read together, a hundred tasks a call.
+/// Reads lists of tasks by cluster and ARN, wherever they are, running or not. Returns the results in the order of the
+/// lists. In a storm, the lists are read together, a hundred tasks a call.
 pub async fn tasks_named(
     reading: Reading<'_>,
     lists: &[(&str, &[String])],
@@ -188,7 +188,7 @@ pub async fn tasks_named(
     }
     let all: Vec<&Task> = described.values().collect();
     let known = reading.definitions.of(ecs, invocation, &all).await;
-    // Whoever named them has left out those of DAEMON services.
+    // The caller has already left out tasks of DAEMON services.
     let replica = |name: &str| Daemons::default().service("", name);
     let read = |arns: &[String]| -> NamedTasks {
         if let Some(error) = arns.iter().find_map(|arn| unread.get(arn)) {
@@ -239,13 +239,13 @@ impl TaskFacts {
     }
 }
 
-/// `arn:aws:ecs:…:task-definition/family:revision` without the rest.
+/// The family in `arn:aws:ecs:…:task-definition/family:revision`.
 fn family(definition_arn: &str) -> &str {
     let name = definition_arn.rsplit('/').next().unwrap_or(definition_arn);
     name.split(':').next().unwrap_or(name)
 }
 
-/// ECS tells who stopped a task as soon as it is told to stop.
+/// ECS tells who stopped a task as soon as the task is told to stop.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html>
 fn stopped_by_somebody(task: &Task) -> bool {
     let reason = task.stopped_reason().unwrap_or_default();
@@ -280,8 +280,8 @@ fn state(task: &Task) -> TaskState {
     }
 }
 
-/// How long Auto Scaling waits for a lifecycle action at the most, heartbeats included: a hundred heartbeats or 48
-/// hours, whichever is sooner.
+/// How long Auto Scaling waits for a lifecycle action at most: a hundred times the heartbeat timeout or 48 hours,
+/// whichever is sooner.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LifecycleHook.html>
 ///
 /// # Errors

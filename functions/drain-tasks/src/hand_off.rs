@@ -1,4 +1,4 @@
-//! The story of one batch: read who is where, drain at once, and meanwhile read the tasks and care for them.
+//! Handles one batch: finds the container instances, drains them at once, and meanwhile reads and handles the tasks.
 
 mod looks;
 mod plans;
@@ -105,22 +105,22 @@ impl Function for DrainTasks {
     }
 }
 
-/// What is decided by.
+/// The facts for a decision.
 #[derive(Clone, Copy)]
 struct Seen<'a> {
-    /// What holds for the instance.
+    /// The policies for the instance.
     policies: &'a Policies,
     /// Container instances.
     found: &'a ContainerInstances,
     /// Tasks on them: those that run, or those that are not gone.
     tasks: &'a Tasks,
-    /// The moment.
+    /// Now.
     now: Timestamp,
 }
 
 impl DrainTasks {
-    /// That instances have ended is written down for announce-hand-offs, whosever they are: it asks for those that left their
-    /// groups. Where that cannot be written, somebody is told in vain to look.
+    /// Records for announce-hand-offs that instances have ended, whosever they are: it asks about instances that left
+    /// their groups. If this fails, somebody may be told to look for no reason.
     async fn remember_ends(&self, notices: &[Notice], invocation: &Invocation) {
         let ends: Vec<InstanceEnd> = notices.iter().filter_map(InstanceEnd::of).collect();
         if ends.is_empty() || invocation.dry_run {
@@ -139,7 +139,7 @@ impl DrainTasks {
         }
     }
 
-    /// The instances go: their container instances are drained, and their tasks cared for.
+    /// The instances go: drain their container instances, and handle their tasks.
     async fn take_away(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
         let (groups, mut found) = tokio::join!(
             self.groups(notices, invocation),
@@ -207,7 +207,7 @@ impl DrainTasks {
             .collect()
     }
 
-    /// Groups matter for their scope, which follow-ups have decided, and for their policies.
+    /// Groups are needed for their scope, which is already decided for follow-ups, and for their policies.
     async fn groups(&self, notices: &[Notice], invocation: &Invocation) -> Groups {
         let is_follow_up = |notice: &&Notice| matches!(notice.signal, Signal::FollowUp(_));
         let ids: Vec<InstanceId> = notices
@@ -224,12 +224,12 @@ impl DrainTasks {
         groups::read(&self.clients.autoscaling, invocation, &ids, &named).await
     }
 
-    /// The container instances of the instances, and of the replacements that some of them wait for.
+    /// The container instances of the instances, and of the replacements for which some of them wait.
     async fn container_instances(&self, notices: &[Notice], invocation: &Invocation) -> ContainerInstances {
         let mut wanted: BTreeMap<&InstanceId, &[Registered]> = BTreeMap::new();
         for notice in notices {
             match &notice.signal {
-                // These name what they are about themselves.
+                // These follow-ups name their tasks themselves.
                 Signal::FollowUp(FollowUp {
                     step: Step::StopTasks { .. } | Step::SeeEnds { .. },
                     ..
@@ -264,7 +264,8 @@ impl DrainTasks {
     }
 }
 
-/// The group of a notice: the one that it names, since the instance may have left it, or the one that the instance is in.
+/// The group of a notice: the group that it names, since the instance may have left it; otherwise the group of the
+/// instance.
 fn group_of<'a>(notice: &Notice, groups: &'a Groups) -> Option<&'a Group> {
     match named_group(notice) {
         Some(name) => groups.by_name(name),
@@ -308,12 +309,12 @@ fn named_group(notice: &Notice) -> Option<&str> {
     }
 }
 
-/// Whether it looks again at what a notice was about before.
+/// Whether the notice is a further look at an earlier notice.
 fn is_look(notice: &Notice) -> bool {
     matches!(&notice.signal, Signal::FollowUp(follow_up) if matches!(follow_up.step, Step::AwaitTasks { .. }))
 }
 
-/// Which tasks of the instance the notice is about: those that run, or all that are not gone; `None` for none.
+/// Which tasks of the instance the notice is about: those that run, or all that are not gone. `None` for no tasks.
 fn looking_for(notice: &Notice) -> Option<Looking> {
     match &notice.signal {
         Signal::InterruptionWarning { .. }

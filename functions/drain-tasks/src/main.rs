@@ -1,4 +1,4 @@
-//! drain-tasks: drains the ECS container instance of an instance that goes away, and cares for the tasks on it.
+//! drain-tasks: drains the ECS container instance of an instance that goes away, and handles the tasks on it.
 //!
 //! [`facts`] reads AWS, [`plan`] decides, [`effects`] carries out. Draining does not wait for the tasks to be read.
 

@@ -1,9 +1,9 @@
-//! What to drain and what becomes of the tasks: pure functions from facts to plans.
+//! What to drain, and what to do with the tasks: pure functions from facts to plans.
 //!
-//! Two plans are made for a notice and carried out side by side: [`drain`] for the container instance, which must not
-//! wait for anything, and one for its tasks: [`standalone_tasks`] and [`service_tasks`] where the instance goes at a known
-//! moment, [`await_tasks`] where somebody waits for the tasks to be gone. [`look`] says when to come back, [`ends`] what
-//! became of the tasks in the end.
+//! A notice leads to two plans, which are carried out at the same time. [`drain`] is for the container instance, and
+//! must not wait for anything. The other is for the tasks: [`standalone_tasks`] and [`service_tasks`] if the instance
+//! goes at a known moment, [`await_tasks`] if somebody waits until the tasks are gone. [`look`] says when to look
+//! again, and [`ends`] how the tasks ended.
 
 pub mod await_tasks;
 pub mod drain;
@@ -62,26 +62,26 @@ pub enum Action {
         /// Whether it holds an accelerator; those are stopped first.
         holds_accelerator: bool,
     },
-    /// Run a task again that had to be stopped.
+    /// Run a task again that we had to stop.
     RunAgain {
         /// Its cluster.
         cluster: String,
         /// ARN of the stopped task.
         task: String,
     },
-    /// Tell Auto Scaling that the lifecycle action still goes on.
+    /// Tell Auto Scaling that the lifecycle action takes longer.
     Heartbeat(LifecycleAction),
     /// Let Auto Scaling go on with the termination.
     Complete(LifecycleAction),
-    /// Let Auto Scaling keep the instance, since tasks are still on it.
+    /// Let Auto Scaling keep the instance, since it still has tasks.
     Abandon(LifecycleAction),
-    /// Come back later, or ask another function for the next step.
+    /// Look again later, or ask another function for the next step.
     Send {
         /// Whose queue.
         to: Queue,
-        /// The instance it is about.
+        /// The instance that it is about.
         instance: InstanceId,
-        /// When it shall arrive.
+        /// When it should arrive.
         at: Timestamp,
         /// The message.
         follow_up: FollowUp,
@@ -93,18 +93,18 @@ pub enum Action {
 pub enum Queue {
     /// This function's own.
     Own,
-    /// That of deregister-targets.
+    /// The queue of deregister-targets.
     DeregisterTargets,
-    /// That of replace-capacity.
+    /// The queue of replace-capacity.
     ReplaceCapacity,
-    /// That of run-commands.
+    /// The queue of run-commands.
     RunCommands,
 }
 
-/// Whether this function may act on the notice at all.
+/// Whether this function may act on the notice.
 ///
 /// # Errors
-/// Where it may not, or cannot know: the plan that says why.
+/// If it may not, or cannot know: the plan that says why.
 pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<(), Box<Plan>> {
     let nothing = |skip| Err(Box::new(Plan::nothing(&notice.instance, skip)));
     match &notice.signal {
@@ -127,7 +127,7 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
         }) => {
             return nothing(Skip::NotForThisFunction);
         }
-        // Whoever sent the follow-up had decided that the instance is ours; it may be in no group any more.
+        // The sender of the follow-up has already decided that the instance is ours. It may have left its group.
         Signal::FollowUp(_) => return Ok(()),
         Signal::InterruptionWarning { .. }
         | Signal::TerminateLifecycleAction(_)
@@ -152,10 +152,10 @@ pub fn may_act(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Result<
     }
 }
 
-/// Why a container instance is left alone together with the tasks on it, where it is.
+/// Why to leave a container instance and its tasks alone, if so.
 ///
-/// One that drains although its instance may start again has been given up before, by a retirement or by hand: its tasks
-/// are cared for as ever.
+/// If an instance that may start again is already DRAINING, a retirement or a person has drained it before. Its tasks
+/// are handled as usual.
 pub fn left_alone(
     notice: &Notice,
     group: &GroupOf<'_>,
@@ -173,13 +173,13 @@ pub fn left_alone(
     }
 }
 
-/// Whether the instance runs jobs of AWS Batch, which nobody moves.
+/// Whether the instance runs jobs of AWS Batch. Nobody moves these.
 pub fn runs_batch_jobs(instance: &InstanceId, found: &ContainerInstances) -> bool {
     let mut on = found.of_instance(instance).iter();
     on.any(|container_instance| aws_batch::manages(&container_instance.cluster))
 }
 
-/// Why the instance goes, as the reason of a stopped task says it.
+/// Why the instance goes, for the reason of a stopped task.
 fn cause(notice: &Notice) -> Cause {
     match &notice.signal {
         Signal::FollowUp(follow_up) => follow_up.cause,

@@ -1,4 +1,4 @@
-//! What holds for the instance of a notice: the tags of its group first, else the parameters of the stack.
+//! The policies for the instance of a notice: from the tags of its group, otherwise from the parameters of the stack.
 
 use jiff::SignedDuration;
 use spot_handoff::autoscaling::groups::Group;
@@ -11,22 +11,22 @@ use crate::config::Config;
 /// The policies of one notice.
 #[derive(Debug, Clone)]
 pub struct Policies {
-    /// What becomes of standalone tasks.
+    /// What to do with standalone tasks.
     pub standalone_tasks: StandaloneTasks,
-    /// What a container without `stopTimeout` gets to end.
+    /// The grace of a container without `stopTimeout`.
     pub default_stop_timeout: SignedDuration,
-    /// How long a hook waits for tasks at the most.
+    /// How long a hook waits for tasks at most.
     pub max_drain: SignedDuration,
-    /// Whether an instance is kept whose hook is abandoned.
+    /// Whether an instance is kept if its hook is abandoned.
     pub retains_abandoned: bool,
-    /// Whether nothing is changed.
+    /// Whether to only plan.
     pub planned_only: bool,
-    /// The tags whose values nobody knows.
+    /// The tags whose values are not valid.
     pub unknown: Vec<UnknownValue>,
 }
 
 impl Policies {
-    /// Those of an instance of this group.
+    /// The policies for an instance of this group.
     pub fn of(group: Option<&Group>, config: &Config) -> Self {
         let (standalone_tasks, unknown_tasks) = of_group(group, config.standalone_tasks);
         let (DefaultStopTimeout(default_stop_timeout), unknown_timeout) =

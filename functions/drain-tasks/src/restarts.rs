@@ -1,4 +1,4 @@
-//! Restarts by AWS: what is known of each stands in the table; [`crate::plan::restart`] decides.
+//! Restarts by AWS. The table has what is known about each; [`crate::plan::restart`] decides.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,10 +18,10 @@ use crate::plan::restart::{self, Seen};
 use crate::plan::{Action, Plan, Skip};
 use crate::policies::Policies;
 
-/// What the table knows, by key.
+/// The items of the table, by key.
 type Known = HashMap<Key, Versioned<Restart>>;
 
-/// Sees to the restarts that the notices are about: the first word of one, news of it, or a look.
+/// Handles the restarts of the notices: first announcements, updates and looks.
 pub async fn see_to(
     clients: &Clients,
     config: &Config,
@@ -82,7 +82,7 @@ pub async fn see_to(
     let asked: Vec<(&Notice, &Action)> = acting
         .flat_map(|(notice, plan)| plan.actions.iter().map(move |action| (*notice, action)))
         .collect();
-    // The message first: without it nobody would come back to what the table says.
+    // The message first: without it, nobody would act on the item in the table.
     let results: Results<Action> = effects::send(clients, config, invocation, &asked)
         .await
         .into_iter()
@@ -90,7 +90,7 @@ pub async fn see_to(
     drop(asked);
     drop(acted_on);
     let failed = |plan: &Plan| has_failed(plan, &results);
-    // What could not be asked for is asked for again when the notice comes back.
+    // If a message could not be sent, it is sent when the notice comes back.
     for (notice, _) in notices.iter().zip(&plans).filter(|(_, plan)| failed(plan)) {
         news.remove(&key(notice));
     }
@@ -121,7 +121,7 @@ fn key(notice: &Notice) -> Key {
     Restart::key_of(&notice.instance, restart::change(notice).unwrap_or_default())
 }
 
-/// Looks are about what was in scope when the restart was announced.
+/// A look is about an instance that was in scope when the restart was announced.
 fn out_of_scope(notice: &Notice, group: &GroupOf<'_>, config: &Config) -> Option<Skip> {
     let admitted = match (&notice.signal, group) {
         (Signal::FollowUp(_), _) | (_, GroupOf::Unknown(_)) => Ok(()),
@@ -139,7 +139,7 @@ async fn read(clients: &Clients, invocation: &Invocation, notices: &[&Notice]) -
     Ok(by_key.collect())
 }
 
-/// Writes what is new; why not, for each that could not be written.
+/// Writes what is new. Returns an error for each item that could not be written.
 async fn write(
     clients: &Clients,
     invocation: &Invocation,

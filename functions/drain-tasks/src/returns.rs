@@ -1,7 +1,8 @@
-//! Instances that come back: what was drained before an instance stopped, or went to a warm pool, is set to ACTIVE again.
+//! Instances that come back: if this function drained an instance before it stopped or went to a warm pool, it sets it
+//! to ACTIVE again.
 //!
-//! EC2 tells of every instance that starts to run. The table says which of them were drained here, and for the others
-//! nothing more is read.
+//! EC2 sends an event for every instance that starts to run. The table says which of them were drained here. For the
+//! others, nothing else is read.
 
 use std::collections::HashMap;
 
@@ -19,7 +20,7 @@ use crate::effects::{self, Clients};
 use crate::plan::{Action, Plan, Skip};
 use crate::policies::Policies;
 
-/// Keeps in the table what is drained of instances that come back; why not, where it could not.
+/// Records the drains of instances that will come back. Returns the error if that failed.
 pub async fn remember(
     table: &Table,
     invocation: &Invocation,
@@ -45,7 +46,7 @@ pub async fn remember(
     taken::keep(table, invocation, come_back.map(taken)).await
 }
 
-/// Sets the container instances of instances that are back to ACTIVE, where they were drained here.
+/// Sets the container instances of returned instances to ACTIVE, if they were drained here.
 pub async fn give_back(
     clients: &Clients,
     table: &Table,
@@ -103,7 +104,7 @@ pub async fn give_back(
         .collect()
 }
 
-/// What is given back to an instance that is ours, as long as nobody else has seen to it.
+/// What to give back to an instance of ours, unless somebody else has changed it since.
 pub fn plan(taken: &Taken, group: &GroupOf<'_>, found: &ContainerInstances, config: &Config) -> Plan {
     let instance = &taken.instance;
     let admitted = match group {

@@ -1,4 +1,4 @@
-//! The clients of AWS, and where they look.
+//! The AWS clients, and the clusters to look in.
 
 use aws_sdk_autoscaling::config::retry::RetryConfig;
 use aws_types::SdkConfig;
@@ -9,12 +9,12 @@ use spot_handoff::runtime::config::{ConfigError, Env};
 use spot_handoff::runtime::pace::{Pace, Rates};
 use spot_handoff::state::Table;
 
-/// The clients of AWS, and where to look.
+/// The AWS clients, and the clusters to look in.
 #[derive(Debug)]
 pub struct Clients {
     /// Auto Scaling.
     pub autoscaling: aws_sdk_autoscaling::Client,
-    /// The same, which asks once: for what must not be repeated without looking.
+    /// The same without retries: for calls that must not be repeated without a look.
     pub autoscaling_once: aws_sdk_autoscaling::Client,
     /// Elastic Load Balancing.
     pub elb: aws_sdk_elasticloadbalancingv2::Client,
@@ -24,7 +24,7 @@ pub struct Clients {
     pub sqs: aws_sdk_sqs::Client,
     /// The table.
     pub table: Table,
-    /// What decides which targets stay.
+    /// Decides which targets stay.
     pub keeper: Keeper,
     /// The clusters to look in; `None` means all.
     pub clusters: Option<Vec<String>>,
@@ -34,7 +34,7 @@ impl Clients {
     /// Makes the clients.
     ///
     /// # Errors
-    /// Where an environment variable is wrong; the error names it.
+    /// If an environment variable is wrong; the error names it.
     pub fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
         let clock = Clock::from_env(env)?;
         let of_ecs = Pace::new(Rates::ECS, clock);

@@ -7,22 +7,22 @@ use spot_handoff::autoscaling::policies::{
 };
 use spot_handoff::runtime::config::{ConfigError, Env, Scope};
 
-/// What the environment says.
+/// The environment variables.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Which groups are acted on.
+    /// On which groups the function acts.
     pub scope: Scope,
-    /// How an interrupted instance leaves its group, where the group says nothing else.
+    /// How an interrupted instance leaves its group, unless the group sets its own strategy.
     pub strategy: ReplacementStrategy,
     /// The lifecycle hooks that wait for drain-tasks.
     pub lifecycle_hooks: LifecycleHooks,
-    /// What a rebalance recommendation is answered with, where the group says nothing else.
+    /// What a rebalance recommendation leads to, unless the group sets its own.
     pub rebalance: RebalanceAction,
-    /// The share of a target group that has to stay, where the instance's group has none of its own.
+    /// The percentage of a target group that has to stay, unless the instance's group sets its own.
     pub keep_healthy: KeepHealthy,
     /// Whether On-Demand fills groups for which Spot has no capacity.
     pub fallback: SpotFallback,
-    /// How far and when.
+    /// How much of a group On-Demand fills, and when.
     pub fallback_bounds: FallbackBounds,
     /// URLs of the queues.
     pub queues: Queues,
@@ -31,11 +31,11 @@ pub struct Config {
 /// URLs of the queues.
 #[derive(Debug, Clone)]
 pub struct Queues {
-    /// That of deregister-targets.
+    /// The queue of deregister-targets.
     pub deregister_targets: String,
-    /// That of drain-tasks.
+    /// The queue of drain-tasks.
     pub drain_tasks: String,
-    /// That of run-commands.
+    /// The queue of run-commands.
     pub run_commands: String,
     /// This function's own.
     pub own: String,
@@ -45,7 +45,7 @@ impl Config {
     /// Reads the environment.
     ///
     /// # Errors
-    /// Where a variable is wrong; the error names it.
+    /// If a variable is wrong; the error names it.
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
         Ok(Self {
             scope: env.scope()?,
@@ -64,7 +64,7 @@ impl Config {
         })
     }
 
-    /// How interrupted instances are to leave a group, its tag first.
+    /// How interrupted instances leave a group. The group's tag comes first.
     pub fn strategy_of(&self, group: &Group) -> (ReplacementStrategy, Option<UnknownValue>) {
         policies::of_group(Some(group), self.strategy)
     }

@@ -1,4 +1,4 @@
-//! Carrying the plans out, all that can at the same time.
+//! Carries out the plans, as much as possible at the same time.
 
 pub mod base;
 mod capacity;
@@ -40,8 +40,8 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[&Notice], plans: &[Plan]) -> Res
         let actions = plan.actions.iter().filter(|action| seen.insert(*action));
         distinct.extend(actions.map(|action| (notice, action)));
     }
-    // With `Scope=tagged` the group makes an instance ours. Once it has left, a repeated notice would not know that the
-    // others are still to be told, so they are told first, and it stays where they could not be.
+    // With `Scope=tagged`, the group makes an instance ours. Once the instance has left, a repeated notice would not
+    // know that the other functions still have to be told. So they are told first. If that fails, the instance stays.
     let told_and_left = async {
         let sent: Results<Action> = send(aws, &distinct, |to| to != Queue::Own)
             .await
@@ -70,9 +70,10 @@ pub async fn carry_out(aws: Aws<'_>, notices: &[&Notice], plans: &[Plan]) -> Res
     results
 }
 
-/// The actions of the plans of which nothing failed.
+/// The actions of those plans in which nothing failed.
 ///
-/// What failed comes back by itself. Would it send its own follow-up as well, each failure would make two chains of one.
+/// A failed plan's message comes back by itself. If it had sent its follow-up as well, each failure would split a chain
+/// in two.
 fn of_successes<'a>(notices: &[&'a Notice], plans: &'a [Plan], results: &Results<Action>) -> Vec<Asked<'a>> {
     let mut seen = HashSet::new();
     notices
@@ -107,7 +108,7 @@ async fn send(aws: Aws<'_>, distinct: &[Asked<'_>], to_queue: impl Fn(Queue) -> 
             Queue::RunCommands => &aws.queues.run_commands,
             Queue::Own => &aws.queues.own,
         };
-        // In a storm a thousand are looked at in the same second.
+        // In a storm, a thousand instances are looked at in the same second.
         if *to == Queue::Own && matches!(follow_up.step, Step::Look { .. }) {
             looks.push(*action);
             follow_ups.push((*notice, follow_up, *at));

@@ -1,5 +1,5 @@
-//! What Auto Scaling knows about the instances and their groups, what the table says of exchanges, and what Elastic Load
-//! Balancing and ECS know about replacements.
+//! Reads what Auto Scaling knows about the instances and their groups, what the table knows about exchanges, and what
+//! Elastic Load Balancing and ECS know about replacements.
 
 pub mod launches;
 mod targets;
@@ -24,7 +24,7 @@ use crate::config::Config;
 
 pub use targets::Needed;
 
-/// How long an interruption waits at the most for what its first action can do without: the table, and hooks.
+/// How long an interruption waits at most for facts that its first action can do without: the table, and hooks.
 const DISPENSABLE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Whether the notice is an interruption warning after which AWS terminates the instance.
@@ -33,17 +33,17 @@ pub fn ends_in_two_minutes(notice: &Notice) -> bool {
     matches!(&notice.signal, Signal::InterruptionWarning { action } if *action == terminate)
 }
 
-/// What stands in the table about the exchanges of each group, or why that is not known.
+/// The item for the exchanges of each group, or why it is not known.
 pub type Items = HashMap<String, Result<Option<Versioned<Exchanges>>, CallError>>;
 
-/// Whose termination lifecycle hooks wait in a group.
+/// Who uses the termination lifecycle hooks of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TerminationHooks {
     /// There is none.
     None,
-    /// Those of others.
+    /// Only hooks of others.
     Others,
-    /// One of ours, whoever else has some.
+    /// At least one hook of ours.
     Ours,
 }
 
@@ -58,14 +58,14 @@ pub struct Facts {
     pub health: Health,
     /// Which of the instances are in a cluster.
     pub found: ContainerInstances,
-    /// Whose termination lifecycle hooks a group has, where it depends on that how an instance leaves it.
+    /// Who uses the termination lifecycle hooks of a group, if it matters for how an instance leaves it.
     pub hooks: HashMap<String, Result<TerminationHooks, CallError>>,
-    /// Which of the interrupted instances are still needed where they are.
+    /// Which of the interrupted instances are still needed.
     pub needed: Needed,
 }
 
-/// Reads the facts of a batch whose groups are known. What interruptions need is read at once; what exchanges need takes one
-/// more round.
+/// Reads the facts of a batch whose groups are known. What interruptions need is read at once. What exchanges need
+/// takes one more round.
 pub async fn read(
     clients: &Clients,
     config: &Config,
@@ -97,8 +97,8 @@ pub async fn read(
     facts
 }
 
-/// Reads the groups of the notices' instances, and those that follow-ups name: an instance that was detached meanwhile
-/// is known only by the name of the group it left.
+/// Reads the groups of the notices' instances, and the groups that follow-ups name. For an instance that was detached
+/// meanwhile, only its follow-up names the group that it left.
 pub async fn groups_of(clients: &Clients, invocation: &Invocation, notices: &[Notice]) -> Groups {
     let ids: Vec<InstanceId> = notices.iter().map(|notice| notice.instance.clone()).collect();
     let named: Vec<String> = notices
@@ -109,7 +109,7 @@ pub async fn groups_of(clients: &Clients, invocation: &Invocation, notices: &[No
     groups::read(&clients.autoscaling, invocation, &ids, &named).await
 }
 
-/// Reads what stands in the table about the exchanges of these groups.
+/// Reads the items for the exchanges of these groups.
 pub async fn items(
     clients: &Clients,
     invocation: &Invocation,
@@ -123,7 +123,7 @@ pub async fn items(
     found.into_iter().collect()
 }
 
-/// Reads whose hooks wait in the groups that instances leave now and where it depends on that how they do.
+/// Reads who uses the hooks of those groups that instances leave now, if it matters for how they leave.
 async fn hooks(
     clients: &Clients,
     config: &Config,
@@ -145,7 +145,7 @@ async fn hooks(
     found.into_iter().collect()
 }
 
-/// Whether it looks after an exchange whose instance is interrupted.
+/// Whether the notice is a look at an exchange whose instance is interrupted.
 fn is_interrupted_exchange(notice: &Notice) -> bool {
     matches!(&notice.signal, Signal::FollowUp(follow_up) if follow_up.cause == Cause::Interruption)
 }
@@ -193,12 +193,12 @@ fn named_group(notice: &Notice) -> Option<&str> {
     }
 }
 
-/// Whether it looks for a replacement that takes the work. An instance under notice does not wait for one.
+/// Whether the notice waits for a replacement that takes the work. An instance under notice does not wait for one.
 fn awaits_replacement(notice: &Notice) -> bool {
     !matches!(&notice.signal, Signal::FollowUp(follow_up) if matches!(follow_up.step, Step::Look { .. }))
 }
 
-/// The groups in which an exchange may be under way that the notices are about.
+/// The groups with possible exchanges that the notices are about.
 fn groups_with_exchanges(notices: &[Notice], groups: &Groups) -> BTreeSet<String> {
     let group_of = |notice: &Notice| match (&notice.signal, groups.of_instance(&notice.instance)) {
         (Signal::FollowUp(_), _) => named_group(notice).map(str::to_owned),
@@ -214,13 +214,13 @@ fn groups_with_exchanges(notices: &[Notice], groups: &Groups) -> BTreeSet<String
 }
 
 impl Facts {
-    /// The exchanges of a group, where they are known and there are any.
+    /// The exchanges of a group, if they are known and there are any.
     fn exchanges_of(&self, group: &str) -> Option<&Exchanges> {
         let item = self.items.get(group)?.as_ref().ok()?;
         item.as_ref().map(|versioned| &versioned.item)
     }
 
-    /// The groups of the notices that look for a replacement, and the instance that each is about.
+    /// The groups of the notices that wait for a replacement, and the instance of each notice.
     fn looks<'a>(&'a self, notices: &'a [Notice]) -> impl Iterator<Item = (&'a Group, &'a InstanceId)> {
         let look = |notice: &'a Notice| {
             let group = self.groups.by_name(named_group(notice)?)?;
@@ -232,18 +232,18 @@ impl Facts {
         awaiting.filter_map(look)
     }
 
-    /// The members that have come since the exchanges of the group began.
+    /// The members that came after the group's exchanges began.
     fn newcomers<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = &'a InstanceId> {
         let exchanges = self.exchanges_of(&group.name);
         let newcomers = exchanges.map(|exchanges| exchanges.unknown(group));
         newcomers.into_iter().flatten().map(|member| &member.id)
     }
 
-    /// The members that could take the work of an instance: healthy in each target group in which it is healthy itself,
-    /// and ACTIVE in its cluster.
+    /// The members that could take the work of an instance: ACTIVE in its cluster, and healthy in each target group in
+    /// which the instance is healthy.
     ///
     /// # Errors
-    /// Where that could not be read.
+    /// If that could not be read.
     pub fn ready(&self, group: &Group, old: &InstanceId) -> Result<BTreeSet<InstanceId>, String> {
         let mut ready = BTreeSet::new();
         for newcomer in self.newcomers(group) {
@@ -285,10 +285,10 @@ impl Facts {
         found.any(|one| one.status == Status::Draining)
     }
 
-    /// What of the instance itself holds a recommendation back.
+    /// What about the instance itself holds back its recommendation.
     ///
     /// # Errors
-    /// Where ECS could not be asked.
+    /// If ECS could not be asked.
     pub fn brake_of(&self, instance: &InstanceId, now: Timestamp) -> Result<Option<Brake>, String> {
         if let Some(error) = self.found.why_not_found(instance) {
             return Err(error.to_string());
@@ -302,8 +302,8 @@ impl Facts {
     }
 }
 
-/// The container instances of those that are recommended to be replaced, and of those that wait for a replacement with
-/// all that have come since.
+/// The container instances of instances with a recommendation, of instances that wait for a replacement, and of all
+/// members that came since.
 async fn container_instances_of(
     clients: &Clients,
     invocation: &Invocation,
@@ -322,7 +322,7 @@ async fn container_instances_of(
     container_instances::find(&clients.ecs, invocation, clients.clusters.as_deref(), &ids).await
 }
 
-/// Which instances the load balancers send requests to, by target group.
+/// To which instances the load balancers send requests, by target group.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
     healthy: BTreeMap<String, BTreeSet<InstanceId>>,
@@ -330,7 +330,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Facts as given: for tables of tests.
+    /// Given facts, for table tests.
     #[cfg(test)]
     pub fn with(target_group: &str, healthy: impl IntoIterator<Item = InstanceId>) -> Self {
         Self {
@@ -339,7 +339,7 @@ impl Health {
         }
     }
 
-    /// Why the health of the group's instances is not known, where it is not: for tables of tests.
+    /// Health that could not be read, for table tests.
     #[cfg(test)]
     pub fn unread(target_group: &str) -> Self {
         Self {
@@ -348,9 +348,9 @@ impl Health {
         }
     }
 
-    /// Whether requests reach a member in each target group in which they reach `old`. One in which they do not reach that
-    /// one either, for example the idle half of a blue/green pair, says nothing about the other. A target that is not
-    /// registered is not healthy.
+    /// Whether requests reach a member in each target group in which they reach `old`. A target group in which they do
+    /// not reach `old` does not count, for example the idle half of a blue/green pair. A target that is not registered
+    /// is not healthy.
     fn serves_as(&self, group: &Group, member: &InstanceId, old: &InstanceId) -> Result<bool, String> {
         let mut unread = group.target_groups.iter().filter_map(|arn| self.unread.get(arn));
         if let Some(error) = unread.next() {
@@ -361,7 +361,7 @@ impl Health {
     }
 }
 
-/// Reads how the targets of the groups are in which a replacement is awaited.
+/// Reads the target health for groups in which something waits for a replacement.
 async fn health_of(clients: &Clients, invocation: &Invocation, notices: &[Notice], facts: &Facts) -> Health {
     let arns: BTreeSet<&String> = facts
         .looks(notices)
@@ -390,7 +390,8 @@ async fn health_of(clients: &Clients, invocation: &Invocation, notices: &[Notice
     health
 }
 
-/// The instance, where requests reach it. A target group that no load balancer uses has no healthy ones, and so no say.
+/// The instance, if requests reach it. A target group that no load balancer uses has no healthy targets, so it does not
+/// count.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
 fn healthy(target: TargetHealthDescription) -> Option<InstanceId> {
     match target.target_health?.state? {

@@ -1,7 +1,8 @@
-//! The story of one batch: facts, plan, table, effects.
+//! Handles one batch: facts, plan, table, effects.
 //!
-//! Interruptions and exchanges go side by side, so that the first do not wait for what the others read. Of the exchanges
-//! the table is written first. Where another invocation has written meanwhile, the group is read and decided anew.
+//! Interruptions and exchanges run at the same time, so that interruptions do not wait for the reads of exchanges. For
+//! exchanges, the table is written first. If another invocation has written meanwhile, the group is read and decided
+//! again.
 
 mod desired;
 mod watch;
@@ -27,8 +28,8 @@ use crate::facts::{self, Facts, ends_in_two_minutes};
 use crate::plan::watch::Asked;
 use crate::plan::{self, Action, Plan, Planned};
 
-/// How often a group is decided anew whose item another invocation has written meanwhile. Each of them was decided by one
-/// of few invocations, and each writes it once.
+/// How often a group is decided again because another invocation has written its item. Only a few invocations decide
+/// about a group at the same time, and each writes it once.
 const DECIDED_ANEW: usize = 8;
 
 /// The function, with what it keeps between invocations.
@@ -79,8 +80,8 @@ impl Function for ReplaceCapacity {
 }
 
 impl ReplaceCapacity {
-    /// Reads, decides, remembers and carries out; one report for each notice, in their order. `batch` is all that came with
-    /// them.
+    /// Reads, decides, writes and carries out. Returns one report for each notice, in their order. `batch` are all
+    /// notices that came together.
     async fn carry_through(
         &self,
         notices: &[Notice],
@@ -125,7 +126,7 @@ impl ReplaceCapacity {
         plan::plans(notices, batch, facts, &self.config, invocation.clock.now())
     }
 
-    /// What is only to be remembered, and holds nothing up: that a warning came.
+    /// Writes what only has to be recorded, without delaying anything: that a warning came.
     async fn remember_apart(&self, planned: &Planned, invocation: &Invocation) {
         let is_gated = |group: &String| planned.gates.iter().flatten().any(|gate| gate == group);
         let apart = planned.items.iter().filter(|(group, _)| !is_gated(group));
@@ -142,7 +143,7 @@ impl ReplaceCapacity {
         }
     }
 
-    /// The notices about the exchanges of one group: remembered first, then carried out.
+    /// Handles the notices about the exchanges of one group: first writes, then carries out.
     async fn carry_out_in_turn(
         &self,
         group: &str,
@@ -184,7 +185,7 @@ impl ReplaceCapacity {
                 one.plan = plan;
             }
         }
-        // The table does not answer. An interruption does without; what else there is comes back.
+        // The table does not answer. An interruption goes on without it; all others come back.
         let own: Vec<Notice> = chosen.iter().map(|one| one.notice.clone()).collect();
         let without = self.plan(&own, batch, &facts, invocation);
         for (one, plan) in chosen.iter_mut().zip(without.plans) {
@@ -223,7 +224,7 @@ impl ReplaceCapacity {
     }
 }
 
-/// A notice with its plan, and its place in the batch.
+/// A notice with its plan, and its index in the batch.
 struct Chosen<'a> {
     index: usize,
     notice: &'a Notice,
@@ -232,7 +233,7 @@ struct Chosen<'a> {
     pool: Option<Pool>,
 }
 
-/// The notices whose actions wait for the item of this group; or those that wait for none.
+/// The notices whose actions wait for the item of this group; or, without a group, those that wait for no item.
 fn chosen<'a>(notices: &'a [Notice], planned: &Planned, group: Option<&str>) -> Vec<Chosen<'a>> {
     let of_group = |index: &usize| planned.gates[*index].as_deref() == group;
     let chosen = |index: usize| Chosen {

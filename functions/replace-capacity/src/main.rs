@@ -1,7 +1,7 @@
-//! replace-capacity: has the Auto Scaling group launch the replacement of an instance, at once and exactly once.
+//! replace-capacity: makes the Auto Scaling group launch the replacement of an instance, at once and exactly once.
 //!
-//! [`facts`] reads AWS and the table, [`plan`] decides, [`effects`] carries out. What is under way for an instance stands in
-//! the table, see [`spot_handoff::exchange`].
+//! [`facts`] reads AWS and the table, [`plan`] decides, [`effects`] carries out. The table has what is under way for an
+//! instance, see [`spot_handoff::exchange`].
 
 mod clients;
 mod config;

@@ -1,5 +1,5 @@
-//! What to replace and how: pure functions from facts to plans. What becomes of an exchange is decided by
-//! [`spot_handoff::exchange::next`].
+//! What to replace and how: pure functions from facts to plans. [`spot_handoff::exchange::next`] decides about
+//! exchanges.
 
 mod exchange;
 pub mod fallback;
@@ -24,28 +24,28 @@ pub use words::{Action, Leaving, Queue, Skip, Warning};
 use crate::config::Config;
 use crate::facts::{Facts, TerminationHooks, ends_in_two_minutes};
 
-/// When a step is asked for again that came with a warning: soon, since the moment to leave may be near.
+/// When to ask again for a step that came together with a warning: soon, since the moment to leave may be near.
 const COMES_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(2);
 
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
 
-/// The plans of a batch, and what has to stand in the table first.
+/// The plans of a batch, and the items to write first.
 #[derive(Debug, Default)]
 pub struct Planned {
     /// One for each notice, in their order.
     pub plans: Vec<Plan>,
-    /// The group in whose item the state has to stand before the notice's actions are carried out.
+    /// The group whose item has to be written before the notice's actions are carried out.
     pub gates: Vec<Option<String>>,
-    /// Whether the group of each notice is only planned for.
+    /// For each notice, whether its group is only planned for.
     pub planned_only: Vec<bool>,
     /// The pool of each notice's instance.
     pub pools: Vec<Option<Pool>>,
-    /// The items that have changed, by group, each with what its write expects.
+    /// The items that have changed, by group, with what each write expects.
     pub items: BTreeMap<String, (Exchanges, Expected)>,
 }
 
-/// Plans for some notices of a batch, from the same facts.
+/// Plans for some notices of a batch, all from the same facts.
 pub fn plans(
     notices: &[Notice],
     batch: &[Notice],
@@ -73,7 +73,7 @@ pub fn plans(
         };
         let group = facts.group_of(notice);
         let (planned_only, unknown) = DryRun::of(group);
-        // Who looks again has told before.
+        // An earlier message has already reported this.
         if !plan.actions.is_empty() && !matches!(notice.signal, Signal::FollowUp(_)) {
             plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
         }
@@ -90,7 +90,7 @@ pub fn plans(
     planned
 }
 
-/// The planning of a batch: the exchanges of a group are decided one after the other.
+/// The planning of a batch. It decides about the exchanges of a group one after the other.
 struct Planning<'a> {
     facts: &'a Facts,
     config: &'a Config,
@@ -98,7 +98,7 @@ struct Planning<'a> {
     items: BTreeMap<String, (Exchanges, Expected)>,
 }
 
-/// A plan, and the group in whose item it has to stand before it is carried out.
+/// A plan, and the group whose item has to be written before it is carried out.
 type Gated = (Plan, Option<String>);
 
 impl Planning<'_> {
@@ -142,7 +142,7 @@ impl Planning<'_> {
                 | Step::AwaitRestart { .. }
                 | Step::StepAside { .. }
                 | Step::StepBack
-                // It is about a group: see `watch`.
+                // This step is about a group: see `watch`.
                 | Step::WatchGroup { .. }
                 | Step::Tell => nothing(Skip::NotForThisFunction),
             },
@@ -152,7 +152,7 @@ impl Planning<'_> {
         }
     }
 
-    /// How an interrupted instance leaves this group: what it depends on is decided.
+    /// How an interrupted instance leaves this group; `auto` is already decided.
     fn strategy(&self, group: &Group) -> ReplacementStrategy {
         let (strategy, _) = self.config.strategy_of(group);
         let has_hook = || {
@@ -193,7 +193,7 @@ impl Planning<'_> {
         if action == RebalanceAction::Ignore {
             return nothing(Skip::RebalanceIgnored);
         }
-        // Only its tag vouches for instances of which nobody knows what runs on them.
+        // Nobody knows what runs on these instances, so only the group's tag can ask for it.
         let is_asked_for = group.tags.contains_key(RebalanceAction::TAG) && unknown.is_none();
         if group.capacity_rebalance {
             return nothing(Skip::LeftToAutoScaling);
@@ -221,8 +221,8 @@ impl Planning<'_> {
     }
 }
 
-/// What else comes in the batch of an instance's warning is left to that. What goes on by messages comes again: where the
-/// warning is a copy, nobody else takes the next step.
+/// If the batch has a warning for the same instance, the other notices are left to it. But a follow-up comes again: if
+/// the warning is a copy, nobody else takes the next step.
 fn left_to_the_warning(notice: &Notice, now: Timestamp) -> Plan {
     let mut plan = Plan::nothing(&notice.instance, Skip::InterruptedMeanwhile);
     if let Signal::FollowUp(follow_up) = &notice.signal {
@@ -251,14 +251,14 @@ fn unread(error: String) -> Plan {
     }
 }
 
-/// With `Scope=tagged`, the tag on the group is what makes the instance ours. The other functions may look when it is in
-/// the group no more, and would leave it alone; so they are told.
+/// With `Scope=tagged`, the group's tag makes the instance ours. By the time the other functions look, the instance may
+/// have left the group, and they would leave it alone. So they are told.
 fn tell_the_others(notice: &Notice, group: &Group, now: Timestamp) -> [Action; 2] {
     [Queue::DeregisterTargets, Queue::DrainTasks].map(|to| tell(to, notice, group, now))
 }
 
-/// Another function is told whose the instance was. run-commands always is where the group has a stop script, since only the
-/// group's tags say so.
+/// Tells another function to which group the instance belonged. run-commands is always told if the group has a stop
+/// script, since only the group's tags say so.
 fn tell(to: Queue, notice: &Notice, group: &Group, now: Timestamp) -> Action {
     Action::Send {
         to,
@@ -275,7 +275,7 @@ fn tell(to: Queue, notice: &Notice, group: &Group, now: Timestamp) -> Action {
     }
 }
 
-/// The group in which the instance serves, where it does and the group is ours and may launch.
+/// The group in which the instance serves, if the group is ours and may launch.
 fn serving<'a>(notice: &Notice, groups: &'a Groups, scope: Scope) -> Result<(&'a Group, Member), Box<Plan>> {
     let nothing = |skip| Err(Box::new(Plan::nothing(&notice.instance, skip)));
     let (group, member) = match groups.of_instance(&notice.instance) {

@@ -3,10 +3,10 @@
 use spot_handoff::autoscaling::policies::LifecycleHooks;
 use spot_handoff::runtime::config::{ConfigError, Env, Scope};
 
-/// What the environment says.
+/// The environment variables.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Which groups are acted on.
+    /// On which groups the function acts.
     pub scope: Scope,
     /// At which hooks a stop script runs: those that wait for drain-tasks.
     pub lifecycle_hooks: LifecycleHooks,
@@ -18,7 +18,7 @@ impl Config {
     /// Reads the environment.
     ///
     /// # Errors
-    /// Where a variable is wrong; the error names it.
+    /// If a variable is wrong; the error names it.
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
         Ok(Self {
             scope: env.scope()?,

@@ -1,4 +1,4 @@
-//! Carrying the plans out: commands sent, followed, and their ends written down.
+//! Carries out the plans: sends commands, follows them, and records how they ended.
 
 mod commands;
 
@@ -21,7 +21,7 @@ use crate::plan::{self, Action, Command, Ended, Plan};
 /// The clients that effects need.
 #[derive(Debug)]
 pub struct Clients {
-    /// Systems Manager, which asks once: a command that is sent again runs again.
+    /// Systems Manager, without retries: a command that is sent again runs again.
     pub ssm_once: aws_sdk_ssm::Client,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
@@ -53,7 +53,7 @@ pub async fn carry_out(
     run.into_iter().chain(sent).chain(ended).collect()
 }
 
-/// What a write about an instance expects, after the items have been read.
+/// What the write of an instance's item expects, given what was read.
 fn expected(items: &Items, instance: &spot_handoff::notice::InstanceId) -> Expected {
     match items {
         Ok(items) => items
@@ -63,8 +63,8 @@ fn expected(items: &Items, instance: &spot_handoff::notice::InstanceId) -> Expec
     }
 }
 
-/// Claims each script, sends it, has it followed, and writes down that it was sent. In this order: a kill at any call leaves
-/// either no command, or a claim by which the command is found.
+/// Claims each script, sends it, sends the message that follows it, and records that it was sent. The order matters: a
+/// kill at any call leaves either no command, or a claim that leads to the command.
 async fn run(
     clients: &Clients,
     invocation: &Invocation,
@@ -142,8 +142,8 @@ async fn run(
     results
 }
 
-/// Whether the script is this invocation's to send. Where the table does not answer it is: a script that runs twice is better
-/// than none.
+/// Whether this invocation should send the script. Yes if the table does not answer: running a script twice is better
+/// than not running it.
 async fn claim(clients: &Clients, invocation: &Invocation, command: &Command, items: &Items) -> bool {
     if items.is_err() {
         return true;
@@ -181,7 +181,7 @@ async fn write(clients: &Clients, invocation: &Invocation, items: &[StopScript])
     }
 }
 
-/// Tells how scripts have ended, each once.
+/// Reports how scripts have ended, each one once.
 async fn end(
     clients: &Clients,
     invocation: &Invocation,
@@ -249,7 +249,7 @@ async fn send(
         .collect()
 }
 
-/// Sends follow-ups, those for the same moment in as few messages as may be; answers in their order.
+/// Sends follow-ups. Those for the same moment share as few messages as possible. Returns the results in their order.
 async fn send_all(
     clients: &Clients,
     invocation: &Invocation,

@@ -1,4 +1,4 @@
-//! What AWS and the table know: targets, what has been sent, how it goes.
+//! What AWS and the table know: targets, commands that were sent, and their states.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,22 +12,22 @@ use spot_handoff::state::stop_scripts::StopScript;
 use spot_handoff::state::under_notice::WAITS_FOR_TABLE;
 use spot_handoff::state::{Key, Table, Versioned};
 
-/// How much of a script's output is told: whoever reads a message at night reads its end.
+/// How much of a script's output is reported. People who read it at night need its end.
 const OUTPUT_LINES: usize = 3;
 const OUTPUT_CHARACTERS: usize = 400;
 
-/// What plans are made from.
+/// The facts for plans.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// What is registered in the target groups of the groups that have a stop script.
+    /// The registered targets in the target groups of groups with a stop script.
     pub health: TargetHealth,
-    /// What stands in the table, by instance; or why that is not known.
+    /// The items of the table, by instance, or why they are not known.
     pub items: Items,
-    /// The parameters that documents declare, by the name of the document; or why that is not known.
+    /// The parameters that documents declare, by the name of the document, or why they are not known.
     pub documents: HashMap<String, Result<BTreeSet<String>, CallError>>,
-    /// Commands that went out without the table knowing of them, by instance.
+    /// Commands that were sent but are not in the table, by instance.
     pub sent_before: HashMap<InstanceId, Result<Option<String>, CallError>>,
-    /// How commands go, by command and instance; or why that is not known.
+    /// The states of commands, by command and instance, or why they are not known.
     pub runs: HashMap<String, Result<HashMap<InstanceId, Run>, CallError>>,
 }
 
@@ -43,7 +43,7 @@ impl Default for Facts {
     }
 }
 
-/// What stands in the table.
+/// The items of the table.
 pub type Items = Result<HashMap<InstanceId, Versioned<StopScript>>, ItemsUnread>;
 
 /// Why the table could not be read.
@@ -55,7 +55,7 @@ pub struct ItemsUnread(pub String);
 pub struct Run {
     /// How far it is.
     pub state: State,
-    /// The same in the words of Systems Manager, for example `Undeliverable`.
+    /// The same, in the words of Systems Manager, for example `Undeliverable`.
     pub status: String,
     /// The exit code of the last step that has one.
     pub exit_code: Option<i32>,
@@ -75,7 +75,7 @@ pub enum State {
     Bad,
 }
 
-/// Reads what stands in the table about these instances.
+/// Reads the items of these instances from the table.
 pub async fn items(table: &Table, invocation: &Invocation, instances: &BTreeSet<InstanceId>) -> Items {
     if instances.is_empty() {
         return Ok(HashMap::new());
@@ -92,7 +92,7 @@ pub async fn items(table: &Table, invocation: &Invocation, instances: &BTreeSet<
         .map_err(|error| ItemsUnread(error.to_string()))
 }
 
-/// Which parameters each of these documents declares.
+/// The parameters that each of these documents declares.
 pub async fn documents(
     ssm: &aws_sdk_ssm::Client,
     invocation: &Invocation,
@@ -111,7 +111,7 @@ pub async fn documents(
     together(calls).await.into_iter().collect()
 }
 
-/// The command that ran a document on an instance since a moment, where there is one.
+/// The command that has run a document on an instance since a given moment, if there is one.
 ///
 /// # Errors
 /// See [`CallError`].
@@ -140,7 +140,7 @@ pub async fn sent_before(
         .briefly()
         .call("ListCommandInvocations", asking)
         .await?;
-    // A document of the account is told by its name, whether it was sent by name or by ARN.
+    // A document of the account is identified by its name, whether it was sent by name or by ARN.
     let name = |document: &str| document.rsplit('/').next().unwrap_or_default().to_owned();
     let is_ours = |run: &CommandInvocation| {
         run.comment().is_some_and(|comment| comment.starts_with(COMMENT))
@@ -155,7 +155,7 @@ pub async fn sent_before(
 /// How the comments of our commands begin.
 pub const COMMENT: &str = "spot-handoff: ";
 
-/// How each of these commands goes on the instances it was sent to: one call for a command.
+/// The state of each of these commands on its instances: one call for each command.
 pub async fn runs(
     ssm: &aws_sdk_ssm::Client,
     invocation: &Invocation,
@@ -187,10 +187,10 @@ fn run(found: &CommandInvocation) -> Option<(InstanceId, Run)> {
     let state = match status {
         "Success" => State::Success,
         "Cancelled" | "TimedOut" | "Failed" => State::Bad,
-        // Pending, InProgress, Delayed, Cancelling, and what is new to us.
+        // Pending, InProgress, Delayed, Cancelling, and states that we do not know.
         _ => State::UnderWay,
     };
-    // The details say more, and say Undeliverable where the status is Failed.
+    // The details are more exact: they say Undeliverable when the status is Failed.
     let status = found
         .status_details()
         .filter(|details| !details.is_empty())
@@ -214,7 +214,8 @@ fn run(found: &CommandInvocation) -> Option<(InstanceId, Run)> {
     Some((instance, run))
 }
 
-/// Details that say that nothing will come any more, whatever the status says. The pages of AWS spell some with blanks.
+/// Whether the details say that nothing will come any more, whatever the status says. AWS's documentation writes some
+/// of them with blanks.
 fn is_end(details: &str) -> bool {
     let details = details.replace(' ', "");
     let ends = [
@@ -228,7 +229,7 @@ fn is_end(details: &str) -> bool {
     ends.contains(&details.as_str())
 }
 
-/// The last lines of what a script wrote, on one line and without what could disturb a terminal.
+/// The last lines of a script's output, on one line and without characters that disturb a terminal.
 fn last_lines(written: &str) -> String {
     let lines: Vec<String> = written
         .lines()
@@ -280,7 +281,7 @@ mod tests {
             (TimedOut, "ExecutionTimedOut", State::Bad),
             (Failed, "Failed", State::Bad),
             (Failed, "Undeliverable", State::Bad),
-            // Should the two ever say different things, the end counts.
+            // If the two contradict each other, the end counts.
             (Pending, "Undeliverable", State::Bad),
         ];
         for (status, details, expected) in table {

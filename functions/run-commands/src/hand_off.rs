@@ -1,4 +1,4 @@
-//! The story of one batch: whose group asks for a script, whether its moment has come, send it, follow it.
+//! Handles one batch: finds the groups with a stop script, checks whether its moment has come, sends it, follows it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -120,7 +120,7 @@ fn is_awaiting(notice: &Notice) -> bool {
     matches!(&notice.signal, Signal::FollowUp(follow_up) if matches!(follow_up.step, Step::AwaitScript { .. }))
 }
 
-/// Puts the scripts that have ended, or will never run, into the report.
+/// Adds the scripts that have ended or will never run to the report.
 fn tell_ends(plan: &mut Plan, results: &Results<Action>) {
     let mut lines = vec![];
     for action in &plan.actions {
@@ -146,7 +146,7 @@ fn tell_ends(plan: &mut Plan, results: &Results<Action>) {
 }
 
 impl RunCommands {
-    /// The groups that follow-ups and hooks name; of other notices the group is looked up.
+    /// The groups that follow-ups and hooks name. For other notices, the group is looked up.
     async fn groups(&self, notices: &[Notice], invocation: &Invocation) -> Groups {
         let in_question = notices.iter().filter(|notice| !is_awaiting(notice));
         let (named, unnamed): (Vec<&Notice>, Vec<&Notice>) =
@@ -160,7 +160,7 @@ impl RunCommands {
         groups::read(&self.autoscaling, invocation, &ids, &names).await
     }
 
-    /// Reads what the plans need, and nothing where no notice asks for a script.
+    /// Reads what the plans need. Reads nothing if no notice asks for a script.
     async fn facts(&self, notices: &[Notice], asked: &Asked, invocation: &Invocation) -> Facts {
         let now = invocation.clock.now();
         let wanted: Vec<(&Notice, &Wanted)> = notices
@@ -175,7 +175,7 @@ impl RunCommands {
             .chain(awaiting.iter().copied())
             .map(|notice| notice.instance.clone())
             .collect();
-        // Of a script that begins now nobody asks where its targets are.
+        // If a script begins now, its targets do not matter.
         let waiting = wanted
             .iter()
             .filter(|(notice, wanted)| !plan::is_due(notice, wanted, now));
@@ -215,8 +215,8 @@ impl RunCommands {
         facts
     }
 
-    /// Asks for commands of which the table does not know: where somebody claimed a script and is no more, and where the
-    /// table does not answer.
+    /// Asks Systems Manager for commands that are not in the table: if the invocation that claimed a script has ended,
+    /// or if the table does not answer.
     async fn sent_before(
         &self,
         beginning: &[(&Notice, &Wanted)],

@@ -1,4 +1,4 @@
-//! run-commands: runs the stop script of an instance before it goes, and follows it to its end.
+//! run-commands: runs the stop script of an instance before AWS takes it, and follows it to its end.
 //!
 //! The group of the instance names a Command document of AWS Systems Manager by a tag. [`facts`] reads AWS, [`plan`]
 //! decides, [`effects`] carries out.

@@ -1,8 +1,8 @@
 //! Whose stop script runs, and when: pure functions from facts to plans.
 //!
-//! A script begins when its instance's targets are out, at the latest when there is just the time for it (and just then where
-//! it has no targets), and at once where the group says so. Until then a look comes every ten seconds. The table says whether it has been sent; see
-//! [`spot_handoff::state::stop_scripts`].
+//! A script begins when its instance's targets are out; at the latest when the time left is just enough for it. Without
+//! targets, it begins only at that latest moment. It begins at once if the group says so. Until then, there is a look
+//! every ten seconds. The table says whether the script has been sent; see [`spot_handoff::state::stop_scripts`].
 
 mod words;
 
@@ -24,24 +24,24 @@ use crate::facts::{Facts, State};
 /// A plan of this function.
 pub type Plan = shared_plan::Plan<Action, Skip, Warning>;
 
-/// Between two looks whether the targets are out.
+/// The time between two looks at whether the targets are out.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
-/// Between two looks whether the script has ended.
+/// The time between two looks at whether the script has ended.
 const FOLLOW: SignedDuration = SignedDuration::from_secs(5);
 /// A delayed message comes up to a second early, since SQS counts whole seconds.
 const EARLY: SignedDuration = SignedDuration::from_secs(1);
-/// An agent that has not taken a command by then does not get it: the shortest time that there is.
+/// If an agent has not taken a command within this time, it does not get it. This is the shortest time that AWS allows.
 /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html>
 pub const DELIVERED_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// A stop script that a notice asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// The group, whose tags ask for it.
+    /// The group whose tags ask for it.
     pub group: String,
     /// The document.
     pub document: String,
-    /// What it may take.
+    /// How long it may take.
     pub takes: SignedDuration,
     /// When it runs.
     pub when: StopWhen,
@@ -49,7 +49,7 @@ pub struct Wanted {
     pub target_groups: BTreeSet<String>,
     /// Whether its group is only planned for.
     pub planned_only: bool,
-    /// Tags that nobody can read.
+    /// Warnings about tags that are not valid.
     pub warnings: Vec<Warning>,
 }
 
@@ -81,7 +81,7 @@ impl Wanted {
     }
 }
 
-/// The group that a notice names, since the instance may have left it.
+/// The group that a notice names. The instance may have left it.
 pub fn named_group(notice: &Notice) -> Option<&str> {
     match &notice.signal {
         Signal::TerminateLifecycleAction(action) => Some(&action.group),
@@ -97,7 +97,7 @@ pub fn named_group(notice: &Notice) -> Option<&str> {
 /// The script that a notice asks for.
 ///
 /// # Errors
-/// Where it asks for none, or that cannot be known: the plan that says so.
+/// If it asks for none, or this cannot be known: the plan that says so.
 pub fn wanted(notice: &Notice, groups: &Groups, config: &Config) -> Result<Wanted, Box<Plan>> {
     let nothing = |skip| Err(Box::new(Plan::nothing(&notice.instance, skip)));
     let unread = |error: String| {
@@ -139,7 +139,7 @@ pub fn wanted(notice: &Notice, groups: &Groups, config: &Config) -> Result<Wante
             GroupOf::Unknown(error) => return unread(error.to_string()),
         },
     };
-    // Whoever sent a follow-up has decided that the instance is ours.
+    // The sender of a follow-up has already decided that the instance is ours.
     if !is_follow_up {
         if let Err(why) = config.scope.admits(Some(group)) {
             return nothing(Skip::OutOfScope(why));
@@ -155,9 +155,9 @@ pub fn wanted(notice: &Notice, groups: &Groups, config: &Config) -> Result<Wante
     })
 }
 
-/// Whether the script begins now, as far as only its time decides.
+/// Whether the script begins now because of the time alone.
 pub fn is_due(notice: &Notice, wanted: &Wanted, now: Timestamp) -> bool {
-    // Hibernation begins with the warning itself.
+    // Hibernation begins at once with the warning.
     let hibernates = matches!(
         &notice.signal,
         Signal::InterruptionWarning {
@@ -169,14 +169,15 @@ pub fn is_due(notice: &Notice, wanted: &Wanted, now: Timestamp) -> bool {
     hibernates || wanted.when == StopWhen::Now || now >= begins
 }
 
-/// Whether the script begins now. An instance that is no target and goes at a known moment works on until the last safe one.
+/// Whether the script begins now. An instance that is no target and goes at a known moment works until the last safe
+/// moment.
 pub fn begins(notice: &Notice, wanted: &Wanted, facts: &Facts, now: Timestamp) -> bool {
     let works_on = wanted.target_groups.is_empty() && cause(notice) == Some(Cause::Interruption);
     is_due(notice, wanted, now) || (!works_on && targets_are_out(notice, wanted, facts))
 }
 
-/// Whether no target of the instance is registered any more, also none whose connections are let end. Of ones that cannot be
-/// read nobody knows.
+/// Whether no target of the instance is registered any more, not even a draining one. If targets cannot be read, the
+/// answer is no.
 fn targets_are_out(notice: &Notice, wanted: &Wanted, facts: &Facts) -> bool {
     wanted
         .target_groups
@@ -190,10 +191,10 @@ fn targets_are_out(notice: &Notice, wanted: &Wanted, facts: &Facts) -> bool {
         })
 }
 
-/// What to do about a script that is asked for.
+/// What to do about a requested script.
 pub fn plan(notice: &Notice, wanted: &Wanted, facts: &Facts, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    // The first report has said so.
+    // The first report has said this.
     if !is_look(notice) {
         plan.warnings.clone_from(&wanted.warnings);
     }
@@ -206,7 +207,7 @@ pub fn plan(notice: &Notice, wanted: &Wanted, facts: &Facts, now: Timestamp) -> 
             plan.skip(&notice.instance, Skip::SentBefore);
             return plan;
         }
-        // Whoever is at it has it sent, or is no more.
+        // The invocation that claimed it is sending it, or has ended.
         Some((Stage::Claimed, false)) => {
             plan.actions.push(look(
                 notice,
@@ -229,13 +230,13 @@ pub fn plan(notice: &Notice, wanted: &Wanted, facts: &Facts, now: Timestamp) -> 
             return plan;
         }
         Some(Err(error)) if item.is_some() => {
-            // Somebody claimed it, and whether it went out is not known: the message comes back and asks again.
+            // Somebody claimed it, and it is not known whether it was sent. The message comes back and asks again.
             plan.problems.push(error.to_string());
             return plan;
         }
         _ => {}
     }
-    // Each try that fails is followed by a look, so that only the time ends them.
+    // A look follows each failed try, so only the time ends the tries.
     let over = notice
         .deadline()
         .unwrap_or_else(|| over_by(notice.time, None, wanted.takes));
@@ -282,10 +283,10 @@ fn is_look(notice: &Notice) -> bool {
 
 /// The status of a script that was never sent.
 pub const NOT_SENT: &str = "Not sent";
-/// The status of one that had not ended when it was waited for no longer.
+/// The status of a script that did not end in time.
 const NO_END: &str = "No end in time";
 
-/// Until when the end of a script that begins now is waited for.
+/// Until when to wait for the end of a script that begins now.
 fn waits_until(notice: &Notice, wanted: &Wanted, now: Timestamp) -> Timestamp {
     let takes = wanted
         .takes
@@ -372,7 +373,7 @@ fn follow(notice: &Notice, wanted: &Wanted, command: &str, at: Timestamp, now: T
     send(notice, &wanted.document, at, follow_up)
 }
 
-/// The message that has a command followed.
+/// The message for following a command.
 pub fn await_script(
     notice: &Notice,
     group: &str,
@@ -394,12 +395,12 @@ pub fn await_script(
     }
 }
 
-/// When a command that has just been sent is looked at first.
+/// When to look first at a command that was just sent.
 pub fn first_look(sent: Timestamp) -> Timestamp {
     sent.saturating_add(FOLLOW).unwrap_or(sent)
 }
 
-/// What has become of a command: looked at until it has ended, or nobody can wait any longer.
+/// The state of a command: it is looked at until it has ended, or until nobody can wait any longer.
 pub fn ended(notice: &Notice, follow_up: &FollowUp, facts: &Facts, now: Timestamp) -> Plan {
     let Step::AwaitScript {
         command,
@@ -459,7 +460,7 @@ pub fn ended(notice: &Notice, follow_up: &FollowUp, facts: &Facts, now: Timestam
     plan
 }
 
-/// The item of a script, as it is written.
+/// The item of a script.
 pub fn item(instance: &InstanceId, document: &str, stage: Stage, now: Timestamp) -> StopScript {
     StopScript {
         instance: instance.clone(),

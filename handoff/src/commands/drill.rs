@@ -25,14 +25,14 @@ use crate::timeline::story::Story;
 use crate::usage::{UsageError, no_group};
 use crate::{logs, style, terminal};
 
-/// How often the logs are looked at.
+/// How often to look into the logs.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long to wait for Auto Scaling.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How far the logs' clock may be behind ours.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
-/// A paragraph is no wider, wherever it goes.
+/// The maximum width of a paragraph, wherever it is printed.
 const WIDTH: usize = 120;
 
 const REAL_INTERRUPTIONS: &str = "\
@@ -100,7 +100,7 @@ pub struct Arguments {
     stack: StackArguments,
 }
 
-/// Holds the drill; answers whether all functions reported and none failed.
+/// Holds the drill. Returns whether all functions reported and none failed.
 pub async fn run(arguments: Arguments) -> Result<bool> {
     let clock = Clock::from_env(&Env::of_process())?;
     let (config, stack) = arguments.stack.find().await?;
@@ -184,7 +184,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     Ok(good && missing.is_empty())
 }
 
-/// The role that FIS acts with: the one that is named, or that of the stack.
+/// The role for FIS: the one that was given, or that of the stack.
 async fn role(config: &SdkConfig, arguments: &Arguments) -> Result<String> {
     if let Some(role) = &arguments.fis_role {
         return Ok(role.clone());
@@ -199,7 +199,7 @@ async fn role(config: &SdkConfig, arguments: &Arguments) -> Result<String> {
     Ok(output.ok_or_else(missing)?)
 }
 
-/// A game day with real interruptions: what AWS sends then is no drill, whatever the stack says about drills.
+/// A game day with real interruptions. AWS's events are not drills then, whatever the stack says about drills.
 async fn hold(
     config: &SdkConfig,
     stack: &Stack,
@@ -228,16 +228,16 @@ async fn hold(
     game_day::hold(config, stack, &groups, day, clock).await
 }
 
-/// A line that says what is about to happen.
+/// Prints a line that says what is about to happen.
 fn say(text: &str) {
     anstream::println!("{}", style::dim(&terminal::hang("", text)));
 }
 
-/// The parameter `Drills` of the stack, where it allows this drill. A stack that has no such parameter was deployed before
-/// there was one, and takes every drill.
+/// The parameter `Drills` of the stack, if it allows this drill. A stack without this parameter is from an older
+/// version, and takes every drill.
 ///
 /// # Errors
-/// Where it does not: what to change.
+/// What to change, if it does not allow the drill.
 fn may_be(drills: Option<String>, arguments: &Arguments) -> Result<String, UsageError> {
     let drills = drills.unwrap_or_else(|| "real".to_owned());
     let needed = match (drills.as_str(), arguments.for_real) {
@@ -259,7 +259,7 @@ async fn group(config: &SdkConfig, name: &str) -> Result<Group> {
         bail!("cannot read the group {name}: {error}");
     }
     let group = read.by_name(name).cloned().ok_or_else(|| no_group(name))?;
-    // Which Scope the stack has is for the functions to say; groups that are opted out are so in both.
+    // The functions know the stack's Scope. A group that is opted out is so with every Scope.
     Scope::All
         .admits(Some(&group))
         .map_err(|reason| UsageError::new(format!("{reason}: the functions would leave it alone")))?;
@@ -294,7 +294,7 @@ async fn groups_in(config: &SdkConfig, zone: &str) -> Result<Vec<Group>> {
     }
 }
 
-/// The instance of the drill.
+/// The instance for the drill.
 fn choose<'a>(group: &'a Group, wanted: Option<&InstanceId>) -> Result<&'a Member, UsageError> {
     let name = &group.name;
     match wanted {
@@ -323,7 +323,7 @@ fn choose<'a>(group: &'a Group, wanted: Option<&InstanceId>) -> Result<&'a Membe
     }
 }
 
-/// Puts the event on the bus; answers its id.
+/// Puts the event on the bus. Returns its id.
 async fn put(
     config: &SdkConfig,
     arguments: &Arguments,
@@ -351,7 +351,7 @@ async fn put(
     })
 }
 
-/// Reads the logs until every function has reported, or the time is up.
+/// Reads the logs until every function has reported, or the time is over.
 async fn follow(
     config: &SdkConfig,
     stack: &Stack,
@@ -371,7 +371,7 @@ async fn follow(
     }
 }
 
-/// Whether delayed messages go on with what the functions have begun.
+/// Whether delayed messages continue what the functions have begun.
 fn has_later_steps(signal: Signal, story: &Story) -> bool {
     let mut actions = story.reports.iter().flat_map(|report| &report.actions);
     actions.any(|action| match action.result {

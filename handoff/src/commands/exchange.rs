@@ -51,7 +51,7 @@ enum Command {
     },
 }
 
-/// Runs the subcommand; answers whether it went well.
+/// Runs the subcommand. Returns whether it went well.
 pub async fn run(arguments: Arguments) -> Result<bool> {
     let now = Clock::from_env(&Env::of_process())?.now();
     match arguments.command {
@@ -132,7 +132,7 @@ async fn end(
     Ok(ended > 0)
 }
 
-/// The same message as drain-tasks sends where the work cannot move.
+/// The same message that drain-tasks sends if the work cannot move.
 fn message(group: &str, instance: &InstanceId, exchange: &Exchange, now: Timestamp) -> String {
     let follow_up: FollowUp = messages::call_off(group, exchange.cause, exchange.limit);
     let notice = Notice {
@@ -146,7 +146,7 @@ fn message(group: &str, instance: &InstanceId, exchange: &Exchange, now: Timesta
     follow_up.to_body(&notice)
 }
 
-/// What stands in the table about exchanges, of one group or of all.
+/// The items for exchanges in the table, of one group or of all.
 async fn read(config: &SdkConfig, stack: &Stack, group: Option<&str>) -> Result<Vec<Exchanges>> {
     let client = aws_sdk_dynamodb::Client::new(config);
     let mut pages = client

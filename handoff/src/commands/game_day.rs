@@ -1,7 +1,8 @@
 //! `cargo handoff drill --fis`: real interruptions by AWS Fault Injection Service, followed and scored.
 //!
-//! An experiment template is made for this one game day, started, and deleted again whatever comes. What is scored is what
-//! AWS can be asked: who serves in the group and in its target groups, every few seconds, and the reports of the functions.
+//! An experiment template is created for this one game day, started, and deleted again in any case. The score uses what
+//! AWS can tell every few seconds (what serves in the group and in its target groups), and the reports of the
+//! functions.
 
 mod score;
 
@@ -29,40 +30,41 @@ use crate::stack::Stack;
 use crate::{logs, style, terminal};
 use score::{Look, Score};
 
-/// Between two looks at the group.
+/// The time between two looks at the group.
 const EVERY: Duration = Duration::from_secs(5);
-/// What one look may take.
+/// How long one look may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How far the logs' clock may be behind ours.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
-/// Log lines are found up to a minute after they were written.
+/// A search finds log lines up to a minute after they were written.
 const LAST_LINES: Duration = Duration::from_secs(60);
-/// From the start until it is told what became of the tasks: the two minutes, and what the last reports take.
+/// The time from the start until the ends of the tasks are reported: the two minutes, and the time for the last
+/// reports.
 const ENDS_TOLD: Duration = Duration::from_secs(210);
-/// How the names of the targets and of the actions in the experiment begin.
+/// How the names of the targets and actions in the experiment begin.
 const INTERRUPTED: &str = "interrupted";
-/// One experiment has no more actions than this.
+/// The most actions in one experiment.
 /// <https://docs.aws.amazon.com/fis/latest/userguide/fis-quotas.html>
 pub const MOST_GROUPS: usize = 20;
 /// <https://docs.aws.amazon.com/fis/latest/userguide/fis-actions-reference.html#send-spot-instance-interruptions>
 const ACTION: &str = "aws:ec2:send-spot-instance-interruptions";
-/// What Auto Scaling puts on each of its instances.
+/// The tag that Auto Scaling puts on each of its instances.
 const GROUP_TAG: &str = "aws:autoscaling:groupName";
 
 /// A game day.
 #[derive(Debug)]
 pub struct GameDay {
-    /// How many percent of each group's Spot Instances are interrupted.
+    /// What percentage of each group's Spot Instances to interrupt.
     pub percent: u8,
-    /// Only those in this zone.
+    /// Interrupt only instances in this zone.
     pub zone: Option<String>,
     /// The role that FIS acts with.
     pub role: String,
-    /// When the group has to be whole again.
+    /// How soon the group has to be whole again.
     pub whole_within: Duration,
 }
 
-/// What FIS is asked to interrupt.
+/// What FIS should interrupt.
 fn target(group: &str, day: &GameDay) -> Result<CreateExperimentTemplateTargetInput> {
     let filter = |path: &str, value: &str| {
         ExperimentTemplateTargetInputFilter::builder()
@@ -84,7 +86,7 @@ fn target(group: &str, day: &GameDay) -> Result<CreateExperimentTemplateTargetIn
     target.build().context("the target of the experiment")
 }
 
-/// Holds the game day; answers whether it stayed within its thresholds in each of the groups.
+/// Holds the game day. Returns whether it stayed within its thresholds in each of the groups.
 pub async fn hold(
     config: &SdkConfig,
     stack: &Stack,
@@ -96,7 +98,7 @@ pub async fn hold(
     let template = create(&fis, groups, day).await?;
     let played = tokio::select! {
         played = play(&fis, &template, config, groups, day, clock) => played,
-        // What is interrupted stays so, but no template is left behind.
+        // Interrupted instances stay interrupted, but no template is left behind.
         _ = tokio::signal::ctrl_c() => Err(anyhow!("ended by Ctrl-C")),
     };
     let deleted = fis.delete_experiment_template().id(&template).send().await;
@@ -116,7 +118,7 @@ pub async fn hold(
     let mut is_good = true;
     for group in groups {
         let of_group = interrupted_of(group, &interrupted);
-        // In a zone not every group has so many that it is one at least.
+        // In one zone, the percentage may be less than one instance for some groups.
         if of_group.is_empty() && groups.len() > 1 {
             continue;
         }
@@ -142,7 +144,7 @@ pub async fn hold(
     Ok(is_good)
 }
 
-/// Those that were interrupted of a group.
+/// The interrupted instances of a group.
 fn interrupted_of(group: &Group, interrupted: &BTreeSet<InstanceId>) -> BTreeSet<InstanceId> {
     let members = group.instances.iter().map(|member| &member.id);
     members.filter(|id| interrupted.contains(id)).cloned().collect()
@@ -153,7 +155,7 @@ async fn create(fis: &Client, groups: &[Group], day: &GameDay) -> Result<String>
         .source("none")
         .build()
         .context("the stop condition of the experiment")?;
-    // Of several groups one may have no instance that fits.
+    // If there are several groups, one may have no matching instance.
     let empty = match groups {
         [_] => EmptyTargetResolutionMode::Fail,
         _ => EmptyTargetResolutionMode::Skip,
@@ -194,7 +196,7 @@ async fn create(fis: &Client, groups: &[Group], day: &GameDay) -> Result<String>
     Ok(template.context("FIS names no experiment template")?.to_owned())
 }
 
-/// Whose instances are interrupted.
+/// Whose instances to interrupt.
 pub fn about(groups: &[Group], day: &GameDay) -> String {
     let place = day
         .zone
@@ -209,7 +211,7 @@ pub fn about(groups: &[Group], day: &GameDay) -> String {
 
 type Played = (Timestamp, BTreeSet<InstanceId>, Vec<Looks>);
 
-/// The groups at a moment, by name.
+/// The looks at the groups at one moment, by name.
 type Looks = BTreeMap<String, Look>;
 
 /// Runs the experiment, and looks at the groups until they are whole again or their time is over.
@@ -260,7 +262,7 @@ async fn play(
 /// Whether the experiment is over.
 ///
 /// # Errors
-/// Where it failed, for example since no instance fits.
+/// If it failed, for example because no instance matches.
 async fn is_over(fis: &Client, experiment: &str) -> Result<bool> {
     let answer = fis.get_experiment().id(experiment).send().await;
     let answer = answer.map_err(|error| cannot("follow the experiment", "fis:GetExperiment", &error))?;
@@ -289,7 +291,7 @@ async fn resolved(fis: &Client, experiment: &str) -> Result<BTreeSet<InstanceId>
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| {
             cannot(
-                "read whom the experiment interrupts",
+                "read which instances the experiment interrupts",
                 "fis:ListExperimentResolvedTargets",
                 &error,
             )
@@ -350,7 +352,7 @@ fn healthy(health: &TargetHealth) -> Result<BTreeMap<String, usize>> {
     Ok(counts)
 }
 
-/// What the functions reported of the interruptions; the last lines are waited for.
+/// The functions' reports about the interruptions. Waits for the last lines.
 async fn reports(
     config: &SdkConfig,
     stack: &Stack,
@@ -359,7 +361,7 @@ async fn reports(
     clock: Clock,
 ) -> Result<Vec<Report>> {
     let client = aws_sdk_cloudwatchlogs::Client::new(config);
-    // What became of the tasks is told when the instances are gone.
+    // The ends of the tasks are reported when the instances are gone.
     let gone = began.saturating_add(ENDS_TOLD)?;
     let until = clock.now().saturating_add(LAST_LINES)?.max(gone);
     let since = began - SKEW;

@@ -39,7 +39,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs the command; answers its exit status.
+    /// Runs the command. Returns its exit status.
     pub async fn run(self) -> Result<ExitCode> {
         let went_well = match self {
             Self::Replay(arguments) => replay::run(arguments).await?,

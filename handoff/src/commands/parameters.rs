@@ -1,4 +1,4 @@
-//! The parameters of template.yaml and the values it takes, for what is given on the command line.
+//! The parameters of template.yaml and their valid values, to check the command line.
 
 use regex_lite::Regex;
 
@@ -6,7 +6,7 @@ use regex_lite::Regex;
 #[derive(Debug, Default)]
 struct Parameter {
     name: &'static str,
-    /// Empty where any will do.
+    /// Empty if any value is valid.
     allowed: Vec<&'static str>,
     pattern: Option<&'static str>,
     /// What the pattern means, in words.
@@ -16,10 +16,10 @@ struct Parameter {
     longest: Option<usize>,
 }
 
-/// Takes `KEY=VALUE` apart and checks it as CloudFormation does.
+/// Splits `KEY=VALUE`, and checks it like CloudFormation.
 ///
 /// # Errors
-/// Where the template has no such parameter, or does not take the value: what it takes.
+/// The valid names or values, if the template has no such parameter or does not accept the value.
 pub fn parse(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
         .split_once('=')
@@ -40,7 +40,7 @@ impl Parameter {
             return Err(format!("{name} is one of {}", self.allowed.join(", ")));
         }
         if let Some(pattern) = self.pattern {
-            // The whole value has to match, whether or not the pattern says so.
+            // The whole value has to match, even if the pattern does not say so.
             let regex = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| error.to_string())?;
             if !regex.is_match(value) {
                 return Err(match self.constraint {

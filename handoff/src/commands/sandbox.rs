@@ -1,4 +1,4 @@
-//! `cargo handoff sandbox`: an AWS on this machine to try the other commands on.
+//! `cargo handoff sandbox`: an AWS on this machine, to try the other commands.
 
 #[cfg(feature = "local")]
 mod bed;
@@ -34,7 +34,7 @@ pub struct Arguments {
     world: WorldArguments,
 }
 
-/// Says how to get it.
+/// Says how to get the sandbox.
 #[cfg(not(feature = "local"))]
 pub async fn run(_: Arguments) -> anyhow::Result<std::process::ExitCode> {
     Err(crate::usage::needs_a_checkout("the sandbox").into())

@@ -22,12 +22,12 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Whether the instance is exchanged for another, which takes up to 15 minutes.
+    /// Whether the instance is exchanged, which takes up to 15 minutes.
     pub fn begins_exchange(self) -> bool {
         matches!(self, Self::RebalanceRecommendation | Self::ScheduledRetirement)
     }
 
-    /// The signal of a detail-type.
+    /// The signal with this detail-type.
     pub fn of(detail_type: &str) -> Option<Self> {
         let all = Self::value_variants().iter().copied();
         all.clone().find(|signal| signal.detail_type() == detail_type)
@@ -44,7 +44,7 @@ impl Signal {
         }
     }
 
-    /// The functions that get it at once.
+    /// The functions that get it first.
     pub fn functions(self) -> &'static [&'static str] {
         match self {
             Self::InterruptionWarning | Self::ScheduledRetirement => &FUNCTIONS,
@@ -53,7 +53,7 @@ impl Signal {
         }
     }
 
-    /// The detail of its event, about this instance of this group.
+    /// The detail of its event, for this instance of this group.
     pub fn detail(self, instance: &str, group: &str, now: Timestamp) -> Value {
         match self {
             Self::InterruptionWarning => json!({"instance-id": instance, "instance-action": "terminate"}),

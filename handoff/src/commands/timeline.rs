@@ -17,7 +17,7 @@ use crate::timeline::story::Story;
 use crate::words::count;
 use crate::{logs, style, terminal};
 
-/// How far before `--since` the beginning of a hand-off is looked for. A retirement is announced weeks ahead.
+/// How far before `--since` to look for the beginning of a hand-off. A retirement is announced weeks ahead.
 const FARTHEST: SignedDuration = SignedDuration::from_hours(48);
 
 #[derive(Args)]
@@ -65,12 +65,12 @@ pub(super) fn span(text: &str) -> Result<SignedDuration, String> {
     Ok(SignedDuration::from_mins(i64::from(number) * minutes))
 }
 
-/// What belongs to one hand-off.
+/// The hand-off that a report belongs to.
 fn about(report: &Report) -> (String, String) {
     (report.event_id.clone(), report.instance.clone())
 }
 
-/// Prints the timeline; answers whether all that was done went well.
+/// Prints the timeline. Returns whether everything went well.
 pub async fn run(arguments: Arguments) -> Result<bool> {
     let now = Clock::from_env(&Env::of_process())?.now();
     let (config, stack) = arguments.stack.find().await?;
@@ -84,7 +84,7 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
         .map(|id| ("instance", id.as_str()))
         .collect();
     let mut reports = logs::reports(&client, &stack, &fields, since).await?;
-    // What is told from its middle on would be told wrong: what began earlier is read from its beginning.
+    // A story without its beginning would be wrong, so hand-offs that began earlier are read from their beginning.
     let began = reports.iter().map(|report| report.notice_time).min();
     let from = began
         .unwrap_or(since)

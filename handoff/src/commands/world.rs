@@ -1,4 +1,4 @@
-//! What a world of the embedded AWS starts with, for the commands that start one.
+//! The options of commands that start a world of the embedded AWS.
 
 use clap::{Args, ValueEnum};
 
@@ -34,7 +34,7 @@ enum Pace {
 
 #[cfg(feature = "local")]
 impl WorldArguments {
-    /// What a fast clock does to the figures that are shown; `None` with a real one.
+    /// How a fast clock affects the printed figures; `None` with a real one.
     pub fn note(&self) -> Option<String> {
         let speed = self.speed;
         (speed > 1.0).then(|| {
@@ -45,12 +45,12 @@ impl WorldArguments {
         })
     }
 
-    /// Says what is going on until there is more to say.
+    /// Prints that a world is starting.
     pub fn say_that_it_starts() {
         anstream::eprintln!("{}", style::dim("starting an AWS on this machine"));
     }
 
-    /// The same for the test bed.
+    /// The same as options of the test bed.
     pub fn options(&self) -> testbed::Options {
         let mut options = testbed::Options {
             pace: match self.pace {

@@ -1,4 +1,4 @@
-//! The stories as one page for a browser, which needs nothing but itself.
+//! The stories as a self-contained page for a browser.
 
 mod picture;
 mod work;
@@ -48,13 +48,13 @@ pub fn page(stories: &[Story], stack: &str, from: Timestamp, now: Timestamp) -> 
     page.into_string()
 }
 
-/// The head of a page, with what it has of style besides.
+/// The head of a page, with its own additional style.
 pub fn head(title: &str, style: &str) -> Markup {
     html! {
         head {
             meta charset="utf-8";
             meta name="viewport" content="width=device-width, initial-scale=1";
-            // The page shows what logs say; nothing in them may become more than text.
+            // The page shows text from logs. Nothing in it may become more than text.
             meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
             title { (title) }
             style { (PreEscaped(STYLE)) (PreEscaped(style)) }
@@ -81,7 +81,7 @@ fn contents(stories: &[Story], verdicts: &[Verdict]) -> Markup {
     }
 }
 
-/// What a hand-off came to: a mark of its own shape, with a word for those who do not see it.
+/// The result of a hand-off: a mark with its own shape, and a word for people who cannot see the mark.
 fn mark(state: State) -> Markup {
     let (class, mark, word) = match state {
         State::Good => ("good", "✓", "went well"),
@@ -148,7 +148,7 @@ fn legend() -> Markup {
                 (Word::Done, "done"),
                 (Word::Already, "was done already"),
                 (Word::Planned, "would be done"),
-                (Word::Later, "a delayed message sees to it"),
+                (Word::Later, "a delayed message will do it"),
                 (Word::Impossible, "AWS cannot do it now"),
                 (Word::Failed, "failed"),
             ] {

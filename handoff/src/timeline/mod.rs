@@ -1,4 +1,4 @@
-//! A report as lines that a person reads from top to bottom: when, who, what became of it.
+//! A report as lines for people: when, who, and what the result was.
 
 pub mod html;
 pub mod story;
@@ -12,33 +12,33 @@ use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Outcome, Report
 use crate::{style, terminal};
 use names::Names;
 
-/// The longest function name, which makes the column.
+/// The longest function name. It sets the width of the column.
 const WHO: usize = "deregister-targets".len();
-/// The longest word for what became of something.
+/// The longest word for a result.
 const WORD: usize = "already".len();
 
-/// What became of what a line tells.
+/// The result of what a line is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Word {
     /// AWS accepted it.
     Done,
     /// It had been done before.
     Already,
-    /// It would be done.
+    /// A dry run: it would be done.
     Planned,
-    /// It follows by a delayed message.
+    /// A delayed message will do it.
     Later,
     /// It failed.
     Failed,
-    /// It came to a bad end, and what the instance was doing is lost.
+    /// It ended badly, and the instance's work is lost.
     Lost,
     /// It cannot be done, and trying again will not help.
     Impossible,
     /// It was left alone.
     Left,
-    /// A task on the instance, and what becomes of it.
+    /// A task on the instance, and what happens to it.
     Task,
-    /// A setting that will hurt.
+    /// A setting that causes trouble.
     Warning,
     /// Something worth knowing.
     Note,
@@ -51,18 +51,18 @@ pub struct Line {
     pub at: Timestamp,
     /// The function.
     pub who: String,
-    /// What became of it.
+    /// The result.
     pub word: Word,
     /// The rest.
     pub text: String,
-    /// What was done, where it is an action.
+    /// The kind of action, if it is one.
     pub action: Option<ActionKind>,
-    /// What makes the line worth telling once, where it need not be told again.
+    /// If set: a later line with the same gist is not printed.
     gist: Option<String>,
 }
 
 impl Line {
-    /// A line about a function that is not from its report.
+    /// A line about a function that does not come from its report.
     pub fn new(at: Timestamp, who: &str, word: Word, text: impl Into<String>) -> Self {
         Self {
             at,
@@ -74,7 +74,7 @@ impl Line {
         }
     }
 
-    /// Leaves the line out where one with the same gist was told before.
+    /// Leaves the line out if one with the same gist was printed before.
     fn once(mut self, gist: impl Into<String>) -> Self {
         self.gist = Some(gist.into());
         self
@@ -85,7 +85,7 @@ impl Line {
         anstream::adapter::strip_str(&self.text).to_string()
     }
 
-    /// The line as it is printed; `zero` is where T stands for.
+    /// The printed line; `zero` is the zero of T+.
     pub fn render(&self, zero: Timestamp) -> String {
         let at = style::dim(&since(zero, self.at));
         let who = style::function(&self.who, &format!("{:WHO$}", self.who));
@@ -100,7 +100,7 @@ impl Line {
 }
 
 impl Word {
-    /// The word itself.
+    /// The word in the output.
     pub fn text(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -142,13 +142,13 @@ impl From<ActionResult> for Word {
     }
 }
 
-/// What a timeline has told already. A function that waits looks again every few seconds, and
-/// would repeat itself for as long as nothing changes.
+/// The lines that a timeline has already printed. A function that waits looks again every few seconds, and would repeat
+/// itself while nothing changes.
 #[derive(Debug, Default)]
 pub struct Told(HashSet<(String, Word, String)>);
 
 impl Told {
-    /// The lines that are worth telling.
+    /// The lines that are worth printing.
     pub fn filter(&mut self, lines: Vec<Line>) -> Vec<Line> {
         let news = lines.into_iter().filter(|line| match &line.gist {
             Some(gist) => self.0.insert((line.who.clone(), line.word, gist.clone())),
@@ -158,7 +158,7 @@ impl Told {
     }
 }
 
-/// The lines of a report, in the order of time.
+/// The lines of a report, ordered by time.
 pub fn lines(report: &Report) -> Vec<Line> {
     let names = Names::of(report);
     let line = |at, word, text| Line::new(at, &report.function, word, text);
@@ -171,7 +171,7 @@ pub fn lines(report: &Report) -> Vec<Line> {
         let mut line = line(action.finished_at, action.result.into(), text);
         line.action = Some(action.action);
         match action.result {
-            // It says when it looks again, which is another moment each time.
+            // The detail has the time of the next look, which differs every time.
             ActionResult::Later if report.is_follow_up() => {
                 line.once(format!("{} {}", action.action, action.resource))
             }
@@ -181,10 +181,10 @@ pub fn lines(report: &Report) -> Vec<Line> {
     let mut lines: Vec<Line> = actions.collect();
     lines.sort_by_key(|line| line.at);
 
-    // What follows was found while looking, and is told once the acting is over.
+    // The following was found while looking. It is printed after the actions.
     let end = lines.last().map_or(report.started_at, |line| line.at);
     let acted_on = |task: &TaskLine| report.actions.iter().any(|action| action.resource == task.task);
-    // A follow-up is about the tasks it acts on; the first report has told of them.
+    // A follow-up is about the tasks it acts on; the first report already has them.
     let told = |task: &&TaskLine| report.is_follow_up() && acted_on(task);
     for task in report.tasks.iter().filter(|task| !told(task)) {
         lines.push(once(end, Word::Task, task_text(task, &names)));
@@ -230,7 +230,7 @@ fn task_text(task: &TaskLine, names: &Names) -> String {
     )
 }
 
-/// `T+  412 ms`, or `T+  75.2 s` once milliseconds no longer matter.
+/// `T+  412 ms`, or `T+  75.2 s` when milliseconds do not matter any more.
 pub fn since(zero: Timestamp, at: Timestamp) -> String {
     let ms = at.duration_since(zero).as_millis();
     if ms.abs() < 10_000 {

@@ -1,4 +1,4 @@
-//! All reports about one instance in one event: the story of a hand-off.
+//! The story of a hand-off: all reports about one instance and one event.
 
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
@@ -11,24 +11,24 @@ use crate::verdict::Verdict;
 use crate::words::count;
 use crate::{NAME, style, terminal};
 
-/// When each function has reported, or something is wrong: an interruption warning has no longer.
+/// By this time each function has reported, or something is wrong: an interruption warning leaves no more time.
 const TO_REPORT: SignedDuration = SignedDuration::from_mins(2);
-/// So long after the end of the instance the functions look what became of its tasks.
+/// How long after the end of the instance the functions look how its tasks ended.
 const TO_SEE: SignedDuration = SignedDuration::from_secs(90);
-/// When the message of a later step has had all its tries: see `commands::dlq::reason`.
+/// By this time the message of a later step has had all its tries: see `commands::dlq::reason`.
 const TO_FOLLOW: SignedDuration = SignedDuration::from_mins(25);
 
-/// What was done about one instance after one event.
+/// What was done for one instance after one event.
 #[derive(Debug, Clone)]
 pub struct Story {
     /// The reports, in the order in which they were begun.
     pub reports: Vec<Report>,
-    /// Whether it began before what was read of the logs.
+    /// Whether it began before the part of the logs that was read.
     pub is_cut: bool,
 }
 
 impl Story {
-    /// Sorts reports by what they are about; the oldest notice first.
+    /// Sorts reports by instance and event, the oldest notice first.
     pub fn of(mut reports: Vec<Report>) -> Vec<Self> {
         reports.sort_by_key(|report| report.started_at);
         let mut stories = Vec::<Self>::new();
@@ -71,7 +71,7 @@ impl Story {
         self.reports[0].notice_time
     }
 
-    /// When AWS takes the instance, where the event says so.
+    /// When AWS takes the instance, if the event says so.
     pub fn deadline(&self) -> Option<Timestamp> {
         kept::deadline(&self.reports)
     }
@@ -85,7 +85,7 @@ impl Story {
         }
     }
 
-    /// Where the instance was, as far as the reports say: `group web, us-east-1a, cluster web`.
+    /// Where the instance was, according to the reports: `group web, us-east-1a, cluster web`.
     pub fn place(&self) -> String {
         let group = self.reports.iter().find_map(|report| report.group.as_deref());
         let cluster = self.reports.iter().find_map(cluster);
@@ -124,7 +124,7 @@ impl Story {
         title
     }
 
-    /// What happened, in the order of time.
+    /// What happened, ordered by time.
     pub fn lines(&self) -> Vec<Line> {
         let mut told = Told::default();
         let mut all = Vec::new();
@@ -135,7 +135,7 @@ impl Story {
         all
     }
 
-    /// The functions that the signal is for, as far as they have not reported on it.
+    /// The functions that the signal is for, but that have not reported on it.
     fn silent(&self) -> Vec<&'static str> {
         let first = || self.reports.iter().filter(|report| !report.is_follow_up());
         let signal = first().find_map(|report| signals::Signal::from_str(&report.signal, false).ok());
@@ -148,7 +148,7 @@ impl Story {
             .collect()
     }
 
-    /// How it ended, or stands now.
+    /// How it ended, or how it stands now.
     pub fn verdict(&self, now: Timestamp) -> Verdict {
         let mut verdict = Verdict::on(&self.reports);
         if self.is_cut {
@@ -214,7 +214,7 @@ impl Story {
     }
 }
 
-/// The cluster of what drain-tasks acted on or looked at.
+/// The cluster that drain-tasks acted on or looked at.
 fn cluster(report: &Report) -> Option<&str> {
     let acted_on = report.actions.iter().map(|action| action.resource.as_str());
     let tasks = report.tasks.iter().map(|task| task.task.as_str());

@@ -1,4 +1,4 @@
-//! What a replay knows beside the reports: functions that crashed, dead letters, and what was left to do.
+//! What a replay knows in addition to the reports: functions that crashed, dead letters, and what was left to do.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use testbed::{Backlog, Entry, Event};
 use super::Verdict;
 use crate::words::count;
 
-/// What was left when the watching ended.
+/// What was left at the end of watching.
 #[derive(Debug, Default)]
 pub struct Leftovers {
     /// Messages in the dead-letter queues, by function.
     pub dead_letters: BTreeMap<String, Vec<String>>,
     /// What was still to do; `None` if nothing was.
     pub backlog: Option<Backlog>,
-    /// How many instances groups lacked that were interrupted, by their names.
+    /// How many instances interrupted groups lack, by their names.
     pub short: BTreeMap<String, u64>,
 }
 
@@ -26,7 +26,7 @@ impl Verdict {
             _ => None,
         });
         let mut verdict = Self::on(reports);
-        // The queues know better than the reports what follows.
+        // The queues know better than the reports what is still to come.
         verdict.to_follow = 0;
         for (function, why) in last_failures(entries) {
             verdict.problems.push(format!("{function} {why}"));

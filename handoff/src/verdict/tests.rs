@@ -164,7 +164,7 @@ fn what_is_done_too_late_gets_no_tick() {
     let late = |seconds: f64| state(&[report("drain-tasks", &json!({"seconds_left_at_end": seconds}))]);
     assert_eq!(late(0.5), State::Good);
     assert_eq!(late(-5.0), State::Bad);
-    // An old event, which somebody replays.
+    // An old event that somebody replays.
     assert_eq!(late(-7200.0), State::Open);
     let nothing_to_do = json!({"seconds_left_at_end": -5.0, "outcome": "nothing-to-do", "actions": []});
     assert_eq!(state(&[report("drain-tasks", &nothing_to_do)]), State::Good);

@@ -1,12 +1,11 @@
-//! Chromium, where there is one: Debian and Ubuntu have it in the package `chromium`.
+//! Chromium, if it is installed: Debian and Ubuntu have it in the package `chromium`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// The page as a browser sees it: the document after it was laid out, and a picture of it as PNG. `None` without a
-/// browser.
+/// The page as a browser shows it: the document after its layout, and a picture of it as PNG. `None` without a browser.
 pub fn look(page: &Path, folder: &Path) -> Result<Option<(String, Vec<u8>)>> {
     let found = Command::new("chromium")
         .arg("--version")

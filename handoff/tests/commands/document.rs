@@ -1,4 +1,4 @@
-//! A page as a list of transcripts, and what of a transcript is another each time.
+//! A page as a list of transcripts, and the parts of a transcript that change with every run.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub struct Document {
 
 const OPENS: &str = "```console\n$ ";
 const CLOSES: &str = "\n```";
-/// On a line of its own it stands for any lines; at the end of one, for its rest.
+/// On a line of its own, it matches any lines; at the end of a line, it matches the rest.
 const GAP: char = '…';
 
 impl Document {
@@ -25,15 +25,15 @@ impl Document {
         Ok(Self { page, path, text })
     }
 
-    /// Where a command is shown, whatever ids it names.
+    /// Where the page shows a command, whatever ids the command has.
     fn find(&self, command: &str) -> Option<Range<usize>> {
         let starts = self.text.match_indices(OPENS).map(|(at, _)| at + OPENS.len());
         let mut lines = starts.filter_map(|start| Some(start..start + self.text[start..].find('\n')?));
         lines.find(|line| settle_line(&self.text[line.clone()]) == settle_line(command))
     }
 
-    /// Compares what a command printed with its transcript; puts it into the document if that is wanted, except where
-    /// the transcript has [`GAP`]s: which lines it shows is for a person to choose.
+    /// Compares the output of a command with its transcript. With `UPDATE`, it puts the output into the document,
+    /// except if the transcript has [`GAP`]s: a person has to choose which lines it shows.
     pub fn check(&mut self, command: &str, printed: &str) -> Result<()> {
         let shown = self.find(command);
         let shown = shown.with_context(|| format!("{} shows no `{command}`", self.page))?;
@@ -85,8 +85,8 @@ fn a_command_is_found_under_another_id() {
     assert_eq!(found("dlq redrive"), None);
 }
 
-/// The first line of a transcript with gaps that was not printed after those before it. What is between two gaps was printed
-/// in that order; timed lines in any order.
+/// The first line of a transcript with gaps that was not printed after the lines before it. The lines between two gaps
+/// must be printed in that order, but timed lines in any order.
 fn lacking(shown: &str, printed: &str) -> Option<String> {
     let printed: Vec<String> = printed.lines().map(settle_line).collect();
     let mut from = 0;
@@ -109,8 +109,8 @@ fn lacking(shown: &str, printed: &str) -> Option<String> {
     None
 }
 
-/// Makes two transcripts of the same equal: times and generated ids are words for themselves, and lines of a timeline
-/// are in an order that does not depend on which function was the fastest.
+/// Makes two transcripts of the same run equal: it replaces times and generated ids with words, and sorts the lines of
+/// a timeline, so that it does not matter which function was fastest.
 fn settle(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(settle_line).collect();
     let is_timed = |line: &String| line.starts_with("T+");
@@ -128,13 +128,13 @@ fn settle(text: &str) -> String {
 
 fn settle_line(line: &str) -> String {
     let line = match line.strip_prefix("T+") {
-        // `T+  412 ms  ` and `T+  41.2 s  ` are of the same width.
+        // `T+  412 ms  ` and `T+  41.2 s  ` have the same width.
         Some(rest) => format!("T+TIME{}", rest.get(8..).unwrap_or_default()),
         None => line.to_owned(),
     };
     let words = line.split(' ').map(settle_word).collect::<Vec<_>>();
     let mut line = words.join(" ");
-    // Columns are as wide as what stands in them.
+    // Columns are as wide as their contents.
     while line.contains("  ") {
         line = line.replace("  ", " ");
     }

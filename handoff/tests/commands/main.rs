@@ -1,6 +1,6 @@
-//! The commands as `docs/commands.md` and `README.md` show them: run for real, against an AWS on this machine, and compared.
+//! The commands as shown in `docs/commands.md` and `README.md`: run against an AWS on this machine, and compared.
 //!
-//! Where the output has changed on purpose: `UPDATE=1 cargo test -p handoff --test commands`.
+//! If the output has changed on purpose: `UPDATE=1 cargo test -p handoff --test commands`.
 
 mod browser;
 mod document;

@@ -1,4 +1,4 @@
-//! The first screen of README.md: what its two commands print.
+//! The first screen of README.md: the output of its two commands.
 
 use anyhow::{Context, Result, ensure};
 use testbed::Options;

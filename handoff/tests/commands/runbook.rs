@@ -1,4 +1,4 @@
-//! The commands of `docs/runbook.md`, run as they stand there after an instance was drained.
+//! The commands of `docs/runbook.md`, run exactly as written, after an instance was drained.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,9 @@ use serde_json::Value;
 use testbed::{Options, Testbed, Workspace, python_environment};
 use tokio::process::Command;
 
-/// What a person types: `cargo handoff` is the command line under test. Version 1 of the AWS CLI, which is the one in the
-/// package index, does not heed `AWS_ENDPOINT_URL` for SQS. The embedded AWS has no concurrency and updates no stack.
+/// Replaces the programs that a person types. `cargo handoff` is the command line under test. The package index has
+/// version 1 of the AWS CLI, which ignores `AWS_ENDPOINT_URL` for SQS. The embedded AWS has no concurrency, and cannot
+/// update a stack.
 const SETTING: &str = r#"
 set -eu
 cargo() { shift; "$HANDOFF" "$@" || [ $? = 1 ]; }
@@ -17,7 +18,7 @@ aws() {
   command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"
 }
 "#;
-/// Sets what is this person's own; the test has its own account.
+/// Sets the person's own account data; the test has its own account.
 const OWN_ACCOUNT: &str = "export AWS_PROFILE";
 
 /// The shell blocks of the page, without the account.
@@ -35,14 +36,14 @@ fn blocks(page: &str) -> Vec<String> {
     blocks
 }
 
-/// The directory of the AWS CLI, installed like the embedded AWS.
+/// The directory of the AWS CLI, which is installed like the embedded AWS.
 async fn aws_cli() -> Result<PathBuf> {
     let install = || python_environment(&Workspace::locate()?, "aws-cli", "handoff/tests/aws-cli.txt");
     let interpreter = tokio::task::spawn_blocking(install).await??;
     Ok(interpreter.parent().context("it is in a directory")?.to_owned())
 }
 
-/// The queries of the page for CloudWatch Logs Insights: the blocks of no language that begin with `fields`.
+/// The page's queries for CloudWatch Logs Insights: the blocks without a language that begin with `fields`.
 fn queries(page: &str) -> Vec<String> {
     let mut blocks = page.split("```").skip(1).step_by(2);
     let mut queries = vec![];
@@ -59,7 +60,7 @@ fn queries(page: &str) -> Vec<String> {
     queries
 }
 
-/// The reports that a query finds, as far as it is made of `fields`, `filter … = "…" and …` and `sort`.
+/// The reports that a query finds, if it consists of `fields`, `filter … = "…" and …` and `sort`.
 fn found_by<'r>(query: &str, reports: &'r [Value]) -> Result<Vec<&'r Value>> {
     let (mut fields, mut found): (Vec<&str>, Vec<&Value>) = (vec![], reports.iter().collect());
     for step in query.lines().map(|line| line.trim_start_matches("| ")) {
@@ -93,7 +94,7 @@ async fn every_command_of_the_runbook_works_as_it_stands_there() -> Result<()> {
     let cli = aws_cli().await?;
     let path = format!("{}:{}", cli.display(), std::env::var("PATH")?);
     let bed = Testbed::start(Options::default().parameter("Drills", "real")).await?;
-    // The names of one block are used in those below it, and there is an instance that drains.
+    // Later blocks use the names of earlier ones, and one instance is draining.
     let drill = "cargo handoff drill --group inference --for-real >&2\n".to_owned();
     let script = [vec![SETTING.to_owned(), drill], blocks]
         .concat()
@@ -114,11 +115,11 @@ async fn every_command_of_the_runbook_works_as_it_stands_there() -> Result<()> {
     let why = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{why}\n{said}");
 
-    // What they say is about this stack: a group, a service, a log, and the instance that is put back.
+    // The output is about this stack: a group, a service, a log, and the instance that is put back.
     for word in ["inference", "ranker", "spot-handoff", "ACTIVE"] {
         ensure!(said.contains(word), "nothing says {word}:\n{said}\n{why}");
     }
-    // What the queries for CloudWatch Logs Insights would find in the same logs.
+    // What the CloudWatch Logs Insights queries would find in the same logs.
     let reports: Vec<Value> = bed
         .reports()
         .iter()

@@ -1,4 +1,4 @@
-//! What is going on in the AWS that the commands are shown on.
+//! What happens in the AWS on which the commands are shown.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::document::Document;
 const COMMANDS: &str = "docs/commands.md";
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// An AWS, and the document that is compared with.
+/// An AWS, and the document to compare with.
 pub struct Scene {
     pub bed: Testbed,
     pub document: Document,
@@ -35,7 +35,7 @@ impl Scene {
         })
     }
 
-    /// Puts a sample event where the commands find it under the name it has in the repository.
+    /// Puts a sample event where the commands find it, under its name in the repository.
     pub fn add_sample(&self, name: &str) -> Result<()> {
         let samples = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../events"));
         std::fs::create_dir_all(self.folder.join("events"))?;
@@ -43,7 +43,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Runs `cargo handoff …`; answers what it printed and its exit status.
+    /// Runs `cargo handoff …`. Returns its output and its exit status.
     pub async fn run(&self, arguments: &str) -> Result<(String, i32)> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_handoff"));
         command
@@ -51,7 +51,7 @@ impl Scene {
             .envs(self.bed.environment())
             .env_remove("AWS_PROFILE")
             .env_remove("COLUMNS");
-        // What a command writes lies here, and samples are where they are.
+        // The files that a command writes are here, and the samples are in their usual place.
         command.current_dir(&self.folder);
         let output = command.output().await.context("cannot run handoff")?;
         let mut printed = String::from_utf8(output.stdout)?;
@@ -59,7 +59,7 @@ impl Scene {
         Ok((printed, output.status.code().unwrap_or(-1)))
     }
 
-    /// Runs a command as the document shows it, perhaps with another id.
+    /// Runs a command as the document shows it, but perhaps with another id.
     async fn show(&mut self, arguments: &str, status: i32) -> Result<String> {
         let (printed, ended) = self.run(arguments).await?;
         ensure!(ended == status, "{arguments} ended with {ended}:\n{printed}");
@@ -155,7 +155,7 @@ async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
         .await?;
     scene.show("timeline --since 1h --html night.html", 0).await?;
     if let Some((dom, picture)) = browser::look(&scene.folder.join("night.html"), &scene.folder)? {
-        // Two marks of what was planned, and one for each action for real, at least.
+        // At least two marks for what was planned, and one for each real action.
         ensure!(dom.matches("class=\"label\"").count() >= 6, "{dom}");
         ensure!(
             dom.contains("in a real interruption AWS would take the instance"),
@@ -167,7 +167,7 @@ async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
         );
     }
 
-    // Its instances are in no cluster: only a group that asks for it is exchanged then.
+    // Its instances are in no cluster: they are exchanged only if the group asks for it.
     let asks = ("spot-handoff:rebalance", "launch-first");
     scene.bed.world.tag_group("mixed", asks.0, asks.1).await?;
     let begun = "drill --group mixed --signal rebalance-recommendation --for-real";
@@ -216,7 +216,7 @@ async fn a_game_day_and_what_the_logs_tell_of_it() -> Result<()> {
     Ok(())
 }
 
-/// Of a function that failed as a whole there is no report; a program reads a line about it all the same.
+/// A function that failed as a whole has no report, but a program still gets a line about it.
 async fn program_reads_what_failed(scene: &Scene) -> Result<()> {
     let batch = json!({"Records": [{"body": "Spot interruption of i-0123456789abcdef0"}]});
     std::fs::write(scene.folder.join("broken.json"), format!("\u{feff}{batch}"))?;
@@ -247,7 +247,7 @@ async fn program_reads_what_failed(scene: &Scene) -> Result<()> {
         let error = line["error"].as_str().unwrap_or_default();
         ensure!(!error.is_empty() && lines.len() == functions.len(), "{printed}");
     }
-    // What is not for the program stands beside it.
+    // The lines that are not for the program go to standard error.
     ensure!(
         printed.contains("account 123456789012, region us-east-1, stack spot-handoff"),
         "{printed}"
@@ -285,7 +285,7 @@ async fn dead_letters_are_explained_and_sent_back_where_that_makes_sense() -> Re
     };
     let warning = json!({"instance-id": instance, "instance-action": "terminate"});
     let warning = event("aws.ec2", "EC2 Spot Instance Interruption Warning", warning);
-    // Who comes first decides which message of the announcer's fails: the warning, or the one by which it looks again.
+    // The order of arrival decides which message of the announcer fails: the warning, or the message for its next look.
     scene.bed.send("announce-hand-offs", &warning.to_string()).await?;
     let has_reported = || {
         let mut reports = scene.bed.reports().into_iter();
@@ -534,7 +534,7 @@ async fn a_game_day_with_real_interruptions_is_scored() -> Result<()> {
         status == 1 && printed.contains("the experiment"),
         "{status}: {printed}"
     );
-    // A zone alone: of all groups that have enough there.
+    // Only a zone: of all groups that have enough instances there.
     let (printed, status) = scene
         .run("drill --fis --zone us-east-1a --percent 60 --for-real")
         .await?;

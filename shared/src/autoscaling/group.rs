@@ -1,4 +1,4 @@
-//! An Auto Scaling group and its instances: what the plans need to know of them.
+//! What the plans need to know about an Auto Scaling group and its instances.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,7 +8,7 @@ use aws_sdk_autoscaling::types::{AutoScalingGroup, RetentionAction, TrafficSourc
 use crate::notice::InstanceId;
 use crate::report::Pool;
 
-/// What the plans need to know of an Auto Scaling group.
+/// What the plans need to know about an Auto Scaling group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
     /// Its name.
@@ -21,7 +21,7 @@ pub struct Group {
     pub max: i32,
     /// ARNs of the target groups attached to it.
     pub target_groups: BTreeSet<String>,
-    /// Whether requests reach it by target groups of VPC Lattice, too.
+    /// Whether target groups of VPC Lattice send requests to it as well.
     pub is_reached_by_lattice: bool,
     /// Whether Capacity Rebalancing is on.
     pub capacity_rebalance: bool,
@@ -33,24 +33,24 @@ pub struct Group {
     pub zones: Vec<String>,
     /// Its instances.
     pub instances: Vec<Member>,
-    /// Those that Auto Scaling has found unhealthy, and will replace.
+    /// The instances that Auto Scaling has found unhealthy and will replace.
     pub unhealthy: BTreeSet<InstanceId>,
-    /// How much of the capacity each instance counts for, where that is not one.
+    /// The weight of each instance, if it is not one.
     pub weights: BTreeMap<InstanceId, u32>,
-    /// How much of it is On-Demand; `None` without a mixed instances policy, where nothing can be mixed.
+    /// How much of the group is On-Demand. `None` without a mixed instances policy: such a group cannot mix.
     pub distribution: Option<Distribution>,
-    /// What else its mixed instances policy says of the purchase options.
+    /// What else its mixed instances policy says about purchase options.
     pub purchase_options: PurchaseOptions,
     /// Whether it mixes On-Demand and Spot Instances.
     pub mixes_purchase_options: bool,
-    /// Whether its instance types have weights, or it counts processors or memory, so that capacities are not numbers of
-    /// instances.
+    /// Whether its instance types have weights, or its capacity counts processors or memory. Then a capacity is not a
+    /// number of instances.
     /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups-instance-weighting.html>
     pub is_weighted: bool,
-    /// The service principal that manages it, where one does: nobody else may change it.
+    /// The service principal that manages it, if any. Nobody else may change such a group.
     /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_Operator.html>
     pub operator: Option<String>,
-    /// Whether an instance is kept whose termination hook is abandoned, instead of being terminated.
+    /// Whether an instance is kept, and not terminated, when its termination hook is abandoned.
     /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_RetentionTriggers.html>
     pub retains_abandoned: bool,
     /// The pools of its instances.
@@ -61,9 +61,9 @@ pub struct Group {
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Distribution {
-    /// So much of the capacity is On-Demand before anything else.
+    /// This much of the capacity is On-Demand first.
     pub base: u32,
-    /// Of the rest so many percent.
+    /// This percentage of the rest is On-Demand.
     pub percent_above: u32,
 }
 
@@ -74,14 +74,14 @@ pub struct PurchaseOptions {
     pub on_demand_strategy: Option<String>,
     /// The allocation strategy of Spot.
     pub spot_strategy: Option<String>,
-    /// Of how many pools, with the strategy `lowest-price`.
+    /// From how many pools the strategy `lowest-price` chooses.
     pub spot_pools: Option<i32>,
     /// The highest price.
     pub spot_price: Option<String>,
 }
 
 impl Distribution {
-    /// How much of a desired capacity is On-Demand: parts count in favor of On-Demand.
+    /// How much of a desired capacity is On-Demand. Fractions round up, in favor of On-Demand.
     pub fn on_demand(self, desired: u32) -> u32 {
         let base = self.base.min(desired);
         let above = (desired - base).saturating_mul(self.percent_above).div_ceil(100);
@@ -119,7 +119,7 @@ pub enum Lifecycle {
 }
 
 impl Lifecycle {
-    /// Reads a lifecycle state; one that a hook holds counts as the state it belongs to.
+    /// Reads a lifecycle state. A state such as `Terminating:Wait`, in which a hook waits, counts as `Terminating`.
     pub(super) fn of(state: &str) -> Self {
         match state.split(':').next().unwrap_or_default() {
             "InService" => Self::InService,
@@ -151,8 +151,8 @@ impl From<AutoScalingGroup> for Group {
             .mixed_instances_policy
             .as_ref()
             .and_then(|policy| policy.instances_distribution.clone());
-        // <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html>: the base is 0 and
-        // the percentage above it 100 unless set.
+        // The default of the base is 0, and of the percentage above it 100:
+        // <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html>
         let mixes_purchase_options = distribution.is_some_and(|distribution| {
             let base = distribution.on_demand_base_capacity.unwrap_or(0);
             let percentage = distribution
@@ -281,14 +281,14 @@ impl From<AutoScalingGroup> for Group {
     }
 }
 
-/// One that is not `Healthy` is replaced.
+/// Auto Scaling replaces an instance that is not `Healthy`.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_Instance.html>
 fn is_unhealthy(status: &str) -> bool {
     status.eq_ignore_ascii_case("unhealthy")
 }
 
-/// Whether a traffic source is a target group of Elastic Load Balancing: a Classic Load Balancer has a name, and a target
-/// group of VPC Lattice an ARN of another service.
+/// Whether a traffic source is a target group of Elastic Load Balancing. A Classic Load Balancer is given by its name,
+/// and a target group of VPC Lattice by an ARN of another service.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_TrafficSourceIdentifier.html>
 fn is_target_group(identifier: &str) -> bool {
     identifier.contains(":elasticloadbalancing:") && identifier.contains(":targetgroup/")

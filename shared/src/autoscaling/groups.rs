@@ -1,4 +1,4 @@
-//! Which Auto Scaling group an instance is in: batched reads.
+//! Finds the Auto Scaling groups of instances, with batched reads.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,16 +11,16 @@ use crate::runtime::invocation::{Invocation, together};
 pub use super::group::{Group, Lifecycle, Member};
 use crate::report::Pool;
 
-/// DescribeAutoScalingInstances takes 50 ids and leaves out the ones it does not know.
+/// DescribeAutoScalingInstances takes 50 ids, and leaves out ids that it does not know.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingInstances.html>
 const INSTANCES_PER_CALL: usize = 50;
-/// DescribeAutoScalingGroups answers with 50 groups unless asked for up to 100.
+/// DescribeAutoScalingGroups returns 50 groups by default, and up to 100 if asked.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingGroups.html>
 const GROUPS_PER_CALL: usize = 50;
-/// The group of one instance, as far as AWS told.
+/// The group of one instance, as far as AWS says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupOf<'a> {
-    /// Auto Scaling knows no group for it: never in one, or detached by now.
+    /// Auto Scaling knows no group for it: it was never in one, or is detached by now.
     None,
     /// It is in this group.
     Some {
@@ -29,7 +29,7 @@ pub enum GroupOf<'a> {
         /// The instance in it.
         member: Member,
     },
-    /// AWS could not be asked.
+    /// The call to AWS failed.
     Unknown(&'a CallError),
 }
 
@@ -44,7 +44,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Facts as given: for tables of tests.
+    /// Given facts, for table tests.
     pub fn of(groups: impl IntoIterator<Item = Group>) -> Self {
         let mut facts = Self::default();
         for group in groups {
@@ -106,7 +106,7 @@ impl Groups {
 }
 
 impl Groups {
-    /// Takes from the groups that are known which of these instances are in them.
+    /// Finds out which of these instances are in the groups that are already known.
     fn add_members_of_groups(&mut self, ids: &[InstanceId]) {
         let wanted: BTreeSet<&InstanceId> = ids.iter().collect();
         for group in self.groups.values() {
@@ -119,7 +119,7 @@ impl Groups {
         }
     }
 
-    /// Asks for these instances, and then for those of their groups, and of `named`, that are not known yet.
+    /// Reads these instances. Then reads their groups and those in `named`, as far as they are not known yet.
     async fn look_up(
         &mut self,
         client: &Client,
@@ -136,7 +136,7 @@ impl Groups {
         .await;
         for (chunk, answer) in chunks.zip(answers) {
             match answer {
-                // AWS answers with what was asked for; a member nobody asked for is not to be acted on.
+                // AWS answers with what it was asked for. A member that nobody asked for must not be acted on.
                 Ok(found) => {
                     let asked_for = found.into_iter().filter(|found| chunk.contains(&found.member.id));
                     for Found { group, member, pool } in asked_for {
@@ -178,10 +178,10 @@ impl Groups {
 
 /// Reads the groups of many instances: one round of calls for the instances, one for their groups.
 ///
-/// Of more instances than one call takes, only the first are asked for at first: their groups tell of most of the
-/// others, since the instances of a storm share few groups.
+/// If there are more instances than one call takes, it first asks only for the first ones. Their groups contain most of
+/// the others, since the instances of a storm share few groups.
 ///
-/// `named` are groups to read as well, whether an instance is found in them or not.
+/// It also reads the groups in `named`, whether they contain one of the instances or not.
 pub async fn read(client: &Client, invocation: &Invocation, ids: &[InstanceId], named: &[String]) -> Groups {
     let mut facts = Groups::default();
     let ids: BTreeSet<&InstanceId> = ids.iter().collect();
@@ -197,8 +197,8 @@ pub async fn read(client: &Client, invocation: &Invocation, ids: &[InstanceId], 
     facts
 }
 
-/// Reads the groups of instances, some of which are named: whether an instance is still in a group that is named, the group
-/// tells, and nobody has to be asked about the instance.
+/// Reads the groups of instances. If a message names the group, the group itself shows whether the instance is still in
+/// it, so this makes no call about the instance.
 pub async fn of_instances<'a>(
     client: &Client,
     invocation: &Invocation,

@@ -1,16 +1,17 @@
-//! Why a launch of Auto Scaling failed: from the message of the scaling activity to plain words, and what to do about it.
+//! Why a launch of Auto Scaling failed, in plain words, and what to do about it.
 //!
-//! The messages are sentences for people, which AWS words anew at times. What is not known is told as AWS says it.
+//! The input is the message of the scaling activity. It is a sentence for people, and AWS rewords it at times. If we do
+//! not know the message, we quote it.
 //! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html>
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest message that is kept: it goes into the table and into reports.
+/// The longest message that we keep. It goes into the table and into reports.
 const LONGEST: usize = 400;
 
-/// What has kept an instance from being launched.
+/// What kept Auto Scaling from launching an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trouble {
@@ -18,21 +19,21 @@ pub enum Trouble {
     NoSpotCapacity,
     /// The account may run no more Spot Instances.
     SpotQuota,
-    /// The highest price that the group pays is below that of Spot.
+    /// The group's maximum Spot price is below the current Spot price.
     SpotPrice,
     /// EC2 has no On-Demand capacity for what the group asks for.
     NoCapacity,
     /// The account may run no more instances.
     Quota,
-    /// A launch lifecycle hook gave the instance up.
+    /// A launch lifecycle hook abandoned the instance.
     LaunchHook,
-    /// The launch template cannot be used as it is: the image, the key pair, a security group, a permission.
+    /// Something in the launch template cannot be used: the image, the key pair, a security group, a permission.
     Template,
     /// Anything else.
     Other,
 }
 
-/// Words of AWS's messages, those that say most first.
+/// Words in AWS's messages; the most specific ones first.
 const WORDS: [(&str, Trouble); 14] = [
     ("lifecycle action", Trouble::LaunchHook),
     ("maxspotinstancecountexceeded", Trouble::SpotQuota),
@@ -51,7 +52,7 @@ const WORDS: [(&str, Trouble); 14] = [
 ];
 
 impl Trouble {
-    /// What the message of a failed activity says.
+    /// The trouble that the message of a failed activity describes.
     pub fn of(message: &str) -> Self {
         let message = message.to_lowercase();
         let said = WORDS.iter().find(|(words, _)| message.contains(words));
@@ -63,7 +64,7 @@ impl Trouble {
         }
     }
 
-    /// Whether an On-Demand Instance might be launched all the same.
+    /// Whether Auto Scaling might still launch an On-Demand Instance.
     pub fn is_of_spot(self) -> bool {
         matches!(self, Self::NoSpotCapacity | Self::SpotQuota | Self::SpotPrice)
     }
@@ -100,7 +101,7 @@ impl fmt::Display for Trouble {
             Self::SpotPrice => "the group pays less for Spot than it costs now",
             Self::NoCapacity => "EC2 has no capacity for what the group asks for",
             Self::Quota => "the account may run no more On-Demand Instances",
-            Self::LaunchHook => "a launch lifecycle hook gave the new instance up",
+            Self::LaunchHook => "a launch lifecycle hook abandoned the new instance",
             Self::Template => "the launch template of the group cannot be used",
             Self::Other => "the launch failed",
         })
@@ -111,7 +112,7 @@ impl fmt::Display for Trouble {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LaunchFailure {
-    /// What it is.
+    /// What went wrong.
     pub trouble: Trouble,
     /// What AWS says.
     pub message: String,

@@ -1,4 +1,4 @@
-//! What Auto Scaling tells: groups, whether they are ours to act on, and the policy in their tags.
+//! Auto Scaling: groups, whether spot-handoff may act on them, and the policy in their tags.
 
 pub mod group;
 pub mod groups;

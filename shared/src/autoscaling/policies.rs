@@ -1,6 +1,7 @@
-//! What a person can choose when deploying, where more than one program has to know; and by tags for one group.
+//! The policies that a person sets: as parameters of the stack, or as tags of one group. Only policies that more than
+//! one program needs are here.
 //!
-//! The parameters of the stack are the defaults. [`of_group`] is the one reader of the tags; docs/policy.md is the page.
+//! The parameters of the stack are the defaults. Only [`of_group`] reads the tags; docs/policy.md documents them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,20 +13,20 @@ use crate::autoscaling::scope::{IGNORE_TAG, MANAGED_TAG};
 use crate::ecs::grace::GRACE_OF_AGENTS;
 use crate::runtime::config::{Choice, ConfigError, Env};
 
-/// A policy that a group sets by a tag in place of the stack's parameter.
+/// A policy that a tag of a group can set in place of the stack's parameter.
 pub trait ByTag: Sized {
     /// The key of the tag.
     const TAG: &'static str;
-    /// What values it may have, as a person reads it.
+    /// The valid values, in words for people.
     const EXPECTED: &'static str;
-    /// What holds where the tag has a value that is not expected.
+    /// What applies if the value of the tag is not valid.
     const INSTEAD: &'static str = "the parameter of the stack";
 
-    /// Reads the value of the tag; `None` where it is none of those that are expected.
+    /// Reads the value of the tag; `None` if it is not valid.
     fn of_tag(value: &str) -> Option<Self>;
 }
 
-/// A tag of a group with a value that nobody knows. Something else holds, and the report says so.
+/// A tag of a group whose value is not valid. Something else applies, and the report says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownValue {
     /// The group.
@@ -34,9 +35,9 @@ pub struct UnknownValue {
     pub tag: &'static str,
     /// Its value.
     pub found: String,
-    /// What is expected.
+    /// The valid values, in words.
     pub expected: &'static str,
-    /// What holds.
+    /// What applies instead.
     pub instead: &'static str,
 }
 
@@ -51,13 +52,12 @@ impl fmt::Display for UnknownValue {
         } = self;
         write!(
             f,
-            "Auto Scaling group {group}: the tag {tag} is `{found}`, expected {expected}: {instead} holds"
+            "Auto Scaling group {group}: the tag {tag} is `{found}`, expected {expected}: {instead} applies"
         )
     }
 }
 
-/// The policy that holds for an instance of `group`: that of the group's tag, else that of the stack. Also for an instance
-/// in no group.
+/// The policy for an instance of `group`: from the group's tag, otherwise from the stack. Without a group, the stack's.
 pub fn of_group<P: ByTag>(group: Option<&Group>, of_stack: P) -> (P, Option<UnknownValue>) {
     let tagged = group.and_then(|group| Some((group, group.tags.get(P::TAG)?)));
     let Some((group, value)) = tagged else {
@@ -78,7 +78,7 @@ pub fn of_group<P: ByTag>(group: Option<&Group>, of_stack: P) -> (P, Option<Unkn
     }
 }
 
-/// The tags by which groups are chosen and have policies of their own. One of ours that is none of these is a typing error.
+/// All tags of ours that a group can have. Any other tag that begins like ours is a typing error.
 pub const KNOWN_TAGS: &[&str] = &[
     IGNORE_TAG,
     MANAGED_TAG,
@@ -95,14 +95,14 @@ pub const KNOWN_TAGS: &[&str] = &[
     SpotFallback::TAG,
 ];
 
-/// Whether a group is only planned for, so that its team can try while others act.
+/// Whether the functions only plan for a group, so that its team can try them while they act on other groups.
 ///
-/// It never gives leave: with `DryRun=true` the stack has no permission to change anything.
+/// The tag cannot allow changes: with `DryRun=true` the stack has no permission to change anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DryRun(pub bool);
 
 impl DryRun {
-    /// Whether the tag of the group says so; and its value where nobody knows that.
+    /// Whether the tag of the group asks for a dry run; and the value of the tag if it is not valid.
     pub fn of(group: Option<&Group>) -> (bool, Option<UnknownValue>) {
         let (Self(dry_run), unknown) = of_group(group, Self(false));
         (dry_run, unknown)
@@ -118,15 +118,15 @@ impl ByTag for DryRun {
     }
 }
 
-/// How long a termination lifecycle hook waits for tasks at the most, from the notice on.
+/// How long a termination lifecycle hook waits for tasks at most, counted from the notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxDrain(pub SignedDuration);
 
 impl MaxDrain {
-    /// Auto Scaling waits for 48 hours at the most.
+    /// Auto Scaling waits for 48 hours at most.
     /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LifecycleHook.html>
     const SECONDS: std::ops::RangeInclusive<i64> = 1..=48 * 3600;
-    /// What holds without the tag: no limit but the hook's own.
+    /// Without the tag, only the hook's own limit applies.
     pub const NONE: Self = Self(SignedDuration::MAX);
 }
 
@@ -143,13 +143,13 @@ impl ByTag for MaxDrain {
     }
 }
 
-/// The grace of a container without `stopTimeout`: what the agents' `ECS_CONTAINER_STOP_TIMEOUT` is set to.
+/// The grace of a container without `stopTimeout`. It has to match the agents' `ECS_CONTAINER_STOP_TIMEOUT`.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DefaultStopTimeout(pub SignedDuration);
 
 impl DefaultStopTimeout {
-    /// What agents have that are not set to anything else.
+    /// The default of the agents.
     pub const OF_AGENTS: Self = Self(GRACE_OF_AGENTS);
 
     const VARIABLE: &'static str = "DEFAULT_STOP_TIMEOUT";
@@ -158,7 +158,7 @@ impl DefaultStopTimeout {
     /// `DEFAULT_STOP_TIMEOUT`, in seconds.
     ///
     /// # Errors
-    /// Where it is no number of seconds from 1 to 3600.
+    /// If it is not a number of seconds from 1 to 3600.
     pub fn of_env(env: &Env) -> Result<Self, ConfigError> {
         let Some(found) = env.get(Self::VARIABLE) else {
             return Ok(Self::OF_AGENTS);
@@ -178,7 +178,7 @@ impl ByTag for DefaultStopTimeout {
     }
 }
 
-/// The Command document of AWS Systems Manager that runs on an instance before it goes, where its group names one.
+/// The Command document of AWS Systems Manager that runs on an instance before AWS takes it, if the group names one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StopDocument(pub Option<String>);
 
@@ -188,8 +188,8 @@ impl ByTag for StopDocument {
         "the name or the ARN of a Command document of this account, none of AWS's own";
     const INSTEAD: &'static str = "no document";
 
-    /// Documents of AWS take shell text as a parameter, and a group's tags are no place to trust with that. Their names
-    /// begin with words that nobody else's may begin with.
+    /// AWS's own documents take shell commands as a parameter, and a tag of a group must not decide on those. Only
+    /// AWS's documents may have names that begin with these words.
     /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateDocument.html>
     fn of_tag(value: &str) -> Option<Self> {
         let name = match value.strip_prefix("arn:") {
@@ -246,7 +246,7 @@ impl ByTag for StopSeconds {
 /// When the stop script of an instance runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StopWhen {
-    /// When the instance's targets are out, at the latest when there is just the time for it.
+    /// When the instance's targets are out; at the latest when the time left is just enough for the script.
     #[default]
     TargetsOut,
     /// At once.
@@ -267,11 +267,12 @@ impl ByTag for StopWhen {
     }
 }
 
-/// What becomes of standalone tasks, which draining leaves alone and the end of the instance kills unwarned.
+/// What happens to standalone tasks. Draining does not stop them, and the end of the instance kills them without
+/// warning.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StandaloneTasks {
-    /// Stop them at the latest moment at which their containers can still end in order.
+    /// Stop them at the last moment that still lets their containers end in order.
     StopLate,
     /// Stop them at once.
     StopNow,
@@ -303,7 +304,7 @@ pub enum ReplacementStrategy {
     Detach,
     /// Terminate it through Auto Scaling: termination lifecycle hooks run.
     Terminate,
-    /// Terminate it where a termination lifecycle hook waits for spot-handoff, else detach it.
+    /// Terminate it if a termination lifecycle hook waits for spot-handoff, otherwise detach it.
     Auto,
 }
 
@@ -324,14 +325,14 @@ impl ByTag for ReplacementStrategy {
     }
 }
 
-/// How much of what serves in a target group has to stay, in percent, before a target under notice may leave.
+/// What percentage of the serving targets of a target group has to stay when a target under notice leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeepHealthy(u8);
 
 impl KeepHealthy {
-    /// The tag of a group by which it has a share of its own.
+    /// The tag with which a group sets its own percentage.
     pub const TAG: &'static str = "spot-handoff:keep-healthy";
-    /// What a value looks like.
+    /// The valid values, in words.
     pub const EXPECTED: &'static str = "a whole number from 0 to 100";
 
     const VARIABLE: &'static str = "KEEP_HEALTHY";
@@ -339,7 +340,7 @@ impl KeepHealthy {
     /// `KEEP_HEALTHY`, in percent.
     ///
     /// # Errors
-    /// Where it is no whole number from 0 to 100.
+    /// If it is not a whole number from 0 to 100.
     pub fn of_env(env: &Env) -> Result<Self, ConfigError> {
         match env.get(Self::VARIABLE) {
             None => Ok(Self::default()),
@@ -379,7 +380,7 @@ impl ByTag for KeepHealthy {
     }
 }
 
-/// What a rebalance recommendation is answered with.
+/// What a rebalance recommendation leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RebalanceAction {
     /// Launch a replacement, move the work to it, terminate the instance.
@@ -405,22 +406,23 @@ impl ByTag for RebalanceAction {
 /// Whether On-Demand Instances fill a group while Spot has no capacity for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpotFallback {
-    /// Never, whatever a group's tag says: the stack has no permission for it.
+    /// Never, whatever a group's tag says. The stack has no permission for it.
     Off,
-    /// Where the group's tag says so.
+    /// In groups whose tag asks for it.
     Tagged,
     /// Everywhere, unless the group's tag says otherwise.
     OnDemand,
 }
 
 impl SpotFallback {
-    /// Whether a group is filled: its tag decides within what the stack allows. And the tag's value where nobody knows it.
+    /// Whether On-Demand fills a group: its tag decides, within what the stack allows. Also returns the tag's value if
+    /// it is not valid.
     pub fn of(self, group: &Group) -> (bool, Option<UnknownValue>) {
         let (policy, unknown) = of_group(Some(group), self);
         (self != Self::Off && policy == Self::OnDemand, unknown)
     }
 
-    /// Whether the group asks for it in vain.
+    /// Whether the group asks for it, but the stack does not allow it.
     pub fn is_forbidden(self, group: &Group) -> bool {
         self == Self::Off && of_group(Some(group), self).0 == Self::OnDemand
     }
@@ -443,12 +445,12 @@ impl ByTag for SpotFallback {
     }
 }
 
-/// How far and when On-Demand Instances fill a group.
+/// How much of a group On-Demand Instances fill, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FallbackBounds {
-    /// How many percent of the group at the most.
+    /// The highest percentage of the group.
     percent: u8,
-    /// For how long launches of Spot have to fail before.
+    /// How long launches of Spot have to fail first.
     pub after: SignedDuration,
 }
 
@@ -458,7 +460,7 @@ impl FallbackBounds {
     /// The watch over a group ends after half an hour.
     const SECONDS: std::ops::RangeInclusive<i64> = 0..=1500;
 
-    /// So many percent of a group, after so many seconds.
+    /// This percentage of a group, after this time.
     pub fn new(percent: u8, after: SignedDuration) -> Self {
         Self { percent, after }
     }
@@ -466,7 +468,7 @@ impl FallbackBounds {
     /// `SPOT_FALLBACK_MAX`, in percent, and `SPOT_FALLBACK_AFTER`, in seconds.
     ///
     /// # Errors
-    /// Where one of them is no number, or out of its bounds.
+    /// If one of them is not a number, or out of its bounds.
     pub fn of_env(env: &Env) -> Result<Self, ConfigError> {
         let percent = match env.get(Self::MAX) {
             None => 25,
@@ -488,7 +490,7 @@ impl FallbackBounds {
         Ok(Self::new(percent, SignedDuration::from_secs(after)))
     }
 
-    /// How much of a group that is to have `desired`: one at least.
+    /// The highest number of On-Demand Instances for this desired capacity; at least one.
     pub fn most(self, desired: u32) -> u32 {
         (desired.saturating_mul(u32::from(self.percent)) / 100).max(1)
     }
@@ -496,8 +498,8 @@ impl FallbackBounds {
 
 /// Names of the lifecycle hooks that wait for this function.
 ///
-/// Every hook of a group makes an event of its own; completing one that waits for somebody else would take their time
-/// from them, so only hooks that are named here are completed.
+/// Every hook of a group sends its own event. To complete a hook that waits for somebody else would take their time
+/// away. So the function completes only hooks that are named here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LifecycleHooks(Vec<String>);
 
@@ -512,7 +514,7 @@ impl LifecycleHooks {
         )
     }
 
-    /// `LIFECYCLE_HOOKS`; where it is not set, those that are named after this.
+    /// `LIFECYCLE_HOOKS`. If it is not set: the hooks whose names begin with `spot-handoff-`.
     pub fn of_env(env: &Env) -> Self {
         Self::of(&env.get("LIFECYCLE_HOOKS").unwrap_or("spot-handoff-*".to_owned()))
     }

@@ -1,16 +1,16 @@
-//! Instances that stop, and may be started again under the same id: nothing that is done to them would be undone.
+//! Instances that stop and may be started again under the same id. Nobody would undo what we do to them.
 
 use crate::autoscaling::groups::{Group, GroupOf, Lifecycle, Member};
 use crate::notice::{InstanceState, Signal};
 
-/// Without these processes a group does not replace a member that stops.
+/// A group in which one of these processes is suspended does not replace a member that stops.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-suspend-resume-processes.html>
 const REPLACING: [&str; 3] = ["HealthCheck", "ReplaceUnhealthy", "Terminate"];
 
-/// Whether the signal says that the instance is being stopped, and nobody will terminate it for that.
+/// Whether the signal says that the instance stops, but nobody will terminate it because of that.
 ///
-/// Auto Scaling replaces a member that stops. It does not care about one in standby or in a warm pool, and an instance in
-/// no group belongs to whoever stops it: a host that is stopped every night comes back every morning.
+/// Auto Scaling replaces a member that stops, but not one in standby or in a warm pool. An instance in no group belongs
+/// to whoever stops it: a host that is stopped every night comes back every morning.
 pub fn may_start_again(signal: &Signal, group: &GroupOf<'_>) -> bool {
     let stops = Signal::StateChange {
         state: InstanceState::Stopping,

@@ -1,13 +1,14 @@
-//! Whose instances: which Auto Scaling groups are ours to act on.
+//! Which Auto Scaling groups spot-handoff may act on.
 //!
-//! Three kinds of group are never touched, whatever their tags or `SCOPE` say: somebody else sees to their instances, and
-//! a second hand would undo what the first one does.
+//! It never touches three kinds of group, whatever their tags or `SCOPE` say. Somebody else takes care of their
+//! instances, and spot-handoff would undo their work.
 //!
-//! - AWS Batch's, told by their names: [`aws_batch`].
-//! - Those of Kubernetes. EKS tags the groups of its managed node groups `eks:cluster-name` and `eks:nodegroup-name`, and
-//!   drains them itself by Capacity Rebalancing. Self-managed nodes carry `kubernetes.io/cluster/NAME`.
+//! - Groups of AWS Batch, recognised by their names: [`aws_batch`].
+//! - Groups of Kubernetes. EKS tags the groups of its managed node groups `eks:cluster-name` and
+//!   `eks:nodegroup-name`, and drains them itself with Capacity Rebalancing. Self-managed nodes have the tag
+//!   `kubernetes.io/cluster/NAME`.
 //!   <https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html>
-//! - Those with an operator, which alone may change them.
+//! - Groups with an operator. Only the operator may change them.
 //!   <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_Operator.html>
 
 use std::collections::BTreeMap;
@@ -17,17 +18,17 @@ use super::group::Group;
 use crate::ecs::aws_batch;
 use crate::runtime::config::Scope;
 
-/// A group with this tag is left alone.
+/// All functions leave a group with this tag alone.
 pub const IGNORE_TAG: &str = "spot-handoff:ignore";
-/// With `SCOPE=tagged`, only groups with this tag are acted on.
+/// With `SCOPE=tagged`, the functions act only on groups with this tag.
 pub const MANAGED_TAG: &str = "spot-handoff:managed";
 
-/// The tags of EKS on the group of a managed node group.
+/// The tags that EKS puts on the group of a managed node group.
 const EKS_TAGS: [&str; 2] = ["eks:cluster-name", "eks:nodegroup-name"];
-/// The beginning of the tag by which Kubernetes knows what belongs to a cluster.
+/// How the tag begins that marks what belongs to a Kubernetes cluster.
 const KUBERNETES_PREFIX: &str = "kubernetes.io/cluster/";
 
-/// Why a group, or an instance in no group, is not ours to act on.
+/// Why spot-handoff may not act on a group, or on an instance in no group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutOfScope {
     /// The group carries [`IGNORE_TAG`].
@@ -42,12 +43,12 @@ pub enum OutOfScope {
     },
     /// `SCOPE=tagged`, and the instance is in no group.
     InNoGroup,
-    /// The group is one of AWS Batch.
+    /// The group belongs to AWS Batch.
     OfAwsBatch {
         /// The group.
         group: String,
     },
-    /// The group is one of Kubernetes.
+    /// The group belongs to Kubernetes.
     OfKubernetes {
         /// The group.
         group: String,
@@ -64,7 +65,7 @@ pub enum OutOfScope {
 }
 
 impl OutOfScope {
-    /// Whether the group is somebody else's whatever is set here.
+    /// Whether the group belongs to somebody else, so that no setting of ours changes that.
     pub fn is_for_good(&self) -> bool {
         match self {
             Self::OfAwsBatch { .. } | Self::OfKubernetes { .. } | Self::Operated { .. } => true,
@@ -87,7 +88,7 @@ impl fmt::Display for OutOfScope {
             ),
             Self::OfAwsBatch { group } => write!(
                 f,
-                "Auto Scaling group {group} is managed by AWS Batch, which sees to its jobs itself"
+                "Auto Scaling group {group} is managed by AWS Batch, which takes care of its jobs itself"
             ),
             Self::OfKubernetes { group, tag } => write!(
                 f,
@@ -101,7 +102,7 @@ impl fmt::Display for OutOfScope {
     }
 }
 
-/// The tag by which a resource belongs to Kubernetes, if it has one.
+/// The tag that says that a resource belongs to Kubernetes, if it has one.
 pub fn tag_of_kubernetes(tags: &BTreeMap<String, String>) -> Option<&str> {
     let mut keys = tags.keys().map(String::as_str);
     keys.find(|key| EKS_TAGS.contains(key) || key.starts_with(KUBERNETES_PREFIX))
@@ -113,10 +114,10 @@ fn is_set(group: &Group, tag: &str) -> bool {
 }
 
 impl Scope {
-    /// Whether a group, or an instance in no group, is ours to act on.
+    /// Whether spot-handoff may act on a group, or on an instance in no group.
     ///
     /// # Errors
-    /// Where it is not: the reason. A tag of ours counts as set unless its value is `false`.
+    /// The reason, if it may not. A tag of ours counts as set unless its value is `false`.
     pub fn admits(self, group: Option<&Group>) -> Result<(), OutOfScope> {
         let Some(group) = group else {
             return match self {
@@ -203,7 +204,7 @@ mod tests {
             (with("eks:cluster-name"), true),
             (with("eks:nodegroup-name"), true),
             (with("kubernetes.io/cluster/web"), true),
-            // Tags that people choose by themselves.
+            // Tags that people choose themselves.
             (with("kubernetes.io/role"), false),
             (with("eks"), false),
             (named("AWSBatch-training-asg"), true),

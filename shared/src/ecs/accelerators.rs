@@ -10,12 +10,12 @@ use aws_sdk_ecs::types::{
 /// An accelerator of a task.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Accelerator {
-    /// An Amazon Elastic Inference accelerator of this type. Closed to new customers since April 2023; tasks that hold
-    /// one are cared for as long as there are any.
+    /// An Amazon Elastic Inference accelerator of this type. AWS has not admitted new customers since April 2023, but
+    /// tasks may still hold one.
     ElasticInference(String),
-    /// So many GPUs.
+    /// This number of GPUs.
     Gpu(u32),
-    /// So many AWS Neuron devices: Inferentia or Trainium.
+    /// This number of AWS Neuron devices: Inferentia or Trainium.
     Neuron(u32),
 }
 
@@ -50,7 +50,7 @@ pub fn of_task(task: &Task, definition: Option<&TaskDefinition>) -> Vec<Accelera
     accelerators
 }
 
-/// Device types by device name: the task's overrides win over the task, the task over its definition.
+/// Device types by device name. The task's overrides win over the task, and the task wins over its definition.
 #[expect(
     deprecated,
     reason = "closed to new use by AWS, and still held by the tasks this is about"
@@ -82,7 +82,7 @@ fn overrides_of<'a>(task: &'a Task, container: &ContainerDefinition) -> Option<&
         .find(|one| one.name().is_some() && one.name() == container.name())
 }
 
-/// What a container requires; an override replaces the definition's list.
+/// What a container requires. An override replaces the definition's list.
 fn requirements<'a>(
     container: &'a ContainerDefinition,
     overridden: Option<&'a ContainerOverride>,
@@ -101,7 +101,7 @@ fn count(requirements: &[ResourceRequirement], kind: &ResourceType) -> u32 {
         .sum()
 }
 
-/// Neuron devices that are mounted by path, as AWS documents for Inferentia on ECS.
+/// Neuron devices that are mounted by their path, as AWS documents it for Inferentia on ECS.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-inference.html>
 fn neuron_devices(container: &ContainerDefinition) -> u32 {
     let devices = container

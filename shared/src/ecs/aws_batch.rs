@@ -1,18 +1,18 @@
-//! What AWS Batch manages: its ECS clusters and Auto Scaling groups are told by their names.
+//! Recognises the ECS clusters and Auto Scaling groups of AWS Batch by their names.
 //!
-//! AWS advises against changes to them by anybody else. Batch sees by itself that an instance goes, and its retry
-//! strategies tell by the reason of a stopped task (`Host EC2*`) whether a job is tried again.
+//! AWS advises others not to change them. Batch notices by itself that an instance goes. Its retry strategies decide by
+//! the reason of the stopped task (`Host EC2*`) whether to retry a job.
 //! <https://docs.aws.amazon.com/batch/latest/userguide/managed_compute_environments.html>
 
 use crate::report::names::is_generated;
 
-/// The names that the managed policy of Batch's service-linked role lets it manage begin so.
+/// The managed policy of Batch's service-linked role covers names that begin like this.
 /// <https://docs.aws.amazon.com/aws-managed-policy/latest/reference/BatchServiceRolePolicy.html>
 const PREFIX: &str = "AWSBatch-";
-/// Clusters of compute environments with a service role of their own: environment, this, a UUID.
+/// Clusters of compute environments with their own service role: the name of the environment, this, a UUID.
 const OLDER: &str = "_Batch_";
 
-/// Whether a cluster, by its name or ARN, or a group of this name is one of AWS Batch.
+/// Whether a cluster (by name or ARN) or a group with this name belongs to AWS Batch.
 pub fn manages(name: &str) -> bool {
     let name = name.rsplit('/').next().unwrap_or(name);
     let is_older = name.rsplit_once(OLDER).is_some_and(|(_, id)| is_generated(id));

@@ -1,4 +1,4 @@
-//! How much is in each ECS cluster: what decides whether to ask about instances or to list a cluster whole.
+//! How much each ECS cluster holds. This decides whether to ask a cluster about some instances, or to list all of it.
 
 use std::collections::HashMap;
 
@@ -16,15 +16,15 @@ const DESCRIBED_PER_CALL: usize = 100;
 pub struct Size {
     /// Container instances registered in it, draining ones included.
     pub container_instances: usize,
-    /// Tasks that run or are about to, on whatever they run.
+    /// Tasks that run or are about to run, on any kind of capacity.
     pub tasks: usize,
 }
 
 /// Sizes of clusters, by the ARN or name they were asked for.
 pub type Sizes = HashMap<String, Size>;
 
-/// The sizes of clusters, by the ARN or name they were asked for. A size that cannot be read is left out: it only
-/// saves calls.
+/// The sizes of clusters, by the ARN or name they were asked for. A size that cannot be read is left out, since sizes
+/// only save calls.
 pub async fn sizes(client: &Client, invocation: &Invocation, clusters: &[&str]) -> Sizes {
     let described = together(clusters.chunks(DESCRIBED_PER_CALL).map(|clusters| async move {
         let names = clusters.iter().map(ToString::to_string).collect();

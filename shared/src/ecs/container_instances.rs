@@ -12,12 +12,12 @@ use crate::report::names;
 use crate::runtime::aws::CallError;
 use crate::runtime::invocation::{Invocation, together};
 
-/// Ids in one filter expression. The API gives the filter no length; one list answer holds 100.
+/// Ids in one filter expression. The API states no limit for the filter; a list call returns up to 100.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListContainerInstances.html>
 const IDS_PER_FILTER: usize = 100;
-/// So many where a filter of more is refused: no page says how long it may be.
+/// Ids in a filter after ECS has refused a longer one. AWS does not document how long a filter may be.
 const IDS_PER_SHORT_FILTER: usize = 10;
-/// Of more clusters than this, the empty ones are found out first: AWS admits a burst of 100 such reads and 20 a second.
+/// With more clusters than this, first find out which are empty. AWS admits a burst of 100 such reads, and 20 a second.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>
 const CLUSTERS_TO_ASK_AT_ONCE: usize = 25;
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeContainerInstances.html>
@@ -34,7 +34,7 @@ pub struct ContainerInstance {
     pub instance: InstanceId,
     /// Whether ECS places tasks on it.
     pub status: Status,
-    /// Whether ECS hears of its agent. What is said about tasks is old where it does not.
+    /// Whether the agent is connected to ECS. If not, what ECS says about tasks is out of date.
     pub agent_connected: bool,
     /// Tasks that ECS wants running or pending on it.
     pub tasks: usize,
@@ -42,7 +42,8 @@ pub struct ContainerInstance {
     pub registered_at: Option<Timestamp>,
     /// The name of its capacity provider.
     pub capacity_provider: Option<String>,
-    /// Whether ECS launched it and sees to it itself, as far as [`crate::ecs::managed_instances`] has found out.
+    /// Whether ECS launched and manages it (a Managed Instance), as far as [`crate::ecs::managed_instances`] has found
+    /// out.
     pub is_managed: bool,
 }
 
@@ -52,7 +53,7 @@ impl ContainerInstance {
         names::last(&self.arn)
     }
 
-    /// Where it is, for the next look at its instance.
+    /// Where it is registered, for the next look at its instance.
     pub fn registered(&self, draining_with: Option<usize>) -> Registered {
         Registered {
             cluster: self.cluster.clone(),
@@ -65,9 +66,9 @@ impl ContainerInstance {
 /// Whether ECS places tasks on a container instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It does.
+    /// ECS places tasks on it.
     Active,
-    /// It does not, and moves service tasks away.
+    /// ECS places no tasks on it, and moves service tasks away.
     Draining,
     /// Registering, deregistering or gone.
     Other,
@@ -83,7 +84,7 @@ pub struct ContainerInstances {
 }
 
 impl ContainerInstances {
-    /// Facts as given: for tables of tests.
+    /// Given facts, for table tests.
     pub fn of(found: impl IntoIterator<Item = ContainerInstance>) -> Self {
         let mut facts = Self::default();
         found.into_iter().for_each(|found| facts.add(found));
@@ -94,7 +95,7 @@ impl ContainerInstances {
         self.found.entry(found.instance.clone()).or_default().push(found);
     }
 
-    /// Adds what was searched for: of an instance that was found by it, all there is.
+    /// Adds the result of a search. It replaces what was known about the instances that the search found.
     fn join(&mut self, searched: Self) {
         self.found.extend(searched.found);
         self.unread.extend(searched.unread);
@@ -107,7 +108,7 @@ impl ContainerInstances {
         self.found.get(id).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// What could not be read, where that may be why an instance was not found.
+    /// The error that may be the reason why an instance was not found.
     pub fn why_not_found(&self, id: &InstanceId) -> Option<&CallError> {
         if self.found.contains_key(id) {
             None
@@ -116,7 +117,7 @@ impl ContainerInstances {
         }
     }
 
-    /// Whether there is no cluster in which an instance could be, or come to be.
+    /// Whether there is no cluster in which the instance could be or could register.
     pub fn has_no_cluster(&self) -> bool {
         self.clusters == 0 && self.found.is_empty() && self.unread.is_empty()
     }
@@ -137,11 +138,12 @@ impl ContainerInstances {
     }
 }
 
-/// Finds the container instances of these EC2 instances in the given clusters, or in all of the account and region.
+/// Finds the container instances of these EC2 instances in the given clusters, or in all clusters of the account and
+/// region.
 ///
-/// Each cluster is asked by a filter over all ids, so that calls grow with clusters and not with instances; of a storm's
-/// many ids a cluster may be listed whole instead, where that takes fewer calls. What comes back is described, and only
-/// what names one of the ids is kept.
+/// It asks each cluster with a filter over all ids, so the number of calls grows with the clusters and not with the
+/// instances. In a storm with many ids, it lists a whole cluster instead if that takes fewer calls. It describes the
+/// results, and keeps only those with one of the ids.
 pub async fn find(
     client: &Client,
     invocation: &Invocation,
@@ -165,7 +167,7 @@ pub async fn find(
     };
     facts.clusters = clusters.len();
     let names: Vec<&str> = clusters.iter().map(String::as_str).collect();
-    // One more round trip, which only many ids or many clusters are worth.
+    // One more round trip, which pays only with many ids or many clusters.
     if ids.len() > IDS_PER_FILTER || names.len() > CLUSTERS_TO_ASK_AT_ONCE {
         facts.sizes = clusters::sizes(client, invocation, &names).await;
     }
@@ -216,8 +218,8 @@ pub async fn find(
     facts
 }
 
-/// Finds the container instances of these EC2 instances where each was registered before, a hundred a call, and searches for
-/// those that are not there, or whose agent is not: it may have registered anew.
+/// Finds container instances where they were registered before, a hundred a call. Searches for those that are not there
+/// any more, or whose agent is not connected: the instance may have registered anew.
 pub async fn find_again(
     client: &Client,
     invocation: &Invocation,
@@ -243,7 +245,7 @@ pub async fn find_again(
     });
     let described =
         together(chunks.map(|(cluster, chunk)| describe(client, invocation, cluster, chunk))).await;
-    // What could not be read is searched for.
+    // Whatever could not be read is searched for.
     for found in described.into_iter().flatten().flatten() {
         if wanted.contains_key(&found.instance) {
             facts.add(found);
@@ -275,19 +277,19 @@ async fn list_clusters(client: &Client, invocation: &Invocation) -> Result<Vec<S
     invocation.call("ListClusters", pages).await
 }
 
-/// How a cluster is asked which of the instances are in it.
+/// How to find out which of the instances are in a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asking {
-    /// By filters over the ids.
+    /// List with filters over the ids.
     ForIds,
-    /// For all that it has.
+    /// List everything in it.
     ForAll,
-    /// It is empty.
+    /// Do not ask: it is empty.
     NotAtAll,
 }
 
-/// Compares the calls: a listing for each filter, or all of the cluster listed and described. What filters find has to be
-/// described, too, but of many clusters most hold nothing of what is looked for.
+/// Compares the numbers of calls: one listing for each filter, or listing and describing the whole cluster. Filter
+/// results have to be described as well, but most of many clusters hold none of the instances.
 fn how_to_ask(ids: usize, size: Option<&Size>) -> Asking {
     let Some(size) = size else {
         return Asking::ForIds;
@@ -306,8 +308,8 @@ fn filter(ids: &[&InstanceId]) -> String {
     format!("ec2InstanceId in [{}]", ids.join(", "))
 }
 
-/// The container instances of a cluster: those of these instances, or all. A filter that is refused for its length is cut
-/// into short ones.
+/// Lists the container instances of a cluster: these instances, or all. If ECS refuses a filter because of its length,
+/// it uses short ones.
 async fn list_those(
     client: &Client,
     invocation: &Invocation,
@@ -347,7 +349,7 @@ async fn list(
     invocation.call("ListContainerInstances", pages).await
 }
 
-/// Describes container instances by their ids or ARNs, up to a hundred; those that are deregistered are left out.
+/// Describes up to a hundred container instances by their ids or ARNs. Leaves out deregistered ones.
 ///
 /// # Errors
 /// See [`CallError`].
@@ -370,7 +372,7 @@ pub async fn describe(
 }
 
 fn known(container_instance: SdkContainerInstance, cluster: &str) -> Option<ContainerInstance> {
-    // Described for a while after it was deregistered, and listed no more.
+    // ECS describes it for a while after it is deregistered, but does not list it any more.
     if container_instance.status.as_deref() == Some("INACTIVE") {
         return None;
     }

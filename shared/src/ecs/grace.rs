@@ -1,4 +1,4 @@
-//! How long a task may take to end, and until when it can be stopped so that it ends in order.
+//! How long a task may take to end, and when it has to be stopped at the latest to end in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,35 +7,36 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::ecs::accelerators::Accelerator;
 
-/// The grace of a task whose definition could not be read: as long as the notice of an interruption, so that the task is
-/// stopped at once. A task that is stopped early ends in order, one that is stopped late is killed.
+/// The grace of a task whose definition could not be read: the whole notice of an interruption, so that the task is
+/// stopped at once. A task that is stopped early ends in order; one that is stopped late is killed.
 pub const GRACE_OF_UNREAD_DEFINITION: SignedDuration = SignedDuration::from_secs(120);
 
-/// What a container without `stopTimeout` gets of an agent that is not set to anything else.
+/// The agent's default for a container without `stopTimeout`.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html>
 pub const GRACE_OF_AGENTS: SignedDuration = SignedDuration::from_secs(30);
 
-/// What a container without `stopTimeout` has at the least where it serves to the last: as `docker stop` gives.
+/// The least grace of a container without `stopTimeout` in a task that serves to the last: the default of `docker
+/// stop`.
 /// <https://docs.docker.com/reference/cli/docker/container/stop/>
 const GRACE_OF_LAST_SERVER: SignedDuration = SignedDuration::from_secs(10);
 
 /// Time for the delayed message to arrive, the function to start cold, and ECS to reach its agent on the instance.
 const MARGIN: SignedDuration = SignedDuration::from_secs(10);
-/// More of it for a task that holds an accelerator: to write its checkpoint and to release the device.
+/// An additional margin for a task with an accelerator, to write its checkpoint and to release the device.
 const ACCELERATOR_MARGIN: SignedDuration = SignedDuration::from_secs(20);
 
 /// How long the containers of a task may take to end, from the first SIGTERM to the last SIGKILL.
 ///
-/// Containers end in the reverse of the order in which they start: one that others depend on (`dependsOn`, `links`,
+/// Containers end in the reverse order of their start. A container that others depend on (`dependsOn`, `links`,
 /// `volumesFrom`) gets its SIGTERM when these have ended. So the graces along a chain add up, and the longest chain
-/// counts. A container that had to be `COMPLETE` or a `SUCCESS` before others started is over while they run.
+/// counts. A container that had to be `COMPLETE` or `SUCCESS` before others started has already ended.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html>
 ///
-/// A container without `stopTimeout` takes `default`: the agent's `ECS_CONTAINER_STOP_TIMEOUT`, which no API tells.
+/// A container without `stopTimeout` gets `default`: the agent's `ECS_CONTAINER_STOP_TIMEOUT`, which no API tells.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
 ///
-/// ECS refuses circles and unknown names. Should it tell of some all the same, each container of a circle counts once,
-/// and an unknown name not at all.
+/// ECS refuses cycles and unknown names. If there are some all the same, each container of a cycle counts once, and an
+/// unknown name does not count.
 pub fn grace(definition: Option<&TaskDefinition>, default: SignedDuration) -> SignedDuration {
     let Some(definition) = definition else {
         return GRACE_OF_UNREAD_DEFINITION.max(default);
@@ -43,18 +44,19 @@ pub fn grace(definition: Option<&TaskDefinition>, default: SignedDuration) -> Si
     let containers = Containers::of(definition, default);
     let names = containers.graces.keys().copied();
     let ways = names.map(|name| containers.longest_way(name, &mut BTreeSet::new()));
-    // Containers without names are in no order with others.
+    // Containers without names are in no order with the others.
     let unnamed = definition.container_definitions().iter();
     let unnamed = unnamed.filter(|container| container.name.is_none());
     let alone = unnamed.map(|container| stop_timeout(container, default));
     ways.chain(alone).max().unwrap_or(default)
 }
 
-/// The grace of a task that is the last one of its service, where it serves requests and nobody has asked for more: `None`
-/// where it has all of [`grace`].
+/// A shorter grace for the last task of a service, if the task serves requests and nobody has asked for more. `None` if
+/// the task has all of [`grace`].
 ///
-/// The 30 s that agents give are AWS's, and no word of the task's owner. Servers end within moments, and every second that
-/// the last of them is stopped sooner is one in which every request fails. Who needs the 30 s writes them as `stopTimeout`.
+/// The 30 s of the agents are AWS's default, and not a wish of the task's owner. Servers end within moments. If the
+/// last server stops a second too early, every request of that second fails. If a task needs the 30 s, its owner sets
+/// them as `stopTimeout`.
 pub fn of_last_server(
     definition: Option<&TaskDefinition>,
     default: SignedDuration,
@@ -73,7 +75,7 @@ fn stop_timeout(container: &ContainerDefinition, default: SignedDuration) -> Sig
     seconds.map_or(default, |seconds| SignedDuration::from_secs(seconds.max(0)))
 }
 
-/// The containers of a task by their names: the grace of each, and which end after it.
+/// The containers of a task by their names: the grace of each, and the containers that end after it.
 struct Containers<'a> {
     graces: BTreeMap<&'a str, SignedDuration>,
     end_after: BTreeMap<&'a str, BTreeSet<&'a str>>,
@@ -90,8 +92,8 @@ impl<'a> Containers<'a> {
         Self { graces, end_after }
     }
 
-    /// How long it takes from the SIGTERM to `name` until the last container that ends after it has ended. `passed` are
-    /// the containers on the way to it.
+    /// The time from the SIGTERM to `name` until the last container that ends after it has ended. `passed` are the
+    /// containers on the way to it.
     fn longest_way(&self, name: &'a str, passed: &mut BTreeSet<&'a str>) -> SignedDuration {
         let Some(own) = self.graces.get(name) else {
             return SignedDuration::ZERO;
@@ -106,7 +108,7 @@ impl<'a> Containers<'a> {
     }
 }
 
-/// The containers that `container` needs while it runs, so that they end after it.
+/// The containers that `container` needs while it runs. They end after it.
 fn needed_by(container: &ContainerDefinition) -> BTreeSet<&str> {
     let runs_beside = |condition: &ContainerCondition| {
         !matches!(
@@ -140,10 +142,10 @@ pub fn latest_safe_stop(
         .unwrap_or(deadline)
 }
 
-/// When a service task is stopped that ECS has not moved, where the instance was known to go from `begins` on.
+/// When to stop a service task that ECS has not moved. `begins` is when it became known that the instance goes.
 ///
-/// That is the latest safe moment. Where the whole grace does not fit between the two, some of it is lost at whatever
-/// moment: then ECS has half of the time to move the task, and the containers the other half to end.
+/// This is the latest safe moment. If the whole grace does not fit between the two, some of it is lost in any case.
+/// Then ECS has half of the time to move the task, and the containers have the other half to end.
 pub fn latest_stop_of_service(
     begins: Timestamp,
     deadline: Timestamp,
@@ -158,7 +160,7 @@ pub fn latest_stop_of_service(
     begins.saturating_add(half).unwrap_or(begins)
 }
 
-/// How long before the end of its grace a task is stopped at the latest.
+/// The time between the end of a task's grace and the deadline.
 pub fn margin(accelerators: &[Accelerator]) -> SignedDuration {
     if accelerators.is_empty() {
         MARGIN
@@ -414,11 +416,11 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the definition says, circles included.
+        /// For any definition, also one with cycles.
         #[test]
         fn the_grace_is_between_that_of_the_longest_container_and_that_of_all(containers in any_containers()) {
             let seconds = |one: &Container| one.stop_timeout.map_or(30, i64::from);
-            // The last of two with one name is the one that counts.
+            // If two have the same name, the last one counts.
             let by_name: BTreeMap<&str, i64> = containers.iter().map(|one| (one.name, seconds(one))).collect();
             let (longest, all) = (by_name.values().max().copied(), by_name.values().sum::<i64>());
             let found = grace_of(containers, DEFAULT);

@@ -1,9 +1,9 @@
-//! ECS Managed Instances: EC2 instances that ECS launches, drains, patches and ends itself. They are left to it, and so are
-//! their daemons.
+//! ECS Managed Instances: EC2 instances that ECS launches, drains, patches and terminates itself. spot-handoff leaves
+//! them and their daemons to ECS.
 //!
-//! A container instance tells the name of its capacity provider only, which may as well be one over an Auto Scaling group.
-//! The provider tells which. A Managed Instance is in no Auto Scaling group of its owner, so a member of one needs no call;
-//! one that was just detached does. A task tells it by its launch type.
+//! A container instance tells only the name of its capacity provider. The provider itself tells whether it is for
+//! Managed Instances or for an Auto Scaling group. A Managed Instance is in no Auto Scaling group of its owner. So a
+//! member of a group needs no call, but an instance that was just detached does. For a task, its launch type tells.
 //! <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProvider.html>
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,22 +17,23 @@ use crate::notice::InstanceId;
 use crate::runtime::aws::CallError;
 use crate::runtime::invocation::{Invocation, together};
 
-/// A call takes a hundred, and answers with ten.
+/// A call takes a hundred names, but returns ten.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeCapacityProviders.html>
 const DESCRIBED_PER_CALL: usize = 10;
 
-/// Cluster, and name of a capacity provider: those of Managed Instances belong to one cluster.
+/// A cluster and the name of a capacity provider. A provider of Managed Instances belongs to one cluster.
 type Name = (String, String);
 
-/// Capacity providers, remembered between invocations: what one is for never changes.
+/// Capacity providers, remembered between invocations: the kind of a provider never changes.
 #[derive(Debug, Default)]
 pub struct Providers(Mutex<HashMap<Name, bool>>);
 
 impl Providers {
-    /// Marks the container instances that ECS manages. `is_member` says of an instance that it is in an Auto Scaling group.
+    /// Marks the container instances that ECS manages. `is_member` says whether an instance is in an Auto Scaling
+    /// group.
     ///
-    /// Where a provider cannot be read, its instances count as their owner's: to leave one of those alone costs more than
-    /// to drain one that ECS drains as well.
+    /// If a provider cannot be read, its instances count as their owner's. Not draining such an instance costs more
+    /// than draining one that ECS drains as well.
     pub async fn mark(
         &self,
         ecs: &Client,

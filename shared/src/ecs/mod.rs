@@ -1,4 +1,4 @@
-//! What ECS tells: clusters, container instances, tasks, how long tasks take to end, accelerators.
+//! ECS: clusters, container instances, tasks, how long tasks take to end, accelerators.
 
 pub mod accelerators;
 pub mod aws_batch;

@@ -1,7 +1,7 @@
-//! `RerunRoles`: the roles that tasks may have which are run again.
+//! `RerunRoles`: the roles that a task may have to be run again.
 //!
-//! Whoever runs a task passes it its roles, and a role that drain-tasks could pass to any task would be anybody's who can
-//! have a task run again. So the roles are named, and with none named no task is run again at all.
+//! Whoever runs a task passes it its roles. If drain-tasks could pass a role to any task, everybody whose tasks are run
+//! again could use that role. So a person names the roles. Without a named role, no task is run again.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,13 +11,13 @@ use aws_sdk_ecs::types::{Task, TaskDefinition};
 use crate::runtime::config::{ConfigError, Env};
 
 const VARIABLE: &str = "RERUN_ROLES";
-/// In the place of a list: only tasks without any role are run again.
+/// In place of a list: run only tasks without any role again.
 const WITHOUT_ROLE: &str = "without-role";
 
 /// The roles that RunTask may pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum RerunRoles {
-    /// No task is run again, and no role allows it.
+    /// No task is run again, and drain-tasks has no permission for it.
     #[default]
     NoRerun,
     /// Tasks with these roles, by their ARNs, and tasks without any.
@@ -28,7 +28,7 @@ impl RerunRoles {
     /// `RERUN_ROLES`: ARNs, separated by commas; `without-role`; or nothing.
     ///
     /// # Errors
-    /// Where it is something else.
+    /// If it is anything else.
     pub fn of_env(env: &Env) -> Result<Self, ConfigError> {
         match env.get(VARIABLE).as_deref() {
             None => Ok(Self::NoRerun),
@@ -45,7 +45,7 @@ impl RerunRoles {
         }
     }
 
-    /// Those of a task's roles that it does not name.
+    /// The roles of a task that the parameter does not name.
     pub fn lacking(&self, of_task: BTreeSet<String>) -> BTreeSet<String> {
         let named = |role: &String| match self {
             Self::NoRerun => false,
@@ -54,7 +54,7 @@ impl RerunRoles {
         of_task.into_iter().filter(|role| !named(role)).collect()
     }
 
-    /// The same with these roles as well.
+    /// The same, plus these roles.
     pub fn with(&self, roles: &BTreeSet<String>) -> Self {
         let named = match self {
             Self::NoRerun => BTreeSet::new(),
@@ -64,7 +64,7 @@ impl RerunRoles {
     }
 }
 
-/// As the parameter has it.
+/// In the form of the parameter.
 impl fmt::Display for RerunRoles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -81,8 +81,8 @@ fn is_same(arn: &str, role: &str) -> bool {
     arn == role || (!role.starts_with("arn:") && arn.rsplit('/').next() == Some(role))
 }
 
-/// The roles of a task: those that its overrides name, else those of its definition. Where that could not be read they are
-/// not known, and RunTask tells.
+/// The roles of a task: from its overrides, otherwise from its definition. If the definition could not be read, they
+/// are not known, and RunTask says whether it may pass them.
 pub fn of_task(task: &Task, definition: Option<&TaskDefinition>) -> BTreeSet<String> {
     let overrides = task.overrides();
     let for_task = overrides

@@ -1,4 +1,4 @@
-//! Whether a standalone task is run again after it had to be stopped.
+//! Whether a standalone task is run again after it was stopped.
 
 use std::collections::BTreeSet;
 
@@ -7,20 +7,21 @@ use aws_sdk_ecs::types::{Attachment, Task, TaskDefinition};
 use crate::ecs::rerun_roles::{self, RerunRoles};
 use crate::ecs::tasks;
 
-/// A standalone task with this tag is run again elsewhere after it had to be stopped.
+/// A standalone task with this tag is run again elsewhere after it was stopped.
 pub const RERUN_TAG: &str = "spot-handoff:rerun";
-/// Security groups for the re-run of an `awsvpc` task, separated by blanks: ECS does not tell those of a task.
+/// Security groups for the re-run of an `awsvpc` task, separated by blanks. ECS does not tell those of a task.
 pub const SECURITY_GROUPS_TAG: &str = "spot-handoff:security-groups";
 
-/// Subnets for the re-run of an `awsvpc` task, separated by blanks: ECS tells only the one that a task is in, and the zone of
-/// that one may have no room.
+/// Subnets for the re-run of an `awsvpc` task, separated by blanks. ECS tells only the subnet that the task is in, and
+/// there may be no room in the zone of that subnet.
 pub const SUBNETS_TAG: &str = "spot-handoff:subnets";
 
-/// How the `startedBy` of tasks begins that somebody waits for, sees stop, and starts again as its owner says: a second task
-/// beside that would do the work twice. What EventBridge rules and schedules start nobody waits for.
+/// How the `startedBy` of a task begins if its starter waits for it, notices that it stopped, and starts it again as
+/// configured. A second copy would do the work twice. Nobody waits for tasks that EventBridge rules and schedules
+/// start.
 ///
-/// A state of AWS Step Functions (`.sync`); an operator of Apache Airflow, which gives the owner of the DAG, `airflow`
-/// unless it is set.
+/// The two are: a state of AWS Step Functions (`.sync`), and an operator of Apache Airflow. Airflow writes the owner of
+/// the DAG, which is `airflow` by default.
 const WAITED_FOR: [&str; 2] = ["AWS Step Functions", "airflow"];
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Attachment.html>
@@ -34,25 +35,25 @@ pub enum Rerun {
     No,
     /// It carries [`RERUN_TAG`].
     Yes,
-    /// It carries [`RERUN_TAG`], but whoever started it waits for it, and sees to it.
+    /// It carries [`RERUN_TAG`], but whoever started it waits for it, and takes care of it.
     WaitedFor,
-    /// It carries [`RERUN_TAG`], but `RerunRoles` is empty, so that no task is.
+    /// It carries [`RERUN_TAG`], but `RerunRoles` is empty, so no task is run again.
     SwitchedOff {
-        /// Its roles, which that would have to name.
+        /// The roles of the task, which `RerunRoles` would have to name.
         roles: BTreeSet<String>,
     },
     /// It carries [`RERUN_TAG`], but has roles that `RerunRoles` does not name.
     RolesNotNamed {
-        /// These.
+        /// The roles that are not named.
         roles: BTreeSet<String>,
     },
-    /// It carries [`RERUN_TAG`], but ECS made it a volume, and does not tell how.
+    /// It carries [`RERUN_TAG`], but ECS created a volume for it, and does not tell how.
     HasVolume,
     /// It carries [`RERUN_TAG`], but its network interface needs security groups that nobody named.
     LacksSecurityGroups,
 }
 
-/// Whether a task is to be run again after it had to be stopped, where tasks with these roles may be.
+/// Whether to run a task again after it was stopped. `allowed` are the roles that it may have.
 pub fn rerun(task: &Task, definition: Option<&TaskDefinition>, allowed: &RerunRoles) -> Rerun {
     if tasks::service_of(task).is_some() || tag(task, RERUN_TAG) != Some("true") {
         return Rerun::No;

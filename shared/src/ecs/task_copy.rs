@@ -1,4 +1,4 @@
-//! What ECS tells of a task, as the order of another one like it.
+//! Turns what ECS tells of a task into an order for another task like it.
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::operation::run_task::builders::RunTaskFluentBuilder;
@@ -10,7 +10,7 @@ use aws_sdk_ecs::types::{
 use super::standalone_tasks::{SECURITY_GROUPS_TAG, SUBNETS_TAG, own_interface, tag};
 use crate::notice::{ContainerOverrides, Overrides, RerunOrder, TaskCopy};
 
-/// By this tag of ECS's own is seen that `enableECSManagedTags` was given.
+/// ECS sets this tag if `enableECSManagedTags` was given.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-using-tags.html>
 const MANAGED_TAG: &str = "aws:ecs:clusterName";
 
@@ -30,7 +30,7 @@ pub fn of(task: &Task) -> TaskCopy {
     }
     let has_interface = own_interface(task).is_some();
     let provider = task.capacity_provider_name.clone();
-    // Tags that AWS put on the task itself cannot be given to another.
+    // AWS sets tags of its own on a task; they cannot be given to another task.
     let own_tags = task.tags().iter().filter_map(|tag| {
         let key = tag.key().filter(|key| !key.starts_with("aws:"))?;
         Some((key.to_owned(), tag.value().unwrap_or_default().to_owned()))
@@ -61,7 +61,7 @@ pub fn of(task: &Task) -> TaskCopy {
     }
 }
 
-/// The call of RunTask by which the order is carried out.
+/// The RunTask call for the order.
 pub fn ordered(client: &Client, order: &RerunOrder) -> RunTaskFluentBuilder {
     let copy = &order.copy;
     let provider = copy.provider.as_ref().and_then(|name| {

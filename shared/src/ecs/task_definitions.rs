@@ -13,7 +13,7 @@ use crate::runtime::invocation::{Invocation, together};
 pub struct TaskDefinitions(Mutex<HashMap<String, Arc<TaskDefinition>>>);
 
 impl TaskDefinitions {
-    /// The definitions of these tasks, by their ARNs. One that cannot be read is left out, with a line in the log.
+    /// The definitions of these tasks, by their ARNs. A definition that cannot be read is left out, and logged.
     pub async fn of(
         &self,
         ecs: &Client,
@@ -42,8 +42,8 @@ impl TaskDefinitions {
                             .map(|definition| (arn.to_string(), Arc::new(definition))),
                     );
                 }
-                // Without its definition a task counts as one with a long grace, and with the accelerators that it names
-                // itself.
+                // Without its definition, a task counts as one with a long grace, and only with the accelerators that
+                // it names itself.
                 (Err(error), _) => tracing::warn!("cannot read task definition {arn}: {error}"),
                 (Ok(_), Err(_)) => {}
             }

@@ -16,7 +16,7 @@ use crate::runtime::invocation::{Invocation, together};
 pub const DESCRIBED_PER_CALL: usize = 100;
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html>
 const LISTED_PER_PAGE: i64 = 100;
-/// With so few instances in a cluster, asking for each takes no more calls than finding out what is better.
+/// With this few instances in a cluster, asking about each takes no more calls than finding out the better way.
 const ALWAYS_ASK_EACH: usize = 2;
 
 /// The tasks on each container instance, by its ARN; or why they could not be read.
@@ -25,17 +25,17 @@ pub type TasksOn = HashMap<String, Result<Vec<Task>, CallError>>;
 /// Which tasks to look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looking {
-    /// Those that ECS wants running.
+    /// Tasks that ECS wants running.
     ForRunning,
-    /// Also those that are being stopped and are not gone yet.
+    /// Also tasks that are being stopped, but are not gone yet.
     ForAllNotGone,
 }
 
 /// Reads the tasks on these container instances.
 ///
-/// ListTasks takes one container instance a call, or none for the whole cluster: whichever takes fewer calls is done,
-/// so that a storm over a cluster costs what the cluster costs, and one instance what one instance costs. `sizes` are
-/// those that are known already; others are read where they matter.
+/// ListTasks takes one container instance a call, or none for the whole cluster. This function uses whichever takes
+/// fewer calls. So a storm over a cluster costs what the cluster costs, and one instance costs what one instance costs.
+/// `sizes` are the known sizes of clusters; others are read if they matter.
 pub async fn on(
     client: &Client,
     invocation: &Invocation,
@@ -52,11 +52,11 @@ pub async fn on(
     }
     let whole = match looking {
         Looking::ForRunning => worth_listing_whole(client, invocation, &by_cluster, sizes).await,
-        // The history of a whole cluster is long: stopped tasks stay listed for an hour.
+        // A whole cluster has a long history: stopped tasks stay listed for an hour.
         Looking::ForAllNotGone => BTreeSet::new(),
     };
-    // One after the other, in the order in which tasks move: of a task that is told to stop between two listings that are
-    // under way together, neither might tell.
+    // One after the other, in the order in which tasks change status. If a task is told to stop while two listings run
+    // at the same time, both may miss it.
     let statuses: &[DesiredStatus] = match looking {
         Looking::ForRunning => &[DesiredStatus::Running],
         Looking::ForAllNotGone => &[DesiredStatus::Running, DesiredStatus::Stopped],
@@ -89,7 +89,7 @@ pub async fn on(
             }
         }
     }
-    // A task that moved in between is in both.
+    // A task that changed its status between the listings is in both.
     let arns: BTreeMap<&str, Vec<String>> = arns
         .into_iter()
         .map(|(cluster, arns)| (cluster, arns.into_iter().collect()))
@@ -113,13 +113,13 @@ pub async fn on(
                 let looked_for = |task: &Task| looking == Looking::ForRunning || !is_gone(task);
                 for task in found.into_iter().filter(looked_for) {
                     let on = task.container_instance_arn.as_ref();
-                    // Tasks of other container instances come along when the whole cluster is listed.
+                    // A listing of the whole cluster also contains tasks of other container instances.
                     if let Some(Ok(on)) = on.and_then(|arn| tasks.get_mut(arn)) {
                         on.push(task);
                     }
                 }
             }
-            // Which instances these tasks are on is not known, so none of them is known to be complete.
+            // It is not known which instances these tasks are on, so no instance's list is known to be complete.
             Err(error) => fail(&mut tasks, arns_of(&by_cluster, cluster), &error),
         }
     }
@@ -135,7 +135,7 @@ fn arns_of<'a>(
     list.into_iter().map(|c| c.arn.as_str())
 }
 
-/// The tasks on these container instances could not be read.
+/// Records that the tasks on these container instances could not be read.
 fn fail<'a>(tasks: &mut TasksOn, container_instances: impl IntoIterator<Item = &'a str>, error: &CallError) {
     for arn in container_instances {
         tasks.insert(arn.to_owned(), Err(error.clone()));
@@ -147,7 +147,7 @@ fn is_gone(task: &Task) -> bool {
     matches!(task.last_status.as_deref(), Some("STOPPED" | "DELETED"))
 }
 
-/// The clusters of which a listing as a whole takes fewer calls than one for each container instance.
+/// The clusters for which one listing of the whole takes fewer calls than one listing for each container instance.
 async fn worth_listing_whole<'a>(
     client: &Client,
     invocation: &Invocation,
@@ -177,8 +177,8 @@ async fn worth_listing_whole<'a>(
         .collect()
 }
 
-/// Compares the calls: a listing for each instance and the tasks on them described, or all of the cluster listed and
-/// described.
+/// Compares the numbers of calls: a listing for each instance and describing the tasks on them, or listing and
+/// describing the whole cluster.
 fn asking_each_is_cheaper(instances: usize, tasks_on_them: usize, tasks_in_cluster: usize) -> bool {
     let pages = |tasks: usize| tasks.div_ceil(DESCRIBED_PER_CALL).max(1);
     instances + pages(tasks_on_them) <= 2 * pages(tasks_in_cluster)
@@ -230,7 +230,7 @@ pub async fn of_service(
     all_pages(invocation, asking).await
 }
 
-/// Describes tasks by their ARNs, up to a hundred; tasks that ECS has forgotten are left out.
+/// Describes up to a hundred tasks by their ARNs. Leaves out tasks that ECS has forgotten.
 ///
 /// # Errors
 /// See [`CallError`].
@@ -252,8 +252,8 @@ pub async fn describe(
 
 /// The service a task belongs to; `None` for a standalone task.
 ///
-/// ECS puts the tasks of a service into the group `service:<name>`; `startedBy` is not used, since whoever runs a task
-/// may write what they like there.
+/// ECS puts the tasks of a service into the group `service:<name>`. `startedBy` does not count, since whoever runs a
+/// task may write anything there.
 pub fn service_of(task: &Task) -> Option<&str> {
     task.group
         .as_deref()

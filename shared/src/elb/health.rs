@@ -1,4 +1,4 @@
-//! What is registered in a target group, and how it is: the one reader of target health.
+//! The targets of a target group and their health. All reading of target health is here.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -9,12 +9,12 @@ use aws_sdk_elasticloadbalancingv2::types::{TargetHealthDescription, TargetHealt
 use crate::runtime::aws::CallError;
 use crate::runtime::invocation::{Invocation, together};
 
-/// What is registered in a target group.
+/// A target of a target group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
     /// Instance id or IP address.
     pub id: String,
-    /// The port it was registered with; it has to be given to deregister it.
+    /// The port that it was registered with. DeregisterTargets needs it.
     /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeregisterTargets.html>
     pub port: Option<i32>,
 }
@@ -32,35 +32,36 @@ impl fmt::Display for Target {
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetHealth.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
-    /// They do.
+    /// Requests reach it.
     Healthy,
     /// Its health checks fail.
     Unhealthy,
     /// Its first health checks have not passed yet.
     Initial,
-    /// It was deregistered, and what is under way is let end.
+    /// It was deregistered, and requests under way may end.
     Draining,
-    /// No load balancer sends requests to it: none uses the target group, its zone is not enabled, or it does not run.
+    /// No load balancer sends requests to it: none uses the target group, its zone is not enabled, or the target does
+    /// not run.
     Unused,
-    /// Nobody checks it.
+    /// Nobody checks its health.
     Unavailable,
 }
 
-/// A target of a target group.
+/// A registered target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
     /// The target.
     pub target: Target,
     /// Whether requests reach it.
     pub state: State,
-    /// Its zone, where it was registered with one.
+    /// Its zone, if it was registered with one.
     pub zone: Option<String>,
 }
 
-/// What is registered in the target groups that were looked at, by ARN; or why that could not be read.
+/// The registered targets of each target group, by ARN; or why they could not be read.
 pub type TargetHealth = HashMap<String, Result<Vec<Registered>, CallError>>;
 
-/// What is registered in each of these target groups: one call for each.
+/// Reads the registered targets of each of these target groups, one call each.
 pub async fn read(client: &Client, invocation: &Invocation, arns: BTreeSet<String>) -> TargetHealth {
     let calls = arns.iter().map(|arn| {
         let asking = client.describe_target_health().target_group_arn(arn).send();
@@ -79,7 +80,7 @@ pub async fn read(client: &Client, invocation: &Invocation, arns: BTreeSet<Strin
         .collect()
 }
 
-/// Whether the error says that the target group was deleted. It has no targets then.
+/// Whether the error says that the target group was deleted. Then it has no targets.
 pub fn is_gone(error: &CallError) -> bool {
     error.code() == Some("TargetGroupNotFound")
 }
@@ -100,11 +101,11 @@ impl Registered {
 }
 
 impl State {
-    /// A state that is new to us counts as one that nobody checks.
+    /// A state that we do not know counts as one that nobody checks.
     fn of(state: Option<&TargetHealthStateEnum>) -> Self {
         match state {
             Some(TargetHealthStateEnum::Healthy) => Self::Healthy,
-            // It is still registered. Its connections end, and it gets no new ones.
+            // It is still registered. It gets no new connections, and its existing ones end.
             Some(TargetHealthStateEnum::Unhealthy | TargetHealthStateEnum::UnhealthyDraining) => {
                 Self::Unhealthy
             }

@@ -1,15 +1,18 @@
-//! Which targets may leave their target group now, and which are held until a successor serves or the last safe moment.
+//! Which targets may leave their target group now, and which are held until a successor serves or the last safe moment
+//! comes.
 //!
-//! A pure function. deregister-targets and replace-capacity call it with what they see, and the same facts give the same
-//! answer to both.
+//! This is a pure function. deregister-targets and replace-capacity both call it with what they see. So they get the
+//! same answer from the same facts.
 //!
-//! An instance under notice dooms its targets. A doomed target never counts as one that stays, whoever named it. The
-//! targets that stay have to carry the load: [`Seen::keep_healthy`] percent of those that served before the first notice,
-//! one at least. As many doomed ones as are missing there are held. The others leave now.
+//! If an instance is under notice, its targets are doomed. A doomed target never counts as one that stays, whichever
+//! invocation wrote it down. The targets that stay have to carry the load: [`Seen::keep_healthy`] percent of those that
+//! served before the first notice, at least one. If too few stay, that many doomed targets are held. The others leave
+//! now.
 //!
-//! Two invocations do not count on each other. A target group's doomed targets are written down one batch after the
-//! other, and each batch has read those before it ([`Doomed::order`]). The youngest are held first, so that a batch holds
-//! its own, and never counts on an older batch to hold what that one may have let go before it could know.
+//! Two invocations do not rely on each other. The batches write down a target group's doomed targets one after the
+//! other, and each batch has read those of the batches before it ([`Doomed::order`]). The youngest are held first. So a
+//! batch holds its own targets. It never relies on an older batch to hold one: that batch may have let it go before it
+//! could know.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -21,43 +24,43 @@ use serde::{Deserialize, Serialize};
 use crate::autoscaling::policies::KeepHealthy;
 use crate::elb::health::{Registered, State, Target};
 
-/// The last healthy target leaves so long before its end: the load balancer sends it requests for up to four seconds more.
-/// Every second before these would be one without a target, in which all requests fail and not only those that take long.
+/// The last healthy target leaves this long before its end. The load balancer still sends it requests for up to four
+/// seconds. If it left earlier, there would be no target for a while, and every request would fail, not only the long
+/// ones.
 pub const LAST_LEAVES_BEFORE: SignedDuration = SignedDuration::from_secs(5);
 
-/// What others take at the least, in which short requests end.
+/// The least time that other targets get, in which short requests end.
 pub const SHORTEST_DRAINING: SignedDuration = SignedDuration::from_secs(10);
 
-/// What others take at the most to let requests end: half of an interruption's notice. The default deregistration delay,
-/// 300 s, does not fit into the notice and tells nothing about the requests.
+/// The most time that other targets get to let requests end: half of an interruption's notice. The default
+/// deregistration delay, 300 s, does not fit into the notice, and says nothing about the requests.
 pub const LONGEST_DRAINING: SignedDuration = SignedDuration::from_secs(60);
 
 /// The load balancer that sends requests to a target group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Balancer {
-    /// An Application Load Balancer; also where it is not known, since most is held for it.
+    /// An Application Load Balancer. Also used if the kind is not known, since the most is held for it.
     Application,
-    /// A Network Load Balancer. It sends new connections to a deregistered target for about two minutes, which is all the
-    /// time there is. So a target leaves at once, unless nothing else is there.
+    /// A Network Load Balancer. It sends new connections to a deregistered target for about two minutes, and the notice
+    /// is no longer than that. So a target leaves at once, unless it is the last one.
     Network,
     /// A Gateway Load Balancer. Its flows stick to their target until they end.
     Gateway,
 }
 
-/// A target, or all targets of an instance, on what is about to end.
+/// A target that is about to end, or all targets of an instance that is about to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doomed {
     /// Instance id or IP address.
     pub id: String,
-    /// The port, where it is about a task; all ports of the id where there is none, and it is about an instance.
+    /// The port of a task's target. `None` for an instance: all ports of the id.
     pub port: Option<i32>,
-    /// When what is behind it ends: the deadline of the instance, or the moment at which its task is stopped. `None` where
-    /// nobody knows a moment, as in an exchange.
+    /// When it ends: the deadline of the instance, or the moment at which its task is stopped. `None` if no moment is
+    /// known, as in an exchange.
     pub serves_until: Option<Timestamp>,
-    /// When a task is stopped that is the last of its service, where that is later.
+    /// When the task is stopped if it is the last of its service, if that is later.
     pub as_last: Option<Timestamp>,
-    /// Its place in the order in which the batches wrote down what they know: greater is younger. All the same where there
-    /// is one batch only.
+    /// Its place in the order in which the batches wrote: greater is younger. With only one batch, all have the same.
     pub order: u64,
 }
 
@@ -67,26 +70,26 @@ impl Doomed {
     }
 }
 
-/// What is known of one target group when it is decided.
+/// What is known about a target group when deciding.
 #[derive(Debug, Clone)]
 pub struct Seen<'a> {
-    /// Who sends the requests.
+    /// The kind of load balancer.
     pub balancer: Balancer,
-    /// The share that has to stay.
+    /// The percentage that has to stay.
     pub keep_healthy: KeepHealthy,
-    /// The deregistration delay of the target group; `None` where it is not known.
+    /// The deregistration delay of the target group; `None` if it is not known.
     pub deregistration_delay: Option<SignedDuration>,
-    /// What is registered.
+    /// The registered targets.
     pub registered: &'a [Registered],
-    /// What is doomed, by this batch or another.
+    /// The doomed targets of this batch and of others.
     pub doomed: &'a [Doomed],
-    /// How many served when the first of the notices came, where somebody wrote it down; else 0.
+    /// How many served when the first notice came, if that was written down; otherwise 0.
     pub served_before: usize,
     /// Now.
     pub now: Timestamp,
 }
 
-/// What becomes of a doomed target.
+/// The decision about a doomed target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// It can be deregistered.
@@ -95,20 +98,20 @@ pub enum Verdict {
     Held(Held),
 }
 
-/// Why a target is held, and for how long at the most.
+/// Why a target is held, and for how long at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Held {
-    /// Its last safe moment, at which it leaves all the same. `None` where no moment is known.
+    /// Its last safe moment. Then it leaves in any case. `None` if no moment is known.
     pub until: Option<Timestamp>,
-    /// How many targets serve that are not doomed.
+    /// How many serving targets are not doomed.
     pub staying: usize,
-    /// How many have to.
+    /// How many targets have to serve.
     pub needed: usize,
 }
 
 impl Verdict {
-    /// What is held, where it is.
+    /// Why and how long it is held, if it is.
     pub fn held(self) -> Option<Held> {
         match self {
             Self::LeavesNow => None,
@@ -207,7 +210,7 @@ pub fn serving_count(registered: &[Registered]) -> usize {
     serving_targets(registered).count()
 }
 
-/// In which states requests reach a target. Where none of a group is healthy, they are sent to all of it.
+/// In which states requests reach a target. If no target of a group is healthy, requests go to all of them.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
 fn serving(registered: &[Registered]) -> impl Fn(State) -> bool + use<> {
     let healthy = |state| matches!(state, State::Healthy | State::Unavailable);
@@ -219,7 +222,7 @@ fn serving(registered: &[Registered]) -> impl Fn(State) -> bool + use<> {
     }
 }
 
-/// How many have to stay, of so many that serve.
+/// How many targets have to stay if this many serve.
 fn needed(seen: &Seen<'_>, serving: usize) -> usize {
     match seen.balancer {
         Balancer::Application => {
@@ -230,14 +233,14 @@ fn needed(seen: &Seen<'_>, serving: usize) -> usize {
     }
 }
 
-/// What is known of the end of one target: the earliest of all that was said.
+/// What is known about the end of one target: the earliest moment that anybody wrote down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Doom {
     /// When its instance ends.
     instance_ends: Option<Timestamp>,
-    /// When the task behind it is stopped, where that is said.
+    /// When its task is stopped, if that is known.
     task_stops: Option<Timestamp>,
-    /// When it is where it is the last of its service.
+    /// The same, if the task is the last of its service.
     last_task_stops: Option<Timestamp>,
     order: u64,
 }
@@ -269,9 +272,9 @@ impl Doom {
 
     /// The last moment at which the target can leave in order.
     ///
-    /// Its requests have the deregistration delay to end before the instance does. Of that only the least has to be over
-    /// when the task behind it is stopped: a server that gets SIGTERM finishes what it has, and its grace is for that. The
-    /// last one serves until both can wait no longer.
+    /// Its requests have the deregistration delay to end before the instance ends. Before the task is stopped, they
+    /// need only the shortest time: a server that gets SIGTERM finishes its requests within its grace. The last target
+    /// serves for as long as the instance and the task allow.
     fn last_moment(&self, seen: &Seen<'_>, is_last: bool) -> Option<Timestamp> {
         let delay = seen.deregistration_delay.unwrap_or(LONGEST_DRAINING);
         let of_instance = if is_last {

@@ -1,4 +1,4 @@
-//! What Elastic Load Balancing tells of targets, and when a target may leave.
+//! Elastic Load Balancing: the health of targets, and when a target may leave.
 
 pub mod health;
 pub mod holding;

@@ -1,4 +1,4 @@
-//! What a target group is like: who sends its requests, and how long its targets drain. Both change rarely, and are
+//! The kind of load balancer of a target group, and its deregistration delay. Both change rarely, so they are
 //! remembered between invocations.
 
 use std::collections::{BTreeSet, HashMap};
@@ -13,16 +13,16 @@ use crate::elb::holding::Balancer;
 use crate::runtime::invocation::{Invocation, together};
 
 const KEPT_FOR: Duration = Duration::from_secs(600);
-/// As few as the other calls of the service take. The API names no limit.
+/// No more than the other calls of the service take. The API documents no limit.
 const DESCRIBED_PER_CALL: usize = 20;
 
-/// Who sends the requests of target groups, by ARN.
+/// The kind of load balancer of each target group, by ARN.
 #[derive(Debug, Default)]
 pub struct Balancers(Remembered<Balancer>);
 
 impl Balancers {
-    /// Who sends requests to each of these. One that cannot be read is left out, with a line in the log: it counts as
-    /// [`Balancer::Application`], for which most is held.
+    /// The kind of load balancer of each of these. One that cannot be read is left out, and logged. It then counts as
+    /// [`Balancer::Application`], for which the most is held.
     pub async fn of<'a>(
         &self,
         client: &Client,
@@ -46,7 +46,7 @@ impl Balancers {
     }
 }
 
-/// A target group that is gone fails the call about all of them: each is then asked for by itself.
+/// A single deleted target group fails the call for all of them. Then each is asked for by itself.
 async fn describe(client: &Client, invocation: &Invocation, arns: &[&String]) -> Vec<TargetGroup> {
     let invocation = invocation.briefly();
     let asking = |arns: &[&String]| {
@@ -78,8 +78,8 @@ async fn describe(client: &Client, invocation: &Invocation, arns: &[&String]) ->
         .collect()
 }
 
-/// Each kind of load balancer has protocols of its own. Whether one uses the target group at all is told by the states of
-/// its targets: they are `unused` if not.
+/// The protocol tells the kind of load balancer. Whether one uses the target group at all shows in the states of its
+/// targets: `unused` if not.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html>
 fn balancer_of(target_group: &TargetGroup) -> Balancer {
     match &target_group.protocol {
@@ -94,7 +94,7 @@ fn balancer_of(target_group: &TargetGroup) -> Balancer {
 pub struct Delays(Remembered<SignedDuration>);
 
 impl Delays {
-    /// The deregistration delay of each of these, as far as it can be read: one call for each.
+    /// The deregistration delay of each of these, as far as it can be read; one call for each.
     pub async fn of<'a>(
         &self,
         client: &Client,

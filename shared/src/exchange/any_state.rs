@@ -1,5 +1,5 @@
-//! Exchanges in a small world in which anything may happen: copies, kills, stale reads, warnings, and people who set the
-//! desired capacity. Whatever it is, it ends with the capacity that somebody asked for last.
+//! Exchanges in a small world in which anything may happen: copies, kills, stale reads, warnings, and people who set
+//! the desired capacity. In any case, the world ends with the capacity that somebody asked for last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::*;
 use crate::notice::{Cause, InstanceId};
 
 const BEGAN: i32 = 6;
-/// Who meddles sets numbers that no change of ours passes through.
+/// Somebody who meddles sets a number that no change of ours passes through.
 const FAR: [i32; 2] = [1, 14];
 
 fn id(number: usize) -> InstanceId {
@@ -58,7 +58,7 @@ enum Trouble {
     KilledBefore,
     /// The invocation ends after it has written, and before it has done anything.
     KilledBetween,
-    /// It has done all, and the message comes again.
+    /// It has done everything, and the message comes again.
     Copied,
     /// It read the group as it was a moment ago.
     Stale,
@@ -129,7 +129,7 @@ impl World {
         state::count(self.members.values().filter(there))
     }
 
-    /// Auto Scaling launches what is missing, and terminates the oldest of what is too much.
+    /// Auto Scaling launches what is missing, and terminates the oldest if there are too many.
     fn settle(&mut self) {
         while self.counted() < self.desired {
             self.launched += 1;
@@ -184,7 +184,7 @@ impl World {
         let ready = self.members.iter().filter(|(_, one)| old_enough(one));
         let ready: BTreeSet<InstanceId> = ready.map(|(id, _)| id.clone()).collect();
         let asked_now = match asked {
-            // A look at an instance under notice is asked as the warning was.
+            // A look at an instance under notice asks the same as the warning did.
             Asked::Interrupted {
                 held_until: Some(moment),
                 deadline,
@@ -286,7 +286,7 @@ impl World {
                 self.asked_for = to;
                 self.settle();
             }
-            // The number that it was before our raises cannot be told from a raise that has not come yet.
+            // The number before our raises looks the same as a raise that has not arrived yet.
             Happens::SetBySomebody(_) => {}
         }
     }
@@ -321,7 +321,7 @@ proptest! {
         let mut world = World::new(works, vec![]);
         for what in happenings {
             world.happens(what);
-            // A call of ours and one of theirs in the same moment cannot be told apart.
+            // If our call and theirs happen at the same moment, nobody can tell them apart.
             if matches!(what, Happens::SetBySomebody(_)) {
                 world.pass(25);
             }

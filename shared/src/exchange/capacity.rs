@@ -1,28 +1,28 @@
-//! What of a group's desired capacity is ours.
+//! Which part of a group's desired capacity is ours.
 //!
-//! The desired capacity is one number that anybody may set, and no call of Auto Scaling can expect a value. So the item
-//! says what it is to be with our raises in it. Each change is written there first, and then made as an absolute number,
-//! or by a termination with decrement. What the group shows is compared at every look:
+//! The desired capacity is one number that anybody may set, and Auto Scaling has no conditional update for it. So the
+//! item in the table says what the number should be with our raises in it. Each change is first written there. Then it
+//! is made: as an absolute number, or by a termination with decrement. Every look compares what the group shows:
 //!
 //! | it shows | it means |
 //! |---|---|
-//! | what it is to be | our raises are in it |
-//! | a value that our own changes pass through, and they are recent | a call is on its way, or was lost: it is made again |
-//! | anything else, at two looks | somebody has set it: they are obeyed, and no raise is ours to lower any more |
+//! | what it should be | our raises are in it |
+//! | a value that our own recent changes pass through | a call is on its way, or was lost: it is made again |
+//! | anything else, at two looks | somebody else has set it: that number stands, and we lower no raise any more |
 //!
-//! Two calls at the same time may arrive in the other order, and Auto Scaling would terminate any instance for the lower
-//! number. So one invocation at a time sets it ([`Exchanges::setting_until`]). What others write meanwhile it sees when its
-//! call is over, and sets that as well.
+//! If two calls overlap, they may arrive in the wrong order. Auto Scaling would then terminate any instance to reach
+//! the lower number. So only one invocation sets the number at a time ([`Exchanges::setting_until`]). Others only write
+//! what it should be. When the call is over, the first invocation sees what they wrote, and sets that as well.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::state::{Capacity, Exchanges};
 use crate::autoscaling::groups::Group;
 
-/// How long a call may be on its way, and a read be stale. An attempt takes four seconds at most, and what must not be carried
-/// out twice is looked at before the next one.
+/// How long a call may be on its way, and how long a read may be stale. An attempt takes four seconds at most. If a
+/// call must not be made twice, there is a look before the next attempt.
 pub const SETTLES: SignedDuration = SignedDuration::from_secs(10);
-/// How long whoever changes the desired capacity has it for itself, where it does not say before that it is done.
+/// How long an invocation that sets the desired capacity has it for itself, unless it says earlier that it is done.
 pub const CALL_LASTS: SignedDuration = SignedDuration::from_secs(5);
 
 /// What a look at the desired capacity says.
@@ -32,16 +32,16 @@ pub enum Standing {
     NotOurs,
     /// Our raises are in it.
     AsMeant,
-    /// A change of ours is on its way. It is to be made again with this number, where there is one.
+    /// A change of ours is on its way.
     OnItsWay {
-        /// The number.
+        /// Set this number again; `None` if nothing is to be set.
         again: Option<i32>,
     },
-    /// It is not as we left it. The next look says whether it stays so.
+    /// It is not as we left it. The next look shows whether it stays so.
     Doubted,
 }
 
-/// Looks at the desired capacity, and remembers what it says.
+/// Looks at the desired capacity, and remembers the result.
 pub fn look(state: &mut Exchanges, group: &Group, now: Timestamp) -> Standing {
     let to_come = state.decrements_to_come(group);
     let Some(ours) = &mut state.capacity else {
@@ -73,7 +73,7 @@ pub fn look(state: &mut Exchanges, group: &Group, now: Timestamp) -> Standing {
     if now.duration_since(since) < SETTLES {
         return Standing::Doubted;
     }
-    // Somebody has set it, and nothing in it is ours to lower any more.
+    // Somebody else has set it, and we may not lower it any more.
     state.capacity = None;
     for exchange in state.under_way.values_mut() {
         exchange.raised = false;
@@ -81,7 +81,7 @@ pub fn look(state: &mut Exchanges, group: &Group, now: Timestamp) -> Standing {
     Standing::NotOurs
 }
 
-/// Raises what the desired capacity is to be by one, or lowers it; answers with the number to set.
+/// Raises or lowers the number that the desired capacity should be, by `by`. Returns the number to set.
 pub fn change(state: &mut Exchanges, group: &Group, by: i32, now: Timestamp) -> i32 {
     let to_come = state.decrements_to_come(group);
     let ours = state.capacity.get_or_insert(Capacity {
@@ -94,13 +94,13 @@ pub fn change(state: &mut Exchanges, group: &Group, by: i32, now: Timestamp) -> 
     ours.to += by;
     let at_present = ours.to + to_come;
     ours.low = ours.low.min(ours.to);
-    // Where the read was stale, no decrement is to come any more, and this is too high for a while.
+    // If the read was stale, no decrement is to come any more, and this is too high for a while.
     ours.high = ours.high.max(at_present);
     ours.since = now;
     at_present
 }
 
-/// The number that is to be set now, where another of our own numbers is seen.
+/// The number to set now, if the group shows another of our own numbers.
 pub fn to_set(state: &Exchanges, group: &Group) -> Option<i32> {
     let ours = state.capacity.as_ref()?;
     let wanted = meant(state, group);
@@ -109,7 +109,7 @@ pub fn to_set(state: &Exchanges, group: &Group) -> Option<i32> {
     (group.desired != wanted && is_possible && is_ours).then_some(wanted)
 }
 
-/// What the desired capacity is to be at present, as far as it is ours to say.
+/// What the desired capacity should be at present, as far as we may say.
 pub fn meant(state: &Exchanges, group: &Group) -> i32 {
     let to_come = state.decrements_to_come(group);
     state

@@ -1,11 +1,11 @@
-//! The messages of an exchange. They say "look now"; what is so stands in the table.
+//! The messages of an exchange. They only say "look now"; the facts are in the table.
 
 use jiff::Timestamp;
 
 use super::state::Exchange;
 use crate::notice::{Cause, FollowUp, InstanceId, Step};
 
-/// replace-capacity to itself: look how far the exchange has come. Under notice it is whether the instance may leave.
+/// replace-capacity to itself: look how far the exchange is. For an instance under notice: look whether it may leave.
 pub fn look(group: &str, cause: Cause, limit: Timestamp) -> FollowUp {
     let group = group.to_owned();
     FollowUp {
@@ -24,7 +24,7 @@ pub fn look(group: &str, cause: Cause, limit: Timestamp) -> FollowUp {
     }
 }
 
-/// replace-capacity to drain-tasks, which has the targets deregistered: move the work to the replacement.
+/// replace-capacity to drain-tasks, which also has the targets deregistered: move the work to the replacement.
 pub fn move_work(group: &str, exchange: &Exchange, replacement: InstanceId) -> FollowUp {
     FollowUp {
         cause: exchange.cause,
@@ -36,7 +36,7 @@ pub fn move_work(group: &str, exchange: &Exchange, replacement: InstanceId) -> F
     }
 }
 
-/// To replace-capacity: end the exchange without the work having moved. drain-tasks sends it, and whoever ends one by hand.
+/// To replace-capacity: end the exchange, although the work has not moved. drain-tasks sends it, or a person by hand.
 pub fn call_off(group: &str, cause: Cause, limit: Timestamp) -> FollowUp {
     FollowUp {
         cause,

@@ -1,8 +1,9 @@
-//! Exchanges: an instance that may serve on for a while goes only after its replacement has come.
+//! Exchanges: an instance that may serve for a while longer leaves only after its replacement has come.
 //!
-//! A rebalance recommendation or a retirement begins one; so does an interruption warning where the instance's targets
-//! are still needed. replace-capacity moves it on, at messages that come every ten seconds. Capacity comes by raising the
-//! group's desired capacity by one, and goes by lowering it by one, only while that raise is still in it.
+//! A rebalance recommendation or a retirement begins an exchange. So does an interruption warning if the instance's
+//! targets are still needed. Messages come every ten seconds, and replace-capacity moves the exchange on. It gets
+//! capacity by raising the group's desired capacity by one. It gives it back by lowering it by one, but only while that
+//! raise is still in it.
 //!
 //! | stage | who moves it on | to | what undoes it |
 //! |---|---|---|---|
@@ -14,18 +15,21 @@
 //! | giving back | a look that finds the replacement gone, or the desired capacity lowered | over | nothing |
 //!
 //! Besides, at any stage:
-//! - An instance under notice leaves when its target may, at the latest at the last safe moment: with decrement where the
-//!   raise is in the desired capacity, without where it is not. Where nothing can be raised, it waits for its moment all the
-//!   same.
-//! - An instance that has left for another reason, fifteen minutes without a replacement, work that cannot move, and
-//!   `cargo handoff exchange end` lead to giving back. So the old instance serves on, and the replacement goes.
-//! - A desired capacity that somebody else has set is obeyed: the raise is not ours any more, and is never lowered.
+//! - An instance under notice leaves when its target may leave, at the latest at the last safe moment. It leaves with
+//!   decrement if the raise is in the desired capacity, otherwise without. If nothing can be raised, it still waits for
+//!   that moment.
+//! - These lead to giving back: the instance has left for another reason, fifteen minutes pass without a replacement,
+//!   the work cannot move, or somebody runs `cargo handoff exchange end`. Then the old instance serves on, and the
+//!   replacement goes.
+//! - If somebody else sets the desired capacity, that number stands. The raise is not ours any more, and nobody lowers
+//!   it.
 //!
-//! The whole state stands in one item of the table for each group, [`state`]. It is written before anything is done, and
-//! only if nobody else has written it since it was read. So two invocations, and several exchanges of a group, are decided
-//! one after the other. What is done can be repeated, so a kill at any call is made good at the next look. [`next`] decides,
-//! as a pure function; [`capacity`] says what of the desired capacity is ours; [`restraint`] says which recommendations are
-//! not acted on; [`messages`] is what is sent.
+//! The whole state of a group is one item of the table, [`state`]. An invocation writes it before it acts, and only if
+//! nobody else has written it since it was read. So two invocations, or several exchanges of a group, decide one after
+//! the other. Every act can be repeated, so the next look makes up for a kill at any call.
+//!
+//! [`next`] decides, as a pure function. [`capacity`] says which part of the desired capacity is ours. [`restraint`]
+//! says on which recommendations replace-capacity does not act. [`messages`] are the messages.
 
 pub mod capacity;
 pub mod messages;
@@ -42,16 +46,16 @@ pub use state::{Capacity, Ending, Exchange, Exchanges, Stage};
 use crate::autoscaling::groups::{Group, GroupOf, Lifecycle, Member};
 use crate::notice::{Notice, Signal};
 
-/// How long an exchange may take until its replacement is there and its work has moved. Also the deadline by which
-/// standalone tasks on the old instance are stopped, and as far as one delayed message reaches.
+/// How long an exchange may take until its replacement is there and its work has moved. It is also the deadline for
+/// stopping standalone tasks on the old instance. A message can be delayed for just as long.
 pub const LIMIT: SignedDuration = SignedDuration::from_mins(15);
-/// Before this last part of the time until a retirement nothing is taken out of service for it.
+/// In the last hour before a retirement, [`replacement_comes_first`] waits only if an exchange still has time.
 const LAST_PART: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whether the work stays on the instance until replace-capacity says that the replacement is there.
 ///
-/// A rebalance recommendation always waits. So does a retirement until an hour before its date, and after that where
-/// there is time for an exchange and one can begin; else the work is moved at once.
+/// For a rebalance recommendation always. For a retirement always until an hour before its date; after that only if
+/// there is time for an exchange and one can begin. Otherwise the work is moved at once.
 pub fn replacement_comes_first(notice: &Notice, group: &GroupOf<'_>) -> bool {
     match (&notice.signal, group) {
         (Signal::RebalanceRecommendation, _) => true,
@@ -67,8 +71,8 @@ pub fn replacement_comes_first(notice: &Notice, group: &GroupOf<'_>) -> bool {
     }
 }
 
-/// Whether an exchange of the instance can begin. Whether it does is for replace-capacity to see, which knows how many
-/// others take room in the group at the same time.
+/// Whether an exchange of the instance can begin. replace-capacity decides whether it does: it knows how many other
+/// exchanges take room in the group.
 fn can_be_exchanged(group: &Group, member: &Member) -> bool {
     let serves = member.lifecycle == Lifecycle::InService;
     let has_room = group.desired < group.max && !group.suspended.contains("Launch");

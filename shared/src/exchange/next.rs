@@ -1,4 +1,4 @@
-//! What becomes of an exchange: a pure function from what stands in the table and what is seen to the next step.
+//! The next step of an exchange: a pure function of the state in the table and the facts.
 
 use std::collections::BTreeSet;
 
@@ -12,26 +12,26 @@ use crate::notice::{Cause, InstanceId};
 
 /// How often to look whether the replacement is there.
 pub const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
-/// How often to look while drain-tasks moves the work, in case its answer got lost.
+/// How often to look while drain-tasks moves the work, in case its answer is lost.
 pub const LOOK_SELDOM: SignedDuration = SignedDuration::from_secs(60);
-/// The item of a group takes so many exchanges, of some 300 bytes each, beside the ids of all members: DynamoDB has 400 KB
-/// for an item. Beyond that an instance under notice leaves at once.
+/// The most exchanges in the item of a group. An exchange takes some 300 bytes, beside the ids of all members, and
+/// DynamoDB allows 400 KB for an item. Beyond that, an instance under notice leaves at once.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const MOST_UNDER_WAY: usize = 500;
-/// A delayed message comes so much early, since SQS takes whole seconds, and a look takes a moment.
+/// A delayed message comes up to this much early, since SQS takes whole seconds, and a look takes a moment.
 const EARLY: SignedDuration = SignedDuration::from_secs(2);
 
 /// What is asked about an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
-    /// Replace it, the replacement first.
+    /// Replace it; the replacement comes first.
     Begin {
         /// Why.
         cause: Cause,
         /// When the replacement has to be there.
         limit: Timestamp,
     },
-    /// Look how far it has come.
+    /// Look how far the exchange is.
     Look,
     /// The work has moved.
     WorkMoved,
@@ -39,14 +39,14 @@ pub enum Asked {
     CallOff,
     /// An interruption warning has come for it.
     Interrupted {
-        /// Until when its targets are needed at the latest; `None` where they are not, and it leaves at once.
+        /// Until when its targets are needed at the latest. `None` if they are not needed: it leaves at once.
         held_until: Option<Timestamp>,
         /// When AWS takes it.
         deadline: Timestamp,
     },
 }
 
-/// What is seen at one look.
+/// The facts at one look.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// When.
@@ -55,10 +55,10 @@ pub struct Seen<'a> {
     pub instance: &'a InstanceId,
     /// What is asked.
     pub asked: Asked,
-    /// The group; `None` where it was deleted.
+    /// The group; `None` if it was deleted.
     pub group: Option<&'a Group>,
-    /// The members that could take the work: healthy in the group's target groups in which the instance is healthy, and
-    /// ACTIVE in its cluster.
+    /// The members that could take the work: ACTIVE in the cluster, and healthy in every target group in which the
+    /// instance is healthy.
     pub ready: &'a BTreeSet<InstanceId>,
     /// Whether the instance is DRAINING in its cluster.
     pub drains: bool,
@@ -67,14 +67,14 @@ pub struct Seen<'a> {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Act {
-    /// Set the desired capacity of the group. Of several for one group the last one counts.
+    /// Set the desired capacity of the group. If there are several for one group, the last one counts.
     SetDesired {
-        /// To this.
+        /// The desired capacity.
         to: i32,
     },
     /// Ask drain-tasks to move the work.
     MoveWork {
-        /// To this instance.
+        /// The instance that takes the work.
         replacement: InstanceId,
     },
     /// Take the instance out of its group.
@@ -82,32 +82,32 @@ pub enum Act {
         /// Whether the desired capacity goes down with it.
         decrement: bool,
     },
-    /// Terminate a replacement that is of no use, and the desired capacity goes down with it.
+    /// Terminate a replacement that is not needed. The desired capacity goes down with it.
     Terminate {
-        /// It.
+        /// The replacement.
         replacement: InstanceId,
     },
 }
 
-/// What a person is told.
+/// What the report says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
-    /// Its exchange is under way, and its next look will come.
+    /// The exchange is under way, and its next look will come.
     UnderWay,
-    /// There is no exchange of it.
+    /// The instance has no exchange.
     NoExchange,
     /// The exchange is over.
     Over(Ending),
-    /// MaxSize has no room for a replacement beside it.
+    /// MaxSize has no room for a replacement beside the instance.
     NoRoom {
         /// MaxSize.
         max: i32,
     },
-    /// It serves until its target may leave, and its replacement is launched then: it cannot be before.
+    /// The instance serves until its target may leave. Its replacement is launched only then.
     NotRaised(NotRaised),
-    /// The recommendation is not acted on.
+    /// replace-capacity does not act on the recommendation.
     Held(Brake),
-    /// The work has moved, and its replacement is lost since.
+    /// The work has moved, but the replacement was lost since then.
     ReplacementLost,
 }
 
@@ -119,25 +119,25 @@ pub enum NotRaised {
         /// MaxSize.
         max: i32,
     },
-    /// The instance types have weights, so one of the capacity is not one instance.
+    /// The instance types have weights, so one unit of capacity is not one instance.
     Weighted,
 }
 
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Step {
-    /// What is to be done, once the state stands in the table.
+    /// What to do once the state is written to the table.
     pub acts: Vec<Act>,
-    /// When to look again; `None` where nothing is under way, or another message will come.
+    /// When to look again. `None` if nothing is under way, or another message will come.
     pub look_at: Option<Timestamp>,
-    /// What a person is told.
+    /// What the report says.
     pub told: Vec<Told>,
 }
 
-/// Decides what becomes of one instance of the group: what has to stand in the table, and what to do then.
+/// Decides about one instance of the group: the state to write to the table, and what to do after that.
 ///
-/// The acts can be repeated: a number is absolute, and an instance leaves once. Whoever could not write the state, since
-/// another invocation was faster, reads anew and asks anew.
+/// The acts can be repeated: a number is absolute, and an instance leaves once. If another invocation has written the
+/// state first, the caller reads again and asks again.
 pub fn next(state: &Exchanges, seen: &Seen<'_>) -> (Exchanges, Step) {
     let mut state = state.clone();
     let Some(group) = seen.group else {
@@ -175,7 +175,7 @@ pub fn next(state: &Exchanges, seen: &Seen<'_>) -> (Exchanges, Step) {
         && let Some(exchange) = turn.state.under_way.get_mut(seen.instance)
     {
         let at = match seen.asked {
-            // No look later than its last moment.
+            // Look no later than at its last moment.
             Asked::Interrupted {
                 held_until: Some(moment),
                 ..
@@ -216,7 +216,7 @@ impl Turn<'_> {
         self.enter(cause, limit);
     }
 
-    /// A new exchange: raised at once, unless the desired capacity is not as we left it.
+    /// Begins a new exchange. Raises at once, unless the desired capacity is not as we left it.
     fn enter(&mut self, cause: Cause, limit: Timestamp) {
         let now = self.seen.now;
         if self.state.under_way.is_empty() {
@@ -237,7 +237,7 @@ impl Turn<'_> {
         self.raise();
     }
 
-    /// Raises the desired capacity by one, where there is room and it is as we left it.
+    /// Raises the desired capacity by one, if there is room and the desired capacity is as we left it.
     fn raise(&mut self) {
         if self.standing == Standing::Doubted {
             self.look_again(LOOK_AGAIN);
@@ -246,7 +246,7 @@ impl Turn<'_> {
         let is_interrupted = matches!(self.seen.asked, Asked::Interrupted { .. });
         let max = self.group.max;
         let has_no_room = capacity::meant(&self.state, self.group) >= max;
-        // Under notice it serves on all the same. There may be room at a later look.
+        // An instance under notice serves on in any case. There may be room at a later look.
         if is_interrupted && (has_no_room || self.group.is_weighted) {
             let why = match self.group.is_weighted {
                 true => NotRaised::Weighted,
@@ -263,7 +263,7 @@ impl Turn<'_> {
             return;
         }
         let to = capacity::change(&mut self.state, self.group, 1, self.seen.now);
-        // Under notice nobody asks which of the newcomers is its own: any that serves will do.
+        // An instance under notice needs no newcomer of its own: any that serves will do.
         let earlier = self.state.unknown(self.group).filter(|_| !is_interrupted);
         let already: BTreeSet<InstanceId> = earlier.map(|member| member.id.clone()).collect();
         if let Some(exchange) = self.state.under_way.get_mut(self.seen.instance) {
@@ -322,8 +322,8 @@ impl Turn<'_> {
         }
     }
 
-    /// drain-tasks says when the work has moved, and ends its wait at the limit. Where its answer got lost, what it has
-    /// done to the instance says which way to go.
+    /// drain-tasks says when the work has moved, and waits until the limit at most. If its answer is lost, the instance
+    /// itself shows which way to go: it drains, or it does not.
     fn moving(&mut self, exchange: &Exchange) {
         let answers_by = exchange.limit.saturating_add(LOOK_SELDOM);
         if self.seen.now < answers_by.unwrap_or(exchange.limit) {
@@ -349,7 +349,7 @@ impl Turn<'_> {
         }
     }
 
-    /// The instance leaves as soon as its replacement, or as many others as are asked for, serve.
+    /// The instance leaves as soon as its replacement serves, or as many others serve as the group asks for.
     fn moved(&mut self, exchange: &Exchange) {
         let in_service = |member: &&Member| member.lifecycle == Lifecycle::InService;
         let mut members = self.group.instances.iter().filter(in_service);
@@ -359,7 +359,8 @@ impl Turn<'_> {
         let is_covered = is_replaced || (self.group.desired > 0 && others >= self.group.desired - 1);
         let is_clear = matches!(self.standing, Standing::AsMeant | Standing::NotOurs);
         if is_clear && (is_covered || self.is_late(exchange)) {
-            // It drains and has no work any more, so it goes all the same; Auto Scaling launches what is missing.
+            // The instance drains and has no work any more, so it leaves in any case. Auto Scaling launches what is
+            // missing.
             if !is_covered {
                 self.tell(Told::ReplacementLost);
             }
@@ -370,7 +371,7 @@ impl Turn<'_> {
         self.look_again(LOOK_AGAIN);
     }
 
-    /// Takes the instance out. The raise is lowered with it, if it is in the desired capacity and MinSize allows.
+    /// Takes the instance out. Lowers the raise with it, if the raise is in the desired capacity and MinSize allows it.
     fn leave(&mut self) {
         let is_raised = self.exchange().is_some_and(|exchange| exchange.raised);
         let decrement =
@@ -394,7 +395,7 @@ impl Turn<'_> {
             return;
         }
         if self.serves() && is_clear && self.seen.now.duration_since(since) >= SETTLES {
-            // It was not told, or not heard. Somebody may have set the desired capacity since.
+            // The call was not made, or had no effect. Somebody may have set the desired capacity since then.
             let decrement =
                 decrement && self.standing == Standing::AsMeant && self.group.desired > self.group.min;
             let since = self.seen.now;
@@ -408,7 +409,7 @@ impl Turn<'_> {
         match self.exchange().map(|exchange| exchange.stage.clone()) {
             None => self.tell(Told::NoExchange),
             Some(Stage::Leaving { .. } | Stage::GivingBack { .. }) => self.look(),
-            // Its work moves already, and ECS places none on it any more.
+            // Its work is already moving, and ECS places no new work on it.
             Some(Stage::Moving | Stage::Moved) if self.seen.drains && self.serves() => {
                 if let Some(exchange) = self.exchange().cloned() {
                     self.moved(&exchange);
@@ -418,7 +419,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Begins to end the exchange without its purpose.
+    /// Begins to give back: the exchange ends without a replacement.
     fn give_back(&mut self, why: Ending) {
         let since = self.seen.now;
         self.set_stage(Stage::GivingBack {
@@ -440,7 +441,7 @@ impl Turn<'_> {
         if let Some(id) = &instance
             && self.is_coming_or_there(id)
         {
-            // With somebody else's desired capacity nothing is ours to lower: it stays.
+            // Somebody else has set the desired capacity, so there is nothing of ours to lower, and it stays.
             if self.standing == Standing::NotOurs {
                 self.over(why);
                 return;
@@ -477,12 +478,13 @@ impl Turn<'_> {
         self.look_again(LOOK_AGAIN);
     }
 
-    /// Which instance goes with the raise; `None` where the desired capacity alone is lowered, since nothing came of it.
+    /// Which instance goes with the raise. `None` if nothing came of the raise: then only the desired capacity is
+    /// lowered.
     fn surplus(&self) -> Option<InstanceId> {
         let exchange = self.exchange()?;
         let is_gone = !self.serves();
         if is_gone && self.is_unfilled() {
-            // The group is short without the instance, so what comes is needed: Auto Scaling launches no other.
+            // Without the instance the group is short, so it needs the newcomer: Auto Scaling launches no other.
             return None;
         }
         let newcomers: Vec<&Member> = self.state.newcomers(exchange, self.group).collect();
@@ -495,7 +497,7 @@ impl Turn<'_> {
         let other = newcomers
             .iter()
             .rfind(|member| Some(&member.id) != exchange.replacement.as_ref());
-        // Where the instance is gone, its replacement has its work.
+        // If the instance is gone, its replacement has its work.
         let chosen = if is_gone {
             pending.or(other).or(own)
         } else {
@@ -533,7 +535,7 @@ impl Turn<'_> {
             Stage::Waiting if !leaves => self.raise(),
             _ if !leaves => self.look_again(LOOK_AGAIN),
             _ if exchange.raised && self.standing != Standing::AsMeant => {
-                // Whether the raise is in the desired capacity shows at the next look, which gives it back.
+                // The next look shows whether the raise is in the desired capacity, and gives it back.
                 let is_unseen = self.group.desired < capacity::meant(&self.state, self.group);
                 if is_unseen && self.standing != Standing::Doubted {
                     self.set_raised(false);
@@ -602,7 +604,7 @@ impl Turn<'_> {
         self.step.look_at = Some(at.unwrap_or(self.seen.now));
     }
 
-    /// Whether its next message is still to come, so that this one is a copy.
+    /// Whether this message is a copy: the next message of the exchange is still to come.
     fn comes_again(&self, exchange: &Exchange) -> bool {
         exchange.next_look.duration_since(self.seen.now) > EARLY
     }
@@ -621,7 +623,7 @@ impl Turn<'_> {
         members.any(|member| member.id == *id && is_coming_or_there(member))
     }
 
-    /// Whether the group has fewer instances than are asked for.
+    /// Whether the group has fewer instances than its desired capacity.
     fn is_unfilled(&self) -> bool {
         let there = self.group.instances.iter().filter(|one| is_coming_or_there(one));
         count(there) < self.group.desired

@@ -1,8 +1,8 @@
-//! Which recommendations are not acted on.
+//! On which recommendations replace-capacity does not act.
 //!
-//! Recommendations come within minutes of a launch, again and again, and most are followed by no interruption: of one
-//! user's 30 in 17 hours, 9 came true (<https://github.com/aws/aws-node-termination-handler/issues/141>). An exchange for
-//! each of them would be churn without end.
+//! AWS sends recommendations within minutes of a launch, again and again, and no interruption follows most of them. One
+//! user counted 30 in 17 hours; 9 came true (<https://github.com/aws/aws-node-termination-handler/issues/141>). An
+//! exchange for each would replace instances without end.
 
 use std::fmt;
 
@@ -12,27 +12,27 @@ use super::state::{Exchanges, Stage, count};
 use crate::autoscaling::groups::Group;
 use crate::notice::Cause;
 
-/// An instance has to be so old for a recommendation to be acted on.
+/// The least age of an instance for acting on its recommendation.
 pub const OLD_ENOUGH: SignedDuration = SignedDuration::from_mins(30);
-/// After a recommendation that no warning followed, the next ones in the group are only reported for so long.
+/// If no warning followed a recommendation, the next ones in the group are only reported for this long.
 pub const REST: SignedDuration = SignedDuration::from_mins(30);
 
-/// Why a recommendation is not acted on.
+/// Why replace-capacity does not act on a recommendation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Brake {
-    /// The instance is in no ECS cluster, so nobody knows what runs on it, and whether it can move.
+    /// The instance is in no ECS cluster, so nobody knows what runs on it and whether that can move.
     NotInCluster,
-    /// The instance was launched a short while ago.
+    /// The instance was launched only a short while ago.
     Young {
-        /// When it came into its cluster, or was launched.
+        /// When it registered in its cluster, or was launched.
         since: Timestamp,
     },
-    /// So many instances of the group are exchanged already.
+    /// Enough instances of the group are being exchanged already.
     Enough {
         /// How many.
         under_way: i32,
     },
-    /// The last recommendation in the group was not followed by a warning.
+    /// No warning followed the last recommendation in the group.
     InVain {
         /// Until when the next ones are only reported.
         until: Timestamp,
@@ -44,8 +44,8 @@ impl fmt::Display for Brake {
         match self {
             Self::NotInCluster => write!(
                 f,
-                "a recommendation is acted on for instances in an ECS cluster, whose tasks can move; to have this group's \
-                 instances replaced all the same, tag it spot-handoff:rebalance=launch-first"
+                "recommendations are acted on only for instances in an ECS cluster, since their tasks can move; to replace this \
+                 group's instances anyway, tag it spot-handoff:rebalance=launch-first"
             ),
             Self::Young { since } => write!(
                 f,
@@ -56,8 +56,8 @@ impl fmt::Display for Brake {
             ),
             Self::Enough { under_way } => write!(
                 f,
-                "{under_way} of its group are being exchanged: no more than a tenth of a group, and one at least, is \
-                 exchanged at a time on recommendations"
+                "{under_way} of its group are being exchanged: recommendations exchange at most a tenth of a group at a time, \
+                 but at least one instance"
             ),
             Self::InVain { until } => write!(
                 f,
@@ -69,7 +69,7 @@ impl fmt::Display for Brake {
     }
 }
 
-/// What of the group's own exchanges holds a recommendation back.
+/// Why the group's own exchanges hold a recommendation back, if they do.
 pub fn of_group(state: &Exchanges, group: &Group, now: Timestamp) -> Option<Brake> {
     let of_recommendations = state.under_way.values().filter(|exchange| {
         exchange.cause == Cause::Rebalance && !matches!(exchange.stage, Stage::GivingBack { .. })
@@ -80,7 +80,7 @@ pub fn of_group(state: &Exchanges, group: &Group, now: Timestamp) -> Option<Brak
     }
     let over = state.recommendation_over?;
     let until = over.saturating_add(REST).unwrap_or(over);
-    // A warning that came while the exchange was under way counts as well; that took fifteen minutes at most.
+    // A warning during the exchange counts as well; the exchange took fifteen minutes at most.
     let begun = over.saturating_sub(super::LIMIT).unwrap_or(over);
     let was_followed = state.warned.is_some_and(|warned| warned >= begun);
     (now < until && !was_followed).then_some(Brake::InVain { until })

@@ -1,4 +1,4 @@
-//! The item that stands in the table: all exchanges of a group, and what of its desired capacity is theirs.
+//! The item in the table: all exchanges of a group, and their part of its desired capacity.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,51 +10,52 @@ use crate::notice::{Cause, InstanceId};
 pub use crate::report::Ending;
 use crate::state::{Item, Key};
 
-/// How long the item is kept after it was last written: as long as a dead letter, whose redrive may need it.
+/// How long the item is kept after its last write: as long as a dead letter, whose redrive may need it.
 const KEPT: SignedDuration = SignedDuration::from_hours(15 * 24);
 
-/// All exchanges of one group. One item, so that two invocations, and two exchanges of a group, are decided one after the
-/// other: each write expects the version that was read.
+/// All exchanges of one group. They are one item, and each write expects the version that was read. So two invocations,
+/// or two exchanges of a group, decide one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Exchanges {
     /// The group.
     pub group: String,
-    /// What the desired capacity is to be with our raises in it; `None` where none of ours is in it.
+    /// What the desired capacity should be with our raises in it; `None` if it contains no raise of ours.
     #[serde(default)]
     pub capacity: Option<Capacity>,
-    /// Who was in the group when the first of the exchanges under way began: whoever is not among them came since.
+    /// The members of the group when the first exchange under way began. All others came later.
     #[serde(default)]
     pub known: BTreeSet<InstanceId>,
-    /// The exchanges under way, by the instance that is to be replaced.
+    /// The exchanges under way, by the instance to be replaced.
     #[serde(default)]
     pub under_way: BTreeMap<InstanceId, Exchange>,
-    /// Until when an invocation may be setting the desired capacity. Others write what it is to be, and leave the call to it.
+    /// Until when an invocation may be setting the desired capacity. Others only write what it should be, and leave the
+    /// call to that invocation.
     #[serde(default)]
     pub setting_until: Option<Timestamp>,
-    /// When the last exchange that a recommendation had begun was over.
+    /// When the last exchange because of a recommendation ended.
     #[serde(default)]
     pub recommendation_over: Option<Timestamp>,
-    /// When the last interruption warning came for an instance of the group, as far as an exchange had to know.
+    /// When the last interruption warning came for an instance of the group, if an exchange had to know.
     #[serde(default)]
     pub warned: Option<Timestamp>,
     /// When it was last written.
     pub written: Timestamp,
 }
 
-/// The desired capacity as we mean it to be.
+/// The desired capacity as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Capacity {
-    /// What it is to be.
+    /// The number that it should be.
     pub to: i32,
-    /// The lowest and the highest value that our own changes can show until all of them have been seen.
+    /// The lowest and the highest value that the group can show until all our changes have arrived.
     pub low: i32,
     /// See `low`.
     pub high: i32,
     /// When we last changed it.
     pub since: Timestamp,
-    /// Since when another value has been seen than ours can be: somebody has set it, or the read was stale.
+    /// Since when the group has shown a value that is not ours: somebody has set it, or the read was stale.
     #[serde(default)]
     pub doubted: Option<Timestamp>,
 }
@@ -69,27 +70,27 @@ pub struct Exchange {
     pub begun: Timestamp,
     /// When its replacement has to be there.
     pub limit: Timestamp,
-    /// Whether its raise is in the desired capacity, and so has to be lowered by it.
+    /// Whether its raise is in the desired capacity, so that it has to be lowered again.
     pub raised: bool,
-    /// Who had come since `known`, and was there before this raise.
+    /// Members that are not in `known`, but were there before this raise.
     #[serde(default)]
     pub already: BTreeSet<InstanceId>,
-    /// The instance that takes its place.
+    /// The instance that replaces it.
     #[serde(default)]
     pub replacement: Option<InstanceId>,
-    /// How far it has come.
+    /// How far it is.
     pub stage: Stage,
-    /// When its next message comes. One that comes sooner is a copy; one that is overdue was lost.
+    /// When its next message comes. A message that comes earlier is a copy; one that is overdue was lost.
     pub next_look: Timestamp,
 }
 
-/// How far an exchange has come.
+/// How far an exchange is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Stage {
-    /// Nothing is raised yet: the desired capacity was not as we had left it, and is looked at again first.
+    /// Nothing is raised yet: the desired capacity was not as we left it, and the next look checks it again.
     Waiting,
-    /// The desired capacity is raised, and the replacement is awaited.
+    /// The desired capacity is raised, and the replacement has not come yet.
     Awaiting,
     /// The replacement is there, and drain-tasks moves the work.
     Moving,
@@ -99,22 +100,22 @@ pub enum Stage {
     Leaving {
         /// Whether the desired capacity goes down with it.
         decrement: bool,
-        /// When it was last told.
+        /// When it was last told to leave.
         since: Timestamp,
     },
-    /// It ends without its purpose: what it raised is lowered again.
+    /// It ends without a replacement: its raise is lowered again.
     GivingBack {
         /// Why.
         why: Ending,
-        /// The instance that is terminated with decrement; `None` where the desired capacity itself is lowered.
+        /// The instance that is terminated with decrement. `None` if only the desired capacity is lowered.
         instance: Option<InstanceId>,
-        /// When that was last asked for.
+        /// When that was last done.
         since: Timestamp,
     },
 }
 
 impl Exchanges {
-    /// What stands in the table where nothing does.
+    /// The state of a group without exchanges.
     pub fn none(group: &str, now: Timestamp) -> Self {
         Self {
             group: group.to_owned(),
@@ -128,12 +129,12 @@ impl Exchanges {
         }
     }
 
-    /// Where the exchanges of a group stand.
+    /// The key of a group's item.
     pub fn key_of(group: &str) -> Key {
         Key::new(format!("group#{group}"), "exchanges")
     }
 
-    /// The members that have come since the exchange raised the desired capacity, and are nobody else's replacement.
+    /// The members that came after this exchange raised the desired capacity, except replacements of others.
     pub fn newcomers<'a>(
         &'a self,
         exchange: &'a Exchange,
@@ -152,7 +153,7 @@ impl Exchanges {
         })
     }
 
-    /// The members that have come since the first of the exchanges began, whoever has a claim on them.
+    /// All members that came after the first of the exchanges began.
     pub fn unknown<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = &'a Member> + 'a {
         let members = group.instances.iter();
         members.filter(|member| !self.known.contains(&member.id) && !self.under_way.contains_key(&member.id))
@@ -183,7 +184,7 @@ pub fn is_coming_or_there(member: &Member) -> bool {
     matches!(member.lifecycle, Lifecycle::Pending | Lifecycle::InService)
 }
 
-/// How many there are, as Auto Scaling counts.
+/// The number of items, as the type that Auto Scaling uses.
 pub fn count<T>(items: impl Iterator<Item = T>) -> i32 {
     i32::try_from(items.count()).unwrap_or(i32::MAX)
 }

@@ -28,7 +28,7 @@ fn member(id_text: &str, lifecycle: Lifecycle) -> Member {
     }
 }
 
-/// Two serve; there is room for two more.
+/// Two instances serve; there is room for two more.
 fn group(desired: i32, members: &[(&str, Lifecycle)]) -> Group {
     Group {
         name: "g".to_owned(),
@@ -47,7 +47,7 @@ use Lifecycle::{InService, Pending, Terminating};
 
 const TWO: [(&str, Lifecycle); 2] = [(OLD, InService), (OTHER, InService)];
 
-/// A story: one look after the other, from an empty table.
+/// A story: one look after the other, beginning with an empty table.
 struct Story {
     state: Exchanges,
     ready: BTreeSet<InstanceId>,
@@ -96,7 +96,7 @@ impl Story {
         self.ask(seconds, OLD, asked, group)
     }
 
-    /// Raised, and the replacement is ready.
+    /// The capacity is raised, and the replacement is ready.
     fn raised() -> Self {
         let mut story = Self::new();
         assert_eq!(story.begin(0, &group(2, &TWO)).acts, [Act::SetDesired { to: 3 }]);

@@ -1,4 +1,4 @@
-//! What Lambda hands to a function: an SQS batch of EventBridge events, or one bare event from somebody's replay.
+//! What Lambda hands to a function: an SQS batch of EventBridge events, or one bare event that somebody replays.
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
 use aws_sdk_sqs::types::MessageSystemAttributeName;
@@ -9,46 +9,46 @@ use serde_json::value::RawValue;
 
 use crate::notice::{self, Home, Message, Notice, NoticeError};
 
-/// A payload, taken apart message by message.
+/// A payload, split into messages.
 #[derive(Debug)]
 pub struct Batch {
-    /// Whether the payload came from a queue, which decides how failures are answered.
+    /// Whether the payload came from a queue. This decides how the function answers a failure.
     pub from_queue: bool,
-    /// Every message, in its order.
+    /// Every message, in order.
     pub messages: Vec<QueueMessage>,
 }
 
 /// One message of a batch.
 #[derive(Debug)]
 pub struct QueueMessage {
-    /// SQS message id; of a bare event, the word `event`.
+    /// SQS message id; for a bare event, the word `event`.
     pub id: String,
-    /// What it says, or why that cannot be read.
+    /// Its content, or why it cannot be read.
     pub content: Result<Message, NoticeError>,
-    /// How it came.
+    /// How it came to the function.
     pub origin: Origin,
-    /// Whether it came before: then its first try failed, or nobody knows what became of it.
+    /// Whether it came before. Then its first try failed, or nobody knows how that try ended.
     pub came_before: bool,
 }
 
-/// How a message came to the function, which decides who takes it off the queue.
+/// How a message came to the function. This decides who deletes it from the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// Somebody invoked the function with it.
     Event,
-    /// Lambda took it from the queue, and deletes it unless it is answered that it failed.
+    /// Lambda took it from the queue, and deletes it unless the function reports that it failed.
     Mapping {
-        /// By which SQS knows this receipt of it; empty where it could not be read.
+        /// The receipt handle of the message; empty if it could not be read.
         receipt: String,
     },
     /// The function took it from the queue itself.
     Queue {
-        /// By which SQS knows this receipt of it.
+        /// The receipt handle of the message.
         receipt: String,
     },
 }
 
-/// What is looked for in a payload to tell a batch from a bare event.
+/// The part of a payload that tells a batch from a bare event.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Envelope<'a> {
@@ -56,7 +56,7 @@ struct Envelope<'a> {
     records: Option<&'a RawValue>,
 }
 
-/// What is needed of a record.
+/// The fields of a record that are needed.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default, expecting = "an object")]
 struct Record {
@@ -66,14 +66,14 @@ struct Record {
     attributes: Value,
 }
 
-/// How often a message has come that comes for the first time.
+/// The receive count of a message that comes for the first time.
 const FIRST: &str = "1";
 
 impl Batch {
-    /// Takes a payload apart. Nothing in it can make this fail: what cannot be read is a message with an error.
+    /// Splits a payload into messages. It cannot fail: a message that cannot be read becomes a message with an error.
     ///
-    /// Events from the queue that are about another place than `home` are not ours. Whoever sends a bare event knows
-    /// which function they send it to.
+    /// An event from the queue about another place than `home` is not ours. But whoever sends a bare event knows to
+    /// which function they send it.
     pub fn read(payload: &str, home: &Home, now: Timestamp) -> Self {
         let envelope = serde_json::from_str(payload).unwrap_or(Envelope { records: None });
         let Some(records) = envelope.records else {
@@ -134,7 +134,7 @@ impl Batch {
         self.messages.iter().enumerate().flat_map(notices_of).collect()
     }
 
-    /// The answer to Lambda: these of its messages come back, its others are done.
+    /// The answer to Lambda: the failed messages come back, the others are done.
     pub fn response(&self, failed: &[bool]) -> SqsBatchResponse {
         let mut response = SqsBatchResponse::default();
         response.batch_item_failures = self
@@ -153,7 +153,7 @@ impl Batch {
 }
 
 impl QueueMessage {
-    /// A record whose id cannot be read has an empty one, for which Lambda gives the whole batch back to the queue.
+    /// If the id of a record cannot be read, it is empty. Then Lambda gives the whole batch back to the queue.
     fn of_record(record: &RawValue, home: &Home, now: Timestamp) -> Self {
         let record: Record = match serde_json::from_str(record.get()) {
             Ok(record) => record,

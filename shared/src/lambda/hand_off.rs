@@ -1,4 +1,5 @@
-//! Handing the notices of a batch off: which are acted on, which are planned only, which are left alone.
+//! Hands off the notices of a batch: which ones the function acts on, which ones it only plans, and which ones it
+//! leaves alone.
 
 use std::collections::HashMap;
 
@@ -12,23 +13,23 @@ use crate::report::{ActionKind, Report};
 use crate::runtime::config::Drills;
 use crate::runtime::invocation::Invocation;
 
-/// What becomes of a notice.
+/// What the function does with a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// It is handed off, or planned where the function is set to plan only.
+    /// It hands it off, or plans it if the function only plans.
     AsSet,
-    /// It is a drill, which is planned only.
+    /// It is a drill, which is only planned.
     PlannedOnly,
-    /// It is a drill that asks to act, where the stack lets drills plan only.
+    /// It is a drill that asks to act, but the stack only plans drills.
     PlannedForWantOfLeave,
-    /// It is a drill, where the stack takes none: it is reported and left alone.
+    /// It is a drill, and the stack takes none: report it and leave it alone.
     NotTaken,
-    /// It is too old: it is reported and left alone.
+    /// It is too old: report it and leave it alone.
     Stale,
 }
 
 impl Mode {
-    /// Nothing that an event says can go beyond `drills`.
+    /// An event cannot do more than `drills` allows.
     fn of<F: Function>(notice: &Notice, now: Timestamp, drills: Drills) -> Self {
         if F::is_stale(notice, now) {
             return Self::Stale;
@@ -43,7 +44,7 @@ impl Mode {
     }
 }
 
-/// Hands the notices of a batch off, each in its mode. The same notice twice is handed off once.
+/// Hands off the notices of a batch, each in its mode. If a notice is there twice, it is handed off once.
 pub(super) async fn hand_off<F: Function>(
     function: &F,
     notices: &[Notice],
@@ -78,7 +79,7 @@ pub(super) async fn hand_off<F: Function>(
     });
     let mut reports: HashMap<Notice, Report> = HashMap::new();
     for mut report in as_set.into_iter().chain(planned).chain(left_alone) {
-        // Whose notice it is says the report itself, and not its place in a list.
+        // The report itself says to which notice it belongs, not its place in the list.
         let Some(notice) = report.about.take() else {
             continue;
         };
@@ -121,7 +122,7 @@ fn left_alone(notice: &Notice, invocation: &Invocation, reason: String) -> Repor
     invocation.report(notice, &plan, &Results::new())
 }
 
-/// The actions of a plan that has none.
+/// A plan with these actions has none.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum NoAction {}
 
@@ -147,7 +148,7 @@ mod tests {
     use crate::runtime::clock::Clock;
     use crate::runtime::config::{ConfigError, Env};
 
-    /// Says of each notice whether it was to be planned only.
+    /// Records for each notice whether it was only planned.
     struct Recorder;
 
     #[derive(Clone, PartialEq, Eq, Hash)]
@@ -218,7 +219,7 @@ mod tests {
                     ("real again", Outcome::Done, false),
                 ],
             ),
-            // A function that is set to plan only does nothing else, whatever a drill says.
+            // A function that only plans does nothing else, whatever a drill says.
             (
                 true,
                 Drills::Real,
@@ -230,7 +231,7 @@ mod tests {
                     ("real again", Outcome::Planned, false),
                 ],
             ),
-            // Nothing in an event goes beyond what the stack lets drills do.
+            // No event can do more than the stack allows drills.
             (
                 false,
                 Drills::Plan,

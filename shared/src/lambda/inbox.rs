@@ -1,9 +1,9 @@
-//! A function's own queue: in a storm an invocation takes more notices from it than Lambda hands over, and what failed
-//! comes back soon.
+//! A function's own queue. In a storm, an invocation takes more messages from it than Lambda hands over. And it makes
+//! failed messages come back soon.
 //!
-//! Lambda hands over up to ten messages at once, or more after a window, for which a lone notice would wait, too: up to
-//! 20 seconds on a quiet queue. So there is no window, and an invocation that was given several notices looks itself
-//! whether there are more. A storm is then handled in few invocations, whose calls to AWS name many instances each.
+//! Lambda hands over up to ten messages at once. With a batching window it hands over more, but a lone notice would
+//! wait as well: up to 20 seconds on a quiet queue. So there is no window. An invocation with several messages looks
+//! itself for more. Then a few invocations handle a storm, and their calls to AWS name many instances each.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
 
 use std::future::Future;
@@ -25,37 +25,37 @@ use crate::runtime::aws::{self, CallCounter, CallError};
 use crate::runtime::config::Env;
 use crate::runtime::invocation::at_most;
 
-/// The most messages of one call.
+/// The most messages in one call.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html>
 const MESSAGES_PER_CALL: usize = 10;
-/// With so many messages in hand it is a storm, and waiting for the rest of it saves calls.
+/// If an invocation has this many messages, it is a storm, and waiting for the rest saves calls.
 const STORM: usize = 10;
-/// How long a storm has to be silent to be over; long polling takes whole seconds.
+/// A storm is over after this much silence. Long polling takes whole seconds.
 const SILENCE_SECONDS: i32 = 1;
-/// How long messages are gathered.
+/// How long an invocation gathers messages.
 pub const GATHERING: Duration = Duration::from_secs(2);
-/// From so many on a function may gather for longer.
+/// From this number on, a function may gather for longer.
 const MANY: usize = 500;
-/// How many receive at once: enough for thousands of messages a second.
+/// How many calls receive at the same time: enough for thousands of messages a second.
 const READERS: usize = 16;
-/// A reader that found less than a full call's worth lets some gather first.
+/// A reader that got less than a full call waits this long for more to gather.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How many calls settle messages at once. SQS gives a standard queue any number, so this is about sockets.
+/// How many calls settle messages at the same time. SQS has no limit for a standard queue; this limits the sockets.
 const CALLS_AT_ONCE: usize = 20;
-/// A message that failed is tried again so long after it was received: five tries fit into the two minutes.
+/// A failed message comes back this long after it was received: five tries fit into the two minutes.
 const TRIED_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(20);
 
 /// The queue that a function is invoked from.
 #[derive(Debug)]
 pub struct OwnQueue {
     config: Config,
-    /// Made when it is needed first: in a storm, or when something has failed.
+    /// Made when it is first needed: in a storm, or when something has failed.
     client: OnceLock<Client>,
     url: String,
 }
 
 impl OwnQueue {
-    /// The queue of a function, where the environment names it: `drain-tasks` looks in `DRAIN_TASKS_QUEUE_URL`.
+    /// The queue of a function, if the environment names it: for `drain-tasks` in `DRAIN_TASKS_QUEUE_URL`.
     pub fn of(function: &str, env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Option<Self> {
         let variable = format!("{}_QUEUE_URL", function.replace('-', "_").to_uppercase());
         let config = aws_sdk_sqs::config::Builder::from(sdk)
@@ -72,10 +72,10 @@ impl OwnQueue {
         self.client.get_or_init(|| Client::from_conf(self.config.clone()))
     }
 
-    /// More messages for an invocation that was given several; none where the queue is empty or cannot be read.
-    /// Of a storm of many hundreds they are gathered for `many_for`, or until there is silence.
+    /// More messages, for an invocation that was given several. None if the queue is empty or cannot be read. In a
+    /// storm of many hundreds, it gathers for `many_for`, or until there is silence.
     pub async fn more(&self, given: usize, many_for: Duration) -> Vec<Message> {
-        // A lone notice is the rule, and waits for nothing.
+        // A lone notice is the usual case, and waits for nothing.
         if given < 2 {
             return vec![];
         }
@@ -133,7 +133,7 @@ impl OwnQueue {
             .wait_time_seconds(wait_seconds)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .customize()
-            // The notices in hand wait meanwhile, so nothing is asked again: Lambda will hand over what was not taken.
+            // The messages in hand wait meanwhile, so there is no retry. Lambda will hand over what was not taken.
             .config_override(Config::builder().retry_config(RetryConfig::disabled()))
             .send();
         match aws::call(|| stop_at, "ReceiveMessage", receiving).await {
@@ -145,10 +145,10 @@ impl OwnQueue {
         }
     }
 
-    /// Takes what is done off the queue, as far as Lambda does not, and brings back soon what failed.
+    /// Deletes the messages that are done, unless Lambda deletes them, and makes failed messages come back soon.
     ///
-    /// A message that could not be taken off comes back and is found done; one that could not be brought back soon comes
-    /// back when its visibility timeout is over.
+    /// A message that could not be deleted comes back, and the function finds that it is done. A failed message comes
+    /// back at the latest when its visibility timeout is over.
     pub async fn settle(&self, batch: &Batch, failed: &[bool], worked: SignedDuration, stop_at: Instant) {
         let messages = || batch.messages.iter().zip(failed);
         let done: Vec<&str> = messages()
@@ -215,7 +215,7 @@ impl OwnQueue {
     }
 }
 
-/// The receipt of a message that is done and that Lambda knows nothing of.
+/// The receipt handle of a message that is done, if Lambda does not delete it.
 fn to_delete(message: &QueueMessage, failed: bool) -> Option<&str> {
     match &message.origin {
         Origin::Queue { receipt } if !failed => Some(receipt),
@@ -223,7 +223,7 @@ fn to_delete(message: &QueueMessage, failed: bool) -> Option<&str> {
     }
 }
 
-/// The receipt of a message that failed.
+/// The receipt handle of a message that failed.
 fn to_bring_back(message: &QueueMessage, failed: bool) -> Option<&str> {
     match &message.origin {
         Origin::Queue { receipt } | Origin::Mapping { receipt } if failed && !receipt.is_empty() => {
@@ -233,7 +233,7 @@ fn to_bring_back(message: &QueueMessage, failed: bool) -> Option<&str> {
     }
 }
 
-/// For how many seconds more a message that failed is hidden, after so much work on it.
+/// For how many more seconds a failed message stays hidden, after this much work on it.
 fn hidden_for(worked: SignedDuration) -> i32 {
     let left = TRIED_AGAIN_AFTER.saturating_sub(worked).max(SignedDuration::ZERO);
     i32::try_from(left.as_secs()).unwrap_or_default()
@@ -247,7 +247,7 @@ fn numbered<T>(receipts: &[&str], entry: impl Fn(String, &str) -> Option<T>) -> 
         .collect()
 }
 
-/// What was refused, of a whole call or of the first of its entries.
+/// Why the whole call, or its first failed entry, was refused.
 fn refused(answer: Result<Vec<BatchResultErrorEntry>, CallError>) -> Option<String> {
     match answer {
         Ok(failed) => failed
@@ -257,7 +257,7 @@ fn refused(answer: Result<Vec<BatchResultErrorEntry>, CallError>) -> Option<Stri
     }
 }
 
-/// Makes all calls; the first that was refused.
+/// Makes all calls. Returns the first refusal.
 async fn all(calls: impl Iterator<Item = impl Future<Output = Option<String>>>) -> Option<String> {
     at_most(CALLS_AT_ONCE, calls).await.into_iter().flatten().next()
 }

@@ -1,4 +1,4 @@
-//! What goes to the log: report lines by themselves, and lines of `tracing` with the request and the notices they belong to.
+//! What goes to the log: report lines, and lines of `tracing` with the request and the notices they belong to.
 
 use std::future::Future;
 
@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::notice::Notice;
 use crate::report::Report;
 
-/// So many notices are named in a line. Which thousands a storm has, their reports say.
+/// A line names at most this many notices. The reports name all of them.
 const NAMED: usize = 10;
 
 tokio::task_local! {
@@ -27,12 +27,12 @@ struct Line<'a> {
     request_id: &'a str,
 }
 
-/// Works on a request of Lambda, whose id the reports carry that are written meanwhile.
+/// Works on a request of Lambda. Reports written meanwhile carry its id.
 pub(super) async fn on_request<W: Future>(request_id: String, work: W) -> W::Output {
     REQUEST.scope(request_id, work).await
 }
 
-/// Writes the report line. It goes to stdout by itself, since its members are its own and not those of a log record.
+/// Writes the report line directly to stdout, since it has its own fields and not those of a log record.
 #[allow(clippy::print_stdout)]
 pub(super) fn write(report: &Report) {
     let line = REQUEST.try_with(|request_id| serde_json::to_string(&Line { report, request_id }));
@@ -42,7 +42,7 @@ pub(super) fn write(report: &Report) {
     }
 }
 
-/// The span of what is done about notices. An error's span is there at every level of the log.
+/// The span for the work on notices. It has the level of errors, so it exists at every log level.
 pub(super) fn about(notices: &[Notice]) -> Span {
     match notices {
         [one] => tracing::error_span!(
@@ -69,12 +69,13 @@ pub(super) fn init(level: Level) {
     let _ = lines(level, std::io::stdout).try_init();
 }
 
-/// Lines of JSON. Each carries the spans it was written in: the request, by the layer of `lambda_runtime`, and the notices.
+/// JSON lines. Each carries the spans it was written in: the request, from the layer of `lambda_runtime`, and the
+/// notices.
 fn lines<W>(level: Level, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // Only our own lines: the SDK's and hyper's help nobody at night.
+    // Only our own lines: those of the SDK and hyper help nobody at night.
     let filter = Targets::new()
         .with_default(Level::WARN)
         .with_target("lambda_runtime::layers::trace", Level::INFO)

@@ -1,4 +1,4 @@
-//! The loop around a function: read the batch, hand the instances off, report, answer.
+//! The loop around a function: read the batch, hand off the instances, report, answer.
 
 pub mod envelope;
 mod hand_off;
@@ -30,57 +30,58 @@ use crate::runtime::invocation::{Invocation, Times};
 use crate::state::Table;
 use crate::state::hand_offs::Reported;
 
-/// The functions that hand off, by the names of their packages, as reports have them.
+/// The functions that hand off, by the names of their packages, as in reports.
 pub const FUNCTIONS: [&str; 3] = ["deregister-targets", "drain-tasks", "replace-capacity"];
-/// The function that runs stop scripts. It says nothing of instances whose group asks for none.
+/// The function that runs stop scripts. It does not report instances whose group has no stop script.
 pub const RUNNER: &str = "run-commands";
-/// The function that looks back at what those have done.
+/// The function that looks back at what the others have done.
 pub const ANNOUNCER: &str = "announce-hand-offs";
 
-/// Notices that AWS's request rates do not make wait.
+/// Up to this many notices, AWS's request rates cause no delay.
 const FEW_MESSAGES: usize = 100;
 const TIME_FOR_FEW: Duration = Duration::from_secs(15);
-/// A storm of thousands is hundreds of calls to SQS.
+/// A storm of thousands needs hundreds of calls to SQS.
 const TIME_TO_SETTLE_MANY: Duration = Duration::from_secs(2);
 
 /// One of the functions.
 pub trait Function: Sized + 'static {
-    /// Its name, as reports and metrics carry it.
+    /// Its name in reports and metrics.
     const NAME: &'static str;
 
-    /// Whether it writes no report where there is nothing to do. Most functions say that too: for them an instance is the rule.
+    /// Whether it writes no report if there is nothing to do. Most functions do write one, since most instances give
+    /// them something to do.
     const IS_QUIET: bool = false;
 
-    /// How long it gathers a storm of many hundreds. What is left to the next invocation waits until all that was taken has
-    /// been seen to, and where that takes many reads, most of them are the same for all.
+    /// How long it gathers a storm of many hundreds. What it leaves to the next invocation waits until this one is
+    /// done. If the work takes many reads, most of them are the same for all messages, so gathering longer pays.
     const GATHERS_MANY_FOR: Duration = inbox::GATHERING;
 
     /// Reads the configuration and makes the clients.
     ///
     /// # Errors
-    /// Where an environment variable is wrong; the error names it.
+    /// If an environment variable is wrong; the error names it.
     fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError>;
 
-    /// Whether the notice is left alone for its age. It is not where nothing is done to the instance.
+    /// Whether the notice is too old to act on. A notice that does nothing to the instance never is.
     fn is_stale(notice: &Notice, now: Timestamp) -> bool {
         notice.is_stale(now)
     }
 
-    /// Facts, plan, effects: returns one report for each notice. A notice without a report has failed.
+    /// Facts, plan, effects. Returns one report for each notice. A notice without a report has failed.
     fn hand_off(&self, notices: &[Notice], invocation: &Invocation) -> impl Future<Output = Vec<Report>>;
 
-    /// Tells people what no function acts on.
+    /// Tells people about an event on which no function acts.
     ///
     /// # Errors
-    /// Where that failed; the message is tried again. A function that has no way to tell them leaves it to its log.
+    /// If that failed; the message is tried again. By default it does nothing, and the event is only in the log.
     fn tell(&self, _: &Advice, _: &Invocation) -> impl Future<Output = Result<(), CallError>> {
         async { Ok(()) }
     }
 
-    /// Takes note of launches that failed.
+    /// Takes note of failed launches.
     ///
     /// # Errors
-    /// Where that failed; the messages are tried again.
+    /// If that failed; the messages are tried again.
     fn launches_failed(
         &self,
         _: &[&LaunchFailed],
@@ -90,7 +91,7 @@ pub trait Function: Sized + 'static {
     }
 }
 
-/// A bare event that failed: what Lambda shows to whoever sent it.
+/// The error of a bare event. Lambda shows it to the sender.
 #[derive(Debug, ThisError)]
 enum BareEventError {
     #[error("{0}")]
@@ -115,7 +116,7 @@ impl From<BareEventError> for Diagnostic {
 /// Runs a function in Lambda until Lambda ends it.
 ///
 /// # Errors
-/// Where the environment is wrong or the Lambda Runtime API is gone.
+/// If the environment is wrong or the Lambda Runtime API is gone.
 pub async fn run<F: Function>() -> Result<(), Error> {
     let env = Env::of_process();
     logging::init(env.log_level()?);
@@ -150,15 +151,15 @@ pub async fn run<F: Function>() -> Result<(), Error> {
             invocation.started_at = started_at;
             handle(&*function, queue, &table, batch, drills, &invocation, &counter).await
         };
-        // Boxed, since the compiler lays a future out together with all that it waits for.
+        // Boxed, since the size of a future includes everything that it waits for.
         let work: Pin<Box<dyn Future<Output = _>>> = Box::pin(work);
         logging::on_request(request_id, work)
     }))
     .await
 }
 
-/// How long Lambda lets the invocation go on. A deadline in the past, as `cargo lambda watch` sends it, says nothing:
-/// an invocation that was over would not have begun.
+/// How long Lambda lets the invocation go on. `cargo lambda watch` sends a deadline in the past. Such a deadline is
+/// ignored: an invocation that was over would not have begun.
 fn time_left(deadline: SystemTime, now: SystemTime) -> Duration {
     deadline
         .duration_since(now)
@@ -167,10 +168,11 @@ fn time_left(deadline: SystemTime, now: SystemTime) -> Duration {
         .unwrap_or(TIME_FOR_FEW)
 }
 
-/// How much of the time that Lambda gives is used.
+/// How much of Lambda's time the invocation uses.
 ///
-/// Few notices that are not handled after 15 seconds have met a fault, and are better tried again while there is time, unless
-/// what they wait for is the request rates of AWS. A storm does, and then takes a while to be taken off the queue.
+/// If a few notices are not handled after 15 seconds, something is wrong, and it is better to try again while there is
+/// time. A storm is different: it waits for the request rates of AWS, and afterwards deleting its messages takes a
+/// while.
 fn times_for(messages: usize, time_left: Duration) -> Times {
     if messages <= FEW_MESSAGES {
         Times::of(time_left).given_up_after(TIME_FOR_FEW)
@@ -231,7 +233,7 @@ async fn handle<F: Function>(
             }
         }
     }
-    // Of what came before, and may have failed then, it is always told how it ended.
+    // If a message came before, its first try may have failed. So its report is always written.
     let again: Vec<bool> = batch
         .notices()
         .into_iter()
@@ -271,7 +273,7 @@ async fn handle<F: Function>(
     }
 }
 
-/// Has the function take note of the launches that failed.
+/// Makes the function take note of the failed launches.
 async fn take_note<F: Function>(function: &F, batch: &Batch, failed: &mut [bool], invocation: &Invocation) {
     let launch = |(index, message): (usize, &crate::lambda::envelope::QueueMessage)| match &message.content {
         Ok(Message::LaunchFailed(launch)) => Some((index, launch.clone())),
@@ -294,7 +296,7 @@ async fn take_note<F: Function>(function: &F, batch: &Batch, failed: &mut [bool]
     }
 }
 
-/// Whether it is about a look that did nothing but plan the next one: there are twelve in the two minutes of a notice.
+/// Whether the report is about a look that only planned the next look. There are twelve in the two minutes of a notice.
 fn has_seen_nothing_new<F: Function>(notice: &Notice, report: &Report) -> bool {
     let is_look = match &notice.signal {
         Signal::FollowUp(follow_up) => matches!(
@@ -319,7 +321,7 @@ fn has_seen_nothing_new<F: Function>(notice: &Notice, report: &Report) -> bool {
     is_quiet && (is_silence || is_look) && results.all(|result| result == ActionResult::Later)
 }
 
-/// Keeps the reports in the table, for the account of the hand-off. The hand-off itself does not depend on it.
+/// Keeps the reports in the table, for the account of the hand-off. The hand-off itself does not depend on them.
 async fn keep(table: &Table, items: &[Reported], invocation: &Invocation) {
     if items.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! Sending follow-ups: delayed messages on our own queues.
+//! Sends follow-ups: delayed messages on our own queues.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::runtime::invocation::{self, Invocation};
 
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 const MESSAGES_PER_CALL: usize = 10;
-/// A failure of one brings all of its message back.
+/// If one of these notices fails, the whole message comes back.
 const NOTICES_PER_MESSAGE: usize = 50;
-/// So that ten such messages fit into the 256 KiB of one call.
+/// Ten messages of this size fit into the 256 KiB of one call.
 const BYTES_PER_MESSAGE: usize = 24_000;
 /// The longest delay of a message: 15 minutes.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html>
@@ -28,12 +28,12 @@ pub struct Outgoing {
     pub queue_url: String,
     /// The message body.
     pub body: String,
-    /// How long SQS keeps it back.
+    /// How long SQS delays it.
     pub delay: Duration,
 }
 
 impl Outgoing {
-    /// A follow-up to a notice, to arrive at `at`, or as late as SQS can hold it back.
+    /// A follow-up to a notice. It arrives at `at`, or after SQS's longest delay.
     pub fn new(
         queue_url: &str,
         notice: &Notice,
@@ -49,8 +49,8 @@ impl Outgoing {
     }
 }
 
-/// Sends follow-ups to many notices to one queue: those of the same moment in as few messages as may be. Answers in the
-/// order of the follow-ups.
+/// Sends follow-ups to many notices to one queue. Those for the same moment share as few messages as possible. Returns
+/// the results in the order of the follow-ups.
 pub async fn send_together(
     client: &Client,
     invocation: &Invocation,
@@ -72,7 +72,7 @@ pub async fn send_together(
     results
 }
 
-/// The messages for follow-ups, each with the places of its follow-ups in the list.
+/// The messages for follow-ups, each with the indexes of its follow-ups.
 fn together(
     queue_url: &str,
     follow_ups: &[(&Notice, &FollowUp, Timestamp)],
@@ -119,13 +119,13 @@ fn together(
     chunks.into_iter().filter_map(message).collect()
 }
 
-/// Whole seconds until `at`, rounded down: early by less than a second is safe, late is not.
+/// Whole seconds until `at`, rounded down: up to a second early is safe, late is not.
 fn delay_until(at: Timestamp, now: Timestamp) -> Duration {
     let seconds = at.duration_since(now).max(SignedDuration::ZERO).as_secs();
     Duration::from_secs(seconds.unsigned_abs()).min(LONGEST_DELAY)
 }
 
-/// Sends messages, ten a call; answers in the order of the messages.
+/// Sends messages, ten a call. Returns the results in the order of the messages.
 pub async fn send(
     client: &Client,
     invocation: &Invocation,
@@ -171,7 +171,7 @@ pub async fn send(
     results
 }
 
-/// The messages of the chunk that SQS did not take, each with its error.
+/// The messages of the chunk that SQS refused, each with its error.
 async fn send_chunk(
     client: &Client,
     invocation: &Invocation,

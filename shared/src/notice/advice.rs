@@ -1,19 +1,19 @@
-//! What people have to know and no function acts on.
+//! Events that people have to know about, but on which no function acts.
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-/// An event that is told and not handed off.
+/// An event that is announced but not handed off.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Advice {
     /// Id of the EventBridge event.
     pub event_id: String,
-    /// What it is about: ids of instances, hosts or a reservation. Empty where the event names nothing.
+    /// What it is about: ids of instances, hosts or a reservation. Empty if the event names nothing.
     pub about: Vec<String>,
     /// What happens.
     pub what: Matter,
-    /// When, where the event says so.
+    /// When it happens, if the event says so.
     pub at: Option<Timestamp>,
     /// Whether it is a drill.
     pub drill: bool,
@@ -22,10 +22,11 @@ pub struct Advice {
 /// What happens to what the event names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Matter {
-    /// A Capacity Block ends: EC2 begins to terminate its instances half an hour before, those of an UltraServer an hour.
+    /// A Capacity Block ends. EC2 begins to terminate its instances half an hour before, and those of an UltraServer an
+    /// hour before.
     /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-blocks-how.html>
     CapacityBlockEnds,
-    /// AWS will restart the instances, which come back under the same ids.
+    /// AWS will restart the instances. They come back under the same ids.
     Restart {
         /// The type code of AWS Health.
         code: String,
@@ -34,7 +35,7 @@ pub enum Matter {
     OtherChange {
         /// The type code of AWS Health.
         code: String,
-        /// What AWS says of it, where it says anything.
+        /// AWS's description, if there is one.
         description: Option<String>,
     },
 }

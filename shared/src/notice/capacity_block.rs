@@ -1,4 +1,5 @@
-//! A Capacity Block ends: told some 40 minutes ahead, about the reservation and not its instances.
+//! A Capacity Block ends. AWS sends this event some 40 minutes ahead, about the reservation and not about its
+//! instances.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-blocks-monitor.html>
 
 use serde::Deserialize;
@@ -6,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{Content, Matter, NoticeError, cut, detail};
 
-/// AWS's pages have both spellings.
+/// AWS's documentation has both names.
 pub const DETAIL_TYPES: [&str; 2] = [
     "Capacity Block Expiration Warning",
     "Capacity Block Reservation Expiration Warning",
@@ -16,7 +17,7 @@ pub const DETAIL_TYPES: [&str; 2] = [
 #[serde(rename_all = "kebab-case", expecting = "an object")]
 struct Detail {
     capacity_reservation_id: String,
-    /// AWS shows no example of its form. What cannot be read is not told, and no reason to tell nothing.
+    /// AWS documents no example of its format. If it cannot be read, the event is announced without it.
     #[serde(default)]
     end_date: serde_json::Value,
 }

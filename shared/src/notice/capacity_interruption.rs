@@ -1,5 +1,5 @@
-//! `EC2 Capacity Reservation Instance Interruption Warning`: the owner of an interruptible Capacity Reservation takes its
-//! capacity back, or a Capacity Block ends. Unlike the warning of a Spot instance it says when the instance goes.
+//! `EC2 Capacity Reservation Instance Interruption Warning`: the owner of an interruptible Capacity Reservation takes
+//! its capacity back, or a Capacity Block ends. Unlike the warning for a Spot Instance, it says when the instance goes.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-interruptible-cr.html>
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/capacity-blocks-monitor.html>
 
@@ -11,7 +11,8 @@ use super::{InstanceAction, InstanceId, NoticeError, Parsed, Signal, detail};
 
 pub const DETAIL_TYPE: &str = "EC2 Capacity Reservation Instance Interruption Warning";
 
-/// The two pages differ in the name of the zone's id, and in whether the lifecycle is told. Neither is needed.
+/// AWS's two pages use different names for the id of the zone, and only one of them has the lifecycle. Neither is
+/// needed.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "an object")]
 struct Detail {

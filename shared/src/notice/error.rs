@@ -1,4 +1,4 @@
-//! Reading the fields of an event, and why one cannot be read.
+//! Reads the fields of an event, and says why one cannot be read.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -10,7 +10,7 @@ pub enum NoticeError {
     /// The text is not JSON.
     #[error("the message is not JSON: {0}")]
     NotJson(String),
-    /// A field is missing, of the wrong type or of an impossible value.
+    /// A field is missing, has the wrong type or an impossible value.
     #[error("field `{field}`: {problem}")]
     Field {
         /// Path of the field in the event, for example `detail.instance-id`.
@@ -21,7 +21,7 @@ pub enum NoticeError {
 }
 
 impl NoticeError {
-    /// A problem with a field. What was found may be long, and is cut.
+    /// A problem with a field. The problem text may be long, so it is cut.
     pub fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Field {
             field: cut(field.into()),
@@ -33,7 +33,7 @@ impl NoticeError {
 /// The longest text of a message that goes into a log line.
 const SHOWN: usize = 200;
 
-/// The beginning of a text that comes from outside.
+/// The beginning of a text from outside.
 pub(super) fn cut(text: String) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -41,7 +41,7 @@ pub(super) fn cut(text: String) -> String {
     }
 }
 
-/// A list of the right values would do for serde as well.
+/// serde would also accept an array with the right values in order.
 pub(super) fn expect_object(field: &str, json: &str) -> Result<(), NoticeError> {
     match json.trim_start().starts_with('{') {
         true => Ok(()),
@@ -63,9 +63,9 @@ pub(super) fn at_path<T, E: std::fmt::Display>(
     result.map_err(|error| {
         let path = error.path().to_string();
         let problem = error.inner().to_string();
-        // The path says where; a position in a part of the message says nothing.
+        // The path says where the problem is. A position inside a part of the message would not help.
         let problem = problem.split(" at line ").next().unwrap_or_default();
-        // serde puts a missing or repeated field into the message and not into the path.
+        // serde puts the name of a missing or repeated field into the message, not into the path.
         let named = |words: &str| {
             problem
                 .strip_prefix(words)
@@ -84,7 +84,7 @@ pub(super) fn at_path<T, E: std::fmt::Display>(
             field,
             match (missing, repeated) {
                 (Some(_), _) => "missing",
-                (None, Some(_)) => "stands there twice",
+                (None, Some(_)) => "appears twice",
                 (None, None) => problem,
             },
         )

@@ -1,7 +1,7 @@
-//! `Spot Handoff Follow-up`: a message from one of our functions to itself or to another, mostly a delayed one.
+//! `Spot Handoff Follow-up`: a message from one of our functions to itself or to another, usually a delayed one.
 //!
-//! Nothing sleeps inside a Lambda. What has to happen later travels as a delayed SQS message that looks like any other
-//! EventBridge event, keeps the id and the time of the notice it belongs to, and carries all the state there is.
+//! No function sleeps. What has to happen later travels as a delayed SQS message. It looks like any other EventBridge
+//! event, keeps the id and the time of its notice, and carries all the state that it needs.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::de::IgnoredAny;
@@ -25,7 +25,7 @@ pub const SOURCE: &str = "spot-handoff";
 pub struct FollowUp {
     /// Why the instance is handed off.
     pub cause: Cause,
-    /// When the hand-off has to be over; no follow-up is sent for a moment after it.
+    /// When the hand-off has to be over. No follow-up is sent for a later moment.
     pub deadline: Option<Timestamp>,
     /// What to do now.
     #[serde(flatten)]
@@ -38,7 +38,7 @@ pub struct FollowUp {
 pub enum Cause {
     /// An interruption warning.
     Interruption,
-    /// A state change, warned of or not.
+    /// A state change, with or without a warning before it.
     StateChange,
     /// A rebalance recommendation.
     Rebalance,
@@ -58,11 +58,11 @@ pub enum Step {
     MoveWork {
         /// The Auto Scaling group the instance is, or was, in.
         group: String,
-        /// The replacement whose registration in the cluster is waited for, where there is one.
+        /// The replacement, if there is one. drain-tasks waits until it is registered in the cluster.
         replacement: Option<InstanceId>,
     },
-    /// drain-tasks to itself: the latest safe moment of these standalone tasks has come; stop those that still run,
-    /// and run again those that asked for it.
+    /// drain-tasks to itself: the latest safe moment of these tasks has come. Stop those that still run, and run those
+    /// again that ask for it.
     StopTasks {
         /// The cluster.
         cluster: String,
@@ -70,14 +70,14 @@ pub enum Step {
         container_instance: String,
         /// ARNs of the tasks.
         tasks: Vec<String>,
-        /// The later moment of those that are the last of their services by then: nothing else serves their requests.
+        /// The later moment for tasks that are the last of their services by then: nothing else serves their requests.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         as_last: Option<Timestamp>,
-        /// Re-runs of these tasks that the table may not know of: it did not answer.
+        /// Re-runs of these tasks that may be missing in the table, because it did not answer.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         reruns: Vec<RerunOrder>,
     },
-    /// drain-tasks to itself: the instance is gone by now; see what has become of the tasks that it had.
+    /// drain-tasks to itself: the instance is gone by now. See how its tasks ended.
     SeeEnds {
         /// The cluster.
         cluster: String,
@@ -88,20 +88,20 @@ pub enum Step {
     AwaitTasks {
         /// What to do when they are.
         then: Then,
-        /// Since which look the ECS agent of the instance has been disconnected each time; `None` where it was connected
-        /// at the last one.
+        /// The time of the first of the latest looks at which the ECS agent was disconnected. `None` if it was
+        /// connected at the last look.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         silent_since: Option<Timestamp>,
     },
-    /// Each function to itself: look whether anything came back, came late, or may go by now.
+    /// Each function to itself: look for anything that came back, came late, or may leave by now.
     Look {
-        /// The Auto Scaling group that the instance was in: it may have left it since.
+        /// The Auto Scaling group that the instance was in. It may have left the group since.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
-        /// Where the instance was registered at the look before.
+        /// Where the instance was registered at the last look.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         registered: Vec<Registered>,
-        /// deregister-targets: what it saw at the look before, in the target groups that the instance was in.
+        /// deregister-targets: what it saw at the last look in the target groups of the instance.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         seen: Vec<Serving>,
     },
@@ -110,15 +110,15 @@ pub enum Step {
         /// The Auto Scaling group.
         group: String,
     },
-    /// replace-capacity to itself: see whether the group is whole again. It is about the instance whose interruption the
-    /// watch over the group began with, or whose interruption joins it.
+    /// replace-capacity to itself: see whether the group is whole again. It carries the instance whose interruption
+    /// began the watch over the group, or whose interruption joins it.
     WatchGroup {
         /// The Auto Scaling group.
         group: String,
-        /// Which look it is: 0 asks to begin or to join.
+        /// The number of the look: 0 asks to begin the watch or to join it.
         look: u32,
     },
-    /// drain-tasks to replace-capacity: the work cannot move to the replacement, let the old instance go on.
+    /// drain-tasks to replace-capacity: the work cannot move to the replacement, so let the old instance serve on.
     GiveUp {
         /// The Auto Scaling group.
         group: String,
@@ -132,49 +132,50 @@ pub enum Step {
     AwaitScript {
         /// The Auto Scaling group.
         group: String,
-        /// Id of the command that runs it.
+        /// Id of the command that runs the script.
         command: String,
         /// The document.
         document: String,
         /// When the command was sent.
         sent: Timestamp,
-        /// When it is waited for no longer.
+        /// When run-commands stops waiting for it.
         until: Timestamp,
     },
-    /// drain-tasks to itself: see whether a restart has come near, or is over.
+    /// drain-tasks to itself: see whether a restart is near or over.
     AwaitRestart {
-        /// Which change it is: see [`super::ScheduledRestart`].
+        /// The change that it belongs to: see [`super::ScheduledRestart`].
         change: String,
-        /// Which look it is: the table names the one that counts.
+        /// The time of this look. The table says which look counts.
         turn: Timestamp,
     },
-    /// drain-tasks to itself and to deregister-targets: the instance restarts at the deadline, and works until then.
+    /// drain-tasks to itself and to deregister-targets: the instance restarts at the deadline. Move its work away until
+    /// then.
     StepAside {
-        /// The Auto Scaling group, where the instance is in one.
+        /// The Auto Scaling group, if the instance is in one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
     },
-    /// The same two: the restart is over, so give back what was taken.
+    /// To the same two: the restart is over, so give back what was taken.
     StepBack,
-    /// announce-hand-offs to itself: publish what has gathered since, in one message.
+    /// announce-hand-offs to itself: publish everything that has gathered, in one message.
     Tell,
-    /// announce-hand-offs to itself: see whether a function has begun with the hand-off, which is told then.
+    /// announce-hand-offs to itself: see whether a function has begun the hand-off, and announce that.
     AwaitStart {
         /// What EC2 does to the instance.
         action: InstanceAction,
     },
-    /// announce-hand-offs to itself: see whether the hand-off is over, which is told then.
+    /// announce-hand-offs to itself: see whether the hand-off is over, and announce that.
     AwaitEnd {
-        /// What EC2 does to the instance; `None` where no interruption warning has come.
+        /// What EC2 does to the instance; `None` if no interruption warning has come.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         action: Option<InstanceAction>,
     },
-    /// announce-hand-offs to itself: see whether an instance that left its group has ended, and tell of one that has not.
+    /// announce-hand-offs to itself: see whether an instance that left its group has ended. Announce it if not.
     AwaitGone {
         /// What EC2 was to do to the instance.
         action: InstanceAction,
     },
-    /// announce-hand-offs to itself: see whether the group is whole again of which it was told that it was not.
+    /// announce-hand-offs to itself: it has announced that the group is not whole. See whether it is whole again.
     AwaitWhole {
         /// What EC2 did to the instance.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,23 +183,24 @@ pub enum Step {
     },
 }
 
-/// Between two looks at an instance.
+/// The time between two looks at an instance.
 const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_secs(10);
-/// A look at a hundred instances takes each function some six reads of ECS, and AWS admits twenty a second of all that is
-/// read there: looks at a storm take half of these.
+/// How many instances the looks may cover a second. For a hundred instances, each function makes some six reads of ECS.
+/// AWS admits twenty such reads a second in all, and looks use half of them.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>
 const LOOKED_AT_A_SECOND: i64 = 80;
 
-/// However many they are, what comes late is seen to within half a minute.
+/// Even in the largest storm, latecomers are noticed within half a minute.
 const BETWEEN_LOOKS_AT_MOST: SignedDuration = SignedDuration::from_secs(30);
 
-/// How long it is until the next look at an instance that is looked at together with so many.
+/// The time until the next look at an instance, if this many are looked at together.
 pub fn between_looks(together: usize) -> SignedDuration {
     let together = i64::try_from(together).unwrap_or(i64::MAX);
     SignedDuration::from_secs(together / LOOKED_AT_A_SECOND).clamp(BETWEEN_LOOKS, BETWEEN_LOOKS_AT_MOST)
 }
 
-/// The next look at an instance that goes at `ends`: none is left out that is far enough from now and from the end.
+/// When to look next at an instance that goes at `ends`: after `every`, or ten seconds before the end if that comes
+/// first. Never sooner than in ten seconds.
 pub fn next_look(now: Timestamp, ends: Timestamp, every: SignedDuration) -> Timestamp {
     let soonest = now.saturating_add(BETWEEN_LOOKS).unwrap_or(now);
     let last = ends.saturating_sub(BETWEEN_LOOKS).unwrap_or(ends).max(soonest);
@@ -217,7 +219,7 @@ pub struct Serving {
     pub staying: usize,
 }
 
-/// Where an instance was registered: the next look asks there, and needs no search of all clusters.
+/// Where an instance was registered. The next look asks there, and does not search all clusters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Registered {
@@ -225,7 +227,7 @@ pub struct Registered {
     pub cluster: String,
     /// The id of the container instance, the last part of its ARN.
     pub container_instance: String,
-    /// drain-tasks: how many tasks ECS wanted running on it, where it was seen `DRAINING` and its tasks were seen to.
+    /// drain-tasks: how many tasks ECS wanted running on it when it was `DRAINING` and its tasks were handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draining_with: Option<usize>,
 }
@@ -243,7 +245,7 @@ pub enum Then {
     },
 }
 
-/// A follow-up to one notice, which the event itself names.
+/// A follow-up to one notice. The event itself carries it.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "an object")]
 struct Detail {
@@ -252,7 +254,7 @@ struct Detail {
     follow_up: FollowUp,
 }
 
-/// Follow-ups to many notices in one message: a look at a storm is not a thousand messages.
+/// Follow-ups to many notices in one message, so that a look at a storm does not take a thousand messages.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "an object")]
 struct Many {
@@ -281,7 +283,7 @@ pub fn parse(value: &RawValue) -> Result<Parsed, NoticeError> {
     Ok(Parsed::one(instance_id, Signal::FollowUp(follow_up)))
 }
 
-/// The notices of a message about many; `None` where it is about one.
+/// The notices of a message about many; `None` if it is about one.
 pub fn parse_many(value: &RawValue, now: Timestamp) -> Result<Option<Vec<Notice>>, NoticeError> {
     #[derive(Deserialize)]
     #[serde(expecting = "an object")]
@@ -312,7 +314,7 @@ pub fn parse_many(value: &RawValue, now: Timestamp) -> Result<Option<Vec<Notice>
 }
 
 impl Step {
-    /// The Auto Scaling group that it names: the instance may have left it.
+    /// The Auto Scaling group that it names. The instance may have left it.
     pub fn group(&self) -> Option<&str> {
         match self {
             Self::MoveWork { group, .. }
@@ -354,7 +356,7 @@ impl FollowUp {
         event(notice, self.to_detail(notice))
     }
 
-    /// The body of one message with follow-ups to many notices; it is as one event about the first of them.
+    /// The body of one message with follow-ups to many notices. The rest of it is an event about the first of them.
     pub fn many_to_body(follow_ups: &[(&Notice, &Self)]) -> Option<String> {
         let (first, _) = follow_ups.first()?;
         let one = |(notice, follow_up): &(&Notice, &Self)| {

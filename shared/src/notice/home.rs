@@ -1,12 +1,13 @@
-//! Where a function is, and whether an event is about that place.
+//! Where a function runs, and whether an event is about that place.
 //!
-//! A bus can receive the events of other accounts and, where somebody forwards them, of other regions; AWS Health sends
-//! some events to a backup region as well. There is one stack for each account and region, so these are another's.
+//! A bus can receive events of other accounts. If somebody forwards them, it also receives those of other regions, and
+//! AWS Health sends some events to a backup region as well. Each account and region has its own stack, so such events
+//! belong to another stack.
 //! <https://docs.aws.amazon.com/health/latest/ug/choosing-a-region.html>
 
 use super::{Event, NoticeError, scheduled_change};
 
-/// The account and the region of a function; what is not known is not compared.
+/// The account and the region of a function. What is not known is not compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Home {
     /// Id of the account.
@@ -27,7 +28,7 @@ impl Home {
         }
     }
 
-    /// Where the event is from, if it is not from here. Follow-ups name no place: they never leave the stack.
+    /// Where the event is from, if not from here. Follow-ups name no place: they never leave the stack.
     pub(super) fn why_foreign(&self, event: &Event) -> Result<Option<String>, NoticeError> {
         let of_health = scheduled_change::place(event)?;
         let accounts = [event.account.as_deref(), of_health.account.as_deref()];

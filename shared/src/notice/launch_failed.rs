@@ -1,5 +1,5 @@
-//! `EC2 Instance Launch Unsuccessful`: Auto Scaling could not launch an instance of a group. It names a group, and an
-//! instance only where one had been launched before it failed.
+//! `EC2 Instance Launch Unsuccessful`: Auto Scaling could not launch an instance of a group. The event names the group.
+//! It names an instance only if the launch failed after EC2 had created one.
 //! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-event-reference.html>
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use super::{NoticeError, detail};
 
 pub const DETAIL_TYPE: &str = "EC2 Instance Launch Unsuccessful";
 
-/// A launch that failed. It asks for nothing but a look at a group that is watched anyway.
+/// A failed launch. It only leads to a look at a group that is watched anyway.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LaunchFailed {
     /// Id of the EventBridge event.
@@ -20,7 +20,7 @@ pub struct LaunchFailed {
     pub time: Timestamp,
     /// The group.
     pub group: String,
-    /// What AWS says about it; empty where it says nothing.
+    /// AWS's message; empty if there is none.
     pub message: String,
 }
 
@@ -32,7 +32,7 @@ struct Detail {
     status_message: Option<String>,
 }
 
-/// The group, and what AWS says.
+/// The group, and AWS's message.
 pub fn parse(value: &RawValue) -> Result<(String, String), NoticeError> {
     let Detail {
         auto_scaling_group_name: group,

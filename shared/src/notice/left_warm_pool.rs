@@ -1,5 +1,5 @@
-//! `EC2 Instance Launch Successful`, where the instance comes from a warm pool: one that runs there is not started again,
-//! so no change of its state tells.
+//! `EC2 Instance Launch Successful` for an instance from a warm pool. If it was running in the pool, it is not started
+//! again, so no state change would tell.
 //! <https://docs.aws.amazon.com/autoscaling/ec2/userguide/warm-pools-eventbridge-events.html>
 
 use serde::Deserialize;

@@ -1,7 +1,7 @@
-//! Notices: what AWS, or one of our own functions, says about an instance.
+//! Notices: what AWS or one of our own functions says about an instance.
 //!
-//! One file for each event: the detail-type it answers to, the fields it needs, the [`Signal`] it becomes. A message
-//! is parsed by itself, so that one which cannot be read fails alone, and the error names the field.
+//! Each event has its own file, with its detail-type, the fields it needs and the [`Signal`] that it becomes. Each
+//! message is parsed by itself. So a message that cannot be read fails alone, and the error names the field.
 
 mod advice;
 mod capacity_block;
@@ -43,14 +43,14 @@ pub use terminate_lifecycle_action::LifecycleAction;
 use error::{cut, detail};
 use parse::{Content, Event, check_event_id};
 
-/// The source of drills: AWS refuses `aws.*` sources in PutEvents, so a game day sends the same events under this one.
+/// The source of drills. PutEvents refuses `aws.*` sources, so a game day sends the same events with this source.
 pub const DRILL_SOURCE: &str = "spot-handoff.drill";
 
 /// How long before the interruption EC2 sends its warning.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html>
 pub const NOTICE: SignedDuration = SignedDuration::from_secs(120);
 
-/// What Auto Scaling calls a warm pool where it says whence an instance comes and where it goes.
+/// Auto Scaling's name for a warm pool as the origin or destination of an instance.
 const WARM_POOL: &str = "WarmPool";
 
 /// What one event says about one instance.
@@ -58,23 +58,23 @@ const WARM_POOL: &str = "WarmPool";
 pub struct Notice {
     /// Id of the EventBridge event.
     pub event_id: String,
-    /// The instance the event names in its detail. The ARN in `resources` is not used: for an interruption warning it
-    /// carries the Availability Zone in the place of the region.
+    /// The instance in the event's detail. The ARN in `resources` is not used: for an interruption warning it has the
+    /// Availability Zone in place of the region.
     pub instance: InstanceId,
     /// When the event was emitted.
     pub time: Timestamp,
-    /// What is said about the instance.
+    /// What the event says about the instance.
     pub signal: Signal,
-    /// When the instance goes, where the event itself says so, and not two minutes after it.
+    /// When the instance goes, if the event itself gives a time. Otherwise it goes two minutes after the event.
     pub ends: Option<Timestamp>,
-    /// Where somebody holds a drill: which kind.
+    /// The kind of drill, if it is one.
     pub drill: Option<Drill>,
 }
 
 /// A drill: an event under [`DRILL_SOURCE`], and the follow-ups to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Drill {
-    /// Whether it is acted on. A drill is only planned, unless its detail has `"for-real": true`.
+    /// Whether the functions act on it. They only plan a drill, unless its detail has `"for-real": true`.
     pub for_real: bool,
 }
 
@@ -88,10 +88,10 @@ impl Drill {
     }
 }
 
-/// What is said about the instance.
+/// What the event says about the instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Signal {
-    /// EC2 takes the instance back: in two minutes, or when the notice itself says.
+    /// EC2 takes the instance back: in two minutes, or when the notice says.
     InterruptionWarning {
         /// What EC2 will do to the instance.
         action: InstanceAction,
@@ -105,16 +105,16 @@ pub enum Signal {
         /// The state it is in.
         state: InstanceState,
     },
-    /// The instance runs, perhaps again: it has been started, or has left a warm pool.
+    /// The instance runs, perhaps again: it was started, or it left a warm pool.
     Returned,
     /// AWS will retire the hardware under the instance.
     ScheduledRetirement {
         /// When AWS will stop the instance.
         starts: Timestamp,
     },
-    /// AWS will restart the instance, which comes back under the same id.
+    /// AWS will restart the instance. It comes back under the same id.
     ScheduledRestart(ScheduledRestart),
-    /// One of our own functions comes back to the instance.
+    /// One of our own functions looks at the instance again.
     FollowUp(FollowUp),
 }
 
@@ -126,7 +126,7 @@ impl Signal {
     /// The name of a follow-up.
     pub const FOLLOW_UP: &'static str = "follow-up";
 
-    /// The name of the kind, as reports and metrics carry it.
+    /// The name of the kind in reports and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::InterruptionWarning { .. } => Self::INTERRUPTION_WARNING,
@@ -142,12 +142,12 @@ impl Signal {
 }
 
 impl Notice {
-    /// Whether to plan only, whatever the function is set to.
+    /// Whether the function only plans it, whatever its configuration says.
     pub fn is_planned_only(&self) -> bool {
         self.drill.is_some_and(|drill| !drill.for_real)
     }
 
-    /// Whether the instance comes back under the same id from where it goes.
+    /// Whether the instance will come back under the same id.
     pub fn comes_back(&self) -> bool {
         match &self.signal {
             Signal::InterruptionWarning { action } => *action != InstanceAction::Terminate,
@@ -161,7 +161,7 @@ impl Notice {
         }
     }
 
-    /// Whether what was taken from the instance is to be given back.
+    /// Whether the functions have to give back what they took from the instance.
     pub fn is_back(&self) -> bool {
         match &self.signal {
             Signal::Returned => true,
@@ -170,10 +170,10 @@ impl Notice {
         }
     }
 
-    /// When the instance goes away, where the notice says so.
+    /// When the instance goes away, if the notice says so.
     pub fn deadline(&self) -> Option<Timestamp> {
         match &self.signal {
-            // Hibernation begins with the warning itself: there are no two minutes, and no seconds to be left.
+            // Hibernation begins at once with the warning: there are no two minutes to use.
             Signal::InterruptionWarning {
                 action: InstanceAction::Hibernate,
             } => None,
@@ -184,7 +184,7 @@ impl Notice {
             Signal::ScheduledRetirement { starts } => Some(*starts),
             Signal::ScheduledRestart(restart) => Some(restart.starts),
             Signal::FollowUp(follow_up) => follow_up.deadline,
-            // An instance that stops already has no known moment left; everything is due now.
+            // An instance that is already stopping has no known time left; everything is due now.
             Signal::StateChange { .. }
             | Signal::Returned
             | Signal::RebalanceRecommendation
@@ -192,7 +192,7 @@ impl Notice {
         }
     }
 
-    /// Where a look before this one has seen the instance registered.
+    /// Where an earlier look found the instance registered.
     pub fn registered(&self) -> &[Registered] {
         match &self.signal {
             Signal::FollowUp(FollowUp {
@@ -203,8 +203,8 @@ impl Notice {
         }
     }
 
-    /// Whether the notice is so old that the instance it speaks of may be another one by now: a Spot instance that was
-    /// stopped comes back under the same id. Lifecycle actions and follow-ups carry limits of their own.
+    /// Whether the notice is so old that its id may mean a restarted instance by now: a stopped Spot Instance comes
+    /// back under the same id. Lifecycle actions and follow-ups have limits of their own.
     pub fn is_stale(&self, now: Timestamp) -> bool {
         const STALE_AFTER: SignedDuration = SignedDuration::from_mins(30);
         match self.signal {
@@ -220,23 +220,23 @@ impl Notice {
     }
 }
 
-/// What a message turned out to be.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// Notices, one for each instance the event names.
     Notices(Vec<Notice>),
-    /// Something that people have to know and no function acts on.
+    /// Something that people have to know, but on which no function acts.
     Advice(Advice),
-    /// Something that people have to know, and what it says about each instance.
+    /// Something that people have to know, and notices for the instances.
     Announced {
-        /// What they have to know.
+        /// What people have to know.
         advice: Advice,
         /// Notices, one for each instance.
         notices: Vec<Notice>,
     },
-    /// A launch that failed: of a group, and mostly of no instance.
+    /// A failed launch: about a group, and usually about no instance.
     LaunchFailed(LaunchFailed),
-    /// An event that asks nothing of us.
+    /// An event that we do not handle.
     NotOurs {
         /// Its source and detail-type, for the log.
         what: String,
@@ -251,7 +251,7 @@ struct Parsed {
 }
 
 impl Parsed {
-    /// What is said about one instance.
+    /// The same signal about one instance.
     fn one(instance: InstanceId, signal: Signal) -> Self {
         Self {
             instances: vec![instance],

@@ -1,4 +1,4 @@
-//! From the text of a message to what it says.
+//! Reads the text of a message.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use jiff::Timestamp;
@@ -13,28 +13,28 @@ use super::{
     rebalance_recommendation, scheduled_change, state_change, terminate_lifecycle_action,
 };
 
-/// The longest event id that is accepted; those of EventBridge have 36 characters. The id goes into every report and
-/// follow-up, whose size SQS limits.
+/// The longest accepted event id; those of EventBridge have 36 characters. The id goes into every report and follow-up,
+/// and SQS limits their size.
 const LONGEST_EVENT_ID: usize = 100;
 
-/// An event whose detail is still text: each kind reads it into its own type, which sees a key that stands there twice.
+/// An event whose detail is still text. Each kind of event reads it into its own type, and so notices a repeated key.
 pub(super) type Event = EventBridgeEvent<Box<RawValue>>;
 
 /// Reads the text of one message: an EventBridge event.
 ///
-/// `now` bounds the time of the event: one from the future counts as sent now, so that a wrong clock somewhere cannot
-/// move the deadline.
+/// `now` limits the time of the event. An event from the future counts as sent now, so that a wrong clock somewhere
+/// cannot move the deadline.
 ///
 /// # Errors
-/// Where the text is not JSON, or a field that is needed is missing or wrong; the error names the field.
+/// If the text is not JSON, or a needed field is missing or wrong; the error names the field.
 pub fn parse(text: &str, now: Timestamp) -> Result<Message, NoticeError> {
     parse_at(text, &Home::default(), now)
 }
 
-/// The same for a function that is at `home`: an event about another account or region is not ours.
+/// The same for a function at `home`: an event about another account or region is not ours.
 ///
 /// # Errors
-/// As above.
+/// As for [`parse`].
 pub fn parse_at(text: &str, home: &Home, now: Timestamp) -> Result<Message, NoticeError> {
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
         return Err(NoticeError::NotJson(error.to_string()));
@@ -132,8 +132,8 @@ pub fn parse_at(text: &str, home: &Home, now: Timestamp) -> Result<Message, Noti
     ))
 }
 
-/// The name of a notification that Auto Scaling sends to a queue itself, without EventBridge. The first one comes when the
-/// queue is set as the target of a lifecycle hook: `autoscaling:TEST_NOTIFICATION`.
+/// The name of a notification that Auto Scaling sends to a queue directly, without EventBridge. The first one,
+/// `autoscaling:TEST_NOTIFICATION`, comes when the queue is set as the target of a lifecycle hook.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/prepare-for-lifecycle-notifications.html>
 fn notification_of_auto_scaling(text: &str) -> Option<String> {
     #[derive(Deserialize)]
@@ -154,7 +154,7 @@ pub(super) fn check_event_id(field: &str, id: &str) -> Result<(), NoticeError> {
     Ok(())
 }
 
-/// What an event says.
+/// The content of an event.
 pub(super) enum Content {
     /// Something about instances that a function acts on.
     Notice(Parsed),
@@ -164,18 +164,18 @@ pub(super) enum Content {
         what: Matter,
         at: Option<Timestamp>,
     },
-    /// Restarts that people have to know, unless they are over, and that are seen to at their date.
+    /// Restarts: people have to know about them unless they are over, and the functions act at the date.
     Restart {
         told: Option<(Vec<String>, Matter, Option<Timestamp>)>,
         instances: Vec<(InstanceId, ScheduledRestart)>,
     },
     /// A launch failed.
     LaunchFailed { group: String, message: String },
-    /// Nothing of ours.
+    /// An event that we do not handle.
     Other,
 }
 
-/// Finds the file that answers to the event's source and detail-type.
+/// Finds the reader for the event's source and detail-type.
 fn content(event: &Event) -> Result<Content, NoticeError> {
     let of_aws = |service: &str| event.source == service || event.source == DRILL_SOURCE;
     let detail = &event.detail;

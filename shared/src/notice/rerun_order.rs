@@ -1,6 +1,6 @@
-//! A re-run that is due: what the new task has to be like, and how far it has come.
+//! A re-run that is due: what the new task has to be like, and how far the re-run is.
 //!
-//! It stands in the table, and travels in a message where the table does not answer.
+//! It is kept in the table. It travels in a message if the table does not answer.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,41 +15,41 @@ pub struct RerunOrder {
     pub cluster: String,
     /// When the order was first written.
     pub since: Timestamp,
-    /// How far it has come.
+    /// How far it is.
     pub stage: RerunStage,
-    /// How often ECS has definitely refused it. Each time the next token is used: one that was refused may be answered the
-    /// same for a day.
+    /// How often ECS has definitely refused it. Each refusal leads to a new token: for a day, ECS may give the same
+    /// answer to the same token.
     pub refusals: u32,
     /// What the new task has to be like.
     pub copy: TaskCopy,
 }
 
-/// How far a re-run has come. Each stage comes after the ones before.
+/// How far a re-run is. The stages are in order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RerunStage {
-    /// The task runs, and is to go.
+    /// The task still runs, but has to go.
     Noted,
-    /// It is stopped by us, or went down with its instance.
+    /// We have stopped the task, or it ended with its instance.
     Cut,
-    /// It runs again.
+    /// The new task runs.
     Runs {
         /// ARN of the new task.
         new: String,
     },
 }
 
-/// What a task needs to be run as another was: what RunTask takes, as far as ECS tells it of a task.
+/// What RunTask needs to run a task like another one, as far as ECS tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct TaskCopy {
     /// ARN of the task definition.
     pub definition: String,
-    /// `overrides`, where there are any.
+    /// `overrides`, if there are any.
     pub overrides: Option<Overrides>,
     /// `capacityProviderName`.
     pub provider: Option<String>,
-    /// `launchType`, where no provider placed it.
+    /// `launchType`, if no provider placed it.
     pub launch_type: Option<String>,
     /// Subnets of its own network interface.
     pub subnets: Vec<String>,
@@ -59,7 +59,7 @@ pub struct TaskCopy {
     pub tags: Vec<(String, String)>,
     /// Whether ECS put its own tags on it.
     pub managed_tags: bool,
-    /// `group`, where it is not that of the family.
+    /// `group`, if it is not that of the family.
     pub group: Option<String>,
     /// `startedBy`.
     pub started_by: Option<String>,
@@ -106,7 +106,7 @@ pub struct ContainerOverrides {
 }
 
 impl RerunOrder {
-    /// Both of what two invocations know of one re-run: the stage that is further, the refusals of both.
+    /// Joins what two invocations know about one re-run: the later stage, and the higher number of refusals.
     pub fn joined(self, other: &Self) -> Self {
         Self {
             since: self.since.min(other.since),
@@ -116,8 +116,8 @@ impl RerunOrder {
         }
     }
 
-    /// The client token of the next try: the id of the task, so that it happens once however often it is asked for, and
-    /// the number of refusals.
+    /// The client token of the next try: the id of the task and the number of refusals. With it, ECS runs the task only
+    /// once, however often it is asked.
     /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>
     pub fn token(&self) -> String {
         let id = self.task.rsplit('/').next().unwrap_or(&self.task);

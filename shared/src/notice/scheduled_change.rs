@@ -1,8 +1,8 @@
 //! `AWS Health Event` about a scheduled change of EC2.
 //!
-//! Some changes take the instance away: those become [`Signal::ScheduledRetirement`]. Others it survives, or it is not
-//! touched at all: people are told. Each affected entity is read by itself, so that one that is over or cannot be read
-//! costs the others nothing.
+//! Some changes take the instance away; these become [`Signal::ScheduledRetirement`]. The instance survives others, or
+//! they do not touch it at all; people are told about these. Each affected entity is read by itself. So an entity that
+//! is over or cannot be read does not affect the others.
 //! <https://docs.aws.amazon.com/health/latest/ug/aws-health-events-eventbridge-schema.html>
 
 use jiff::Timestamp;
@@ -16,23 +16,24 @@ use super::{Content, Event, Home, InstanceId, Matter, NoticeError, Parsed, Signa
 
 pub const DETAIL_TYPE: &str = "AWS Health Event";
 
-/// What all type codes of EC2 begin with.
+/// All type codes of EC2 begin with this.
 const OF_EC2: &str = "AWS_EC2";
-/// AWS adds type codes, and builds them of words: a change with one of these takes the instance away.
-/// `AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_EXPEDITED`, `AWS_EC2_INSTANCE_STOP_SCHEDULED`. The template's rules look for the
-/// same words, in the middle of a code and at its end.
+/// AWS adds type codes, and composes them of words. A change with one of these words takes the instance away, for
+/// example `AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_EXPEDITED` or `AWS_EC2_INSTANCE_STOP_SCHEDULED`. The template's
+/// rules look for the same words, in the middle of a code and at its end.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instances-status-check_sched.html>
 const TAKE_AWAY: [&str; 3] = ["_RETIREMENT_", "_STOP_", "_TERMINATION_"];
-/// With one of these the instance is restarted: `AWS_EC2_INSTANCE_POWER_MAINTENANCE_SCHEDULED`. System maintenance is none
-/// of them: it is of the power, or of the network, after which nothing restarts.
+/// A change with one of these words restarts the instance, for example `AWS_EC2_INSTANCE_POWER_MAINTENANCE_SCHEDULED`.
+/// System maintenance is not among them: it concerns the power or the network, and nothing restarts after network
+/// maintenance.
 const RESTART: [&str; 2] = ["_REBOOT_", "_POWER_MAINTENANCE_"];
-/// The state of an entity to which the change does not come any more.
+/// In this state of an entity, the change does not come any more.
 const RESOLVED: &str = "RESOLVED";
-/// Of an ARN as much as makes it one of its kind; it goes into a key of the table.
+/// The part of an ARN that is kept: enough to tell ARNs apart. It goes into a key of the table.
 const LONGEST_ARN: usize = 400;
-/// What a person reads of a description; AWS writes several paragraphs at times.
+/// The part of a description that people get; AWS writes several paragraphs at times.
 const LONGEST_DESCRIPTION: usize = 2000;
-/// The states of an entity to which the change is still to come.
+/// In these states of an entity, the change is still to come.
 const TO_COME: [&str; 3] = ["PENDING", "IMPAIRED", ""];
 
 #[derive(Deserialize)]
@@ -76,7 +77,7 @@ struct Entity {
     status: String,
 }
 
-/// Where the instance is: a health event can be delivered elsewhere. Empty for events of other kinds.
+/// Where the instance is: AWS Health can deliver the event elsewhere. Empty for events of other kinds.
 pub fn place(event: &Event) -> Result<Home, NoticeError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase", expecting = "an object")]
@@ -94,13 +95,13 @@ pub fn place(event: &Event) -> Result<Home, NoticeError> {
     })
 }
 
-/// Reads a health event; one change may name several instances.
+/// Reads a health event. One change may name several instances.
 pub fn parse(value: &RawValue) -> Result<Content, NoticeError> {
     let kind: Kind = detail(value)?;
     if kind.service != "EC2" || kind.event_type_category != "scheduledChange" {
         return Ok(Content::Other);
     }
-    // AWS Health sends the event again when it is over: the instance was moved, or the change called off.
+    // AWS Health sends the event again when it is over: the instance was moved, or the change was cancelled.
     let is_closed = kind.status_code == "closed";
     let code = kind.event_type_code;
     let words = code.strip_prefix(OF_EC2).map(|words| format!("{words}_"));
@@ -146,7 +147,7 @@ pub fn parse(value: &RawValue) -> Result<Content, NoticeError> {
     })
 }
 
-/// What is said of each instance: that it will be restarted, or that this is over. Of others nothing is known.
+/// The restarts that the event names: still to come, or over. Nothing is known about other instances.
 fn restarts(
     told: &MilderDetail,
     entities: &[Entity],
@@ -209,7 +210,7 @@ fn taking_away(value: &RawValue, code: String) -> Result<Content, NoticeError> {
             signal: Signal::ScheduledRetirement { starts },
             ends: None,
         })),
-        // There was nothing beside it that could be handed off.
+        // There was nothing beside it to hand off.
         (true, Some(error)) => Err(error),
         // The host of a dedicated instance, for example.
         (true, None) if !others.is_empty() => {
@@ -245,7 +246,7 @@ impl Entity {
         TO_COME.contains(&self.status.as_str())
     }
 
-    /// The id, which may stand at the end of an ARN.
+    /// The id. It may be the end of an ARN.
     fn id(&self) -> &str {
         match self.entity_value.starts_with("arn:") {
             true => self.entity_value.rsplit(['/', ':']).next().unwrap_or_default(),
@@ -258,7 +259,7 @@ impl Entity {
         id.map_err(|problem| NoticeError::field("detail.affectedEntities.entityValue", problem))
     }
 
-    /// Whether it is the id of something else, for example `h-0123456789abcdef0`, the host of a dedicated instance.
+    /// Whether it is the id of another resource, for example `h-0123456789abcdef0`, the host of a dedicated instance.
     fn is_another_resource(&self) -> bool {
         self.id().rsplit_once('-').is_some_and(|(kind, digits)| {
             kind != "i"
@@ -269,7 +270,7 @@ impl Entity {
     }
 }
 
-/// What AWS itself says of the change, in English where there are several languages.
+/// AWS's own description of the change; the English one if there are several languages.
 fn description(told: &Value) -> Option<String> {
     let all = told.as_array()?;
     let is_english = |one: &&Value| one["language"].as_str().is_some_and(|it| it.starts_with("en"));
@@ -278,7 +279,7 @@ fn description(told: &Value) -> Option<String> {
     (!text.is_empty()).then(|| text.chars().take(LONGEST_DESCRIPTION).collect())
 }
 
-/// AWS Health writes `Sat, 05 Jun 2027 15:10:09 GMT`. A weekday that does not fit the date is no reason to do nothing.
+/// AWS Health writes `Sat, 05 Jun 2027 15:10:09 GMT`. A weekday that does not match the date is accepted.
 fn health_time(text: &str) -> Option<Timestamp> {
     const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
     let http_date = PARSER.parse_timestamp(text).ok();
@@ -295,7 +296,7 @@ mod tests {
     const OTHER: &str = "i-1234567890abcdef1";
     const RETIREMENT: &str = "AWS_EC2_PERSISTENT_INSTANCE_RETIREMENT_SCHEDULED";
 
-    /// What becomes of a change: the instances that are handed off, or what people are told, or the error.
+    /// The result for a change: the instances to hand off, the announcement, or the error.
     fn read(code: &str, entities: Value) -> String {
         let value = json!({
             "service": "EC2", "eventTypeCategory": "scheduledChange", "eventTypeCode": code,

@@ -1,16 +1,16 @@
-//! What AWS Health says of a restart: a reboot, or maintenance of the power, which the instance survives.
+//! A restart that AWS Health announces: a reboot, or maintenance of the power. The instance survives it.
 
 use jiff::Timestamp;
 
-/// A restart at a date.
+/// A restart at a known date.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ScheduledRestart {
-    /// What tells this change from another one of the same instance: the ARN of the health event.
+    /// The ARN of the health event. It distinguishes this change from others of the same instance.
     pub change: String,
     /// The earliest moment of the restart.
     pub starts: Timestamp,
-    /// The latest one, where the event says it.
+    /// The latest moment, if the event has one.
     pub ends: Option<Timestamp>,
-    /// Whether it is over: carried out, or called off.
+    /// Whether it is over: carried out or cancelled.
     pub over: bool,
 }

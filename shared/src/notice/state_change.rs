@@ -1,5 +1,5 @@
-//! `EC2 Instance State-change Notification`: the instance is on its way out already, warned or not; or it runs, again
-//! perhaps.
+//! `EC2 Instance State-change Notification`: the instance is already leaving, with or without a warning. Or it runs,
+//! perhaps again.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html>
 
 use serde::Deserialize;
@@ -25,7 +25,7 @@ struct Detail {
     state: String,
 }
 
-/// `None` for a state in which it neither leaves nor runs.
+/// `None` for a state in which the instance neither leaves nor runs.
 pub fn parse(value: &RawValue) -> Result<Option<Parsed>, NoticeError> {
     let Detail { instance_id, state } = detail(value)?;
     let state = match state.as_str() {

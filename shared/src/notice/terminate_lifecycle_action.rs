@@ -8,7 +8,7 @@ use super::{InstanceId, NoticeError, Parsed, Signal, WARM_POOL, detail};
 
 pub const DETAIL_TYPE: &str = "EC2 Instance-terminate Lifecycle Action";
 
-/// What names a lifecycle action when it is heartbeaten or completed.
+/// What identifies a lifecycle action in a heartbeat or when completing it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LifecycleAction {
@@ -18,7 +18,7 @@ pub struct LifecycleAction {
     pub hook: String,
     /// Token of this action.
     pub token: String,
-    /// Whether the instance goes to the group's warm pool, from where it comes back, and is not terminated.
+    /// Whether the instance goes to the group's warm pool, and comes back from there, instead of being terminated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub to_warm_pool: bool,
 }

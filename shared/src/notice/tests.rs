@@ -57,7 +57,7 @@ fn a_capacity_reservation_says_itself_when_the_instance_goes() {
         });
         event("aws.ec2", capacity_interruption::DETAIL_TYPE, detail)
     };
-    // AWS's two pages have the zone under two names.
+    // AWS's two pages use two names for the zone.
     for zone in ["azId", "availability-zone-id"] {
         let notice = one(&warning("2026-11-24T04:07:00Z", zone));
         assert_eq!(notice.signal.name(), Signal::INTERRUPTION_WARNING);
@@ -140,7 +140,7 @@ fn a_drill_is_planned_only_unless_it_says_that_it_is_for_real() {
     let silent = serde_json::json!({"instance-id": id});
     for (source, detail, drill, planned_only) in [
         ("aws.ec2", &silent, None, false),
-        // AWS says no such thing, and nobody else can say it under its name.
+        // AWS sends no such event, and nobody else can send one with its source.
         ("aws.ec2", &real, None, false),
         (DRILL_SOURCE, &silent, Some(Drill { for_real: false }), true),
         (DRILL_SOURCE, &text, Some(Drill { for_real: false }), true),
@@ -203,7 +203,7 @@ fn errors_name_the_field_and_what_is_wrong_with_it() {
 #[test]
 fn a_key_that_stands_twice_is_refused() {
     let text = r#"{"id":"1","id":"2","source":"aws.ec2","detail-type":"x","detail":{}}"#;
-    assert_eq!(refusal(text), "field `id`: stands there twice");
+    assert_eq!(refusal(text), "field `id`: appears twice");
 }
 
 #[test]

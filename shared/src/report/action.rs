@@ -1,10 +1,10 @@
-//! The names of what the functions do, as reports carry them.
+//! The names of the functions' actions in reports.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What is done.
+/// An action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActionKind {
@@ -20,85 +20,85 @@ pub enum ActionKind {
     StopTask,
     /// Tasks are stopped at their last safe moment.
     StopTasksLater,
-    /// The same function looks what has become of tasks.
+    /// The same function checks how tasks have ended.
     SeeEnds,
     /// A task that was stopped runs again.
     RunTaskAgain,
-    /// Auto Scaling is told that a lifecycle action goes on.
+    /// Auto Scaling is told that a lifecycle action takes longer.
     RecordHeartbeat,
     /// Auto Scaling is told that a lifecycle action is over.
     CompleteLifecycleAction,
-    /// Auto Scaling is told to abandon a termination, where it keeps such instances.
+    /// Auto Scaling is told to abandon a termination, if the group keeps such instances.
     AbandonLifecycleAction,
     /// An interrupted instance leaves its group.
     DetachInstance,
-    /// The same by terminating it.
+    /// The same, but by terminating the instance.
     TerminateInstance,
-    /// An instance goes whose replacement serves.
+    /// An instance leaves whose replacement serves.
     RetireInstance,
-    /// A group is to have one instance more.
+    /// The desired capacity of a group goes up by one.
     RaiseDesiredCapacity,
-    /// A group is to have one instance less.
+    /// The desired capacity of a group goes down by one.
     LowerDesiredCapacity,
-    /// More of a group is to be On-Demand, in the place of Spot.
+    /// More of a group is to be On-Demand, in place of Spot.
     RaiseOnDemandBase,
-    /// Less of it is to be.
+    /// Less of a group is to be On-Demand.
     LowerOnDemandBase,
-    /// A replacement goes that is of no use.
+    /// A replacement that is not needed is terminated.
     GiveCapacityBack,
     /// The same function looks again.
     Look,
-    /// The same function looks whether tasks have ended.
+    /// The same function checks whether tasks have ended.
     AwaitTasks,
-    /// The same function looks whether a container instance has registered.
+    /// The same function checks whether a container instance has registered.
     AwaitRegistration,
-    /// The same function looks whether a replacement serves.
+    /// The same function checks whether a replacement serves.
     AwaitReplacement,
-    /// The same function looks whether a restart is near, or over.
+    /// The same function checks whether a restart is near or over.
     AwaitRestart,
-    /// An instance lets go of its work until it has been restarted.
+    /// The work leaves an instance until it has been restarted.
     StepAside,
-    /// What it let go of is given back.
+    /// The instance gets back what was taken.
     StepBack,
-    /// The same function looks whether a group is whole again.
+    /// The same function checks whether a group is whole again.
     WatchGroup,
     /// Another function is asked to move work.
     AskToMoveWork,
     /// Another function is asked to take targets out.
     AskToDeregister,
-    /// Another function is asked to give an exchange up.
+    /// Another function is asked to call off an exchange.
     AskToGiveUp,
-    /// Another function is asked to end an exchange.
+    /// Another function is asked to terminate the old instance.
     AskToRetire,
     /// run-commands is asked for the stop script of an instance.
     AskToRunStopScript,
     /// The stop script of an instance is run.
     RunStopScript,
-    /// It is run later.
+    /// The stop script of an instance is run later.
     RunStopScriptLater,
-    /// The same function looks how the stop script has ended.
+    /// The same function checks how the stop script has ended.
     AwaitStopScript,
-    /// It has ended.
+    /// The stop script has ended.
     EndStopScript,
-    /// It is told how a hand-off went.
+    /// The result of a hand-off is announced.
     Tell,
-    /// A message waits for others, to be published with them.
+    /// A message waits for others, to be published together with them.
     PublishMessage,
     /// Messages that waited are published.
     PublishPending,
-    /// An event is put on the bus: how it went.
+    /// An event about the end of a hand-off is put on the bus.
     PutEvent,
-    /// An event is put on the bus: it has begun.
+    /// An event about the start of a hand-off is put on the bus.
     PutStartEvent,
-    /// The same function looks whether the hand-off has begun.
+    /// The same function checks whether the hand-off has begun.
     AwaitStart,
-    /// The same function looks whether the hand-off is over.
+    /// The same function checks whether the hand-off is over.
     AwaitEnd,
-    /// The same function looks whether an instance that left its group has ended.
+    /// The same function checks whether an instance that left its group has ended.
     AwaitGone,
-    /// The same function looks whether the group is whole again.
+    /// The same function checks whether the group is whole again.
     AwaitWhole,
-    /// What an older or a newer version has done.
+    /// An action that only an older or a newer version knows.
     #[serde(other)]
     Unknown,
 }
@@ -112,7 +112,7 @@ impl ActionKind {
 
 impl fmt::Display for ActionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A formatter takes the name of a variant as serde writes it.
+        // A formatter writes the name of a variant as serde does.
         self.serialize(f)
     }
 }

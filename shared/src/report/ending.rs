@@ -1,4 +1,4 @@
-//! How exchanges end, as reports carry it.
+//! How exchanges end, as in reports.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
-    /// The instance has left after its replacement.
+    /// The instance left after its replacement had come.
     Exchanged,
-    /// The instance left meanwhile: it was interrupted, or somebody took it out.
+    /// The instance left earlier: it was interrupted, or somebody took it out.
     LeftMeanwhile,
     /// No replacement came into service in time.
     NeverCame,
@@ -16,9 +16,9 @@ pub enum Ending {
     NeverReady,
     /// The work could not move, or somebody ended the exchange by hand.
     CalledOff,
-    /// Somebody set the desired capacity meanwhile, and no replacement comes of it.
+    /// Somebody else set the desired capacity, so no replacement comes of it.
     Overruled,
-    /// MaxSize left no room when its turn came.
+    /// When its turn came, MaxSize had no room.
     NoRoom,
     /// The group was deleted.
     GroupGone,

@@ -1,47 +1,47 @@
-//! What has become of a group that interruptions had made smaller.
+//! Groups that lost instances to interruptions, and how they stand.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What has become of it.
+/// How a group stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GroupStanding {
-    /// It has as much in service as it is to have.
+    /// As much capacity is in service as desired.
     Whole,
-    /// It lacked something when the time for waiting was over.
+    /// It lacked capacity when the time for waiting was over.
     Short,
     /// It was deleted.
     Gone,
     /// On-Demand fills it, since Spot has no capacity.
     FilledOnDemand,
-    /// What was changed of its mixture is changed back.
+    /// Our change of its mixture is undone.
     BackOnSpot,
-    /// Somebody else has changed its mixture, which stays so.
+    /// Somebody else has changed its mixture; that stays.
     LeftToOthers,
     /// Its mixture could not be changed.
     NotChanged,
-    /// What an older or a newer version tells.
+    /// A standing that only an older or a newer version knows.
     #[serde(other)]
     Unknown,
 }
 
-/// A group, and what has become of it.
+/// A group, and how it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct GroupLine {
     /// The group.
     pub group: String,
-    /// What has become of it.
+    /// How it stands.
     pub standing: GroupStanding,
-    /// How many seconds after the first notice that was seen.
+    /// How many seconds after the first notice this was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_seconds: Option<u32>,
-    /// How much it lacks, in units of its capacity: instances, where its instance types have no weights.
+    /// How much it lacks, in units of its capacity: instances, unless its instance types have weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_of: Option<u32>,
-    /// The whole of it in words, with what to do about it.
+    /// All of it in words, with what to do about it.
     pub detail: String,
 }
 

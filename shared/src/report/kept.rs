@@ -1,7 +1,7 @@
-//! What became of the work of an instance, as far as the functions have seen: the one account that announcements, timelines,
-//! replays and drills tell, and what of it is a loss.
+//! What became of the work of an instance, as far as the functions have seen, and what of it is lost. Announcements,
+//! timelines, replays and drills all use this one account.
 //!
-//! It is made of numbers in reports, and says no more than was seen. Between two looks ten seconds pass.
+//! It is made of numbers in reports, and says no more than was seen. There are ten seconds between two looks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,7 +23,7 @@ pub struct Kept {
     pub standalone_tasks: Ends,
     /// Tasks that run again elsewhere.
     pub run_again: usize,
-    /// Seconds before the end of the instance by which ECS had moved the last service task; `None` where it moved none.
+    /// How many seconds before the end of the instance ECS had moved the last service task; `None` if it moved none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_before_end: Option<i64>,
     /// The target groups that the instance was in.
@@ -37,35 +37,35 @@ pub struct Kept {
 pub struct Ends {
     /// All of them.
     pub all: usize,
-    /// ECS moved them.
+    /// Moved by ECS.
     pub moved: usize,
-    /// They ended by themselves.
+    /// Ended by themselves.
     pub ended: usize,
-    /// They were stopped, and ended within their grace.
+    /// Stopped, and ended within their grace.
     pub stopped: usize,
-    /// They were stopped, and killed when their grace was over.
+    /// Stopped, and killed when their grace was over.
     pub killed: usize,
-    /// They were cut off with the instance.
+    /// Cut off with the instance.
     pub cut: usize,
-    /// ECS told no end of them.
+    /// ECS does not tell how they ended.
     pub unknown: usize,
     /// Nobody has looked yet.
     pub unseen: usize,
 }
 
-/// The fewest targets that were seen to serve in a target group.
+/// The fewest serving targets that were seen in a target group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Least {
     /// Name of the target group.
     pub target_group: String,
-    /// How many served at the look that saw the fewest.
+    /// How many served at the look with the fewest.
     pub least: usize,
-    /// How many seconds after the notice that was.
+    /// How many seconds after the notice this was.
     pub after_seconds: i64,
-    /// Whether the last look saw none that would serve without the instance.
+    /// Whether the last look found no target that would serve without the instance.
     pub bare: bool,
-    /// The most that was seen to serve.
+    /// The most serving targets that were seen.
     #[serde(skip)]
     most: usize,
 }
@@ -75,9 +75,9 @@ pub struct Least {
 pub enum Loss {
     /// Tasks were cut off.
     Cut(usize),
-    /// Nobody knows of an end of tasks.
+    /// No end of these tasks is known.
     NoEndKnown(usize),
-    /// What became of tasks was not reported.
+    /// No report says how these tasks ended.
     NotReported(usize),
     /// No target of this target group was healthy at a look: requests may have failed, also where they went to one that was
     /// not healthy yet.
@@ -87,7 +87,7 @@ pub enum Loss {
         /// How many seconds after the notice.
         after_seconds: i64,
     },
-    /// Nothing was seen that would serve in this target group when the instance was gone.
+    /// At no look was there a target that would serve in this target group without the instance.
     NoSuccessor {
         /// Its name.
         target_group: String,
@@ -103,7 +103,11 @@ impl fmt::Display for Loss {
                 count(*tasks, "task was", "tasks were")
             ),
             Self::NoEndKnown(tasks) => {
-                write!(f, "ECS tells no end of {}", count(*tasks, "task", "tasks"))
+                write!(
+                    f,
+                    "ECS does not tell how {} ended",
+                    count(*tasks, "task", "tasks")
+                )
             }
             Self::NotReported(tasks) => write!(
                 f,
@@ -129,7 +133,7 @@ fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// When AWS takes the instance, as the report of the notice itself has it.
+/// When AWS takes the instance, according to the report on the notice itself.
 pub fn deadline<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Option<Timestamp> {
     let mut reports = reports.into_iter();
     let first = reports.find(|report| !report.is_follow_up() && report.seconds_left_at_start.is_some())?;
@@ -138,12 +142,12 @@ pub fn deadline<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Option<Tim
         .started_at
         .checked_add(SignedDuration::from_millis(millis))
         .ok()?;
-    // Reports have it to the millisecond; it is a whole second, as the event's time is.
+    // Reports have it in milliseconds. It is a whole second, like the event's time.
     deadline.round(jiff::Unit::Second).ok()
 }
 
 impl Kept {
-    /// What reports about one instance of one notice tell.
+    /// The account from reports about one instance of one notice.
     pub fn of<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Self {
         let reports: Vec<&Report> = reports.into_iter().collect();
         let deadline = deadline(reports.iter().copied());
@@ -157,7 +161,7 @@ impl Kept {
 
     fn count_tasks(&mut self, reports: &[&Report], deadline: Option<Timestamp>) {
         let is_interrupted = |report: &&Report| report.signal == Signal::INTERRUPTION_WARNING;
-        // Elsewhere nobody looks at the end: tasks are waited for, or no end of the instance is known.
+        // Otherwise nobody looks at the end: drain-tasks waits for the tasks, or no end of the instance is known.
         if deadline.is_none() || !reports.iter().any(is_interrupted) {
             return;
         }
@@ -229,12 +233,12 @@ impl Kept {
         self.targets = targets.into_values().collect();
     }
 
-    /// How many tasks there are of which nobody has looked at the end yet.
+    /// The number of tasks whose end nobody has looked at yet.
     pub fn unseen(&self) -> usize {
         self.service_tasks.unseen + self.standalone_tasks.unseen
     }
 
-    /// What was lost, or may have been. What nobody has looked at yet is not among it.
+    /// What was lost, or may have been lost. It does not include what nobody has looked at yet.
     pub fn losses(&self) -> Vec<Loss> {
         let mut losses = vec![];
         let both = |of: fn(&Ends) -> usize| of(&self.service_tasks) + of(&self.standalone_tasks);
@@ -245,7 +249,7 @@ impl Kept {
         if unknown > 0 {
             losses.push(Loss::NoEndKnown(unknown));
         }
-        // Where nothing served before, nothing was lost.
+        // If nothing served before, nothing was lost.
         for target in self.targets.iter().filter(|target| target.most > 0) {
             let target_group = target.target_group.clone();
             if target.least == 0 {
@@ -260,7 +264,7 @@ impl Kept {
         losses
     }
 
-    /// What became of it, a sentence each: what was kept first.
+    /// What became of the work, one sentence each. What was kept comes first.
     pub fn sentences(&self) -> Vec<String> {
         let mut said = vec![];
         let services = &self.service_tasks;
@@ -284,7 +288,7 @@ impl Kept {
                 (ends.stopped, "stopped in order"),
                 (ends.killed, "killed when its grace was over"),
                 (ends.cut, "CUT OFF with the instance"),
-                (ends.unknown, "of which ECS tells no end"),
+                (ends.unknown, "with an unknown end"),
                 (ends.unseen, "not looked at yet"),
             ]
             .iter()

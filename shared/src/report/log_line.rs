@@ -1,4 +1,4 @@
-//! The lines that a function writes, for whoever reads its log.
+//! The lines that a function writes to its log.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ pub enum LogLine {
     Report(Box<Report>),
     /// Another line of JSON: a record of `tracing`, or a metric.
     Record(Value),
-    /// A line that is not JSON: a panic, or a word of Lambda itself.
+    /// A line that is not JSON: a panic, or a message of Lambda itself.
     Text(String),
 }
 
@@ -25,7 +25,7 @@ impl LogLine {
     }
 }
 
-/// The message of a record, wherever the logger put it.
+/// The message of a record. Loggers put it in different places.
 pub fn message(record: &Value) -> String {
     let message = record["message"]
         .as_str()

@@ -1,35 +1,35 @@
-//! What CloudWatch Logs is asked for: lines of the functions, by the fields of their JSON.
+//! Filter patterns for CloudWatch Logs, over the JSON fields of the functions' lines.
 
-/// What to look for in the logs: a filter pattern.
+/// A filter pattern: which lines to look for.
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(String);
 
 impl Pattern {
-    /// Lines whose fields have all these values.
+    /// Lines in which all these fields have their values.
     pub fn all(fields: &[(&str, &str)]) -> Self {
         Self::joined(fields, " && ")
     }
 
-    /// Lines one of whose fields has its value.
+    /// Lines in which at least one of these fields has its value.
     pub fn any(fields: &[(&str, &str)]) -> Self {
         Self::joined(fields, " || ")
     }
 
-    /// Lines that have one of these phrases.
+    /// Lines with at least one of these phrases.
     pub fn phrases(phrases: &[&str]) -> Self {
         let phrases: Vec<_> = phrases.iter().map(|phrase| format!("?\"{phrase}\"")).collect();
         Self(phrases.join(" "))
     }
 
-    /// The pattern, as FilterLogEvents takes it.
+    /// The pattern as FilterLogEvents takes it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     fn joined(fields: &[(&str, &str)], operator: &str) -> Self {
         let selector = |(field, value): &(&str, &str)| {
-            // A quote would end the value, and a star stands for anything.
+            // A quote would end the value, and a star matches anything.
             let value = value.replace(['"', '*', '\\'], "");
             format!("$.{field} = \"{value}\"")
         };

@@ -16,15 +16,15 @@ use metrique::writer::{BoxEntrySink, FormatExt};
 use crate::notice::Signal;
 use crate::report::{ActionLine, ActionResult, Outcome, Report};
 
-/// Where metrics go in CloudWatch, where `METRICS_NAMESPACE` says nothing else.
+/// The CloudWatch namespace, unless `METRICS_NAMESPACE` sets another.
 pub const NAMESPACE: &str = "spot-handoff";
 
 static COUNTED_UNDER: OnceLock<String> = OnceLock::new();
 
-/// Sets the namespace, before the first metric. Each stack has one of its own, so that two do not count together.
+/// Sets the namespace, before the first metric. Each stack has its own, so that two stacks do not count together.
 pub fn count_under(namespace: Option<String>) {
     if let Some(namespace) = namespace {
-        // A second one can only come in tests.
+        // Only tests set it a second time.
         let _ = COUNTED_UNDER.set(namespace);
     }
 }
@@ -87,8 +87,8 @@ pub fn instance(report: &Report, now: Timestamp) {
         tasks_saved: report.tasks.iter().filter(|task| task.saved).count() as u64,
         scripts_lost: report.scripts.iter().filter(|script| !script.saved).count() as u64,
         seconds_to_done: now.duration_since(report.notice_time).as_secs_f64(),
-        // A follow-up comes when it was planned to, and a retirement is days away: only of a warning does it say
-        // whether the functions were fast enough.
+        // Only for a warning does this say whether the functions were fast enough. A follow-up comes when it was
+        // planned, and a retirement is days away.
         seconds_left: (report.signal == Signal::INTERRUPTION_WARNING)
             .then_some(report.seconds_left_at_end)
             .flatten(),
@@ -109,7 +109,7 @@ pub fn invocation(function: &'static str, before: (u64, u64), after: (u64, u64),
     drop(record.append_on_drop(sink()));
 }
 
-/// Each record is written to stdout at once: Lambda may freeze the process as soon as it has answered.
+/// Each record is written to stdout at once: Lambda may freeze the process right after the answer.
 fn sink() -> BoxEntrySink {
     static SINK: LazyLock<BoxEntrySink> = LazyLock::new(|| {
         let namespace = COUNTED_UNDER.get().map_or(NAMESPACE, String::as_str);

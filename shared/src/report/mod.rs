@@ -1,6 +1,6 @@
-//! What a function says about each instance it handled: one line, for people and for machines.
+//! A function's report on each instance that it handled: one line, for people and for machines.
 //!
-//! The line is JSON so that CloudWatch Logs Insights can query it, and carries a `message` that reads as a sentence.
+//! The line is JSON, so that CloudWatch Logs Insights can query it, and its `message` reads as a sentence.
 //! `cargo handoff` reads the same lines back to draw its timelines.
 
 mod action;
@@ -28,20 +28,20 @@ pub use self::pool::Pool;
 pub use self::work::{Serving, TaskEnd, Work};
 use crate::notice::{Notice, Signal};
 
-/// The value of [`Report::report`], by which report lines are told from other log lines.
+/// The value of [`Report::report`]. It distinguishes report lines from other log lines.
 pub const REPORT_MARKER: &str = "spot-handoff";
 
 /// One function's account of one instance in one notice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The notice that it is about, until the two are paired.
+    /// The notice that it is about, until the report is paired with it.
     #[serde(skip)]
     pub about: Option<Box<Notice>>,
     /// Always [`REPORT_MARKER`].
     pub report: String,
     /// The function that acted, for example `drain-tasks`.
     pub function: String,
-    /// `INFO` when all went well, `ERROR` when something has to be tried again.
+    /// `INFO` if all went well, `ERROR` if something has to be tried again.
     pub level: String,
     /// The whole report as one sentence.
     pub message: String,
@@ -51,70 +51,70 @@ pub struct Report {
     pub signal: String,
     /// The instance.
     pub instance: String,
-    /// Its Auto Scaling group, where the plan has to do with it.
+    /// Its Auto Scaling group, if the plan uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Its pool, where Auto Scaling tells it.
+    /// Its pool, if Auto Scaling tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
-    /// Since when it is in its ECS cluster, which is soon after its launch; where drain-tasks has found it there.
+    /// When it registered in its ECS cluster, which is soon after its launch; if drain-tasks has found it there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_cluster_since: Option<Timestamp>,
     /// When AWS emitted the notice: the start of the two minutes for an interruption warning.
     pub notice_time: Timestamp,
-    /// When this function began with the notice.
+    /// When this function began to handle the notice.
     pub started_at: Timestamp,
-    /// Seconds of the notice left when the function began; absent where the notice has no deadline.
+    /// Seconds of the notice left when the function began; absent if the notice has no deadline.
     pub seconds_left_at_start: Option<f64>,
     /// Seconds of the notice left when the function was done.
     pub seconds_left_at_end: Option<f64>,
     /// Whether the function only planned and changed nothing.
     pub dry_run: bool,
-    /// Whether somebody held a drill.
+    /// Whether it was a drill.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drill: bool,
-    /// What became of the notice as a whole.
+    /// The outcome for the notice as a whole.
     pub outcome: Outcome,
     /// Every action, in the order of the plan.
     pub actions: Vec<ActionLine>,
     /// What was looked at and left alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<SkippedLine>,
-    /// Settings that will hurt, each with its fix.
+    /// Settings that will cause trouble, each with its fix.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// What could not be read; the notice is tried again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
-    /// What stays for now, until a successor serves or its last safe moment comes.
+    /// Targets that stay for now, until a successor serves or their last safe moment comes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<HeldLine>,
-    /// The tasks on the instance and what becomes of each.
+    /// The tasks on the instance, and what happens to each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskLine>,
     /// Stop scripts that have ended, or never ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scripts: Vec<ScriptLine>,
-    /// How the exchange of the instance ended, where it has.
+    /// How the exchange of the instance ended, if it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
-    /// What was seen of the work, as far as it is news.
+    /// What was seen of the work, if it has changed.
     #[serde(default, skip_serializing_if = "Work::is_nothing")]
     pub work: Work,
-    /// What has become of groups that interruptions had made smaller.
+    /// Groups that lost instances to interruptions, and how they stand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupLine>,
 }
 
-/// What became of a notice.
+/// The outcome for a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Every action is done or arranged for.
+    /// Every action is done, or a delayed message will do it.
     Done,
     /// The plan was empty.
     NothingToDo,
-    /// A dry run: the plan is shown and nothing was changed.
+    /// A dry run: the report shows the plan, and nothing was changed.
     Planned,
     /// Something failed; the message goes back to its queue.
     Failed,
@@ -130,14 +130,14 @@ pub struct ActionLine {
     /// The particulars: ports, zones, delays.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
-    /// Whether a replacement is launched because of it.
+    /// Whether it makes Auto Scaling launch a replacement.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub launches: bool,
     /// How it went.
     pub result: ActionResult,
-    /// When the answer of AWS was there.
+    /// When AWS's answer came.
     pub finished_at: Timestamp,
-    /// The error, where it failed; a remark, where AWS had one.
+    /// The error, if it failed; a remark, if AWS had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -148,17 +148,17 @@ pub struct ActionLine {
 pub enum ActionResult {
     /// AWS accepted it.
     Done,
-    /// It had been done before: a repeated event, or AWS itself was faster.
+    /// It was done before: the event was repeated, or AWS itself was faster.
     AlreadyDone,
-    /// A dry run: it would be done.
+    /// A dry run: it would have been done.
     Planned,
-    /// A delayed message will bring it up again.
+    /// A delayed message will do it.
     Later,
-    /// AWS has no way to do it now, and trying again soon is no use: no Spot capacity, MaxSize reached.
+    /// AWS cannot do it now, and trying again soon does not help: no Spot capacity, MaxSize reached.
     NotPossible,
     /// AWS refused it or did not answer in time.
     Failed,
-    /// It came to a bad end, or to none in time, and trying again is no use: what the instance was doing is lost.
+    /// It ended badly, or not in time, and trying again does not help: the instance's work is lost.
     Lost,
 }
 
@@ -176,14 +176,14 @@ pub struct SkippedLine {
 pub struct HeldLine {
     /// ARN of the target group.
     pub target_group: String,
-    /// The target, and the task where it is one.
+    /// The target, and its task if it belongs to one.
     pub target: String,
-    /// Its last safe moment, at which it leaves all the same; absent where no moment is known.
+    /// Its last safe moment, at which it leaves in any case; absent if no moment is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// How many targets serve that are not under notice.
+    /// How many serving targets are not under notice.
     pub staying: usize,
-    /// How many have to.
+    /// How many targets have to serve.
     pub needed: usize,
     /// Why, as a sentence.
     pub reason: String,
@@ -195,14 +195,14 @@ pub struct HeldLine {
 pub struct ScriptLine {
     /// The document.
     pub document: String,
-    /// Id of the command that ran it; absent where none was sent.
+    /// Id of the command that ran it; absent if none was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
-    /// How it ended, in the words of Systems Manager; `Not sent` and `No end in time` are ours.
+    /// How it ended, in the words of Systems Manager. `Not sent` and `No end in time` are our own words.
     pub status: String,
-    /// Whether it did what it was there for.
+    /// Whether it succeeded.
     pub saved: bool,
-    /// The exit code of its last step, where one is known.
+    /// The exit code of its last step, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// The last lines that it wrote.
@@ -222,15 +222,15 @@ pub struct TaskLine {
     /// Accelerators the task holds, for example `elastic-inference:eia2.medium`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accelerators: Vec<String>,
-    /// What becomes of it.
+    /// What happens to it.
     pub plan: String,
-    /// Whether it ended by itself before it had to be stopped: a job saved.
+    /// Whether it ended by itself before it had to be stopped, so that its job is saved.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub saved: bool,
-    /// What had become of it when the instance was gone; absent until then.
+    /// How it had ended when the instance was gone; absent until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<TaskEnd>,
-    /// When it had ended, where it had.
+    /// When it had ended, if it had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
 }
@@ -239,7 +239,7 @@ pub struct TaskLine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
-    /// A service, which ECS keeps at its number of tasks.
+    /// A service. ECS keeps its number of tasks.
     Service,
     /// Somebody's RunTask.
     Standalone,
@@ -252,7 +252,7 @@ impl fmt::Display for TaskKind {
 }
 
 impl Report {
-    /// Reads a log line; `None` where the line is not a report.
+    /// Reads a log line; `None` if the line is not a report.
     pub fn from_line(line: &str) -> Option<Self> {
         let report: Self = serde_json::from_str(line).ok()?;
         (report.report == REPORT_MARKER).then_some(report)
@@ -264,13 +264,13 @@ impl Report {
         self
     }
 
-    /// The same, about an instance that is in its cluster since then.
+    /// The same, about an instance that registered in its cluster at that time.
     pub fn in_cluster_since(mut self, since: Option<Timestamp>) -> Self {
         self.in_cluster_since = since;
         self
     }
 
-    /// Whether it is about a follow-up, and not about what came from AWS.
+    /// Whether it is about a follow-up, and not about an event of AWS.
     pub fn is_follow_up(&self) -> bool {
         self.signal == Signal::FOLLOW_UP
     }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use crate::report::Report;
 
-/// How many characters of a generated id are kept: enough to tell a fleet's tasks apart.
+/// How many characters of a generated id are kept: enough to tell the tasks of a fleet apart.
 const ID: usize = 8;
-/// The lengths of generated ids: 32 digits, in newer ones of ECS without dashes.
+/// The lengths of generated ids: a UUID, or 32 digits without dashes in newer ids of ECS.
 const GENERATED: [usize; 2] = [32, 36];
 
-/// The names of one report. It says what its tasks are called, which their ARNs do not.
+/// The names for one report. The report has names for its tasks; their ARNs do not.
 pub struct Names<'a> {
     /// By task id.
     tasks: HashMap<&'a str, &'a str>,
@@ -33,7 +33,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// A sentence with every ARN and every generated id in it made short.
+    /// A sentence in which every ARN and every generated id is shortened.
     pub fn sentence(&self, text: &str) -> String {
         let words = text.split(' ').map(|word| {
             let bare = word.trim_end_matches([',', ';', '.', ':', ')']);
@@ -53,14 +53,14 @@ pub fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-/// Whether a word is an id that AWS has made up: a UUID, or one without its dashes.
+/// Whether a word is an id that AWS has generated: a UUID, with or without dashes.
 pub(crate) fn is_generated(word: &str) -> bool {
     GENERATED.contains(&word.len()) && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
 }
 
 /// The name a person would use for a resource.
 pub fn short(resource: &str) -> String {
-    // arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE, and the resource may have colons of its own.
+    // arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE, and the resource may contain colons.
     let Some(name) = resource
         .strip_prefix("arn:")
         .and_then(|rest| rest.splitn(5, ':').nth(4))

@@ -1,7 +1,7 @@
 //! Plans as values: what a function will do about one notice, what it leaves alone, and why.
 //!
-//! Every function has an enum of actions, one of reasons to skip and one of warnings; their text is made here and only
-//! when it is written out. A dry run prints the plan, tests compare it, effects carry it out.
+//! Every function has three enums: actions, reasons to skip, and warnings. This module turns them into text, and only
+//! when the text is written. A dry run prints the plan, tests compare it, effects carry it out.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,18 +18,18 @@ use crate::report::{
 use crate::runtime::clock::Clock;
 use crate::runtime::invocation::Invocation;
 
-/// An action of a plan: comparable, so that two notices that ask for the same cause it once.
+/// An action of a plan. Actions are comparable, so that two notices that ask for the same action cause it once.
 pub trait Action: Clone + Eq + Hash {
     /// What it is, what it is done to, and the particulars.
     fn describe(&self) -> (ActionKind, String, String);
 
-    /// The Auto Scaling group that it has to do with.
+    /// The Auto Scaling group that it changes.
     fn group(&self) -> Option<&str> {
         None
     }
 
-    /// Whether a replacement is launched because of it. One that an exchange launched is not launched again when an
-    /// interruption takes the old instance away.
+    /// Whether it makes Auto Scaling launch a replacement. If an exchange has launched the replacement, the
+    /// interruption of the old instance does not launch another.
     fn launches(&self) -> bool {
         false
     }
@@ -42,11 +42,11 @@ pub struct Plan<A, S, W> {
     pub actions: Vec<A>,
     /// What is left alone, and why.
     pub skipped: Vec<Skipped<S>>,
-    /// Settings that will hurt.
+    /// Settings that will cause trouble.
     pub warnings: Vec<W>,
-    /// What could not be read. The rest of the plan stands; the notice is tried again.
+    /// What could not be read. The rest of the plan stays as it is, and the notice is tried again.
     pub problems: Vec<String>,
-    /// What stays for now, and until when.
+    /// Targets that stay for now, and until when.
     pub held: Vec<HeldLine>,
     /// The tasks on the instance.
     pub tasks: Vec<TaskLine>,
@@ -56,7 +56,7 @@ pub struct Plan<A, S, W> {
     pub ending: Option<Ending>,
     /// What was seen of the work.
     pub work: Work,
-    /// What has become of groups that interruptions had made smaller.
+    /// Groups that lost instances to interruptions, and how they stand.
     pub groups: Vec<GroupLine>,
 }
 
@@ -114,7 +114,7 @@ impl<A, S, W> Plan<A, S, W> {
         self.actions.iter().any(failed)
     }
 
-    /// Whether there was something to do, all that it takes was read, and all of it was done.
+    /// Whether there was something to do, everything needed was read, and all of it was done.
     pub fn is_done(&self, results: &Results<A>) -> bool
     where
         A: Eq + Hash,
@@ -127,7 +127,7 @@ impl<A, S, W> Plan<A, S, W> {
     }
 }
 
-/// The plans as effects carry them out: those of notices that are planned only have no actions there.
+/// The plans for the effects. A plan of a notice that is only planned has no actions here.
 pub fn to_carry_out<'a, A: Clone, S: Clone, W: Clone>(
     plans: &'a [Plan<A, S, W>],
     planned_only: &[bool],
@@ -147,7 +147,7 @@ pub fn to_carry_out<'a, A: Clone, S: Clone, W: Clone>(
 pub struct Done {
     /// The result.
     pub result: ActionResult,
-    /// When it was there.
+    /// When it came.
     pub finished_at: Timestamp,
     /// The error of a failed action, or a remark.
     pub note: Option<String>,
@@ -163,7 +163,7 @@ impl Done {
         }
     }
 
-    /// The action turned out to be done before.
+    /// The action had been done before.
     pub fn already(clock: Clock, note: impl Display) -> Self {
         Self {
             result: ActionResult::AlreadyDone,
@@ -181,7 +181,7 @@ impl Done {
         }
     }
 
-    /// AWS has no way to do it now.
+    /// AWS cannot do it now.
     pub fn not_possible(clock: Clock, why: impl Display) -> Self {
         Self {
             result: ActionResult::NotPossible,
@@ -190,7 +190,7 @@ impl Done {
         }
     }
 
-    /// What was to be saved is lost.
+    /// What should have been saved is lost.
     pub fn lost(clock: Clock, why: impl Display) -> Self {
         Self {
             result: ActionResult::Lost,
@@ -208,7 +208,7 @@ impl Done {
         }
     }
 
-    /// `Done` or `Failed`, as the call went.
+    /// `Done` or `Failed`, depending on the call.
     pub fn of<T, E: Display>(clock: Clock, result: &Result<T, E>) -> Self {
         match result {
             Ok(_) => Self::now(clock),
@@ -217,11 +217,11 @@ impl Done {
     }
 }
 
-/// How every action went. An action of several plans is carried out once and found here by all of them.
+/// How every action went. If several plans have the same action, it is carried out once, and all of them find it here.
 pub type Results<A> = HashMap<A, Done>;
 
 impl Invocation {
-    /// Reports one notice: its plan, with the results of the effects; in a dry run, the plan alone.
+    /// Reports on one notice: its plan, with the results of the effects. In a dry run, the plan alone.
     pub fn report<A: Action, S: Display, W: Display>(
         &self,
         notice: &Notice,
@@ -236,7 +236,8 @@ impl Invocation {
             .collect();
         let failed =
             actions.iter().any(|line| line.result == ActionResult::Failed) || !plan.problems.is_empty();
-        // What is held is arranged for, and what is told of a group was looked for.
+        // A held target will be handled later, and the standing of a group was asked for. So both count as something to
+        // do.
         let is_empty = actions.is_empty() && plan.held.is_empty() && plan.groups.is_empty();
         let outcome = match (failed, is_empty, self.dry_run) {
             (true, ..) => Outcome::Failed,
@@ -317,7 +318,7 @@ fn skipped_line<S: Display>(skipped: &Skipped<S>) -> SkippedLine {
 }
 
 impl Report {
-    /// The same, with something that could not be done beside what the plan says: the notice is tried again.
+    /// The same, plus something that could not be done besides the plan. The notice is tried again.
     pub fn with_problem(mut self, problem: String) -> Self {
         self.problems.push(problem);
         self.outcome = Outcome::Failed;
@@ -326,7 +327,7 @@ impl Report {
         self
     }
 
-    /// The report of a function that does not work against the deadline of the notice.
+    /// The report of a function that does not work against the notice's deadline.
     pub fn without_deadline(mut self) -> Self {
         self.seconds_left_at_start = None;
         self.seconds_left_at_end = None;
@@ -335,12 +336,12 @@ impl Report {
     }
 }
 
-/// Seconds from one moment to a later one, to the millisecond; negative where it is earlier.
+/// Seconds from one moment to another, to the millisecond; negative if the other is earlier.
 fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
     (to.duration_since(from).as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// The whole report as one sentence, for whoever reads the log at night.
+/// The whole report as one sentence, for people who read the log at night.
 fn sentence(report: &Report) -> String {
     let count = |result| report.actions.iter().filter(|line| line.result == result).count();
     let counted: [_; 7] = [

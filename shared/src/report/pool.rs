@@ -9,16 +9,16 @@ pub struct Pool {
     /// Instance type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_type: Option<String>,
-    /// Availability Zone, which each account names in its own way.
+    /// Availability Zone. Each account has its own names for zones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// Id of the zone, which is the same in every account.
+    /// Id of the zone. It is the same in every account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone_id: Option<String>,
 }
 
 impl Pool {
-    /// The pool of these; `None` where nothing is told.
+    /// The pool with these values; `None` if all are missing.
     pub fn of(instance_type: Option<&str>, zone: Option<&str>, zone_id: Option<&str>) -> Option<Self> {
         let told = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let pool = Self {

@@ -1,19 +1,19 @@
-//! How a hand-off went: the one verdict of announcements, timelines, replays and drills.
+//! How a hand-off went. Announcements, timelines, replays and drills all use this verdict.
 
 use super::kept::Loss;
 
 /// How a hand-off went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// All there was to do is done, and nothing was seen to be lost.
+    /// Everything is done, and no loss was seen.
     HandedOff,
-    /// It is done, and something was lost, or may have been.
+    /// It is done, but something was lost, or may have been.
     WithLosses,
-    /// It is done, and the group has too few instances.
+    /// It is done, but the group has too few instances.
     StillShort,
     /// Something failed, could not be done, came too late, or was not reported.
     Failed,
-    /// It was ended without its purpose, and the instance goes on serving.
+    /// It was called off, and the instance serves on.
     CalledOff,
     /// A dry run.
     Planned,
@@ -21,12 +21,12 @@ pub enum Verdict {
     NothingToDo,
 }
 
-/// What a verdict is made of.
+/// The findings behind a verdict.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Findings<'a> {
     /// Whether something failed, could not be done, came too late, was not finished or not reported.
     pub failed: bool,
-    /// Whether nobody had anything to do.
+    /// Whether no function had anything to do.
     pub nothing_to_do: bool,
     /// Whether it was a dry run.
     pub planned: bool,
@@ -34,12 +34,12 @@ pub struct Findings<'a> {
     pub losses: &'a [Loss],
     /// Whether the group has too few instances.
     pub short: bool,
-    /// Whether it was ended without its purpose.
+    /// Whether it was called off.
     pub called_off: bool,
 }
 
 impl Verdict {
-    /// The verdict. The worst that was found decides.
+    /// The verdict. The worst finding decides.
     pub fn of(found: Findings<'_>) -> Self {
         if found.failed {
             Self::Failed
@@ -58,7 +58,7 @@ impl Verdict {
         }
     }
 
-    /// Whether somebody has to look.
+    /// Whether somebody has to look at it.
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Failed | Self::WithLosses | Self::StillShort)
     }

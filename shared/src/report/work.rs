@@ -1,7 +1,7 @@
 //! What a function saw of the work itself: how many targets serve, how many tasks run.
 //!
-//! A function looks every ten seconds and reports what has changed since its look before. So a number here was true when it
-//! was seen, and nobody knows more than that of the time in between.
+//! A function looks every ten seconds, and reports what has changed since its last look. So a number here was true when
+//! it was seen. Nobody knows more about the time in between.
 
 use std::fmt;
 
@@ -27,28 +27,28 @@ impl Work {
     }
 }
 
-/// What has become of a task of an instance that is gone.
+/// How a task ended whose instance is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskEnd {
-    /// ECS stopped it before, since its service has others.
+    /// ECS stopped it before that, since its service has other tasks.
     Moved,
-    /// It ended by itself before.
+    /// It ended by itself before that.
     Ended,
     /// spot-handoff stopped it, and its containers ended within their grace.
     Stopped,
-    /// The same, and a container was killed when its grace was over.
+    /// spot-handoff stopped it, and a container was killed when its grace was over.
     Killed,
     /// It was cut off when the instance went.
     Cut,
-    /// ECS knows of no end of it.
+    /// ECS knows no end of it.
     Running,
     /// ECS does not know it any more.
     Unknown,
 }
 
 impl TaskEnd {
-    /// Whether its work is lost, or may be.
+    /// Whether its work is lost, or may be lost.
     pub fn is_loss(self) -> bool {
         match self {
             Self::Cut | Self::Running | Self::Unknown => true,

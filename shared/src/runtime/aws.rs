@@ -1,4 +1,4 @@
-//! How AWS is called: clients for Lambda, the time a call may take, and errors a person can act on.
+//! How the functions call AWS: clients for Lambda, the time a call may take, and errors that a person can act on.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -34,26 +34,29 @@ use tokio::time::Instant;
 use crate::runtime::clock::Clock;
 use crate::runtime::config::{ConfigError, Env};
 
-/// Connecting takes milliseconds inside a region; a second without an answer means another try is better.
+/// Connecting takes milliseconds inside a region. After a second without an answer, another try is better.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The slowest of the calls, DetachInstances of twenty instances, answers well within this.
+/// The slowest call, DetachInstances for twenty instances, answers well within this time.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
-/// As many as fit into an invocation, whose end ends them: a call that gives up while there is time sends its message back
-/// to wait for another twenty seconds, and AWS throttles a storm for longer than a few tries.
+/// As many attempts as fit into an invocation; the end of the invocation ends them. If a call gave up earlier, its
+/// message would go back and wait for another twenty seconds. And AWS throttles a storm for longer than a few tries.
 const MAX_ATTEMPTS: u32 = 100;
 const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// The configuration all clients are made from.
+/// The configuration for all clients.
 ///
-/// Region and credentials come from the environment, where Lambda puts them for as long as the process lives:
-/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>. The crate `aws-config` would look into
-/// profiles, STS and instance metadata too; without it a function is smaller. `AWS_ENDPOINT_URL` replaces the endpoints
-/// of all services. Between two tries time passes on `clock`; what a call may take is real time, since the network is as slow
-/// as it is. What is not set here (sleeping, the time, the cache of credentials) the clients have by default.
+/// Region and credentials come from the environment. Lambda sets them for the lifetime of the process:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>. The crate `aws-config` would also look
+/// into profiles, STS and instance metadata; without it, a function is smaller. `AWS_ENDPOINT_URL` replaces the
+/// endpoints of all services.
+///
+/// The wait between two tries runs on `clock`. The timeouts of a call are real time, since the network does not get
+/// faster with the clock. For everything else (sleeping, the time, the cache of credentials), the clients use their
+/// defaults.
 ///
 /// # Errors
-/// Where the environment has no region or no credentials.
+/// If the environment has no region or no credentials.
 pub fn sdk_config(env: &Env, clock: Clock) -> Result<SdkConfig, ConfigError> {
     let credentials = Credentials::new(
         env.required("AWS_ACCESS_KEY_ID")?,
@@ -85,15 +88,15 @@ pub fn sdk_config(env: &Env, clock: Clock) -> Result<SdkConfig, ConfigError> {
 
 /// Retries without a quota, for the clients of the functions that race a notice.
 ///
-/// The SDK's quota (a hundred retries for all calls of a service) guards services against clients that retry for ever.
-/// Here the end of the invocation does, and a storm that is throttled needs more than a hundred.
+/// The SDK's quota (a hundred retries for all calls of a service) protects services from clients that retry for ever.
+/// Here the end of the invocation does that, and a throttled storm needs more than a hundred retries.
 pub fn retry_partition() -> RetryPartition {
     RetryPartition::custom("spot-handoff")
         .token_bucket(TokenBucket::unlimited())
         .build()
 }
 
-/// The HTTP client of every AWS client. TLS is rustls with ring, which is the smaller and the quicker to load.
+/// The HTTP client of every AWS client. TLS is rustls with ring, which is smaller and loads faster.
 pub fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
@@ -101,24 +104,24 @@ pub fn http_client() -> SharedHttpClient {
 }
 
 tokio::task_local! {
-    /// How the last try of the call under way ended, for the case that no further one is in time.
+    /// How the last try of the current call ended, in case no other try is in time.
     static LAST_ERROR: RefCell<Option<String>>;
 }
 
-/// An error and its causes in one line, as a person reads them.
+/// An error and its causes in one line for people.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// When AWS last refused this process a call for being one too many.
+/// When AWS last throttled a call of this process.
 static LAST_THROTTLED: Mutex<Option<Instant>> = Mutex::new(None);
 
 pub(crate) fn last_throttled() -> Option<Instant> {
     *LAST_THROTTLED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts what goes over the wire, retries included, and remembers how a call's last try ended.
+/// Counts requests, retries included, and remembers how a call's last try ended.
 #[derive(Debug, Clone, Default)]
 pub struct CallCounter(Arc<Counts>);
 
@@ -160,21 +163,21 @@ impl Intercept for CallCounter {
                 Some(refusal) => chain(refusal),
                 None => chain(error),
             };
-            // Calls that nobody limits in time, such as those of tests, have no place for it.
+            // Calls without a time limit, such as those of tests, have no place for it.
             let _ = LAST_ERROR.try_with(|last| last.replace(Some(told)));
         }
         Ok(())
     }
 }
 
-/// Retries what Auto Scaling refuses only because it is busy with the same group.
+/// Retries calls that Auto Scaling refuses only because it is busy with the same group.
 ///
-/// The SDK does not count these among the transient errors; inside two minutes they are.
+/// The SDK does not treat these errors as transient; within two minutes they are.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DetachInstances.html>
 #[derive(Debug, Clone, Copy)]
 pub struct RetryBusyGroups;
 
-/// What the codes have in common by which services refuse a call that is one too many.
+/// What the error codes of throttled calls have in common.
 const THROTTLED: &[&str] = &["Throttl", "RequestLimit"];
 
 const BUSY: &[&str] = &[
@@ -196,12 +199,12 @@ impl ClassifyRetry for RetryBusyGroups {
     }
 }
 
-/// Whether AWS refused a call for being one too many.
+/// Whether AWS throttled a call.
 pub(crate) fn is_throttled(response: &HttpResponse) -> bool {
     refused_with(response, THROTTLED)
 }
 
-/// Whether the answer is an error whose body has one of these words.
+/// Whether the answer is an error whose body contains one of these words.
 fn refused_with(response: &HttpResponse, words: &[&str]) -> bool {
     if response.status().is_success() {
         return false;
@@ -214,7 +217,7 @@ fn refused_with(response: &HttpResponse, words: &[&str]) -> bool {
     words.iter().any(|word| body.contains(word))
 }
 
-/// Why a call to AWS did not succeed.
+/// Why a call to AWS failed.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum CallError {
     /// AWS answered with an error.
@@ -227,7 +230,7 @@ pub enum CallError {
         /// AWS's message.
         message: String,
     },
-    /// There was no usable answer: no connection, a broken one, or a body that cannot be read.
+    /// There was no usable answer: no connection, a broken connection, or an unreadable body.
     #[error("{action} got no answer: {message}")]
     NoAnswer {
         /// The action.
@@ -235,18 +238,18 @@ pub enum CallError {
         /// What happened on the wire.
         message: String,
     },
-    /// The time the function has was over before AWS answered.
+    /// The function's time was over before AWS answered.
     #[error("{action} did not succeed in the time the function has{}", last_try(last))]
     OutOfTime {
         /// The action.
         action: &'static str,
-        /// How the last try ended, where one did.
+        /// How the last try ended, if there was one.
         last: Option<String>,
     },
 }
 
 impl CallError {
-    /// AWS's error code, where AWS answered.
+    /// AWS's error code, if AWS answered.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
@@ -259,13 +262,13 @@ impl CallError {
         self.code().is_some_and(is_denial)
     }
 
-    /// Whether AWS refused the call for being one too many: it has not been carried out.
+    /// Whether AWS throttled the call: it has not been carried out.
     pub fn is_throttled(&self) -> bool {
         self.code()
             .is_some_and(|code| THROTTLED.iter().any(|word| code.contains(word)))
     }
 
-    /// Whether AWS may answer otherwise in a moment: it was busy or had a fault of its own, or there was no answer.
+    /// Whether AWS may answer differently in a moment: it was busy, had a fault, or did not answer.
     pub fn is_passing(&self) -> bool {
         let passing = |code: &str| {
             let words = ["Internal", "Unavailable", "ServiceFailure"];
@@ -274,7 +277,7 @@ impl CallError {
         self.is_throttled() || self.code().is_none_or(passing)
     }
 
-    /// AWS's message, where AWS answered.
+    /// AWS's message, if AWS answered.
     pub fn message(&self) -> &str {
         match self {
             Self::Refused { message, .. } => message,
@@ -306,7 +309,7 @@ fn last_try(last: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
-/// Whether a code says that the caller lacks the permission: every service has its own.
+/// Whether a code says that the caller lacks the permission. Every service has its own codes.
 pub fn is_denial(code: &str) -> bool {
     matches!(
         code,
@@ -316,7 +319,7 @@ pub fn is_denial(code: &str) -> bool {
 
 fn advice(code: &str, action: &str) -> String {
     if is_denial(code) {
-        // A batch needs the permission of what it is a batch of.
+        // A batch call needs the permission for the single call.
         let action = action.strip_suffix("Batch").unwrap_or(action);
         format!(" (allow {action} in the function's role; the template does)")
     } else {
@@ -324,11 +327,11 @@ fn advice(code: &str, action: &str) -> String {
     }
 }
 
-/// Makes one call, retries included, within the time there is. Where that is over it is asked again, for it may have become
-/// more meanwhile.
+/// Makes one call, retries included, until `stop_at`. When that moment comes, it calls `stop_at` again, since there may
+/// be more time by now.
 ///
 /// # Errors
-/// Where AWS refuses the call, gives no usable answer, or `stop_at` comes first.
+/// If AWS refuses the call, gives no usable answer, or `stop_at` comes first.
 pub async fn call<T, E>(
     stop_at: impl Fn() -> Instant,
     action: &'static str,

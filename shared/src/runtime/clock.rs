@@ -1,8 +1,8 @@
-//! The time of day, which a replay may let run fast.
+//! The time of day. A replay may make it run fast.
 //!
-//! In Lambda this is the real time. A replay that shows two minutes in six seconds sets `SPOT_HANDOFF_CLOCK` to
-//! `<unix milliseconds>x<speed>`: from that moment on time passes `speed` times as fast, here, in the embedded AWS and
-//! in the test bed alike, so that deadlines and delays mean the same to all three.
+//! In Lambda this is the real time. A replay that shows two minutes in six seconds sets `SPOT_HANDOFF_CLOCK` to `<unix
+//! milliseconds>x<speed>`. From that moment on, time passes `speed` times as fast: here, in the embedded AWS and in the
+//! test bed. So deadlines and delays mean the same in all three.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::runtime::config::{ConfigError, Env};
 
-/// A clock that is the real one, or runs faster from a given moment on.
+/// The real clock, or one that runs faster from a given moment on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Clock {
     origin: Timestamp,
@@ -26,12 +26,12 @@ impl Clock {
         }
     }
 
-    /// A clock that from `origin` on runs `speed` times as fast as the real one.
+    /// A clock that runs `speed` times as fast as the real one, starting at `origin`.
     pub fn fast(origin: Timestamp, speed: f64) -> Self {
         Self { origin, speed }
     }
 
-    /// The clock that `SPOT_HANDOFF_CLOCK` asks for; the real one where it is not set.
+    /// The clock from `SPOT_HANDOFF_CLOCK`, or the real one if it is not set.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         const NAME: &str = "SPOT_HANDOFF_CLOCK";
         const EXPECTED: &str = "`<unix milliseconds>x<speed>`";
@@ -66,7 +66,7 @@ impl Clock {
             .unwrap_or(real)
     }
 
-    /// How long to really wait for `duration` to pass on this clock.
+    /// How much real time passes while `duration` passes on this clock.
     pub fn real_duration(&self, duration: Duration) -> Duration {
         duration.div_f64(self.speed)
     }

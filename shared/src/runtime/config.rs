@@ -1,17 +1,17 @@
-//! Configuration: environment variables set by the template's parameters, checked once at start.
+//! Configuration: environment variables from the template's parameters, checked once at the start.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use thiserror::Error;
 
-/// The environment, as read at start; a map in tests.
+/// The environment, as read at the start; a map in tests.
 #[derive(Debug, Clone, Default)]
 pub struct Env(HashMap<String, String>);
 
-/// An environment variable that says what no function can do.
+/// An environment variable with a wrong value.
 ///
-/// A function that meets one stops at start, so that a wrong parameter shows at deployment and not at 3 a.m.
+/// The function then does not start. So a wrong parameter shows at deployment and not at 3 a.m.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("environment variable {name}: expected {expected}, found `{found}`")]
 pub struct ConfigError {
@@ -30,18 +30,18 @@ impl ConfigError {
         }
     }
 
-    /// The same about what whoever set the variable calls it.
+    /// The same error, with the name that the person who set the variable uses for it.
     pub fn called(&self, name: &str) -> String {
         format!("{name}: expected {}, found `{}`", self.expected, self.found)
     }
 }
 
-/// A configuration value with a fixed set of spellings.
+/// A configuration value with a fixed set of texts.
 pub trait Choice: Copy + 'static {
-    /// Every value with its spelling; the first is the default.
+    /// Every value with its text; the first is the default.
     const CHOICES: &'static [(&'static str, Self)];
 
-    /// The value of this spelling.
+    /// The value with this text.
     fn spelled(spelling: &str) -> Option<Self> {
         let mut choices = Self::CHOICES.iter();
         choices
@@ -49,7 +49,7 @@ pub trait Choice: Copy + 'static {
             .map(|(_, choice)| *choice)
     }
 
-    /// How the value is spelled.
+    /// The text of the value.
     fn spelling(self) -> &'static str
     where
         Self: PartialEq,
@@ -67,7 +67,7 @@ impl Env {
         Self(std::env::vars().collect())
     }
 
-    /// An environment of these variables only.
+    /// An environment with only these variables.
     pub fn of(variables: &[(&str, &str)]) -> Self {
         Self(
             variables
@@ -77,7 +77,7 @@ impl Env {
         )
     }
 
-    /// The value of a variable; an empty one counts as not set.
+    /// The value of a variable. An empty value counts as not set.
     pub fn get(&self, name: &str) -> Option<String> {
         self.0
             .get(name)
@@ -91,7 +91,7 @@ impl Env {
             .ok_or_else(|| ConfigError::new(name, "a value", ""))
     }
 
-    /// One of a fixed set of values, the first where the variable is not set.
+    /// One of a fixed set of values; the first if the variable is not set.
     pub fn choice<C: Choice>(&self, name: &str) -> Result<C, ConfigError> {
         let Some(found) = self.get(name) else {
             return Ok(C::CHOICES[0].1);
@@ -102,12 +102,12 @@ impl Env {
         })
     }
 
-    /// `DRY_RUN`: whether to plan only and change nothing.
+    /// `DRY_RUN`: whether to only plan, and change nothing.
     pub fn dry_run(&self) -> Result<bool, ConfigError> {
         self.choice("DRY_RUN")
     }
 
-    /// `SCOPE`: which Auto Scaling groups are acted on.
+    /// `SCOPE`: on which Auto Scaling groups the functions act.
     pub fn scope(&self) -> Result<Scope, ConfigError> {
         self.choice("SCOPE")
     }
@@ -117,7 +117,8 @@ impl Env {
         self.choice("DRILLS")
     }
 
-    /// `CLUSTERS`: the ECS clusters to look for instances in; `None` means all of the account and region.
+    /// `CLUSTERS`: the ECS clusters in which to look for instances. `None` means all clusters of the account and
+    /// region.
     pub fn clusters(&self) -> Result<Option<Vec<String>>, ConfigError> {
         let Some(list) = self.get("CLUSTERS") else {
             return Ok(None);
@@ -154,12 +155,12 @@ impl Choice for bool {
     const CHOICES: &'static [(&'static str, Self)] = &[("false", false), ("true", true)];
 }
 
-/// Which Auto Scaling groups are acted on.
+/// On which Auto Scaling groups the functions act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Every group but those tagged `spot-handoff:ignore`, and instances in no group.
+    /// On every group without the tag `spot-handoff:ignore`, and on instances in no group.
     All,
-    /// Only groups tagged `spot-handoff:managed`.
+    /// Only on groups with the tag `spot-handoff:managed`.
     Tagged,
 }
 
@@ -167,14 +168,14 @@ impl Choice for Scope {
     const CHOICES: &'static [(&'static str, Self)] = &[("all", Self::All), ("tagged", Self::Tagged)];
 }
 
-/// How far a drill can go. Whoever may put events on the bus can send drills; nothing that they say goes beyond this.
+/// How far a drill can go. Whoever may put events on the bus can send drills; no drill can do more than this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drills {
-    /// Drills are planned and reported, also those that ask to act.
+    /// The functions plan and report drills, even a drill that asks to act.
     Plan,
-    /// Drills are not taken.
+    /// The functions take no drills.
     Off,
-    /// A drill that asks to act is acted on.
+    /// The functions act on a drill that asks to act.
     Real,
 }
 

@@ -13,20 +13,20 @@ use tokio::time::Instant;
 use crate::runtime::aws::{self, CallError};
 use crate::runtime::clock::Clock;
 
-/// How many calls of one kind are under way at once. Enough to hide the latency of a region, few enough to stay within
-/// the burst of AWS's token buckets.
+/// How many calls of one kind are under way at once: enough to hide the latency of a region, few enough for the burst
+/// of AWS's token buckets.
 const CALLS_AT_ONCE: usize = 10;
 
-/// The time kept back for writing reports, settling messages and answering Lambda.
+/// The time reserved for writing reports, settling messages and answering Lambda.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(750);
-/// The last part of it, in which Lambda gets its answer.
+/// The last part of that time, for answering Lambda.
 const TIME_TO_RETURN: Duration = Duration::from_millis(150);
 
-/// How much longer an invocation goes on for each call that AWS refuses for being one too many: it is not hung, and would begin
-/// anew with calls that all have to be made again.
+/// How much longer an invocation may go on after AWS has throttled a call. It does not hang, and a new try would have
+/// to make all calls again.
 const LONGER_WHERE_THROTTLED: Duration = Duration::from_secs(10);
 
-/// How long a call is tried that the hand-off can do without.
+/// How long to try a call that the hand-off can do without.
 const BRIEFLY: Duration = Duration::from_secs(2);
 
 /// What every part of a function needs to know about the invocation it runs in.
@@ -34,11 +34,11 @@ const BRIEFLY: Duration = Duration::from_secs(2);
 pub struct Invocation {
     /// The function's name.
     pub function: &'static str,
-    /// The clock that deadlines are measured on.
+    /// The clock for deadlines.
     pub clock: Clock,
     /// When the invocation began, on that clock.
     pub started_at: Timestamp,
-    /// Whether to plan only.
+    /// Whether to only plan.
     pub dry_run: bool,
     stop_at: Instant,
     stop_at_last: Instant,
@@ -51,16 +51,16 @@ pub struct Invocation {
 pub struct Times {
     /// Making calls.
     pub calling: Duration,
-    /// Making calls while AWS refuses some for being too many.
+    /// Making calls while AWS throttles some of them.
     pub calling_throttled: Duration,
-    /// After the calls: taking messages off the queue or bringing them back.
+    /// After the calls: deleting messages, or making them come back.
     pub settling: Duration,
     /// All of it.
     pub all: Duration,
 }
 
 impl Times {
-    /// Those of an invocation that Lambda ends `time_left` from now, or that is given up then.
+    /// The times of an invocation that Lambda ends, or that gives up, `time_left` from now.
     pub fn of(time_left: Duration) -> Self {
         let calling = time_left.saturating_sub(TIME_TO_ANSWER);
         Self {
@@ -71,7 +71,7 @@ impl Times {
         }
     }
 
-    /// The same with calls that end so much sooner, to leave the time to settle many messages.
+    /// The same, with less time for calls by this much, so that there is time to settle many messages.
     pub fn keeping(self, to_settle: Duration) -> Self {
         let calling = self.calling.saturating_sub(to_settle);
         Self {
@@ -82,7 +82,7 @@ impl Times {
         }
     }
 
-    /// The same, given up after this time unless calls are throttled.
+    /// The same, but the invocation gives up after this time unless its calls are throttled.
     pub fn given_up_after(self, time: Duration) -> Self {
         let calling = self.calling.min(Self::of(time).calling);
         Self { calling, ..self }
@@ -95,7 +95,7 @@ impl Invocation {
         Self::within(function, clock, dry_run, Times::of(time_left))
     }
 
-    /// An invocation that has these times.
+    /// An invocation with these times.
     pub fn within(function: &'static str, clock: Clock, dry_run: bool, times: Times) -> Self {
         let now = Instant::now();
         Self {
@@ -110,7 +110,7 @@ impl Invocation {
         }
     }
 
-    /// Until when calls are made.
+    /// When the invocation stops making calls.
     fn stop_at(&self) -> Instant {
         match aws::last_throttled() {
             Some(throttled) => self.stop_at_after(throttled),
@@ -123,12 +123,12 @@ impl Invocation {
         longer.min(self.stop_at_last).max(self.stop_at)
     }
 
-    /// Until when messages can be taken off the queue or brought back.
+    /// Until when messages can be deleted or made to come back.
     pub(crate) fn settles_until(&self) -> Instant {
         self.over_at.min(self.stop_at() + self.to_settle)
     }
 
-    /// The same invocation for notices that are planned only.
+    /// The same invocation, for notices that are only planned.
     pub fn planning_only(&self) -> Self {
         Self {
             dry_run: true,
@@ -136,7 +136,7 @@ impl Invocation {
         }
     }
 
-    /// The same invocation for a notice, which may be planned only.
+    /// The same invocation, for a notice that may be only planned.
     pub fn with(&self, planned_only: bool) -> Self {
         match planned_only {
             true => self.planning_only(),
@@ -144,12 +144,13 @@ impl Invocation {
         }
     }
 
-    /// The same invocation for a call that the hand-off can do without: it is not to take the time of those that it needs.
+    /// The same invocation, for a call that the hand-off can do without. It must not take the time of the calls that
+    /// the hand-off needs.
     pub fn briefly(&self) -> Self {
         self.for_at_most(BRIEFLY)
     }
 
-    /// The same invocation for calls that are waited for no longer than this.
+    /// The same invocation, for calls that may take no longer than this.
     pub fn for_at_most(&self, time: Duration) -> Self {
         let end = Instant::now() + time;
         Self {
@@ -159,7 +160,7 @@ impl Invocation {
         }
     }
 
-    /// The same invocation for what is written down at its end, when the time for calls may be over.
+    /// The same invocation, for writes at its end, when the time for calls may be over.
     pub fn at_its_end(&self) -> Self {
         let end = self.settles_until();
         Self {
@@ -169,13 +170,13 @@ impl Invocation {
         }
     }
 
-    /// Waits on the invocation's clock, no longer than there is time for calls.
+    /// Waits on the invocation's clock, but not beyond the time for calls.
     pub async fn pause(&self, time: Duration) {
         let until = Instant::now() + self.clock.real_duration(time);
         tokio::time::sleep_until(until.min(self.stop_at())).await;
     }
 
-    /// Makes one call to AWS, retries included, within the time the invocation has left.
+    /// Makes one call to AWS, retries included, within the invocation's remaining time.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -191,14 +192,14 @@ impl Invocation {
     }
 }
 
-/// Runs calls together, a few at a time, and returns their answers in the order of the calls.
+/// Runs calls together, a few at a time. Returns their answers in the order of the calls.
 pub async fn together<F: Future>(calls: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     at_most(CALLS_AT_ONCE, calls).await
 }
 
-/// Runs calls together, so many at a time, and returns their answers in the order of the calls.
+/// Runs calls together, `at_once` at a time. Returns their answers in the order of the calls.
 pub async fn at_most<F: Future>(at_once: usize, calls: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    // Boxed in a list first: a lazy iterator would borrow what its closures capture for longer than the stream lives.
+    // Collected first: a lazy iterator would borrow what its closures capture for longer than the stream lives.
     let calls: Vec<F> = calls.into_iter().collect();
     futures::stream::iter(calls).buffered(at_once).collect().await
 }
@@ -221,7 +222,7 @@ mod tests {
             [until(0), until(4), until(5), until(14), until(59)],
             [14_250, 14_250, 15_000, 24_000, 59_250]
         );
-        // Not what is done without, nor what has all the time from the start.
+        // Except for calls that can be done without, and if the invocation has all the time from the start.
         let briefly = invocation.briefly();
         assert_eq!(briefly.stop_at_after(began + seconds(14)), briefly.stop_at);
         let storm = Times::of(seconds(60)).keeping(seconds(2));

@@ -1,4 +1,4 @@
-//! What every function stands on: AWS clients, the clock, the configuration, the time of an invocation.
+//! The basis of every function: AWS clients, the clock, the configuration, the time of an invocation.
 
 pub mod aws;
 pub mod clock;

@@ -1,9 +1,11 @@
-//! How fast a client goes on once AWS has refused a call of it for being one too many.
+//! How fast a client goes on after AWS has throttled one of its calls.
 //!
-//! A storm begins with all calls at once, which AWS admits up to a burst. What is beyond is refused, and a refused call that is
-//! repeated too soon only costs another one; where one bucket of AWS's is empty, the call may still have drawn on the others.
-//! So from the first refusal on each attempt waits for its turn. Unlike the adaptive mode of the SDK, whose rate falls to one
-//! call in two seconds while somebody else uses the account's rate up, this never goes below its share: there are two minutes.
+//! A storm begins with all calls at once, and AWS admits them up to a burst. It refuses the rest. Repeating a refused
+//! call too soon only costs another call; and if one of AWS's buckets is empty, the call may still have drawn on the
+//! others. So from the first refusal on, each attempt waits for its turn.
+//!
+//! The adaptive mode of the SDK is different: its rate falls to one call in two seconds while somebody else uses up the
+//! account's rate. This rate never falls below the client's share, since there are only two minutes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,12 +25,12 @@ use tokio::time::{Instant, sleep_until};
 use crate::runtime::aws::is_throttled;
 use crate::runtime::clock::Clock;
 
-/// How long attempts wait for their turns after the last refusal.
+/// How long after the last refusal attempts wait for their turns.
 const PACED_FOR: Duration = Duration::from_secs(3);
-/// No attempt waits for longer. The shortest time in which a call has to be answered is two seconds, the wait included.
+/// No attempt waits longer than this. The shortest time limit of a call is two seconds, the wait included.
 const LONGEST_WAIT: Duration = Duration::from_millis(1500);
 
-/// Calls a second: the share of one process where as many are at work as a storm brings, two of each function.
+/// Calls a second: the share of one process when a storm keeps two processes of each function busy.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
     reads: f64,
@@ -36,19 +38,19 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// 20 reads and 40 changes a second of what is in clusters.
+    /// AWS allows 20 reads and 40 changes a second for the resources of clusters.
     /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html>
     pub const ECS: Self = Self {
         reads: 6.0,
         changes: 12.0,
     };
-    /// 10 calls a second, of which 4 may register or deregister targets.
+    /// AWS allows 10 calls a second, 4 of which may register or deregister targets.
     /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html>
     pub const ELB: Self = Self {
         reads: 4.0,
         changes: 2.5,
     };
-    /// AWS gives no numbers.
+    /// AWS documents no numbers.
     pub const AUTO_SCALING: Self = Self {
         reads: 4.0,
         changes: 3.0,
@@ -63,7 +65,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A client that has not been refused anything.
+    /// A client that has not been throttled yet.
     pub fn new(rates: Rates, clock: Clock) -> Self {
         Self {
             reads: Turns::new(rates.reads, clock),
@@ -71,7 +73,8 @@ impl Pace {
         }
     }
 
-    /// The configuration for a client whose attempts wait for their turns. The client needs this as an interceptor, too.
+    /// The configuration for a client whose attempts wait for their turns. The client also needs this as an
+    /// interceptor.
     pub fn around(&self, sdk: &SdkConfig) -> SdkConfig {
         let Some(client) = sdk.http_client() else {
             return sdk.clone();
@@ -86,7 +89,7 @@ impl Pace {
         sdk.to_builder().http_client(paced).build()
     }
 
-    /// AWS's buckets are for reads or for changes.
+    /// AWS has separate buckets for reads and for changes.
     fn of(&self, action: &str) -> &Turns {
         match action.starts_with("Describe") || action.starts_with("List") {
             true => &self.reads,
@@ -117,7 +120,7 @@ impl Intercept for Pace {
     }
 }
 
-/// Turns that are taken one after the other, while there is need for it.
+/// Turns, one after the other, for as long as needed.
 #[derive(Debug, Clone)]
 struct Turns {
     between: Duration,
@@ -185,7 +188,7 @@ impl HttpConnector for Paced {
     }
 }
 
-/// What is asked for: JSON has it in a header, a form in its first field.
+/// The action of a request: in JSON protocols it is in a header, in form protocols it is the first field.
 fn action(request: &HttpRequest) -> String {
     let target = request.headers().get("x-amz-target");
     let of_target = target.and_then(|target| target.rsplit('.').next());

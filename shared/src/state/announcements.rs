@@ -1,4 +1,4 @@
-//! What people are to be told, until it is told: hand-offs gather for some seconds and go out in one message.
+//! Announcements that are not published yet. Hand-offs gather for some seconds and are published in one message.
 //!
 //! SNS ends an e-mail subscription for good at more than ten messages a second.
 
@@ -8,36 +8,36 @@ use serde::{Deserialize, Serialize};
 use super::{Item, Key};
 use crate::notice::Notice;
 
-/// Under which key all that is to be told stands.
+/// The key under which all pending announcements are kept.
 pub const PENDING: &str = "announcements#pending";
-/// How long something is worth telling.
+/// After this time, an announcement is not published any more.
 const WORTH_TELLING: SignedDuration = SignedDuration::from_hours(24);
-/// Who was to tell and did not within so long (five tries of its message) is not waited for.
+/// If a message that should publish does not do so within this time (five tries), nobody waits for it any longer.
 const TELLS_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// One hand-off that is to be told.
+/// A hand-off that is not announced yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// Id of the event.
     pub event_id: String,
     /// The instance.
     pub instance: String,
-    /// Whether it is told that the instance runs on, and not how its hand-off went.
+    /// Whether to announce that the instance still runs, and not how its hand-off went.
     #[serde(default)]
     pub runs_on: bool,
-    /// Its group, where it is known.
+    /// Its group, if it is known.
     pub group: Option<String>,
-    /// Its message's subject.
+    /// The subject of the message.
     pub subject: String,
-    /// Its message.
+    /// The text of the message.
     pub text: String,
-    /// How it went, by the name of the outcome.
+    /// The name of the outcome.
     pub outcome: String,
-    /// Whether that is bad.
+    /// Whether the outcome is bad.
     pub is_bad: bool,
     /// Whether it was a drill.
     pub drill: bool,
-    /// When it was found out.
+    /// When the outcome was known.
     pub since: Timestamp,
 }
 
@@ -52,17 +52,17 @@ impl Item for Pending {
     }
 }
 
-/// That a message is under way that will have all told which is pending then.
+/// Says that a message is under way which will publish everything that is pending then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Telling {
-    /// Whose notice had it sent.
+    /// The notice that sent it.
     pub by: String,
     /// When it comes.
     pub at: Timestamp,
 }
 
 impl Telling {
-    /// Where it stands.
+    /// The key of the item.
     pub fn key() -> Key {
         Key::new("announcements", "telling")
     }

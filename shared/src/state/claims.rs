@@ -1,7 +1,8 @@
-//! Who puts which event on the bus: one item for each event about a hand-off, so that two invocations put it once.
+//! Who puts which event on the bus. There is one item for each event about a hand-off, so that only one of two
+//! invocations puts it.
 //!
-//! Whoever is to put it writes first that it does, and only one such write is taken. Where the bus does not take the event
-//! the item goes again. One that was killed in between leaves a claim that nobody follows: after a while others take it
+//! An invocation first writes that it will put the event, and only one such write succeeds. If the bus refuses the
+//! event, the item is deleted. If an invocation is killed in between, its claim stays; after a while, others take it
 //! over.
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Item, Key};
 
-/// Copies of a message come within this.
+/// All copies of a message come within this time.
 const KEPT: SignedDuration = SignedDuration::from_hours(15 * 24);
-/// After so long whoever claimed an event and has not put it is no more: an invocation tries calls for 15 seconds.
+/// If a claimed event is not put within this time, the claiming invocation has ended: it tries calls for 15 seconds.
 const CLAIMED_FOR: SignedDuration = SignedDuration::from_secs(20);
 
 /// An event about a hand-off.
@@ -22,7 +23,7 @@ pub struct Claim {
     pub event_id: String,
     /// The instance.
     pub instance: String,
-    /// Which event it is.
+    /// The kind of event.
     pub of: Event,
     /// When it was claimed.
     pub since: Timestamp,
@@ -43,7 +44,7 @@ pub enum Event {
 }
 
 impl Claim {
-    /// Whether whoever claimed it is no more.
+    /// Whether the invocation that claimed it has ended.
     pub fn is_abandoned(&self, now: Timestamp) -> bool {
         !self.put && now.duration_since(self.since) > CLAIMED_FOR
     }

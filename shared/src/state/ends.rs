@@ -1,4 +1,4 @@
-//! That instances have ended. An instance that was detached is in nobody's list any more: where EC2 does not take it after
+//! Records that instances have ended. A detached instance is in nobody's list any more. If EC2 does not take it after
 //! all, it runs on and costs money.
 //!
 //! EC2 says so in an event: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html>
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::{Item, Key};
 use crate::notice::{InstanceId, Notice, Signal};
 
-/// How long it is kept: longer than anybody asks for it.
+/// How long the record is kept: longer than anybody asks for it.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
-/// That an instance has ended, or is about to.
+/// An instance has ended, or is about to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct InstanceEnd {
@@ -23,12 +23,12 @@ pub struct InstanceEnd {
 }
 
 impl InstanceEnd {
-    /// Where it stands.
+    /// The key of an instance's item.
     pub fn key_of(instance: &InstanceId) -> Key {
         Key::new(instance.as_str(), "end")
     }
 
-    /// What a notice says of an end.
+    /// The end that a notice reports, if it does.
     pub fn of(notice: &Notice) -> Option<Self> {
         let is_end = matches!(notice.signal, Signal::StateChange { .. });
         is_end.then(|| Self {

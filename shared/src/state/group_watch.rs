@@ -1,12 +1,13 @@
-//! The watch over a group that interruptions have made smaller: one item for each group.
+//! The watch over a group that lost instances to interruptions: one item for each group.
 //!
-//! From twenty seconds after the notice on replace-capacity looks at the group until it is whole again, as many healthy
-//! instances in service as it is to have, or half an hour is over. One chain of messages does that for a group, however
-//! many of its instances are interrupted meanwhile: the later ones join. What has come of it stands here.
+//! Twenty seconds after the notice, replace-capacity begins to look at the group. It looks until the group is whole
+//! again (as many healthy instances in service as desired), or for half an hour. There is only one chain of messages
+//! for a group, however many of its instances are interrupted meanwhile: later interruptions join the watch. The item
+//! records the result.
 //!
-//! A message carries the number of its look, and the item the number of the next one: a message that is behind it changes
-//! nothing. The next message is sent before the item is written, so a function that is killed between the two leaves two
-//! messages of one look, of which the first to come counts, and never none.
+//! A message carries the number of its look, and the item carries the number of the next look. A message with an older
+//! number changes nothing. The next message is sent before the item is written. So a function that is killed between
+//! the two leaves two messages for one look, and the first one counts. It never leaves none.
 
 use std::fmt;
 
@@ -21,11 +22,11 @@ use crate::runtime::invocation::Invocation;
 
 /// How long a group is watched after a notice.
 pub const WATCHED_FOR: SignedDuration = SignedDuration::from_mins(30);
-/// How long an item is kept after its watch is over: longer than anybody asks how a hand-off went.
+/// How long an item is kept after its watch: longer than anybody asks how a hand-off went.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// How long the end of an earlier watch is remembered beside a new one: announcements look back some minutes.
+/// How long the end of an earlier watch is kept beside a new one: announcements look back some minutes.
 const EARLIER_KEPT_FOR: SignedDuration = SignedDuration::from_mins(15);
-/// So many interruptions are named, some 120 bytes each: DynamoDB has 400 KB for an item.
+/// At most this many interruptions are named, some 120 bytes each. DynamoDB allows 400 KB for an item.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 pub const MOST_NAMED: usize = 1000;
 
@@ -35,26 +36,26 @@ pub const MOST_NAMED: usize = 1000;
 pub struct GroupWatch {
     /// The group.
     pub group: String,
-    /// The interruptions for whose sake the group is watched, the first one first.
+    /// The interruptions that the watch is for, the first one first.
     pub interruptions: Vec<Interruption>,
     /// When the last look was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<Timestamp>,
     /// Number of the next look.
     pub look: u32,
-    /// When it comes.
+    /// When the next look comes.
     pub next_look: Timestamp,
-    /// When nobody waits any longer.
+    /// When the watch ends.
     pub until: Timestamp,
-    /// Since when the launches of the group fail, and why; `None` where none has failed since one succeeded.
+    /// Since when the group's launches have failed, and why. `None` if none has failed since the last success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
-    /// What we have changed of its mixture, and not changed back yet.
+    /// Our change of its mixture that is not undone yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
     /// How the group stands.
     pub standing: Standing,
-    /// Watches that were over before this one began, and not long ago.
+    /// Earlier watches that ended not long ago.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Earlier>,
 }
@@ -72,7 +73,7 @@ pub struct Interruption {
 }
 
 impl Interruption {
-    /// That of a notice.
+    /// The interruption of a notice.
     pub fn of(notice: &Notice) -> Self {
         Self {
             event_id: notice.event_id.clone(),
@@ -82,7 +83,7 @@ impl Interruption {
     }
 }
 
-/// Launches that fail.
+/// Launches that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Failing {
@@ -92,30 +93,30 @@ pub struct Failing {
     pub last: LaunchFailure,
 }
 
-/// On-Demand capacity in the place of Spot: the `OnDemandBaseCapacity` of the group as it was and as we have set it.
+/// On-Demand capacity in place of Spot: the `OnDemandBaseCapacity` of the group, as it was and as we have set it.
 ///
-/// It is written before it is asked for. What the group has instead of what was asked for is somebody else's, unless it is
-/// what was there before and our request was never seen to have taken effect.
+/// It is written before the call. If the group then shows another value, somebody else has set it. There is one
+/// exception: the earlier value, as long as our call was never seen to have taken effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Fallback {
-    /// What it was before we changed anything.
+    /// The value before our first change.
     pub before: u32,
-    /// What it was before the last step.
+    /// The value before our last change.
     pub from: u32,
-    /// What we have asked for last.
+    /// The value of our last call.
     pub set: u32,
-    /// When that was.
+    /// When we made that call.
     pub asked_at: Timestamp,
-    /// Whether the group was seen to have it.
+    /// Whether the group has shown that value.
     pub seen: bool,
-    /// When it was first raised.
+    /// When we first raised it.
     pub since: Timestamp,
-    /// When it was raised last.
+    /// When we last raised it.
     pub raised_at: Timestamp,
-    /// Whether the last step was a lower one, whose Spot launch has not succeeded yet.
+    /// Whether our last change lowered it, and no Spot launch has succeeded since.
     pub is_trial: bool,
-    /// When Spot is tried again.
+    /// When to try Spot again.
     pub next_trial: Timestamp,
 }
 
@@ -126,28 +127,28 @@ impl Fallback {
     }
 }
 
-/// How a group stands. Amounts are in units of its capacity: instances, where its instance types have no weights.
+/// How a group stands. Amounts are in units of its capacity: instances, unless its instance types have weights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Standing {
-    /// It is still watched.
+    /// It is still being watched.
     Looking {
         /// How much it lacked at the last look; `None` before the first one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         short_of: Option<u32>,
     },
-    /// As much is healthy and in service as it is to have.
+    /// As much capacity is healthy and in service as desired.
     Whole {
-        /// So many seconds after the first notice it was seen to be.
+        /// How many seconds after the first notice this was seen.
         after_seconds: u32,
     },
-    /// It was not whole when the time was over.
+    /// It was not whole when the watch ended.
     Short {
         /// How much it lacks.
         short_of: u32,
-        /// How many seconds after the first notice that was.
+        /// How many seconds after the first notice the watch ended.
         after_seconds: u32,
-        /// Why its last launch failed; `None` where none did.
+        /// Why its last launch failed; `None` if none did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<LaunchFailure>,
         /// What to do about it.
@@ -158,7 +159,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Whether nobody looks any longer.
+    /// Whether the watch is over.
     pub fn is_over(&self) -> bool {
         !matches!(self, Self::Looking { .. })
     }
@@ -208,7 +209,7 @@ pub struct Earlier {
 }
 
 impl GroupWatch {
-    /// A watch that begins with this interruption, whose first look is made now.
+    /// A watch that begins with this interruption. Its first look is now.
     pub fn begun(group: &str, interruption: Interruption, now: Timestamp) -> Self {
         let until = interruption.noticed.saturating_add(WATCHED_FOR);
         Self {
@@ -225,7 +226,7 @@ impl GroupWatch {
         }
     }
 
-    /// Where the watch over a group stands.
+    /// The key of the watch over a group.
     pub fn key_of(group: &str) -> Key {
         Key::new(format!("group#{group}"), "watch")
     }
@@ -236,17 +237,17 @@ impl GroupWatch {
         first.unwrap_or(self.next_look)
     }
 
-    /// Whether messages look at the group: it is not known what becomes of it, or something of ours is to be taken back.
+    /// Whether messages still look at the group: its standing is open, or a change of ours has to be undone.
     pub fn goes_on(&self) -> bool {
         !self.standing.is_over() || self.fallback.is_some()
     }
 
-    /// Whether the interruption is one for whose sake this watch is, or was.
+    /// Whether the watch is or was for this interruption.
     pub fn includes(&self, event_id: &str, instance: &InstanceId) -> bool {
         is_among(&self.interruptions, event_id, instance)
     }
 
-    /// How the group stands as seen from one interruption: a later watch does not hide how an earlier one ended.
+    /// How the group stands for one interruption. A later watch does not hide how an earlier one ended.
     pub fn standing_of(&self, event_id: &str, instance: &InstanceId) -> Option<&Standing> {
         if self.includes(event_id, instance) {
             return Some(&self.standing);
@@ -256,7 +257,7 @@ impl GroupWatch {
         Some(&one.standing)
     }
 
-    /// Another interruption joins: the group is watched for its sake, too. Whether that is news.
+    /// Adds an interruption to the watch. Returns whether it is new.
     pub fn join(&mut self, interruption: Interruption) -> bool {
         if self.includes(&interruption.event_id, &interruption.instance) {
             return false;
@@ -307,7 +308,7 @@ impl Item for GroupWatch {
     }
 }
 
-/// The watches over these groups; groups that none was over lately are left out.
+/// The watches over these groups. Groups without a recent watch are left out.
 ///
 /// # Errors
 /// See [`CallError`].

@@ -1,7 +1,8 @@
-//! What the functions have reported: announce-hand-offs makes its account of a hand-off from it.
+//! The functions' reports. announce-hand-offs makes its account of a hand-off from them.
 //!
-//! All reports about one instance of one notice stand together, in the order of time. The logs have the same lines; those
-//! are found only seconds to a minute after they were written, and may be asked for five times a second in an account.
+//! All reports about one instance and one notice are together, ordered by time. The logs contain the same lines, but a
+//! search finds them only seconds to a minute after they were written, and an account may search only five times a
+//! second.
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use super::{Item, Key};
 use crate::notice::{Notice, Signal};
 use crate::report::{Outcome, Report};
 
-/// How long a report is kept: what happened last month can still be asked.
+/// How long a report is kept: people can still ask about last month.
 const KEPT: SignedDuration = SignedDuration::from_hours(35 * 24);
 
 /// A report in the table.
@@ -20,13 +21,13 @@ const KEPT: SignedDuration = SignedDuration::from_hours(35 * 24);
 pub struct Reported(pub Report);
 
 impl Reported {
-    /// Under which key all reports about this notice stand.
+    /// The key of all reports about this notice.
     pub fn of(notice: &Notice) -> String {
         of(&notice.event_id, notice.instance.as_str())
     }
 
-    /// The item of a report; `None` where nobody will ask for it: a look that found nothing to do or new, and an instance that
-    /// stops or starts and is none of ours.
+    /// The item for a report; `None` if nobody will ask for it. That is a look that found nothing new, or an instance
+    /// that stops or starts and is not ours.
     pub fn from_report(report: &Report) -> Option<Self> {
         let has_ends = report.tasks.iter().any(|task| task.end.is_some());
         let says_nothing = report.outcome == Outcome::NothingToDo

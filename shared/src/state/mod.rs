@@ -1,13 +1,14 @@
 //! The table: what has to survive between two looks, and what two invocations have to agree on.
 //!
-//! Messages say "look now"; the table says what is so. An item stands under two keys, `of` (what it belongs to, for example
-//! a group) and `what` (which one). Its body is JSON, so that a person can read it in the console. Each write carries a
-//! version, and a write that expects another version than the one that is there changes nothing. Reads are consistent.
+//! Messages only say "look now"; the facts are in the table. An item has two keys: `of` (what it belongs to, for
+//! example a group) and `what` (which one). Its body is JSON, so that a person can read it in the console. Each write
+//! carries a version. If the table has another version than the write expects, the write changes nothing. Reads are
+//! consistent.
 //!
-//! The first action of an interruption neither waits for the table nor fails without it. Who calls a function of this
-//! module decides what is so when the table does not answer.
+//! The first action of an interruption neither waits for the table nor fails without it. If the table does not answer,
+//! the caller of this module decides what to assume.
 //!
-//! Each kind of item has a file of its own beside this one.
+//! Each kind of item has its own file in this module.
 
 pub mod announcements;
 pub mod claims;

@@ -1,7 +1,7 @@
-//! Re-runs that are due: one item for each task, written before it is stopped.
+//! Re-runs that are due: one item for each task, written before the task is stopped.
 //!
-//! StopTask deletes the task's tags, and ECS forgets a stopped task after about an hour: by then only the table knows what
-//! the new one has to be like, and whether it runs already. Writes only add to what is known, so that two invocations can
+//! StopTask deletes the task's tags, and ECS forgets a stopped task after about an hour. Then only the table knows what
+//! the new task has to be like, and whether it already runs. Writes only add to what is known, so two invocations can
 //! come in any order.
 
 use std::collections::HashMap;
@@ -14,10 +14,10 @@ use crate::notice::RerunOrder;
 use crate::runtime::aws::CallError;
 use crate::runtime::invocation::{Invocation, together};
 
-/// As long as a message can wait in a dead-letter queue, fourteen days, and a day more.
+/// A message can wait in a dead-letter queue for fourteen days; this is a day more.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(15 * 24);
 
-/// A task that has to be stopped waits so long for the table, and is then stopped without.
+/// A task that has to be stopped waits this long for the table. Then it is stopped without it.
 pub const WAITS_FOR_TABLE: Duration = Duration::from_secs(1);
 
 impl Item for RerunOrder {
@@ -34,10 +34,10 @@ fn key_of(task: &str) -> Key {
     Key::new(task, "rerun")
 }
 
-/// What the table knows of the re-runs of these tasks, by their ARNs.
+/// What the table knows about the re-runs of these tasks, by their ARNs.
 ///
 /// # Errors
-/// Where it does not answer in time.
+/// If it does not answer in time.
 pub async fn read(
     table: &Table,
     invocation: &Invocation,
@@ -50,7 +50,7 @@ pub async fn read(
     Ok(by_task.collect())
 }
 
-/// Adds these orders to what the table knows; answers in their order.
+/// Adds these orders to what the table knows. Returns the results in the order of the orders.
 pub async fn write(
     table: &Table,
     invocation: &Invocation,
@@ -61,7 +61,8 @@ pub async fn write(
     }
     let invocation = invocation.for_at_most(WAITS_FOR_TABLE);
     let keys: Vec<Key> = orders.iter().map(Item::key).collect();
-    // Without an answer each is written as if it were new: where it is not, the write changes nothing and tells.
+    // If the table does not answer, each order is written as if it were new. If it is not new, the write changes
+    // nothing and reports a conflict.
     let known: Vec<Versioned<RerunOrder>> = table.get_all(&invocation, &keys).await.unwrap_or_default();
     let known = |order: &RerunOrder| known.iter().find(|known| known.item.task == order.task).cloned();
     let writes = orders

@@ -1,8 +1,8 @@
-//! Restarts by AWS that are to come: one item for each instance and change.
+//! Future restarts by AWS: one item for each instance and change.
 //!
-//! A message comes back every quarter of an hour until the date, which may be weeks away. The item says which of these
-//! messages counts, so that copies of the event and of the messages never make two rows of looks out of one; and what was
-//! said of the restart last, so that one that is moved or called off is obeyed.
+//! A message comes back every quarter of an hour until the date, which may be weeks away. The item says which message
+//! counts, so that copies of the event or of a message never lead to two chains of looks. It also keeps AWS's latest
+//! word about the restart, so that a new date or a cancellation takes effect.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Item, Key};
 use crate::notice::InstanceId;
 
-/// How long an item is kept after the restart: late copies of its event find it there.
+/// How long an item is kept after the restart, for late copies of its event.
 const KEPT_AFTER: SignedDuration = SignedDuration::from_hours(3 * 24);
 
 /// A restart of one instance.
@@ -19,23 +19,23 @@ const KEPT_AFTER: SignedDuration = SignedDuration::from_hours(3 * 24);
 pub struct Restart {
     /// The instance.
     pub instance: InstanceId,
-    /// Which change it is.
+    /// The change that it belongs to.
     pub change: String,
-    /// The Auto Scaling group that the instance was in when it was announced.
+    /// The Auto Scaling group of the instance when the restart was announced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// When it was said last.
+    /// When AWS last said something about it.
     pub said_at: Timestamp,
     /// The earliest moment.
     pub starts: Timestamp,
-    /// The latest one, where it is known.
+    /// The latest moment, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Timestamp>,
-    /// Whether AWS says that it is over, or called off.
+    /// Whether AWS says that it is over or cancelled.
     pub over: bool,
     /// How far it is.
     pub stage: Stage,
-    /// Whether the ECS agent was seen disconnected since the earliest moment.
+    /// Whether the ECS agent was seen disconnected since the earliest moment of the restart.
     #[serde(default)]
     pub was_silent: bool,
     /// The look that counts.
@@ -46,16 +46,16 @@ pub struct Restart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// Its date is to come.
+    /// Its date has not come yet.
     Waiting,
-    /// The instance has let go of its work, and nobody looks at that after this moment.
+    /// The work has left the instance. After this moment nobody looks at it any more.
     Aside(Timestamp),
-    /// Nothing is left to be done.
+    /// Nothing is left to do.
     Over,
 }
 
 impl Restart {
-    /// Where it stands.
+    /// The key of a restart's item.
     pub fn key_of(instance: &InstanceId, change: &str) -> Key {
         Key::new(instance.as_str(), format!("restart#{change}"))
     }

@@ -1,4 +1,4 @@
-//! How far the search for the target groups of an instance of nobody has come.
+//! How far the search for target groups is, for an instance that is in no group and no cluster.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::{Item, Key};
 use crate::elb::health::{self, TargetHealth};
 use crate::notice::InstanceId;
 
-/// Longer than a notice is tried, and looked at.
+/// Longer than a notice is tried and looked at.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(30);
 
 /// A search for one instance.
@@ -20,15 +20,15 @@ pub struct Search {
     pub instance: InstanceId,
     /// When it began.
     pub begun_at: Timestamp,
-    /// How many target groups were asked for its sake, over all tries.
+    /// How many reads of target groups it has made, over all tries.
     pub asked: usize,
     /// ARNs of the target groups that need no further look.
     pub looked_at: BTreeSet<String>,
-    /// Those of them that it is registered in.
+    /// Those of them in which the instance is registered.
     pub found: BTreeSet<String>,
-    /// How many were not looked at when it was over.
+    /// How many target groups it had not looked at when it was over.
     pub rest: usize,
-    /// Whether it is: everything was looked at, or the budget is spent.
+    /// Whether it is over: everything was looked at, or the budget is spent.
     pub is_over: bool,
 }
 
@@ -46,12 +46,12 @@ impl Search {
         }
     }
 
-    /// Where the search for an instance stands.
+    /// The key of the search for an instance.
     pub fn key_of(instance: &InstanceId) -> Key {
         Key::new(instance.as_str(), "search")
     }
 
-    /// Takes in what was read, of all target groups that there are, where so many may be asked at the most.
+    /// Adds what was read. `all` are all target groups, and at most `budget` of them may be looked at.
     pub fn learn(&mut self, all: &[String], read: &TargetHealth, budget: usize) {
         for arn in all {
             let Some(answer) = read.get(arn).filter(|_| !self.looked_at.contains(arn)) else {

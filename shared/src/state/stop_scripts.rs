@@ -1,9 +1,8 @@
-//! The stop script of an instance: one item for each instance, so that two signals, two copies of a message, and two
-//! invocations run it once.
+//! The stop script of an instance: one item for each instance, so that two signals, two copies of a message, or two
+//! invocations run it only once.
 //!
-//! Whoever is to run it writes first that it is being sent, and only one such write is taken. One that was killed between
-//! this and the command leaves a claim that nobody follows: after a while others may look whether a command went out, and
-//! take it over.
+//! An invocation first writes that it is sending the command, and only one such write succeeds. If it is killed before
+//! it sends the command, its claim stays. After a while, others look whether a command was sent, and may take over.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,11 +12,11 @@ use crate::notice::InstanceId;
 
 /// How long the item is kept: an instance goes once, and a copy of a message may come days later.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// After so long a claim that led to no command was made by an invocation that is no more.
+/// If a claim led to no command within this time, the claiming invocation has ended.
 const CLAIMED_FOR: SignedDuration = SignedDuration::from_secs(20);
-/// Where nobody says by when the instance has to go, its targets are waited for no longer than this.
+/// If it is not known when the instance has to go, nobody waits for its targets longer than this.
 const TARGETS_WITHIN: SignedDuration = SignedDuration::from_mins(6);
-/// For a command to reach the instance, and for its answer to be seen.
+/// Time for a command to reach the instance, and for its answer to be seen.
 pub const ON_THE_WAY: SignedDuration = SignedDuration::from_secs(10);
 
 /// The stop script of an instance.
@@ -28,34 +27,34 @@ pub struct StopScript {
     pub instance: InstanceId,
     /// The document.
     pub document: String,
-    /// How far it has come.
+    /// How far it is.
     pub stage: Stage,
     /// When it was last written.
     pub written: Timestamp,
 }
 
-/// How far a stop script has come.
+/// How far a stop script is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Stage {
-    /// Somebody is sending the command.
+    /// An invocation is sending the command.
     Claimed,
     /// The command was sent.
     Sent {
         /// Its id.
         command: String,
     },
-    /// It has ended, for good or bad, or never ran.
+    /// It has ended, well or badly, or it never ran.
     Over,
 }
 
 impl StopScript {
-    /// Where the item of an instance stands.
+    /// The key of an instance's item.
     pub fn key_of(instance: &InstanceId) -> Key {
         Key::new(format!("stop-script#{instance}"), "stop-script")
     }
 
-    /// Whether whoever claimed it is no more.
+    /// Whether the invocation that claimed it has ended.
     pub fn is_abandoned(&self, now: Timestamp) -> bool {
         self.stage == Stage::Claimed && now.duration_since(self.written) > CLAIMED_FOR
     }
@@ -71,8 +70,8 @@ impl Item for StopScript {
     }
 }
 
-/// The last moment at which a stop script that may take `takes` can begin, for an instance that goes at `deadline`, of which
-/// a notice came at `told`.
+/// The last moment at which a stop script can begin that may take `takes`. The instance goes at `deadline`, and its
+/// notice came at `told`.
 pub fn begins_by(told: Timestamp, deadline: Option<Timestamp>, takes: SignedDuration) -> Timestamp {
     let longest = told.saturating_add(TARGETS_WITHIN).unwrap_or(told);
     let safe = deadline.map(|deadline| {
@@ -82,7 +81,7 @@ pub fn begins_by(told: Timestamp, deadline: Option<Timestamp>, takes: SignedDura
     safe.map_or(longest, |safe| safe.min(longest))
 }
 
-/// When a stop script is over at the latest, whatever becomes of it: nobody waits for it any longer.
+/// When a stop script is over at the latest. Nobody waits for it any longer.
 pub fn over_by(told: Timestamp, deadline: Option<Timestamp>, takes: SignedDuration) -> Timestamp {
     /// Five tries of a message fit into it.
     const TRIES: SignedDuration = SignedDuration::from_secs(120);
@@ -101,9 +100,9 @@ mod tests {
         let table = [
             (Some(after(120)), 60, after(50)),
             (Some(after(120)), 30, after(80)),
-            // There is not the time: at once.
+            // There is not enough time: at once.
             (Some(after(120)), 300, after(-190)),
-            // A date far away, and none at all.
+            // A date far away, and no date at all.
             (Some(after(3600)), 60, after(360)),
             (None, 60, after(360)),
         ];

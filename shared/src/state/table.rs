@@ -1,4 +1,4 @@
-//! Reading and writing items, whatever they hold.
+//! Reads and writes items of any kind.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -25,7 +25,7 @@ const WHAT: &str = "what";
 const BODY: &str = "body";
 const VERSION: &str = "version";
 const WRITER: &str = "writer";
-/// The attribute by which DynamoDB deletes items that are over, days later at times, so reads pass them over as well.
+/// DynamoDB deletes expired items by this attribute, but at times days later. So reads skip expired items as well.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html>
 const EXPIRES: &str = "expires";
 
@@ -38,7 +38,7 @@ const READS_PER_CALL: usize = 100;
 
 const UNPROCESSED_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Where an item stands.
+/// The key of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// What it belongs to: the partition key.
@@ -66,37 +66,37 @@ impl Key {
 
 /// A kind of item.
 pub trait Item: Serialize + DeserializeOwned {
-    /// Where it stands.
+    /// Its key.
     fn key(&self) -> Key;
 
     /// When nobody needs it any more.
     fn expires(&self) -> Timestamp;
 }
 
-/// An item with the version under which it was read.
+/// An item with the version that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned<T> {
     /// The item.
     pub item: T,
-    /// Its version; a write can expect it.
+    /// Its version. A write can expect it.
     pub version: u64,
 }
 
 /// What a write expects to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// No item, or one that is over.
+    /// No item, or an expired one.
     Nothing,
     /// This version.
     Version(u64),
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// It was written, as this version.
+    /// It was written, with this version.
     Yes(u64),
-    /// Something else was there than expected, so nothing was changed. Read again, and decide again.
+    /// The item was not as expected, so nothing was changed. Read again, and decide again.
     Conflict,
 }
 
@@ -108,10 +108,10 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table that the environment names by `TABLE`.
+    /// The table that the environment variable `TABLE` names.
     ///
     /// # Errors
-    /// Where it names none.
+    /// If it is not set.
     pub fn new(env: &Env, sdk: &SdkConfig, counter: CallCounter) -> Result<Self, ConfigError> {
         let config = aws_sdk_dynamodb::config::Builder::from(sdk)
             .retry_partition(aws::retry_partition())
@@ -123,7 +123,7 @@ impl Table {
         })
     }
 
-    /// Reads one item; `None` where there is none, or one that is over.
+    /// Reads one item; `None` if there is none, or if it has expired.
     ///
     /// # Errors
     /// See [`CallError`]; an item that cannot be read counts as refused.
@@ -144,10 +144,10 @@ impl Table {
         answer.item.and_then(|found| read(&found, now)).transpose()
     }
 
-    /// Reads many items by their keys, in no order; those that are not there are left out.
+    /// Reads many items by their keys, in any order. Missing items are left out.
     ///
     /// # Errors
-    /// As for one. What DynamoDB leaves unprocessed is asked for again until the invocation's time is over.
+    /// As for one. Keys that DynamoDB leaves unprocessed are asked for again until the invocation's time is over.
     pub async fn get_all<T: Item>(
         &self,
         invocation: &Invocation,
@@ -193,7 +193,7 @@ impl Table {
         Ok(found)
     }
 
-    /// Reads all items that belong to `of` and whose second key begins with `prefix`, in the order of that key.
+    /// Reads all items that belong to `of` and whose second key begins with `prefix`, ordered by that key.
     ///
     /// # Errors
     /// As for one.
@@ -230,13 +230,13 @@ impl Table {
         found.iter().filter_map(|item| read(item, now)).collect()
     }
 
-    /// Writes one item, if what is there is what was expected.
+    /// Writes one item, if the table has what was expected.
     ///
-    /// A try that was carried out although its answer got lost counts as written: each write has a mark of its own, by
-    /// which its repetition knows it.
+    /// If a try was carried out but its answer was lost, it counts as written: each write has its own mark, and the
+    /// next try recognises it.
     ///
     /// # Errors
-    /// See [`CallError`]. A conflict is no error.
+    /// See [`CallError`]. A conflict is not an error.
     pub async fn write<T: Item>(
         &self,
         invocation: &Invocation,
@@ -286,8 +286,8 @@ impl Table {
         invocation.call("PutItem", sending).await
     }
 
-    /// Writes many items, whatever is there. What DynamoDB leaves unprocessed is sent again until the invocation's time
-    /// is over.
+    /// Writes many items, whatever the table has. Writes that DynamoDB leaves unprocessed are sent again until the
+    /// invocation's time is over.
     ///
     /// # Errors
     /// See [`CallError`]; some items may have been written by then.
@@ -296,7 +296,7 @@ impl Table {
         invocation: &Invocation,
         items: &[T],
     ) -> Result<(), CallError> {
-        // One call refuses the same key twice: what was said of one thing last stands.
+        // A call with the same key twice is refused, so only the last item for a key is written.
         let last: BTreeMap<Key, &T> = items.iter().map(|item| (item.key(), item)).collect();
         let mut requests = vec![];
         for item in last.into_values() {
@@ -310,7 +310,7 @@ impl Table {
         self.batch(invocation, requests).await
     }
 
-    /// Deletes many items, whatever is there.
+    /// Deletes many items, whatever the table has.
     ///
     /// # Errors
     /// See [`CallError`]; some items may have been deleted by then.
@@ -352,7 +352,7 @@ impl Table {
     }
 }
 
-/// DynamoDB leaves requests unprocessed where it is too busy for them.
+/// DynamoDB leaves requests unprocessed if it is too busy.
 async fn wait_unless(is_done: bool, invocation: &Invocation) {
     if !is_done {
         tokio::time::sleep(invocation.clock.real_duration(UNPROCESSED_BACKOFF)).await;
@@ -375,7 +375,7 @@ fn attributes<T: Item>(
     Ok(attributes)
 }
 
-/// `None` where the item is over.
+/// `None` if the item has expired.
 fn read<T: Item>(
     found: &HashMap<String, AttributeValue>,
     now: Timestamp,

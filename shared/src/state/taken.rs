@@ -1,6 +1,6 @@
 //! What was taken from an instance that comes back under the same id, so that it can be given back then.
 //!
-//! Each function that takes something has an item of its own. What was given back is taken out of it.
+//! Each function that takes something has its own item. What it gives back is deleted from the item.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::notice::InstanceId;
 use crate::runtime::aws::CallError;
 use crate::runtime::invocation::Invocation;
 
-/// EC2 starts a stopped Spot instance when there is capacity for it again, however long that takes.
+/// EC2 starts a stopped Spot Instance when there is capacity again, however long that takes.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html>
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 
@@ -23,7 +23,7 @@ pub struct Taken {
     pub instance: InstanceId,
     /// The function.
     pub by: String,
-    /// When.
+    /// When it took this.
     pub at: Timestamp,
     /// ARNs of the container instances that were set to DRAINING.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -66,7 +66,7 @@ impl TakenTarget {
 }
 
 impl Taken {
-    /// Nothing yet, or nothing any more.
+    /// Nothing is taken yet, or everything is given back.
     pub fn nothing(instance: &InstanceId, by: &str, at: Timestamp) -> Self {
         Self {
             instance: instance.clone(),
@@ -82,7 +82,7 @@ impl Taken {
         self.container_instances.is_empty() && self.targets.is_empty()
     }
 
-    /// Where it stands.
+    /// The key of an item.
     pub fn key_of(instance: &InstanceId, by: &str) -> Key {
         Key::new(instance.as_str(), format!("taken#{by}"))
     }
@@ -98,7 +98,7 @@ impl Item for Taken {
     }
 }
 
-/// Keeps what is taken; why not, where it could not. In a dry run nothing is.
+/// Records what is taken. Returns the error if that failed. A dry run records nothing.
 pub async fn keep(
     table: &Table,
     invocation: &Invocation,
@@ -112,7 +112,7 @@ pub async fn keep(
     kept.err().map(|error| error.to_string())
 }
 
-/// Strikes out what this function had taken from instances that have it back.
+/// Deletes the records for instances that have back what this function had taken.
 pub async fn forget<'a>(
     table: &Table,
     invocation: &Invocation,
@@ -127,12 +127,12 @@ pub async fn forget<'a>(
         return;
     }
     if let Err(error) = table.overwrite_all(&invocation.briefly(), &items).await {
-        // What has come back is left as it is by whoever looks again.
+        // If the record stays, the next look finds that everything is back, and changes nothing.
         tracing::warn!("cannot forget what was given back: {error}");
     }
 }
 
-/// What this function has taken from these instances and not given back.
+/// What this function has taken from these instances and not given back yet.
 ///
 /// # Errors
 /// See [`CallError`].

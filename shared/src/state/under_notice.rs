@@ -1,9 +1,9 @@
-//! Who is under notice in a target group: one item for each target group, written before anything is taken away.
+//! What is under notice in a target group: one item for each target group, written before anything is taken away.
 //!
-//! A batch reads the item, adds its doomed targets and writes it back under the version it has read. Of two batches at
-//! the same time one is written second, and has read the first: that gives every batch its place in an order, and no
-//! target counts as staying for a batch that came after its notice. The first of the two does not know of the second. What
-//! follows from that is in [`crate::elb::holding`].
+//! A batch reads the item, adds its doomed targets, and writes it back if it still has the version that was read. If
+//! two batches do this at the same time, the second one has to read what the first one wrote. So every batch has its
+//! place in an order, and it never counts a target as staying that an earlier batch has doomed. The first batch does
+//! not know of the second; [`crate::elb::holding`] deals with that.
 
 use std::time::Duration;
 
@@ -15,14 +15,15 @@ use crate::elb::holding::Doomed;
 use crate::runtime::aws::CallError;
 use crate::runtime::invocation::{Invocation, together};
 
-/// How long an end is remembered after its moment, and one that has no moment after it was written down.
+/// How long an end is kept after its moment. An end without a moment is kept from the time of writing.
 const KEPT_AFTER_END: SignedDuration = SignedDuration::from_mins(5);
 const KEPT_WITHOUT_END: SignedDuration = SignedDuration::from_hours(1);
 
-/// For how long a count of serving targets is one of before the notices: as long as a notice and its hand-off take.
+/// How long a count of serving targets is used as the number before the notices: as long as a notice and its hand-off
+/// take.
 const COUNTED_FOR: SignedDuration = SignedDuration::from_mins(3);
 
-/// Taking a target away waits so long for the table, and then does without.
+/// Taking a target away waits this long for the table, and then goes on without it.
 pub const WAITS_FOR_TABLE: Duration = Duration::from_secs(1);
 
 /// What is under notice in one target group.
@@ -35,7 +36,7 @@ pub struct UnderNotice {
     batches: Vec<Batch>,
 }
 
-/// What one batch wrote down.
+/// What one batch has written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Batch {
@@ -43,7 +44,7 @@ struct Batch {
     noted_at: Timestamp,
     /// How many targets served then.
     serving: usize,
-    /// Ends, and whose: many instances share one.
+    /// Ends, and the targets that have them: many instances share one end.
     ends: Vec<End>,
 }
 
@@ -93,7 +94,7 @@ impl Batch {
 }
 
 impl UnderNotice {
-    /// Nothing is.
+    /// Nothing is under notice.
     pub fn nothing(target_group: &str) -> Self {
         Self {
             target_group: target_group.to_owned(),
@@ -101,25 +102,26 @@ impl UnderNotice {
         }
     }
 
-    /// Where the item of a target group stands.
+    /// The key of a target group's item.
     pub fn key_of(target_group: &str) -> Key {
         Key::new(target_group, "under-notice")
     }
 
-    /// All that is doomed in the target group, as [`crate::elb::holding::decide`] takes it.
+    /// All doomed targets of the target group, for [`crate::elb::holding::decide`].
     pub fn doomed(&self) -> Vec<Doomed> {
         self.batches.iter().flat_map(Batch::doomed).collect()
     }
 
-    /// How many served before the notices of the last minutes. What served earlier is no measure: the group may have been
-    /// made smaller since.
+    /// How many served before the notices of the last minutes. Older counts do not matter: the group may have become
+    /// smaller since.
     pub fn served_before(&self, now: Timestamp) -> usize {
         let is_recent = |batch: &&Batch| now.duration_since(batch.noted_at) < COUNTED_FOR;
         let counts = self.batches.iter().filter(is_recent).map(|batch| batch.serving);
         counts.max().unwrap_or(0)
     }
 
-    /// Adds what a batch knows, of which `serving` targets serve now. Whether that is news: what is known keeps its place.
+    /// Adds what a batch knows; `serving` targets serve now. Returns whether anything is new. What is already known
+    /// keeps its place.
     pub fn add(&mut self, doomed: &[Doomed], serving: usize, now: Timestamp) -> bool {
         let known = self.doomed();
         let is_news = |new: &&Doomed| {
@@ -166,13 +168,13 @@ impl UnderNotice {
 pub struct News {
     /// ARN of the target group.
     pub target_group: String,
-    /// What is doomed in it.
+    /// The doomed targets in it.
     pub doomed: Vec<Doomed>,
     /// How many targets serve.
     pub serving: usize,
 }
 
-/// Reads what is under notice in these target groups; what nobody has written down is left out.
+/// Reads what is under notice in these target groups. A target group without an item is left out.
 ///
 /// # Errors
 /// See [`CallError`].
@@ -193,12 +195,13 @@ pub async fn read(
         .await
 }
 
-/// Writes down what a batch knows, after `known` has been read; answers with all that is under notice in each of the target groups, in their order.
+/// Writes what a batch knows, after `known` has been read. Returns all that is under notice in each of the target
+/// groups, in their order.
 ///
-/// One write for a target group, and none where there is no news.
+/// It makes one write for each target group, and none if nothing is new.
 ///
 /// # Errors
-/// See [`CallError`], for each target group by itself: nothing is known of it then.
+/// See [`CallError`], for each target group separately: then nothing is known about it.
 pub async fn note(
     table: &Table,
     invocation: &Invocation,
@@ -217,7 +220,7 @@ pub async fn note(
     .await
 }
 
-/// The same as it would be, with nothing written down.
+/// What [`note`] would return, with nothing written.
 pub fn as_if_noted(
     news: &[News],
     known: Result<Vec<Versioned<UnderNotice>>, CallError>,
@@ -257,7 +260,7 @@ async fn note_one(
         if let Written::Yes(_) = table.write(invocation, &item, expected).await? {
             return Ok(item);
         }
-        // By the action that all reads here use, so that the role needs no other.
+        // With the same action as all reads here, so that the role needs no other.
         known = table.get_all(invocation, &[item.key()]).await?.pop();
     }
 }

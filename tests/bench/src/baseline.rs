@@ -1,5 +1,5 @@
-//! The plain way in Python, `tests/bench/baseline`, in the same storm: EventBridge invokes a function for each event,
-//! asynchronously, and Lambda tries again a minute and two minutes after a failure.
+//! The Python baseline, `tests/bench/baseline`, in the same storm. EventBridge invokes a function for each event,
+//! asynchronously. After a failure, Lambda tries again a minute later, and then two minutes later.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::figures::{Figures, Work};
 use crate::run::{Outcome, Setting, counts, storm, used_since, warning};
 use crate::{fleet, processor};
 
-/// The handlers, and what each is measured by. Targets are deregistered by what Auto Scaling does when it detaches.
+/// The handlers, and what measures each of them. Auto Scaling deregisters the targets when it detaches the instance.
 pub const FUNCTIONS: [(&str, Work); 2] = [("detach", Work::Replace), ("drain", Work::Drain)];
 
 /// Under this name the table shows what became of the targets.
@@ -93,7 +93,7 @@ pub async fn baseline(setting: &Setting) -> Result<Outcome> {
     })
 }
 
-/// An asynchronous invocation, with its retries; whether one of them succeeded.
+/// An asynchronous invocation, with its retries. Answers whether one of them succeeded.
 async fn invoke(lambda: &Lambda, function: &str, event: &str) -> bool {
     for wait in WAITS {
         sleep(wait).await;
@@ -104,7 +104,7 @@ async fn invoke(lambda: &Lambda, function: &str, event: &str) -> bool {
     false
 }
 
-/// What the handlers are run with; makes their Python environment if it is not there yet.
+/// The interpreter for the handlers. Makes their Python environment if it does not exist yet.
 ///
 /// # Errors
 /// Where the environment cannot be made.

@@ -35,8 +35,8 @@ pub struct Span {
 }
 
 impl Span {
-    /// How long it takes at a memory size: what is computed takes longer by the share of the processor, what is waited
-    /// for does not.
+    /// How long it takes at a memory size. Computing takes longer with a smaller share of the processor; waiting does
+    /// not.
     pub fn at_memory(&self, megabytes: u32) -> Duration {
         let slower = (WHOLE_PROCESSOR / f64::from(megabytes)).max(1.0);
         self.took.saturating_sub(self.processor) + self.processor.mul_f64(slower)
@@ -93,7 +93,7 @@ pub async fn measure(
     })
 }
 
-/// The median of each figure by itself, and the most memory of any start.
+/// The median of each figure on its own, and the most memory of any start.
 pub fn medians(starts: &[ColdStart]) -> ColdStart {
     let median = |of: fn(&ColdStart) -> Duration| {
         let mut values: Vec<_> = starts.iter().map(of).collect();
@@ -118,7 +118,8 @@ pub fn medians(starts: &[ColdStart]) -> ColdStart {
     }
 }
 
-/// For how long the threads of a process have computed, to the nanosecond; `/proc/PID/stat` counts in hundredths.
+/// How long the threads of a process have computed, to the nanosecond. `/proc/PID/stat` only counts hundredths of a
+/// second.
 fn processor_time(process: u32) -> Result<Duration> {
     let mut nanoseconds = 0;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {

@@ -8,8 +8,8 @@ use fast_aws::{CallRecord, Fleet, Record, Write};
 /// What one function did in a storm.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Figures {
-    /// Seconds from the event to the end of the function's work on an instance, sorted: to its last target
-    /// deregistered, to DRAINING, to its leaving the group, which launches a replacement.
+    /// Seconds from the event to the end of the function's work on an instance, sorted. The end is the last
+    /// deregistered target, `DRAINING`, or the instance leaving the group, which launches a replacement.
     pub seconds: Vec<f64>,
     /// Instances on which the work was not finished.
     pub unfinished: usize,
@@ -129,8 +129,7 @@ fn ends(record: &Record, work: Work, fleet: &Fleet) -> HashMap<String, Instant> 
     ends
 }
 
-/// How many calls, one after the other's answer, come before the first write: the longest chain of calls of which each
-/// began after the one before had been answered.
+/// How many calls come before the first write, each after the answer of the one before: the longest such chain.
 fn round_trips(calls: &[&CallRecord]) -> usize {
     let Some(write) = calls
         .iter()
@@ -141,7 +140,7 @@ fn round_trips(calls: &[&CallRecord]) -> usize {
     };
     let mut before: Vec<&&CallRecord> = calls.iter().filter(|call| call.ended <= write.began).collect();
     before.sort_by_key(|call| call.ended);
-    // Taking whatever ends first, again and again, makes the longest chain.
+    // Taking the call that ends first, again and again, gives the longest chain.
     let mut chain: Vec<&CallRecord> = vec![];
     for call in before {
         if chain.last().is_none_or(|last| last.ended <= call.began) {

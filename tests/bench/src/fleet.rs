@@ -1,5 +1,5 @@
-//! The fleet that a storm hits: groups and clusters alike, with a target on each instance for its group and for its
-//! service. Beside these targets are as many that stay.
+//! The fleet that a storm hits. All groups are alike, and so are all clusters. Each instance has a target of its
+//! group and one of its service. There are as many other targets that stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ const ZONES: [&str; 3] = ["us-east-1a", "us-east-1b", "us-east-1c"];
 /// The host ports that ECS gives tasks of services begin here.
 const FIRST_PORT: u16 = 32_768;
 
-/// How large the fleet is, and how much of it is hit. One thing grows at a time.
+/// How large the fleet is, and how much of it the storm hits. One thing grows at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// Instances, all of which are interrupted.
@@ -19,7 +19,7 @@ pub struct Size {
     pub groups: usize,
     /// ECS clusters over which the groups are spread.
     pub clusters: usize,
-    /// Target groups: one for each group, the others for the services of the groups.
+    /// Target groups: one for each group. The others are for the services of the groups.
     pub target_groups: usize,
     /// Service tasks on each instance. Every tenth instance has a standalone task, too.
     pub tasks: usize,
@@ -91,7 +91,7 @@ fn target_group(n: usize, groups: usize) -> TargetGroup {
     }
 }
 
-/// As many On-Demand instances serve as Spot instances. The half that has to stay is there, so no target is held back and
+/// As many On-Demand instances serve as Spot instances. So the half that has to stay is there, no target is held, and
 /// a storm shows how fast the functions are.
 fn add_staying_targets(target_group: &mut TargetGroup) {
     let staying = 0..target_group.targets.len();
@@ -175,7 +175,8 @@ fn add_instance(fleet: &mut Fleet, size: Size, n: usize) {
         target_group.targets.insert((id.clone(), 80));
     }
 
-    // The groups of a cluster are those whose number leaves the cluster's, and so are its services.
+    // A group belongs to the cluster whose number is the remainder of the group's number. The same holds for
+    // services.
     let cluster = group % clusters.min(groups);
     let cluster = if clusters > groups { n % clusters } else { cluster };
     let of_cluster: Vec<usize> = (cluster..services(size, groups)).step_by(clusters).collect();
@@ -197,7 +198,7 @@ fn add_instance(fleet: &mut Fleet, size: Size, n: usize) {
     });
     let mut tasks = vec![];
     for t in 0..size.tasks {
-        // Instances of a group run the same services, where there are enough of them.
+        // Instances of a group run the same services, if there are enough services.
         let service = of_cluster[(n / groups + t) % of_cluster.len()];
         let port = FIRST_PORT + t as u16;
         tasks.push(task(

@@ -160,8 +160,8 @@ async fn warnings_of_the_same_second_go_into_few_invocations() -> Result<()> {
         assert_eq!(figures.unfinished, 0, "{function}");
         assert_eq!(figures.came_back, 0, "{function}: a message was handled twice");
     }
-    // Lambda hands over ten messages at the most, which would be thirty invocations of each function. Usually they are ten or
-    // so; on a busy machine the warnings come in more slowly than in a second.
+    // Lambda hands over ten messages at most, which would make thirty invocations of each function. Usually there are
+    // about ten. On a busy machine, the warnings take longer than a second to come in.
     let (invocations, _) = outcome.invocations;
     assert!(invocations < 3 * INSTANCES / 10, "{invocations} invocations");
     Ok(())

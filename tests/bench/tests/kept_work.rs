@@ -21,7 +21,7 @@ async fn lost(scenario: &Scenario, contender: Contender) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// One at a time: these worlds go at their own pace, and a machine that is busy makes the functions late in them.
+/// One at a time: these worlds run at their own pace, and on a busy machine the functions are late in them.
 static TURN: Semaphore = Semaphore::const_new(1);
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_group_of_one_is_dark_where_nobody_acts() -> Result<()> {
     let _turn = TURN.acquire().await?;
     let scenario = scenario("group-of-one")?;
     let nobody = lost(&scenario, Contender::Nobody).await?.told;
-    // It is noticed, and only then another one boots: a minute and a half at least.
+    // Auto Scaling notices the loss, and only then another instance boots: at least a minute and a half.
     assert!(nobody.losses.dark_seconds > 90.0, "{:?}", nobody.losses);
     let share = nobody.losses.failed.all() / nobody.requests;
     assert!(share > 0.1, "{share}: {:?}", nobody.losses);

@@ -1,8 +1,8 @@
-//! What a situation has to come to; and situations that do not come to it yet.
+//! What a situation should end in, and situations that do not end right yet.
 
 use anyhow::{Result, bail};
 
-/// The situation ended otherwise than it should: the verdict of [`judge`], as against a test that could not be played.
+/// The situation ended wrong. [`judge`] says so; a test that could not be played is another error.
 #[derive(Debug)]
 pub struct Wrong(String);
 
@@ -25,8 +25,9 @@ pub fn judge(right: bool, seen: impl Into<String>) -> Result<()> {
     Err(Wrong(seen.into()).into())
 }
 
-/// Plays a situation that is known to end wrong. The test turns red when it ends right: then `expected_to_fail` goes, and
-/// the test is one like any other. A situation that cannot be played at all, or panics, is no expected failure.
+/// Plays a situation that is known to end wrong. The test turns red when the situation ends right. Then remove
+/// `expected_to_fail`, and the test is a normal test. A situation that panics or cannot be played does not count as
+/// an expected failure.
 ///
 /// # Errors
 /// Where the situation ends right, or could not be played.

@@ -98,7 +98,7 @@ pub fn nothing_else_is_touched(scene: &Scene, after: &State, lost: &[&str]) -> R
     Ok(())
 }
 
-/// Whatever was in a group, or was launched since, runs in a group or not at all.
+/// Every instance that was in a group, or was launched since, runs in a group or has ended.
 pub fn nobody_runs_outside_a_group(scene: &Scene, after: &State) -> Result<()> {
     let was_outside = |id: &str| scene.before.instance(id).is_some_and(|one| one.group.is_none());
     let outside: Vec<_> = after
@@ -114,12 +114,12 @@ pub fn nobody_runs_outside_a_group(scene: &Scene, after: &State) -> Result<()> {
     Ok(())
 }
 
-/// So many instances were launched, and all of them serve in the group.
+/// This many instances were launched, and all of them serve in the group.
 pub fn launched_for(scene: &Scene, after: &State, group: &str, number: usize) -> Result<()> {
     of_those_launched(scene, after, group, number, |_| true)
 }
 
-/// Of the instances that were launched so many have not been terminated again, and all of them serve in the group.
+/// This many of the launched instances have not been terminated again, and all of them serve in the group.
 pub fn remaining_for(scene: &Scene, after: &State, group: &str, number: usize) -> Result<()> {
     of_those_launched(scene, after, group, number, |one| one.state != "terminated")
 }

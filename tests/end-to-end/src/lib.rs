@@ -22,7 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The group and cluster that most tests are about.
 pub const GROUP: &str = "inference";
 
-/// Starts a world in which only calls change anything, so that its state shows what the functions did and nothing else.
+/// Starts a world in which only calls change anything, so its state shows only what the functions did.
 ///
 /// # Errors
 /// Where the test bed cannot be started.
@@ -81,7 +81,7 @@ pub fn event(source: &str, detail_type: &str, time: Timestamp, detail: Value) ->
     })
 }
 
-/// The first instance of a group; of `inference` it carries a task of every kind.
+/// The first instance of a group. In `inference` it runs a task of every kind.
 ///
 /// # Errors
 /// Where there is no such group or it is empty.
@@ -91,7 +91,7 @@ pub fn first_of(state: &State, group: &str) -> Result<String> {
     Ok(first.id.clone())
 }
 
-/// Puts an event on the bus and waits until the functions have nothing to do but wait for delayed messages.
+/// Puts an event on the bus, and waits until the functions only wait for delayed messages.
 ///
 /// # Errors
 /// Where no rule matches, or the functions do not come to rest.
@@ -146,7 +146,7 @@ pub fn dead_letters(state: &State) -> Vec<String> {
         .collect()
 }
 
-/// What must not change whatever happens to group and cluster `inference`: everything of `web`.
+/// What must not change, whatever happens to the group and the cluster `inference`: everything of `web`.
 pub fn untouched(state: &State) -> Value {
     json!({
         "group": state.group("web"),

@@ -12,9 +12,9 @@ use testbed::state::{Group, Instance, Task};
 use testbed::{Call, Options, State, Testbed};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Real time that anything here may take; far more than it does on a machine that is busy.
+/// The longest real time that anything here may take: far more than it takes even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
-/// Real time between two looks: a second or two of a fast world, in which nothing here is over before it is seen.
+/// Real time between two looks. It is a second or two of a fast world, so nothing here is over before a look sees it.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Fast, and with tasks that are stopped at once: an exchange is over in a world's minute.
@@ -24,13 +24,13 @@ pub fn quick() -> Options {
         .parameter("StandaloneTasks", "stop-now")
 }
 
-/// A pace at which also what lasts for seconds of the world is certainly seen.
+/// A pace at which a look certainly sees even what lasts for seconds of the world.
 pub fn watched() -> Options {
     quick().speed(5.0)
 }
 
-/// Worlds for each processor, of all tests together. Most of the time most of them wait for something, but a world that has
-/// to wait for the machine finds its notice over sooner, since its time goes on.
+/// Worlds for each processor, of all tests together. Mostly they wait for something. But if a world has to wait for
+/// the machine, its time goes on, and its notice is over sooner.
 const WORLDS_A_PROCESSOR: usize = 6;
 
 async fn place() -> Result<SemaphorePermit<'static>> {
@@ -148,7 +148,7 @@ impl Scene {
         tokio::time::sleep(span).await;
     }
 
-    /// Waits until an instance is draining; the state then, and the replacement that has come before.
+    /// Waits until an instance is draining. Answers with the state then, and with the replacement that came before.
     pub async fn drained_after_its_replacement(&self, old: &str) -> Result<(State, String)> {
         let draining = self
             .until("the old instance is draining", |state| {
@@ -269,7 +269,7 @@ pub fn is_registered_as(state: &State, instance: &str, status: &str) -> bool {
         .is_some_and(|(_, found)| found.status == status)
 }
 
-/// Whether a report leaves something alone for a reason with these words.
+/// Whether a report leaves something alone, for a reason that contains these words.
 pub fn skips(report: &Report, words: &str) -> bool {
     report
         .skipped

@@ -25,7 +25,7 @@ const GROUPS: &[&str] = &["inference", "hooked", "mixed", "storm-1", "storm-2", 
 const BETWEEN: Duration = Duration::from_millis(1500);
 /// How many instances of a group may be on their way out at a time.
 const AT_A_TIME: usize = 2;
-/// A process may keep so much more than it had when it was warm: buffers of connections, caches.
+/// How much more memory a process may have than when it was warm, for buffers of connections and for caches.
 const GROWTH_BYTES: u64 = 8 << 20;
 
 /// What a soak came to.
@@ -77,10 +77,10 @@ struct Sent {
     functions: Vec<&'static str>,
 }
 
-/// Runs for so long, in real time.
+/// Runs for this long, in real time.
 ///
 /// # Errors
-/// Where something does not hold; the message says what.
+/// If an invariant does not hold. The message says which.
 pub async fn run(span: Duration, seed: u64) -> Result<Figures> {
     let mut random = fastrand::Rng::with_seed(seed);
     let options = Options {
@@ -153,7 +153,7 @@ fn draw(random: &mut fastrand::Rng, state: &State, doomed: &BTreeSet<String>) ->
         .then(|| fresh[random.usize(..fresh.len())].to_owned())
 }
 
-/// What is said about the instance, and by whom it has to be answered.
+/// The notice about the instance, and the functions that have to answer it.
 fn notice(random: &mut fastrand::Rng, scene: &Scene, instance: &str) -> Result<(Value, Vec<&'static str>)> {
     let now = scene.now();
     if random.u8(..) < 170 {
@@ -237,9 +237,9 @@ async fn holds_at_the_end(
         "{staying:?} is still in its group\n{}",
         scene.story()
     );
-    // Two copies of a warning in the same moment may see the load balancer before and after a target of it may go: one
-    // raises the capacity, the other lets the instance leave. What comes for the raise is then given back, unless the raise
-    // is lowered before anything has come of it.
+    // Two copies of a warning at the same moment may see the load balancer before and after a target of the instance
+    // may go. One raises the capacity, the other lets the instance leave. Then the instance that comes for the raise
+    // is given back, unless the raise is lowered before one comes.
     let needed = figures.doomed..=figures.doomed + figures.given_back;
     ensure!(
         needed.contains(&figures.replacements) && figures.given_back <= figures.copies,
@@ -273,7 +273,7 @@ fn nobody_runs_after_the_notice(scene: &Scene, after: &State) -> Result<()> {
     nobody_runs_outside_a_group(scene, &over)
 }
 
-/// By how many functions a notice was neither handled nor given up as a dead letter.
+/// How many functions neither handled a notice nor gave it up as a dead letter.
 fn lost(sent: &Sent, scene: &Scene, after: &State) -> usize {
     let reports = scene.reports();
     let handled = |function: &&&str| {
@@ -290,8 +290,8 @@ fn lost(sent: &Sent, scene: &Scene, after: &State) -> usize {
     if is_dead_letter { 0 } else { unhandled }
 }
 
-/// How often a raise was taken back: with what had come for it, or by the number alone. Where the answer to that call was
-/// lost, its repetition finds it done.
+/// How often a raise was taken back: with the instance that had come for it, or only by number. If the answer to that
+/// call got lost, the next try finds it done.
 fn given_back(scene: &Scene) -> usize {
     let reports = scene.reports_of("replace-capacity");
     let actions = reports.iter().flat_map(|report| &report.actions);
@@ -307,7 +307,7 @@ fn given_back(scene: &Scene) -> usize {
         .count()
 }
 
-/// What Auto Scaling did and why, the first first, for whoever asks why there are too many.
+/// What Auto Scaling did and why, oldest first: this shows why there are too many instances.
 async fn activities(scene: &Scene, doomed: &BTreeSet<String>) -> Result<String> {
     let clients = Clients::of(&scene.bed)?;
     let answer = clients.autoscaling.describe_scaling_activities().send().await?;

@@ -120,7 +120,7 @@ pub(crate) fn describe_groups(account: &Account, form: &Form) -> Answer {
     }))
 }
 
-/// No launch takes time here, and none fails: there is nothing to tell.
+/// Here no launch takes time, and none fails. So there is nothing to tell.
 pub(crate) fn describe_activities() -> String {
     let none: [&str; 0] = [];
     xml::answer("DescribeScalingActivities", |result| {
@@ -197,7 +197,7 @@ pub(crate) fn detach(account: &mut Account, form: &Form) -> Answer {
             "List exceeds the maximum number of instances to detach. Please retry your request with fewer instances.",
         ));
     }
-    // All are looked at before any is touched: the call succeeds or fails as a whole.
+    // It checks all instances before it touches any: the call succeeds or fails as a whole.
     for id in &ids {
         match group.members.iter().find(|member| member.id == *id) {
             None => {
@@ -325,7 +325,8 @@ fn leave(account: &mut Account, name: &str, id: &str) {
     });
 }
 
-/// Launches what is missing: in service and registered at once, as in the still world of the embedded AWS.
+/// Launches what is missing. The instances are in service and registered at once, as in the still world of the
+/// embedded AWS.
 fn settle(account: &mut Account, name: &str) {
     loop {
         account.groups.launched += 1;

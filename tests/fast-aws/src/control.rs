@@ -1,4 +1,4 @@
-//! The control interface under `/_embedded`, as far as the embedded AWS's is needed here.
+//! The control interface under `/_embedded`: the parts of the embedded AWS's interface that are needed here.
 
 use axum::Json;
 use axum::http::{Method, StatusCode};

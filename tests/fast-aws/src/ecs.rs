@@ -9,7 +9,7 @@ use super::error::{Answer, AwsError};
 use super::fleet;
 use super::record::Write;
 
-/// A cluster, with what is looked up in it. Its parts are kept as ECS describes them.
+/// A cluster, with indexes for look-ups. It keeps its parts as ECS describes them.
 pub(crate) struct Cluster {
     pub(crate) name: String,
     pub(crate) arn: String,
@@ -90,7 +90,8 @@ pub(crate) fn names<'a>(request: &'a Value, field: &str, most: usize) -> Result<
     }
 }
 
-/// One page of a listing of ARNs. The token is the last one shown: what goes away between two pages shifts nothing.
+/// One page of a list of ARNs. The token is the last ARN shown, so nothing shifts if an item goes away between two
+/// pages.
 pub(crate) fn paged(
     request: &Value,
     mut items: Vec<String>,
@@ -190,7 +191,7 @@ fn filtered_ids(filter: &str) -> Result<Vec<&str>, AwsError> {
     Ok(ids.split(',').map(str::trim).collect())
 }
 
-/// The ARN that an id or an ARN names; an ARN also names a cluster, which has to be this one.
+/// The ARN that an id or an ARN names. An ARN also names a cluster, and it has to be this one.
 fn container_instance_arn(cluster: &Cluster, name: &str) -> Result<String, Value> {
     let id = name.rsplit('/').next().unwrap_or(name);
     let prefix = cluster.arn.replace(":cluster/", ":container-instance/");

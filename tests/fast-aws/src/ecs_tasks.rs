@@ -10,7 +10,7 @@ use super::record::Write;
 pub(crate) fn list(account: &mut Account, request: &Value) -> Answer {
     let size = account.page_size(100);
     let cluster = cluster(account, request)?;
-    // Unless asked, ECS does not list tasks that are on their way out.
+    // By default ECS does not list tasks that are about to stop.
     let desired = request["desiredStatus"].as_str().unwrap_or("RUNNING");
     let on = request["containerInstance"]
         .as_str()
@@ -81,8 +81,8 @@ pub(crate) fn stop(account: &mut Account, request: &Value) -> Answer {
     Ok(answer)
 }
 
-/// Runs one task on an ACTIVE container instance, once for each client token. It has no ports: nothing here asks for
-/// those of a standalone task.
+/// Runs one task on an ACTIVE container instance, once for each client token. The task has no ports: nothing here
+/// asks for the ports of a standalone task.
 pub(crate) fn run(account: &mut Account, request: &Value) -> Answer {
     let cluster = cluster(account, request)?;
     let token = text(request, "clientToken");

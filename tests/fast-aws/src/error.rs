@@ -10,7 +10,7 @@ pub(crate) struct AwsError {
     pub(crate) code: String,
     message: String,
     status: u16,
-    /// The item that a condition did not hold for, as DynamoDB tells it.
+    /// The item for which a condition did not hold, as DynamoDB tells it.
     item: Option<Value>,
 }
 

@@ -121,7 +121,7 @@ impl Parser<'_> {
         let left = self.operand();
         let sign = self.next();
         let right = self.operand();
-        // An attribute that is not there compares with nothing, but for being another.
+        // A missing attribute matches no comparison except "not equal".
         let Some((left, right)) = left.zip(right) else {
             return Ok(sign == "<>");
         };

@@ -1,4 +1,4 @@
-//! What a test orders to go wrong: the two kinds of faults that are errors of AWS. The embedded AWS has more.
+//! The faults that a test orders. There are two kinds, both errors of AWS. The embedded AWS has more.
 
 use serde::Deserialize;
 
@@ -35,7 +35,7 @@ impl Faults {
         self.0.clear();
     }
 
-    /// The fault that a call suffers; the first that matches is the one.
+    /// The fault that a call suffers: the first one that matches.
     pub(crate) fn strike(&mut self, caller: &str, service: &str, action: &str) -> Option<AwsError> {
         let short = if service == "elasticloadbalancing" {
             "elbv2"

@@ -1,11 +1,11 @@
 //! A small fast AWS in memory, for storms: moto has one lock and needs 70 ms for a DescribeTasks of a hundred tasks.
 //!
-//! It serves the actions that an interruption warning leads to, and those of the event source mappings, with the limits
-//! of each call, and with latency and request rates where asked for. Like the still world of the embedded AWS it does
-//! nothing by itself: what a call changes is changed at once.
+//! It serves the actions that an interruption warning leads to, and those of the event source mappings. It has the
+//! limits of each call, and on request latency and request rates. Like the still world of the embedded AWS, it does
+//! nothing by itself: a call changes things at once.
 //!
-//! The benchmarks run on it, and `tests/end-to-end` runs the tests of interruptions on both, which holds it to what the
-//! embedded AWS does. So it is a crate beside the two, and the test bed, with the command line, does without it.
+//! The benchmarks run on it. `tests/end-to-end` runs the tests of interruptions on both, so it has to do what the
+//! embedded AWS does. That is why it is a separate crate: the test bed and the command line do not need it.
 
 mod account;
 mod autoscaling;
@@ -56,7 +56,7 @@ pub struct FastOptions {
     pub limits: Limits,
 }
 
-/// Starts a bed on a fast AWS: the stack, and the fleet where none is given, are read from the embedded AWS.
+/// Starts a bed on a fast AWS. It reads the stack from the embedded AWS, and the fleet too if none is given.
 ///
 /// # Errors
 /// Where the test bed cannot be started.
@@ -106,7 +106,7 @@ impl FastAws {
             .fallback(server::serve)
             .with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
-            // It serves until the task is aborted; there is nobody to tell of an error.
+            // It serves until the task is aborted. There is nobody who could be told of an error.
             let _ = axum::serve(listener, app).await;
         });
         Ok(Self { url, shared, server })

@@ -1,5 +1,5 @@
-//! Latency, and AWS's request rates as token buckets. The numbers are in `tests/embedded-aws/request-rates.json`, each
-//! with what it rests on.
+//! Latency, and AWS's request rates as token buckets. The numbers and their sources are in
+//! `tests/embedded-aws/request-rates.json`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ pub struct Size {
 }
 
 impl Limits {
-    /// The request rates of AWS, as documented or, where they are not, assumed.
+    /// The request rates of AWS: documented ones, or assumed ones where AWS documents none.
     pub fn of_aws() -> Result<Self> {
         let table = include_str!("../../embedded-aws/request-rates.json");
         serde_json::from_str(table).context("request-rates.json cannot be read")
@@ -77,7 +77,8 @@ impl Throttle {
         }
     }
 
-    /// Whether a call of so many units may pass; it draws on every bucket that names it, even where one of them is empty.
+    /// Whether a call of this many units may pass. It draws on every bucket that names it, even if one of them is
+    /// empty.
     pub(crate) fn admit(&mut self, service: &str, action: &str, units: f64) -> bool {
         let now = Instant::now();
         let mut admitted = true;

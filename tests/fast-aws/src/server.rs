@@ -1,4 +1,4 @@
-//! The HTTP server of a fast AWS: who calls what, how long that takes, whether it is one too many.
+//! The HTTP server of a fast AWS: who calls what, how long it takes, and whether it is throttled.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -27,10 +27,10 @@ pub(crate) struct Shared {
     pub(crate) sent: Notify,
 }
 
-/// The test bed looks and puts things in place: it is no part of what is measured, and not slowed down.
+/// The test bed looks at things and puts them in place. It is not part of the measurement, so it is not slowed down.
 const OBSERVER: &str = "testbed";
 
-/// A request, read just far enough to know who asks which service for what.
+/// A request, parsed just far enough to know who asks which service for what.
 struct Call {
     caller: String,
     service: String,
@@ -183,7 +183,7 @@ impl Shared {
         }
     }
 
-    /// Real time until a moment of the world, a little more so that it has come.
+    /// Real time until a moment of the world, and a little more, so that the moment has surely come.
     fn until(&self, now: Timestamp, at: Timestamp) -> Duration {
         let span = Duration::try_from(at.duration_since(now)).unwrap_or_default();
         self.clock.real_span(span) + Duration::from_millis(1)

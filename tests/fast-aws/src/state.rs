@@ -1,4 +1,4 @@
-//! A snapshot of everything a test looks at, in the form that the embedded AWS has it.
+//! A snapshot of everything that a test looks at, in the same form as that of the embedded AWS.
 
 use std::collections::BTreeMap;
 

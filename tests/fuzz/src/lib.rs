@@ -1,4 +1,4 @@
-//! What has to hold whatever a message says. Each function panics where it does not: that is how a fuzzer is told.
+//! What has to hold, whatever a message says. Each function panics if it does not hold: this tells the fuzzer.
 
 // A panic is the finding.
 #![allow(clippy::expect_used, clippy::panic)]
@@ -90,8 +90,8 @@ fn names(text: &str, word: &str) -> bool {
     text.contains(word) || serde_json::from_str(text).is_ok_and(|value| within(&value, word))
 }
 
-/// A batch, once with each line as the body of a message and once as the payload itself: as many outcomes as messages,
-/// and each what it would be alone.
+/// A batch, once with each line as the body of a message, and once as the payload itself. There have to be as many
+/// outcomes as messages, and each has to be the same as for the message alone.
 pub fn batch(text: &str) {
     let _ = Batch::read(text, &Home::default(), now());
     let bodies: Vec<&str> = text.lines().collect();

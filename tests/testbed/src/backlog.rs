@@ -2,16 +2,17 @@
 
 use std::fmt;
 
-/// What is left to do in a bed; dead-letter queues do not count.
+/// What is left to do in a bed. Dead-letter queues do not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// Messages that wait to be received.
     pub visible: u64,
-    /// Messages that a function works on, or failed at and will get again.
+    /// Messages that a function works on, or that failed and will come again.
     pub in_flight: u64,
     /// Messages that were sent to appear later.
     pub delayed: u64,
-    /// Of those, looks at groups that are not whole yet: half an hour of them, in which nothing else may happen.
+    /// How many of those are looks at groups that are not whole yet. They come for half an hour, in which nothing
+    /// else may happen.
     pub watching: u64,
     /// Invocations that run.
     pub running: usize,
@@ -23,7 +24,7 @@ impl Backlog {
         self.visible == 0 && self.in_flight == 0 && self.running == 0
     }
 
-    /// Whether nothing happens any more but looks at groups that are not whole.
+    /// Whether only looks at groups that are not whole still happen.
     pub fn is_settled(&self) -> bool {
         self.is_idle() && self.delayed <= self.watching
     }

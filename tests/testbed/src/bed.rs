@@ -32,14 +32,14 @@ use crate::world::{World, WorldOptions};
 /// How often a bed is asked whether it is idle.
 const LOOK_AGAIN: Duration = Duration::from_millis(150);
 
-/// The longest leap in one call, which is answered when everything that AWS does meanwhile is done.
+/// The longest leap in one call. The answer comes when AWS has done everything in between.
 const LONGEST_LEAP_MS: f64 = 600_000.0;
-/// How long what was woken by a leap has before the next one.
+/// How much time the functions that a leap woke have before the next leap.
 const LEAP_AGAIN: Duration = Duration::from_millis(5);
 
 /// AWS on this machine, with the functions at work. Dropping it ends everything it started.
 pub struct Testbed {
-    // What calls the world goes first, so that nobody calls one that is gone.
+    // Callers of the world are dropped first, so that nobody calls a world that is gone.
     background: JoinSet<()>,
     functions: Vec<&'static str>,
     lambda: Arc<Lambda>,
@@ -56,7 +56,7 @@ impl Testbed {
         Self::start_in(options, async |world| Ok(world)).await
     }
 
-    /// The same in the world that `change` makes of that of the embedded AWS.
+    /// The same, in the world that `change` makes from a world of the embedded AWS.
     pub async fn start_in(
         options: Options,
         change: impl AsyncFnOnce(World) -> Result<World>,
@@ -113,7 +113,7 @@ impl Testbed {
         let lambda = Arc::new(Lambda::new(specs, Arc::clone(&journal)));
 
         let mut background = JoinSet::new();
-        // Others have no logs, and nobody invokes a function through them.
+        // Other worlds have no logs, and nobody invokes a function through them.
         if world.is_embedded() {
             background.spawn(logs::ship(
                 logs_client(&world, queue),
@@ -215,7 +215,7 @@ impl Testbed {
         self.lambda.kill(function);
     }
 
-    /// Process ids of a function's execution environments that wait for work.
+    /// The process ids of those execution environments of a function that wait for work.
     pub fn processes(&self, function: &str) -> Vec<u32> {
         self.lambda.processes(function)
     }
@@ -235,7 +235,7 @@ impl Testbed {
         &self.stack
     }
 
-    /// What a function is run with, for starting a process of it by oneself.
+    /// What a function runs with. With this you can start a process of it yourself.
     pub fn specification(&self, function: &str) -> Result<&FunctionSpec> {
         let found = self.lambda.specification(function);
         found.with_context(|| format!("there is no function {function}"))
@@ -257,14 +257,14 @@ impl Testbed {
         self.functions.iter().map(|function| self.queue(function))
     }
 
-    /// Waits until no message can be received and no function runs. Messages that are delayed
-    /// may be left, for minutes to come. The limit is real time.
+    /// Waits until no message can be received and no function runs. Delayed messages may be left, for minutes to
+    /// come. The limit is real time.
     pub async fn until_idle(&self, limit: Duration) -> Result<()> {
         self.until(limit, Backlog::is_idle).await
     }
 
-    /// Waits until nothing is left to do, delayed messages included; but looks at groups that are not whole, of which half
-    /// an hour may be left, are not waited for. The limit is real time.
+    /// Waits until nothing is left to do, delayed messages included. It does not wait for looks at groups that are
+    /// not whole, which may go on for half an hour. The limit is real time.
     pub async fn until_settled(&self, limit: Duration) -> Result<()> {
         self.until(limit, Backlog::is_settled).await
     }
@@ -276,8 +276,8 @@ impl Testbed {
             let position = self.journal.len();
             let backlog = self.backlog().await?;
             let enough = enough(&backlog);
-            // The queues are asked one after the other, so a message can slip through between
-            // two of them. It would have left a trace: look twice and compare.
+            // This asks the queues one after the other, so a message can slip through between two of them. The
+            // message would leave a trace, so look twice and compare.
             if enough && before == Some(position) {
                 return Ok(());
             }
@@ -289,8 +289,9 @@ impl Testbed {
         }
     }
 
-    /// Lets time pass until then, in milliseconds since the Unix epoch by the world's clock: at its pace while functions
-    /// are at work, at once where nobody is but AWS. The processes of the functions begin anew after each leap.
+    /// Lets time pass until this moment, in milliseconds since the Unix epoch by the world's clock. While functions
+    /// are at work, time passes at its pace. While only AWS is at work, it leaps. After each leap, the processes of
+    /// the functions start anew.
     pub async fn play_until(&self, until_ms: f64) -> Result<()> {
         let queues = self.functions.iter().map(|function| self.queue(function));
         let queues: Vec<&str> = queues

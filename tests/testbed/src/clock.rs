@@ -6,21 +6,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use spot_handoff::runtime::clock;
 
-/// A clock that can be handed on to the processes of a world.
+/// A clock that the processes of a world can share.
 ///
-/// Everything in a world reads the same clock: the embedded AWS, the functions (by the
-/// variable [`Clock::VARIABLE`]) and this crate. Only work itself takes real time: a function
-/// that needs 300 ms uses up 6 s of a world that runs twenty times as fast.
+/// Everything in a world reads the same clock: the embedded AWS, the functions (by the variable [`Clock::VARIABLE`])
+/// and this crate. Only work itself takes real time: a function that needs 300 ms uses 6 s of a world that runs
+/// twenty times as fast.
 ///
-/// A fast clock can leap. All copies of it do, but a process that was told its setting before goes on as it was told.
+/// A fast clock can leap, and all copies of it leap with it. But a process that got the setting before a leap keeps
+/// the old time.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    /// Where it agrees with real time, in milliseconds since the Unix epoch: the earlier, the further it is ahead.
+    /// The moment at which it agrees with real time, in milliseconds since the Unix epoch. The earlier this moment,
+    /// the further the clock is ahead.
     origin: &'static AtomicI64,
     speed: f64,
 }
 
-/// The origin of real time, which nobody moves.
+/// The origin of real time. Nobody moves it.
 static REAL: AtomicI64 = AtomicI64::new(0);
 
 impl Clock {
@@ -59,7 +61,7 @@ impl Clock {
         self.shown().now()
     }
 
-    /// Goes on as a setting says that has the same speed.
+    /// Goes on with another setting of the same speed.
     pub(crate) fn leap(&self, setting: &str) {
         let origin = setting.split_once('x').map(|(origin, _)| origin.parse());
         if let Some(Ok(origin)) = origin
@@ -69,7 +71,7 @@ impl Clock {
         }
     }
 
-    /// How long a span of the world lasts for us.
+    /// How long a span of the world lasts in real time.
     pub fn real_span(&self, span: Duration) -> Duration {
         self.shown().real_duration(span)
     }
@@ -84,7 +86,7 @@ impl Clock {
         self.speed
     }
 
-    /// The value of [`Clock::VARIABLE`]; `None` where real time needs no telling.
+    /// The value of [`Clock::VARIABLE`]; `None` for real time.
     pub fn setting(&self) -> Option<String> {
         self.is_fast()
             .then(|| format!("{}x{}", self.origin.load(Ordering::SeqCst), self.speed))
@@ -113,7 +115,7 @@ mod tests {
         let clock = Clock::fast(5.0);
         let (copy, before) = (clock, clock.now());
         let origin = clock.origin.load(Ordering::SeqCst);
-        // An origin that is a minute earlier is a minute less of real time, and five of the world.
+        // If the origin is a minute earlier, there is a minute less of real time, and five of the world.
         clock.leap(&format!("{}x5", origin - 60_000));
         let ahead = copy.now().duration_since(before).as_secs_f64();
         assert!((240.0..250.0).contains(&ahead), "{ahead}");

@@ -1,4 +1,4 @@
-//! From the stack to what runs here: how Lambda would run each function, who calls SQS as whom.
+//! Turns the stack into what runs here: how Lambda would run each function, and under which name SQS is called.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ pub(crate) fn logs_client(world: &World, queue: &Queue) -> aws_sdk_cloudwatchlog
     aws_sdk_cloudwatchlogs::Client::from_conf(config)
 }
 
-/// A client whose calls the embedded AWS counts as this caller's.
+/// A client whose calls the embedded AWS counts as calls of this caller.
 pub(crate) fn sqs_client(world: &World, queue: &Queue, caller: &str) -> Client {
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -98,7 +98,7 @@ pub(crate) fn sqs_client(world: &World, queue: &Queue, caller: &str) -> Client {
         .region(Region::new(Place::of(&queue.arn).region.to_owned()))
         .credentials_provider(Credentials::new(caller, "not-a-secret", None, None, "testbed"))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
-        // A long poll is silent for its whole length; that is not a stalled stream.
+        // A long poll is silent for its whole length. That does not mean that the stream stalled.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build();
     Client::from_conf(config)

@@ -1,4 +1,4 @@
-//! Parts of the documentation that are made from the code, and cannot fall behind it.
+//! Parts of the documentation that are generated from the code, so that they cannot fall behind it.
 
 use std::fmt::Display;
 use std::fs::{self, OpenOptions};
@@ -10,11 +10,11 @@ use crate::workspace::Workspace;
 
 /// Checks that the part of a page between `<!-- NAME -->` and `<!-- end of NAME -->` reads as expected.
 ///
-/// With the environment variable `UPDATE` set, the part is written anew instead. Tests may do so side by side, those of
-/// different programs too: the page is locked meanwhile.
+/// With the environment variable `UPDATE` set, it writes the part anew instead. Tests may do so side by side, even
+/// tests of different programs: it locks the page meanwhile.
 ///
 /// # Errors
-/// Where the page has no such part, or it reads otherwise.
+/// If the page has no such part, or the part reads differently.
 pub fn part(page: &str, name: &str, expected: &str) -> Result<()> {
     let path = Workspace::locate()?.path(page);
     let updates = std::env::var_os("UPDATE").is_some();
@@ -45,8 +45,8 @@ pub fn part(page: &str, name: &str, expected: &str) -> Result<()> {
     fs::write(&path, updated).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A plan as two cells of a table: what is done, in the words of `cell` and with `between` between them, and the reasons
-/// why something is left alone.
+/// A plan as two cells of a table. One has the actions, in the words of `cell`, separated by `between`. The other has
+/// the reasons why something is left alone.
 pub fn cells<A, S: Display, W>(plan: &Plan<A, S, W>, cell: impl Fn(&A) -> String, between: &str) -> String {
     let actions: Vec<String> = plan.actions.iter().map(cell).collect();
     let reasons: Vec<String> = plan

@@ -121,7 +121,7 @@ impl Environment {
         self.process.id()
     }
 
-    /// Runs one invocation. After a failure other than an error the process is of no more use.
+    /// Runs one invocation. After a failure other than an error, the process is useless.
     pub async fn invoke(&mut self, request_id: &str, payload: String) -> Outcome {
         self.invoke_unless_killed(request_id, payload, &Notify::new())
             .await
@@ -147,7 +147,7 @@ impl Environment {
             return Outcome::Crashed("its Runtime API stopped".to_owned());
         }
         let outcome = tokio::select! {
-            // An answer given with the last breath counts: look at it first.
+            // An answer counts even if the process ended right after it: look at it first.
             biased;
             outcome = &mut answered => {
                 outcome.unwrap_or_else(|_| Outcome::Crashed("its Runtime API stopped".to_owned()))
@@ -159,7 +159,7 @@ impl Environment {
         if self.is_reusable(&outcome) {
             self.until_waiting().await;
         } else {
-            // Dropping kills, too, but then the process could still act for a moment.
+            // Dropping also kills, but then the process could still act for a moment.
             let _ = self.process.kill().await;
         }
         outcome
@@ -170,8 +170,8 @@ impl Environment {
         matches!(outcome, Outcome::Answer(_) | Outcome::Error(_))
     }
 
-    /// An environment is busy until its runtime asks for more, as in Lambda; by then all that
-    /// the invocation wrote to its log has arrived here, too.
+    /// As in Lambda, an environment is busy until its runtime asks for more. By then everything that the invocation
+    /// wrote to its log has arrived here, too.
     async fn until_waiting(&mut self) {
         let waiting = self.api.stage.wait_for(|stage| matches!(stage, Stage::Waiting));
         let _ = timeout(BETWEEN_INVOCATIONS, waiting).await;

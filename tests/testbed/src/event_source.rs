@@ -43,12 +43,12 @@ pub(crate) struct EventSource {
     pub(crate) queue: Queue,
     /// Signed as Lambda polls: under the role of the function.
     pub(crate) sqs: Client,
-    /// Nobody's in AWS: it sets right what a fast world puts wrong.
+    /// AWS has no such caller. It corrects what a fast world gets wrong.
     pub(crate) set_right: Client,
     pub(crate) lambda: Arc<Lambda>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) clock: Clock,
-    /// Whether the function brings back itself what failed, unless it crashes.
+    /// Whether the function itself makes failed messages visible again, unless it crashes.
     pub(crate) brings_back: bool,
     /// The mapping's maximum concurrency.
     pub(crate) slots: Arc<Semaphore>,
@@ -64,11 +64,11 @@ struct Batch {
 impl EventSource {
     /// Polls for as long as the task lives.
     pub(crate) async fn poll(self: Arc<Self>) {
-        // Dropped with this task, and the batches in it are given up then.
+        // This is dropped with the task, and then the batches in it are given up.
         let mut at_work = JoinSet::new();
         loop {
             while at_work.try_join_next().is_some() {}
-            // The slot first: a message must not wait in our hands while its time runs out.
+            // Take the slot first: a message must not wait here while its time runs out.
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
                 return;
             };
@@ -142,7 +142,7 @@ impl EventSource {
                     self.lambda.count_received(more.len());
                     batch.messages.extend(more);
                 }
-                // What is in hand is worth more than what could not be had.
+                // Keep what has been received, even if the next call fails.
                 Ok(_) | Err(_) => sleep(left.min(LOOK_AGAIN)).await,
             }
         }
@@ -167,9 +167,9 @@ impl EventSource {
 
     /// For how long a message is hidden while a function works on it.
     ///
-    /// In real time it is the queue's own setting. In a fast world the function works at its
-    /// usual pace, so a minute would be over before it had a chance; there the hiding lasts as
-    /// long for the function as it would have, and [`Self::give_back`] corrects it afterwards.
+    /// In real time it is the queue's own setting. In a fast world, the function works at its usual pace, so a minute
+    /// would be over before it had a chance. There the message stays hidden for as long as it would in real time, and
+    /// [`Self::give_back`] corrects this afterwards.
     fn hiding(&self) -> Option<i32> {
         let setting = self.queue.visibility_timeout as f64;
         self.clock
@@ -224,7 +224,8 @@ impl EventSource {
         }
     }
 
-    /// Lets failed messages appear when they would have, had the function been as fast as the world.
+    /// Makes failed messages appear at the moment at which they would have appeared if the function were as fast as
+    /// the world.
     async fn give_back(&self, messages: &[&Message], received: Instant) {
         let worked = received.elapsed().as_secs();
         let left = self.queue.visibility_timeout.saturating_sub(worked) as i32;

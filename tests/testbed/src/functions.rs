@@ -1,4 +1,4 @@
-//! The binaries of the functions: built by cargo, as the running program was.
+//! The binaries of the functions. cargo builds them with the profile of the running program.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
@@ -13,7 +13,7 @@ pub use spot_handoff::lambda::{ANNOUNCER, FUNCTIONS, RUNNER};
 use crate::workspace::Workspace;
 use crate::{locked, progress};
 
-/// Builds the binaries of the functions if they are not up to date; once per program. Blocks.
+/// Builds the binaries of the functions if they are not up to date, once per program. Blocks.
 ///
 /// # Errors
 /// Where cargo is not there, or the functions do not compile.
@@ -35,8 +35,8 @@ pub(crate) fn binary(workspace: &Workspace, function: &str) -> PathBuf {
     workspace.binaries().join(name)
 }
 
-/// Cargo describes the package of a program it runs in the program's environment. Build scripts
-/// look at these variables (ring's does), and would run again, and all that depends on them.
+/// When cargo runs a program, it describes the program's package in its environment. Build scripts look at these
+/// variables (ring's does). They would run again, and everything that depends on them would be built again.
 fn is_about_the_running_package(variable: &OsStr) -> bool {
     let name = variable.to_string_lossy();
     [
@@ -55,8 +55,8 @@ fn run_cargo(workspace: &Workspace) -> Result<()> {
     if functions().any(|function| !binary(workspace, function).exists()) {
         progress::step("functions: building them (minutes the first time, then moments)");
     }
-    // No --package: for the whole workspace cargo settles on the same features of every
-    // dependency as for `cargo handoff` and `cargo test`, and so need not build them again.
+    // No --package: for the whole workspace, cargo chooses the same features of every dependency as for
+    // `cargo handoff` and `cargo test`. So it need not build them again.
     cargo_build(
         workspace,
         workspace.profile(),
@@ -64,7 +64,8 @@ fn run_cargo(workspace: &Workspace) -> Result<()> {
     )
 }
 
-/// Builds a function as `sam build` does, by itself and with the release profile; answers where the binary lies. Blocks.
+/// Builds a function as `sam build` does, on its own and with the release profile. Answers with the path of the
+/// binary. Blocks.
 pub fn build_for_deployment(workspace: &Workspace, function: &str) -> Result<PathBuf> {
     progress::step(&format!(
         "{function}: building it for deployment, which takes minutes"
@@ -84,7 +85,7 @@ fn cargo_build<'a>(
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_about_the_running_package(name)) {
         build.env_remove(name);
     }
-    // A person sees what cargo does, and what it waits for; of tests and pipes only a failure is told.
+    // A person sees what cargo does and what it waits for. Tests and pipes only show a failure.
     let is_watched = std::io::stderr().is_terminal();
     let (quiet, stderr) = if is_watched {
         (None, Stdio::inherit())

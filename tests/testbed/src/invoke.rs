@@ -1,4 +1,4 @@
-//! Where the embedded AWS has functions run that somebody invokes by Lambda's API.
+//! If somebody invokes a function by Lambda's API, the embedded AWS lets it run here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::runtime_api::PAYLOAD_LIMIT;
 
 type Functions = (Arc<Lambda>, Arc<BTreeMap<String, String>>);
 
-/// Listens for invocations; answers the address, and what serves it for as long as it is polled. `names` are the
-/// functions by their names in Lambda.
+/// Listens for invocations. Answers with the address, and with the future that serves it while it is polled. `names`
+/// are the functions by their names in Lambda.
 pub(crate) async fn serve(
     lambda: Arc<Lambda>,
     names: BTreeMap<String, String>,
@@ -33,7 +33,7 @@ pub(crate) async fn serve(
         .layer(DefaultBodyLimit::max(PAYLOAD_LIMIT))
         .with_state((lambda, Arc::new(names)));
     let serving = async move {
-        // It serves until it is dropped; there is nobody to tell of an error.
+        // It serves until it is dropped. There is nobody who could be told of an error.
         let _ = axum::serve(listener, app).await;
     };
     Ok((url, serving))

@@ -1,4 +1,4 @@
-//! Everything the functions of a bed said and did, in order, for whoever wants to follow along.
+//! Everything that the functions of a bed said and did, in order.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -85,7 +85,7 @@ impl Event {
     }
 }
 
-/// The record of a bed. It only grows, so a reader who remembers how far they came misses nothing.
+/// The record of a bed. It only grows, so a reader who remembers their position misses nothing.
 pub struct Journal {
     clock: Clock,
     entries: Mutex<Vec<Entry>>,

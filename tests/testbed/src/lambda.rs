@@ -23,9 +23,9 @@ pub struct Lambda {
     in_hand: AtomicUsize,
     /// Messages that were ever taken from queues by pollers.
     received: AtomicUsize,
-    /// Held by whoever changes something that no invocation may see change.
+    /// Whoever changes something that no invocation may see change holds this.
     gate: RwLock<()>,
-    /// What processes are started with beside the environment of their function.
+    /// Variables that processes start with, besides the environment of their function.
     variables: Mutex<BTreeMap<String, String>>,
 }
 
@@ -60,13 +60,13 @@ impl Lambda {
         }
     }
 
-    /// While what this answers is held, no invocation runs; `None` where one does now, or is about to.
+    /// While the answer is held, no invocation runs. `None` if one runs now, or is about to.
     pub(crate) fn pause(&self) -> Option<RwLockWriteGuard<'_, ()>> {
         let paused = self.gate.try_write().ok()?;
         (self.in_hand.load(Ordering::SeqCst) == 0).then_some(paused)
     }
 
-    /// Counts messages that a poller has in hand; see [`InHand`], which has to be there before.
+    /// Counts messages that a poller has in hand. There has to be an [`InHand`] before.
     pub(crate) fn count_received(&self, messages: usize) {
         self.received.fetch_add(messages, Ordering::SeqCst);
     }
@@ -141,7 +141,7 @@ impl Pool {
     ) -> Outcome {
         let name = &self.function.name;
         let request_id = Uuid::new_v4().to_string();
-        // The most recently used one, as Lambda does, so that surplus ones stay idle.
+        // It takes the most recently used one, as Lambda does, so that surplus ones stay idle.
         let warm = locked(&self.idle).pop();
         let invoked = Event::Invoked {
             request_id: request_id.clone(),

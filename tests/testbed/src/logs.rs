@@ -1,4 +1,4 @@
-//! What Lambda does with a function's output: puts it, some lines at a time, into its log group.
+//! What Lambda does with a function's output: it writes some lines at a time into its log group.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) const LOG_STREAM: &str = "[$LATEST]testbed";
 /// For how long lines are gathered before they are sent.
 const GATHERING: Duration = Duration::from_millis(100);
 /// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html> takes 10,000 events
-/// and a megabyte; our lines are short of a few kilobytes.
+/// and a megabyte. Our lines are shorter than a few kilobytes.
 const EVENTS_PER_CALL: usize = 200;
 
 /// A line of a function.
@@ -31,8 +31,8 @@ pub(crate) struct LogLine {
     pub(crate) text: String,
 }
 
-/// Sends the lines to the functions' log groups until there is nobody left to write any. A line that cannot be sent
-/// is lost, as in Lambda.
+/// Sends the lines to the functions' log groups until nobody is left to write any. As in Lambda, a line that cannot
+/// be sent is lost.
 pub(crate) async fn ship(
     client: Client,
     groups: BTreeMap<String, String>,
@@ -54,7 +54,7 @@ pub(crate) async fn ship(
             let Some(group) = groups.get(&function) else {
                 continue;
             };
-            // The API refuses a call whose events are not in the order of time.
+            // The API refuses a call whose events are not in chronological order.
             lines.sort_by_key(|line| line.at);
             for chunk in lines.chunks(EVENTS_PER_CALL) {
                 let events = chunk.iter().map(event).collect::<Option<Vec<_>>>();
@@ -71,7 +71,7 @@ fn event(line: &LogLine) -> Option<InputLogEvent> {
     event.message(&line.text).build().ok()
 }
 
-/// What Lambda itself writes about an invocation that the function did not live to report on.
+/// What Lambda itself writes about an invocation if the function ended before it could report.
 pub(crate) fn line_of_lambda(at: Timestamp, request_id: &str, outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Answer(_) | Outcome::Error(_) => None,

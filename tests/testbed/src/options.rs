@@ -26,36 +26,36 @@ const ROLES_OF_JOBS: &str = "arn:aws:iam::123456789012:role/ecs-tasks,arn:aws:ia
 /// What a bed starts with.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Parameters of the template that differ from their defaults. `RerunRoles` does unless it is set: the sample fleet has a
-    /// task that asks to be run again.
+    /// Parameters of the template that differ from their defaults. Unless it is set, `RerunRoles` differs too: the
+    /// sample fleet has a task that asks to be run again.
     pub parameters: BTreeMap<String, String>,
     /// How many seconds of the world pass in a real one.
     pub speed: f64,
-    /// Whether AWS does by itself what it would: tasks start, instances boot, targets drain.
+    /// Whether AWS acts by itself, as the real one does: tasks start, instances boot, targets drain.
     pub simulate: bool,
     /// How long AWS takes for that.
     pub pace: Pace,
     /// What the numbers and variants of the real pace are drawn by.
     pub seed: u64,
-    /// Which variants of facts that are open AWS plays, rather than those drawn by the seed.
+    /// Which variants of open facts AWS plays, instead of those that the seed draws.
     pub variants: BTreeMap<String, String>,
     /// How many invocations of a function may run at a time.
     pub concurrency: usize,
     /// How many pollers a queue has. None leaves the messages in the queues.
     pub pollers: usize,
-    /// Whether announce-hand-offs runs, too. It is at work minutes after the others, and few want to wait for it.
+    /// Whether announce-hand-offs runs, too. It works minutes after the others, and few tests want to wait for it.
     pub announce: bool,
-    /// When Lambda gives an invocation up, where it is not to be what the template says.
+    /// When Lambda gives an invocation up, if this should differ from the template.
     pub timeout: Option<Duration>,
-    /// A large fleet besides the sample one, see the embedded AWS's README.
+    /// A large fleet in addition to the sample fleet: see the README of the embedded AWS.
     pub storm: Option<Value>,
     /// A program and its arguments to run in place of every function.
     pub stand_in: Option<(PathBuf, Vec<String>)>,
     /// What to change in the event source mappings of the template.
     pub mapping: MappingOptions,
-    /// Whether more pollers join while messages are waiting, as Lambda's do; `pollers` are those at first.
+    /// Whether more pollers join while messages are waiting, as in Lambda. `pollers` is the number at first.
     pub pollers_grow: bool,
-    /// The cargo profile to build the functions with, where it is not that of the running program.
+    /// The cargo profile to build the functions with, if it is not that of the running program.
     pub profile: Option<&'static str>,
 }
 

@@ -16,8 +16,8 @@ use crate::workspace::Workspace;
 /// What the requirements of the embedded AWS need.
 const OLDEST: (u32, u32) = (3, 10);
 
-/// The interpreter of an environment that holds the embedded AWS's requirements; makes the
-/// environment if it is not there yet. Blocks, for minutes the first time.
+/// The interpreter of an environment with the requirements of the embedded AWS. Makes the environment if it does not
+/// exist yet. Blocks, for minutes the first time.
 pub fn interpreter(workspace: &Workspace) -> Result<PathBuf> {
     environment(workspace, "embedded-aws", "tests/embedded-aws/requirements.txt")
 }
@@ -34,12 +34,12 @@ pub fn environment(workspace: &Workspace, name: &str, requirements: &str) -> Res
     let venv = home.join(key(&requirements, &python.version));
     let interpreter = venv.join("bin/python");
 
-    // Test binaries and a replay may start at the same moment: one installs, the others wait.
+    // Test binaries and a replay may start at the same moment. Then one installs, and the others wait.
     let lock = File::create(home.join("lock")).context("cannot create the lock file")?;
     lock.lock()
         .with_context(|| format!("cannot lock the Python environment {name}"))?;
 
-    // Written last, so an interrupted installation is never mistaken for a finished one.
+    // This is written last, so an interrupted installation never looks like a finished one.
     let finished = venv.join("finished");
     if !finished.is_file() {
         install(&python, name, &requirements_file, &venv)?;
@@ -134,7 +134,7 @@ fn pip_install(name: &str, interpreter: &Path, requirements: &Path) -> Result<()
         .spawn()
         .context("cannot start pip")?;
 
-    // Pip's own lines are many; the package it turns to is what shows that it moves.
+    // pip prints many lines. The package that it works on shows that it makes progress.
     if let Some(stdout) = pip.stdout.take() {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if let Some(package) = line.strip_prefix("Collecting ") {

@@ -1,7 +1,7 @@
 //! The Lambda Runtime API: where a function's process asks for work and hands in its answers.
 //!
-//! Each execution environment has an API of its own on its own port, as in Lambda, so which
-//! process is talking never has to be guessed.
+//! As in Lambda, each execution environment has its own API on its own port. So it is always clear which process is
+//! talking.
 
 use std::sync::{Arc, Mutex};
 
@@ -86,7 +86,7 @@ impl RuntimeApi {
             .with_state(desk);
         let server = tokio::spawn(async move {
             let app = Router::new().nest("/2018-06-01/runtime", api);
-            // It serves until the task is aborted; there is nobody to tell of an error.
+            // It serves until the task is aborted. There is nobody who could be told of an error.
             let _ = axum::serve(listener, app).await;
         });
         Ok(Self {

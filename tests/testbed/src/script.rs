@@ -1,9 +1,10 @@
-//! AWS that answers by a script, for unit tests of effects: which request is sent, and what is made of the answer.
+//! An AWS that answers by a script, for unit tests of effects. They check which request is sent, and what happens
+//! with the answer.
 //!
-//! Functions make their clients as in Lambda, with their ways of repeating calls; only what would go over the network is
-//! answered here. `aws-smithy-mocks` does the same by rules. It is not used, since it needs `test-util` of
-//! `aws-smithy-http-client`: with that `serde_json` keeps the order of members in every test, which it does not in Lambda,
-//! and there are twenty crates more.
+//! Functions make their clients as in Lambda, and repeat calls as there. This only answers what would go over the
+//! network. `aws-smithy-mocks` does the same by rules. We do not use it, since it needs `test-util` of
+//! `aws-smithy-http-client`. With that, `serde_json` keeps the order of members in every test, unlike in Lambda, and
+//! twenty more crates come in.
 
 // A test that cannot be set up has to fail.
 #![allow(clippy::expect_used)]
@@ -88,7 +89,7 @@ pub fn env() -> Env {
     ])
 }
 
-/// An invocation with time left, in which a second passes in a millisecond.
+/// An invocation with time left. In it, a second passes in a millisecond.
 pub fn invocation(function: &'static str) -> Invocation {
     Invocation::new(function, fast(), false, Duration::from_secs(15))
 }
@@ -98,7 +99,8 @@ fn fast() -> Clock {
 }
 
 impl Script {
-    /// An AWS that gives these answers: to calls of an action in their order. A call too many is refused.
+    /// An AWS that gives these answers, in order, to the calls of each action. It refuses a call for which there is
+    /// no answer left.
     pub fn of(answers: impl IntoIterator<Item = Answer>) -> Self {
         Self {
             answers: Arc::new(Mutex::new(answers.into_iter().collect())),
@@ -145,7 +147,7 @@ impl HttpConnector for Script {
     }
 }
 
-/// The action and the members of a request: of JSON by its header, of a form by its field.
+/// The action and the members of a request. JSON requests name the action in a header, forms in a field.
 fn read(request: &HttpRequest) -> Asked {
     let body = request.body().bytes().unwrap_or_default();
     if let Some(target) = request.headers().get("x-amz-target") {

@@ -1,4 +1,4 @@
-//! What is where in a world right now: instances, groups, targets, tasks, queues.
+//! The current state of a world: instances, groups, targets, tasks, queues.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct State {
     /// Lifecycle actions that were begun.
     #[serde(default)]
     pub lifecycle_actions: Vec<LifecycleAction>,
-    /// Commands of Systems Manager, one for each instance that they were sent to.
+    /// Commands of Systems Manager, one for each instance that got them.
     #[serde(default)]
     pub scripts: Vec<Script>,
 }
@@ -160,7 +160,7 @@ pub struct QueueState {
     pub visible: u64,
     pub in_flight: u64,
     pub delayed: u64,
-    /// Of the delayed ones those that look at a group which is not whole yet.
+    /// How many of the delayed messages look at a group that is not whole yet.
     #[serde(default)]
     pub watching: u64,
     /// The messages of a dead-letter queue.

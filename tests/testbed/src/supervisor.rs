@@ -1,4 +1,4 @@
-//! The embedded AWS's process: started once, and every world of this program comes from it.
+//! The process of the embedded AWS. It starts once, and all worlds of this program come from it.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::workspace::Workspace;
 use crate::{locked, progress, python};
 
-/// Importing moto and deploying the template takes seconds; minutes mean that it hangs.
+/// It takes seconds to import moto and to deploy the template. If it takes minutes, it hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// How much of what it wrote is shown when it fails.
 const LINES_KEPT: usize = 40;
@@ -23,7 +23,7 @@ pub(crate) struct Supervisor {
     /// Where worlds are asked for.
     pub(crate) control: String,
     log: Log,
-    /// The process ends when this closes, so it never outlives us, however we end.
+    /// The process ends when this closes. So it never outlives this program, however the program ends.
     _stdin: ChildStdin,
 }
 
@@ -33,7 +33,7 @@ struct Ready {
 }
 
 impl Supervisor {
-    /// The process of this program; the first caller starts it. Blocks.
+    /// The process of this program. The first caller starts it. Blocks.
     pub(crate) fn shared(workspace: &Workspace) -> Result<&'static Self> {
         static RUNNING: OnceLock<Supervisor> = OnceLock::new();
         static STARTING: Mutex<()> = Mutex::new(());
@@ -51,7 +51,7 @@ impl Supervisor {
     fn start(workspace: &Workspace) -> Result<Self> {
         let interpreter = python::interpreter(workspace)?;
         let mut command = Command::new(interpreter);
-        // The user's AWS, or another sandbox in whose terminal this runs, must not be taken for the one that is made here.
+        // This must not mistake the user's AWS, or the sandbox in whose terminal it runs, for the AWS that it makes.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
             command.env_remove(name);
         }
@@ -110,7 +110,7 @@ fn first_line(child: &mut Child) -> Result<String> {
     std::thread::spawn(move || {
         let mut lines = BufReader::new(stdout).lines();
         let _ = send.send(lines.next());
-        // Nothing more is expected; reading on keeps a stray print from blocking it.
+        // No more output is expected. Reading on keeps a stray print from blocking the process.
         lines.for_each(drop);
     });
     match receive.recv_timeout(PATIENCE) {

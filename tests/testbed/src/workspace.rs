@@ -47,12 +47,12 @@ impl Workspace {
         &self.root
     }
 
-    /// The directory with the binaries of the profile the running program was built with.
+    /// The directory with the binaries of the running program's profile.
     pub fn binaries(&self) -> &Path {
         &self.built_into
     }
 
-    /// The target directory: what cargo and this crate may fill, and anyone may delete.
+    /// The target directory. cargo and this crate fill it, and anyone may delete it.
     pub fn target(&self) -> &Path {
         self.built_into.parent().unwrap_or(&self.built_into)
     }
@@ -75,8 +75,8 @@ impl Workspace {
         Ok(())
     }
 
-    /// The same with the functions built by this profile, where the program's own directory does not tell it: what
-    /// `cargo bench` builds lies with what `cargo build --release` builds.
+    /// The same, with the functions built by this profile. The program's own directory does not always tell the
+    /// profile: `cargo bench` and `cargo build --release` build into the same directory.
     pub fn with_profile(self, profile: Option<&'static str>) -> Self {
         Self {
             profile: profile.or(self.profile),

@@ -1,4 +1,4 @@
-//! One world of the embedded AWS: an account of its own, with the sample fleet and the stack.
+//! One world of the embedded AWS: a separate account, with the sample fleet and the stack.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -26,17 +26,17 @@ pub struct WorldOptions {
     pub parameters: BTreeMap<String, String>,
     /// Its clock.
     pub clock: Clock,
-    /// Whether AWS does by itself what it would: tasks start, instances boot, targets drain.
+    /// Whether AWS acts by itself, as the real one does: tasks start, instances boot, targets drain.
     pub simulate: bool,
     /// How long AWS takes for that.
     pub pace: Pace,
     /// What the numbers and variants of the real pace are drawn by.
     pub seed: u64,
-    /// Which variants of facts that are open AWS plays, by their names in the embedded AWS's `pace.json`.
+    /// Which variants of open facts AWS plays, by their names in the embedded AWS's `pace.json`.
     pub variants: BTreeMap<String, String>,
-    /// Whether the functions are held to the roles that the template gives them.
+    /// Whether the functions may only do what the template's roles allow.
     pub enforce_iam: bool,
-    /// A large fleet besides the sample one, see the embedded AWS's README.
+    /// A large fleet in addition to the sample fleet: see the README of the embedded AWS.
     pub storm: Option<Value>,
 }
 
@@ -92,7 +92,7 @@ pub struct Measured {
 pub struct Permissions {
     /// By function.
     pub roles: BTreeMap<String, Vec<String>>,
-    /// Those that Lambda itself makes use of under the role of a function, by AWS's own policies for that.
+    /// Permissions that Lambda itself uses under the role of a function, by AWS's own policies.
     pub lambda: Vec<String>,
 }
 
@@ -122,7 +122,7 @@ struct Born {
 }
 
 impl World {
-    /// Starts a world; the first of a program starts the embedded AWS, too.
+    /// Starts a world. The first one of a program also starts the embedded AWS.
     pub async fn start(options: WorldOptions) -> Result<Self> {
         let supervisor = tokio::task::spawn_blocking(|| {
             let workspace = Workspace::locate()?;
@@ -160,7 +160,7 @@ impl World {
         Ok(world)
     }
 
-    /// A world that something else serves at this address, for as long as `server` lives.
+    /// A world that another server serves at this address, for as long as `server` lives.
     ///
     /// # Errors
     /// Where no HTTP client can be built.
@@ -237,7 +237,8 @@ impl World {
         Ok(answer.matched)
     }
 
-    /// Puts several events on the bus in the same moment: whoever takes messages from a queue finds all of them.
+    /// Puts several events on the bus at the same moment, so that whoever takes messages from a queue finds all of
+    /// them.
     pub async fn put_events(&self, events: &[Value]) -> Result<()> {
         let _: Value = self.control(Method::POST, "events", Some(&json!(events))).await?;
         Ok(())
@@ -356,7 +357,7 @@ impl World {
         self.control(Method::POST, "happen", Some(what)).await
     }
 
-    /// Begins to measure what becomes of the work in a scenario, with what acts on it inside of the world.
+    /// Begins to measure what happens to the work in a scenario, with the contender that acts inside the world.
     pub async fn start_meter(&self, scenario: &Value, contender: &str) -> Result<Measured> {
         let order = json!({ "scenario": scenario, "contender": contender });
         self.control(Method::POST, "meter", Some(&order)).await
@@ -367,8 +368,8 @@ impl World {
         self.control(Method::GET, "meter", None).await
     }
 
-    /// Has time leap to the moment in which one of these queues has a message, or to `until_ms`; not at all where pollers
-    /// were handed other messages than the `received` ones, which are on their way then.
+    /// Makes time leap to the moment at which one of these queues has a message, or to `until_ms`. It does not leap
+    /// if pollers got messages other than the `received` ones: those are still on their way.
     pub async fn leap(&self, until_ms: f64, queues: &[&str], received: usize) -> Result<()> {
         let order = json!({ "until_ms": until_ms, "queues": queues, "received": received });
         let told: Value = self.control(Method::POST, "leap", Some(&order)).await?;
@@ -431,8 +432,8 @@ impl Drop for World {
         else {
             return;
         };
-        // A destructor cannot await; this takes a millisecond, and if it fails the world
-        // ends with the embedded AWS at the latest.
+        // A destructor cannot await. This takes a millisecond. If it fails, the world ends with the embedded AWS at
+        // the latest.
         if let Some(address) = supervisor.control.strip_prefix("http://") {
             let _ = delete(address, &format!("/worlds/{pid}"));
         }
@@ -441,7 +442,7 @@ impl Drop for World {
 
 fn http_client() -> Result<reqwest::Client> {
     reqwest::Client::builder()
-        // A proxy of the machine has no business with a loopback address.
+        // Do not use the machine's proxy for a loopback address.
         .no_proxy()
         .timeout(Duration::from_secs(120))
         .build()

@@ -1,4 +1,4 @@
-//! How functions are run, seen with a function that does as it is told.
+//! How functions run, tested with a function that does as it is told.
 
 // A helper of a test fails the test.
 #![allow(clippy::unwrap_used, clippy::panic)]

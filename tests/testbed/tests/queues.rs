@@ -1,4 +1,4 @@
-//! What becomes of messages: the embedded AWS's queues, with a function that does as it is told.
+//! What happens to messages: the queues of the embedded AWS, with a function that does as it is told.
 
 // A helper of a test fails the test.
 #![allow(clippy::unwrap_used, clippy::panic)]

@@ -1,4 +1,4 @@
-//! The stack and the functions as built on a second AWS, written by others: `tests/ministack`.
+//! The stack and the functions as built, on another emulator of AWS: `tests/ministack`.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Events to the bus, ten a call.
+//! Puts events on the bus, ten a call.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::plan::{Action, DETAIL_TYPE, START_DETAIL_TYPE};
 
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
 const ENTRIES_PER_CALL: usize = 10;
-/// It takes 256 KB a call, of which names and ids need some.
+/// A call takes 256 KB, and names and ids need some of that.
 const BYTES_PER_CALL: usize = 250_000;
-/// How long another invocation has to put what it has claimed: an attempt of its call takes four seconds at most.
+/// How long another invocation has to put the event that it claimed. An attempt of its call takes at most four seconds.
 const PUT_WITHIN: Duration = Duration::from_secs(5);
-/// Until it is looked again whether another invocation has put what it has claimed.
+/// How soon to look again whether another invocation has put the event that it claimed.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// An event that is asked for.
+/// A requested event.
 struct Asked<'a> {
     action: &'a Action,
     detail_type: &'static str,
@@ -31,7 +31,7 @@ struct Asked<'a> {
 }
 
 impl Outlets {
-    /// Puts the events on the bus that nobody has put before.
+    /// Puts those events on the bus that nobody has put before.
     pub async fn put_events<'a>(
         &self,
         invocation: &Invocation,
@@ -105,14 +105,14 @@ impl Outlets {
             self.table.delete_all(&briefly, &free),
         );
         for error in [kept, freed].into_iter().filter_map(Result::err) {
-            // The event may be put again by a copy of the message.
+            // A copy of the message may put the event again.
             tracing::warn!("cannot write down which events are on the bus: {error}");
         }
         done
     }
 
-    /// Whether this invocation is to put an event. Where the table does not answer, or another invocation has claimed the
-    /// event and does not put it, it is: twice is better than never.
+    /// Whether this invocation should put an event. Also yes if the table does not answer, or if another invocation has
+    /// claimed the event but does not put it: twice is better than never.
     async fn claim(&self, invocation: &Invocation, claim: &Claim) -> bool {
         let brief = invocation.for_at_most(PUT_WITHIN);
         self.try_to_claim(&brief, claim).await.unwrap_or_else(|error| {
@@ -135,7 +135,7 @@ impl Outlets {
             expected = match there.first() {
                 Some(there) if there.item.put => return Ok(false),
                 Some(there) if there.item.is_abandoned(claim.since) => Expected::Version(there.version),
-                // It may fail yet, and then nobody would.
+                // The other invocation may still fail, and then nobody would put it.
                 Some(_) => {
                     invocation.pause(LOOK_AGAIN).await;
                     Expected::Nothing
@@ -145,7 +145,7 @@ impl Outlets {
         }
     }
 
-    /// The events that EventBridge did not take, by their place in the chunk.
+    /// The events that EventBridge refused, by their index in the chunk.
     async fn put_chunk(
         &self,
         invocation: &Invocation,
@@ -177,7 +177,7 @@ impl Outlets {
     }
 }
 
-/// Parts of a list that fit into a call each, with the place of their first entry.
+/// Parts of a list that each fit into a call, with the index of their first entry.
 fn calls<T>(entries: &[T], bytes: impl Fn(&T) -> usize) -> Vec<(usize, &[T])> {
     let mut calls = vec![];
     let (mut first, mut size) = (0, 0);
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(lengths(&[]), []);
         assert_eq!(lengths(&[1; 21]), [(0, 10), (10, 10), (20, 1)]);
         assert_eq!(lengths(&[100_000; 5]), [(0, 2), (2, 2), (4, 1)]);
-        // One that is too large by itself is for AWS to refuse.
+        // If a single entry is too large, AWS refuses it.
         assert_eq!(lengths(&[300_000, 1]), [(0, 1), (1, 1)]);
     }
 }

@@ -1,4 +1,4 @@
-//! What is put on the bus, and how the answers are read.
+//! What goes on the bus, and how the answers are read.
 
 use serde_json::json;
 use spot_handoff::notice::{FOLLOW_UP_SOURCE, InstanceAction, Signal};
@@ -12,7 +12,7 @@ use crate::plan::{DETAIL_TYPE, START_DETAIL_TYPE};
 const PUT: &str = "PutEvents";
 const CLAIM: &str = "PutItem";
 
-/// How two events fare with these answers, and what the bus was asked. The table takes what is written, unless it is said
+/// The results of two events with these answers, and the calls to the bus. The table accepts writes unless told
 /// otherwise.
 async fn put(answers: impl IntoIterator<Item = Answer>) -> ([ActionResult; 2], Vec<Asked>) {
     put_with(
@@ -69,7 +69,7 @@ async fn put_with(
     (actions.map(|action| done[&action].result), of_bus)
 }
 
-/// A claim that is not taken, and what stands there in its place.
+/// A refused claim, and the claim that is there instead.
 fn claimed_before(put: bool) -> [Answer; 2] {
     let refused = script::json_error(CLAIM, 400, "ConditionalCheckFailedException", "no");
     let there = json!({ "event-id": "event", "instance": "i", "of": "ended", "put": put,
@@ -93,7 +93,7 @@ async fn an_event_that_is_claimed_is_put_again_only_where_nobody_puts_it() {
     let taken = json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "1" }, { "EventId": "2" }] });
     let taken = || [script::json(PUT, &taken)];
     let free = || script::json(CLAIM, &json!({}));
-    // Put before; and by another invocation just now, after which it is looked again.
+    // Put earlier; and put by another invocation just now, which a second look shows.
     for looks in [&[true][..], &[false, false, true]] {
         let mut claims: Vec<Answer> = looks.iter().flat_map(|put| claimed_before(*put)).collect();
         claims.insert(1, free());
@@ -105,7 +105,7 @@ async fn an_event_that_is_claimed_is_put_again_only_where_nobody_puts_it() {
         );
         assert_eq!(detail_types(&asked), [START_DETAIL_TYPE], "{looks:?}");
     }
-    // Nobody puts it.
+    // The other invocation does not put it.
     let mut claims: Vec<Answer> = (0..40).flat_map(|_| claimed_before(false)).collect();
     claims.insert(1, free());
     let (results, asked) = put_with(taken(), claims).await;

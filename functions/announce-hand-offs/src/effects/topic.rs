@@ -1,8 +1,8 @@
-//! Messages to the topic: those of some seconds in one.
+//! Publishes messages to the topic: those of some seconds in one message.
 //!
-//! What is to be told goes into the table, and one delayed message has all of it published that is there when it comes.
-//! The table says that such a message is under way, so that a storm sends one. Whoever publishes says first that none is
-//! under way any more: what comes in between is told by the next.
+//! New announcements go into the table. One delayed message then publishes everything that is in the table when it
+//! comes. The table records that such a message is under way, so that a storm sends only one. An invocation that
+//! publishes first deletes this record. So what comes in between is published by the next message.
 
 use aws_sdk_sns::types::MessageAttributeValue;
 use jiff::SignedDuration;
@@ -18,11 +18,11 @@ use super::Outlets;
 use crate::plan::digest::{Digest, digest};
 use crate::plan::{Action, Outcome, for_mail};
 
-/// How long messages gather. One message in ten seconds is far from what SNS takes for too many.
+/// How long announcements gather. One message in ten seconds is far below the rate that SNS allows.
 const GATHERING: SignedDuration = SignedDuration::from_secs(10);
 
 impl Outlets {
-    /// Has messages told: they go into the table, and one message about all is under way.
+    /// Has messages published: they go into the table, and one message for all is under way.
     pub async fn gather(&self, invocation: &Invocation, asked: &[(&Notice, &Action)]) -> Vec<(Action, Done)> {
         let now = invocation.clock.now();
         let mut notices = vec![];
@@ -55,7 +55,7 @@ impl Outlets {
                 Ok(()) => Done::later(invocation.clock),
                 Err(error) => Done::failed(invocation.clock, error),
             },
-            // People hear of it all the same, and of this batch in one message.
+            // People get them all the same, and this batch is one message.
             Err(error) => {
                 tracing::warn!("messages cannot gather in the table, so they go out at once: {error}");
                 match self.publish(invocation, digest(&pending)).await {
@@ -67,7 +67,7 @@ impl Outlets {
         actions.into_iter().map(|action| (action, done.clone())).collect()
     }
 
-    /// Sees to it that a message is under way that has all told.
+    /// Makes sure that a message is under way that publishes everything.
     async fn have_told(&self, invocation: &Invocation, notices: &[&Notice]) -> Result<(), CallError> {
         let Some(first) = notices.first() else {
             return Ok(());
@@ -90,10 +90,10 @@ impl Outlets {
                         .all_of::<Telling>(invocation, &key.of, &key.what)
                         .await?;
                     match there.first() {
-                        // An earlier try of one of these was ended before it had sent the message.
+                        // An earlier try for one of these ended before it had sent the message.
                         Some(there) if names.contains(&there.item.by) => break,
                         Some(_) => return Ok(()),
-                        // It was published in this moment.
+                        // It was published just now.
                         None => {}
                     }
                 }
@@ -109,7 +109,7 @@ impl Outlets {
         sent.into_iter().collect()
     }
 
-    /// Publishes all that is pending, where that is asked for.
+    /// Publishes everything that is pending, if asked to.
     pub async fn publish_pending(
         &self,
         invocation: &Invocation,
@@ -139,13 +139,13 @@ impl Outlets {
         self.publish(invocation, digest(&pending)).await?;
         let keys: Vec<_> = pending.iter().map(Item::key).collect();
         if let Err(error) = self.table.delete_all(invocation, &keys).await {
-            // Failing would publish it again for sure; like this it may be told again with the next.
+            // To fail here would publish it again for sure. Without failing, the next message may publish it again.
             tracing::error!("cannot strike out what was told: {error}");
         }
         Ok(pending.len())
     }
 
-    /// Publishes at once what people have to know and no function acts on.
+    /// Publishes at once what people have to know and on which no function acts.
     ///
     /// # Errors
     /// See [`CallError`].

@@ -1,4 +1,4 @@
-//! One account of a hand-off, made of the reports of three functions that know nothing of each other.
+//! One account of a hand-off, from the reports of functions that know nothing about each other.
 
 use std::fmt;
 
@@ -17,10 +17,10 @@ use spot_handoff::state::group_watch::Standing;
 use super::watch::{Progress, Subject};
 use crate::facts::{RUN_COMMANDS, Reporter};
 
-/// A message that nobody reads to the end helps nobody; the log has the rest.
+/// Nobody reads a long message to its end; the log has the rest.
 const LINES_SHOWN: usize = 20;
 
-/// A hand-off, as far as it was reported.
+/// A hand-off, as far as it is reported.
 pub struct HandOff<'a> {
     /// The interruption warning.
     pub notice: &'a Notice,
@@ -28,9 +28,9 @@ pub struct HandOff<'a> {
     pub deadline: Option<Timestamp>,
     /// What AWS does to the instance.
     pub action: Option<InstanceAction>,
-    /// Its Auto Scaling group, where replace-capacity named it.
+    /// Its Auto Scaling group, if replace-capacity named it.
     pub group: Option<String>,
-    /// Its pool, where a report told it.
+    /// Its pool, if a report has it.
     pub pool: Option<Pool>,
     /// Whether nothing was changed.
     pub dry_run: bool,
@@ -38,15 +38,15 @@ pub struct HandOff<'a> {
     pub outcome: Outcome,
     /// What became of the work.
     pub kept: Kept,
-    /// What of it was lost.
+    /// What part of it was lost.
     pub losses: Vec<Loss>,
-    /// What the notice was, as reports call it.
+    /// The kind of notice, as in reports.
     pub signal: &'static str,
     /// How an exchange ended.
     pub ended: End,
-    /// How the group stands, where it is watched.
+    /// How the group stands, if it is watched.
     pub standing: Option<Standing>,
-    /// Of the notice, when the last of the functions was done with it. Late stops follow by plan and do not count.
+    /// Seconds of the notice left when the last function was done with it. Late stops are planned, and do not count.
     pub seconds_left: Option<f64>,
     /// Each function's part.
     pub parts: Vec<Part<'a>>,
@@ -57,13 +57,13 @@ pub struct HandOff<'a> {
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// As it was meant to; or it was none.
+    /// As intended; or there was no exchange.
     AsMeant,
-    /// No replacement came, or it was of no use. The instance goes on serving.
+    /// No replacement came, or it was of no use. The instance serves on.
     InVain,
-    /// It was ended, or the group would not have it.
+    /// It was called off, or the group did not allow it.
     CalledOff,
-    /// Nobody knows of an end.
+    /// No end is known.
     Unknown,
 }
 
@@ -79,12 +79,12 @@ impl End {
         }
     }
 
-    /// Whether somebody has to look.
+    /// Whether somebody has to look at it.
     pub fn is_bad(self) -> bool {
         matches!(self, Self::InVain | Self::Unknown)
     }
 
-    /// What is to be said of it; nothing where it ended as it was meant to.
+    /// What to say about it; nothing if it ended as intended.
     pub fn in_words(self) -> Option<&'static str> {
         match self {
             Self::AsMeant => None,
@@ -99,11 +99,11 @@ impl End {
 pub struct Part<'a> {
     /// The function.
     pub function: &'a str,
-    /// Where it writes its reports.
+    /// The log group of its reports.
     pub log_group: &'a str,
     /// How its part went.
     pub state: State,
-    /// Of the notice, when it was done.
+    /// Seconds of the notice left when it was done.
     pub seconds_left: Option<f64>,
     /// What it did, what it left alone, and what it warned of.
     pub lines: Vec<Line>,
@@ -113,7 +113,7 @@ pub struct Part<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// All is done.
+    /// Everything is done.
     Done,
     /// There was nothing to do.
     NothingToDo,
@@ -128,7 +128,7 @@ pub enum State {
 }
 
 impl State {
-    /// Whether somebody has to look.
+    /// Whether somebody has to look at it.
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Failed | Self::NotFinished | Self::NotReported)
     }
@@ -147,7 +147,7 @@ impl fmt::Display for State {
     }
 }
 
-/// What became of a thing that a function did or met.
+/// The result of something that a function did or found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Became {
@@ -155,15 +155,15 @@ pub enum Became {
     Done,
     /// It had been done before.
     Already,
-    /// A dry run: it would be done.
+    /// A dry run: it would have been done.
     Would,
-    /// It follows.
+    /// It will be done later.
     Later,
     /// It stays for now.
     Held,
     /// It was left alone.
     Left,
-    /// It will hurt.
+    /// It causes trouble.
     Warning,
     /// It cannot be done now.
     #[serde(rename = "NOT POSSIBLE")]
@@ -171,7 +171,7 @@ pub enum Became {
     /// It failed.
     #[serde(rename = "FAILED")]
     Failed,
-    /// It came to a bad end, and what the instance was doing is lost.
+    /// It ended badly, and the instance's work is lost.
     #[serde(rename = "LOST")]
     Lost,
     /// It is not shown.
@@ -180,7 +180,7 @@ pub enum Became {
 }
 
 impl Became {
-    /// Whether somebody has to know, however much else there is to tell.
+    /// Whether people have to know it, however much else the message contains.
     fn is_bad(self) -> bool {
         matches!(self, Self::NotPossible | Self::Failed | Self::Lost)
     }
@@ -192,17 +192,17 @@ impl fmt::Display for Became {
     }
 }
 
-/// One thing a function did, left alone, or warned of.
+/// One thing that a function did, left alone, or warned of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
-    /// What became of it.
+    /// The result.
     pub result: Became,
-    /// What it was.
+    /// What it is about.
     pub text: String,
 }
 
 impl<'a> HandOff<'a> {
-    /// The account of a notice; the reports of each function are in the order of time.
+    /// The account of a notice. The reports of each function are ordered by time.
     pub fn of(
         notice: &'a Notice,
         subject: &Subject,
@@ -271,9 +271,9 @@ impl<'a> HandOff<'a> {
 }
 
 fn part<'a>(reporter: &'a Reporter, reports: &[&Report], followed_up: bool, subject: &Subject) -> Part<'a> {
-    // Each try makes a new plan of new facts, so the last one says what is left to do.
+    // Each try makes a new plan from new facts, so the last one says what is left to do.
     let last_try = reports.iter().rev().find(|report| !report.is_follow_up());
-    // It may be asked by another function alone, and then every report of it is about a follow-up.
+    // Perhaps only another function asked it to act. Then all its reports are about follow-ups.
     let last_try = match reporter.function {
         RUN_COMMANDS => last_try.or(reports.last()),
         function if !subject.is_for(function) => last_try.or(reports.last()),
@@ -307,7 +307,7 @@ fn part<'a>(reporter: &'a Reporter, reports: &[&Report], followed_up: bool, subj
     }
 }
 
-/// Whether a stop script was begun, or was to begin, and nothing said how it ended.
+/// Whether a stop script was begun, or planned, but no report says how it ended.
 fn has_no_end(reports: &[&Report]) -> bool {
     let is_begun = |line: &ActionLine| match line.action {
         ActionKind::RunStopScript => line.result == ActionResult::Done,
@@ -318,7 +318,7 @@ fn has_no_end(reports: &[&Report]) -> bool {
     actions.any(is_begun) && reports.iter().all(|report| report.scripts.is_empty())
 }
 
-/// What failed, or could not be done, and was not made good later.
+/// What failed or could not be done, and did not succeed later.
 fn failures<'r>(reports: &[&'r Report]) -> Vec<(&'r Report, &'r ActionLine)> {
     let failed = |line: &ActionLine| {
         matches!(
@@ -341,7 +341,7 @@ fn failures<'r>(reports: &[&'r Report]) -> Vec<(&'r Report, &'r ActionLine)> {
     reports.iter().enumerate().flat_map(of_report).collect()
 }
 
-/// A later try has planned anew; a later follow-up counts if it speaks of the same thing. What is lost stays lost.
+/// A later try has made a new plan. A later follow-up counts if it is about the same thing. What is lost stays lost.
 fn is_made_good(report: &Report, line: &ActionLine, later: &[&&Report]) -> bool {
     if line.result == ActionResult::Lost {
         return false;
@@ -392,7 +392,7 @@ fn lines(reports: &[&Report], followed_up: bool) -> Vec<Line> {
                 ActionResult::Done => Became::Done,
                 ActionResult::AlreadyDone => Became::Already,
                 ActionResult::Planned => Became::Would,
-                // What became of it stands in the reports that followed.
+                // A later report has its result.
                 ActionResult::Later if followed_up => continue,
                 ActionResult::Later => Became::Later,
                 ActionResult::NotPossible | ActionResult::Failed
@@ -424,7 +424,7 @@ fn lines(reports: &[&Report], followed_up: bool) -> Vec<Line> {
         }
     }
     if lines.len() > LINES_SHOWN {
-        // What failed is kept, whatever else is not shown.
+        // Failures are kept, whatever else is not shown.
         lines.sort_by_key(|line| !line.result.is_bad());
         let more = lines.len() - LINES_SHOWN;
         lines.truncate(LINES_SHOWN);

@@ -1,4 +1,5 @@
-//! One message about many hand-offs: how many went how in which group, then each that is bad, then the others in a line.
+//! One message about many hand-offs: a count of the results for each group, then each bad hand-off in full, then the
+//! others in a line each.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,25 +9,25 @@ use spot_handoff::state::announcements::Pending;
 use super::Outcome;
 use super::text::for_mail;
 
-/// SNS takes 256 KB; nobody reads that much.
+/// SNS takes 256 KB, but nobody reads that much.
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
 const LONGEST: usize = 60_000;
 const RULE: &str = "\n----------------------------------------------------------------\n\n";
 
-/// A message for people about one hand-off or many.
+/// A message for people about one or many hand-offs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digest {
     /// One line; mail programs show it as the subject.
     pub subject: String,
-    /// The rest.
+    /// The rest of the message.
     pub text: String,
-    /// The outcome of all, or of the bad ones where some are bad: subscribers may filter by it.
+    /// The outcome of all, or of the bad ones if there are any. Subscribers may filter by it.
     pub outcome: String,
     /// Whether all were drills.
     pub drill: bool,
 }
 
-/// The message about these hand-offs; about a single one it is that one's own.
+/// The message about these hand-offs. For a single hand-off it is its own message.
 pub fn digest(pending: &[Pending]) -> Digest {
     let (bad, good): (Vec<&Pending>, Vec<&Pending>) = pending.iter().partition(|one| one.is_bad);
     let worst = bad.first().or(good.first());
@@ -83,7 +84,7 @@ pub fn digest(pending: &[Pending]) -> Digest {
     if untold > 0 {
         let _ = writeln!(
             text,
-            "\nand {untold} more: `cargo handoff timeline` tells of all of them"
+            "\nand {untold} more: `cargo handoff timeline` shows all of them"
         );
     }
     Digest {
@@ -94,7 +95,7 @@ pub fn digest(pending: &[Pending]) -> Digest {
     }
 }
 
-/// The worst of the bad outcomes, as the subject has it.
+/// The worst of the bad outcomes, as in the subject.
 fn worst_of(bad: &[&Pending]) -> &'static str {
     let any = |outcome: Outcome| bad.iter().any(|one| one.outcome == outcome.name());
     if any(Outcome::Failed) {

@@ -98,7 +98,7 @@ impl<'a> Pool<'a> {
     }
 }
 
-/// The name of what EC2 does, as its warning has it.
+/// The name of EC2's action, as in its warning.
 fn name_of(action: InstanceAction) -> &'static str {
     match action {
         InstanceAction::Terminate => "terminate",

@@ -1,4 +1,4 @@
-//! An instance that was detached belongs to no group any more. Where no end of it is heard of, somebody has to end it.
+//! A detached instance belongs to no group any more. If EC2 reports no end of it, somebody has to terminate it.
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::notice::{InstanceAction, Notice, Step};
@@ -7,10 +7,10 @@ use spot_handoff::report::{ActionKind, ActionResult, Report};
 use super::watch::Subject;
 use super::{Action, Announcements, Message, Outcome, Plan, Reports, Skip, for_mail};
 
-/// So long after it was to end, the event that it has may still come.
+/// How long after the instance should have ended its event may still come.
 const ENDS_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// Looks for its end, where replace-capacity took it out of its group and EC2 is to terminate it.
+/// Looks for the instance's end, if replace-capacity took it out of its group and EC2 should terminate it.
 pub fn look(notice: &Notice, subject: &Subject, reports: &[Report]) -> Option<Action> {
     let action = subject
         .action
@@ -32,7 +32,7 @@ fn due(notice: &Notice, subject: &Subject) -> Timestamp {
     over.saturating_add(ENDS_WITHIN).unwrap_or(over)
 }
 
-/// What to tell, now that its end should be known.
+/// What to announce, now that its end should be known.
 pub fn plan(
     notice: &Notice,
     subject: &Subject,
@@ -55,7 +55,7 @@ pub fn plan(
     }
     let due = due(notice, subject);
     if now < due {
-        // A message waits a quarter of an hour at most.
+        // A message can be delayed for a quarter of an hour at most.
         plan.actions.extend(look(notice, subject, &told.reports));
         return plan;
     }
@@ -89,12 +89,12 @@ fn message(notice: &Notice, subject: &Subject, group: Option<&str>) -> Message {
         text: format!(
             "Instance  {instance}{of_group}\n\
              Warning   {}, event {}\n\n\
-             {end} Ten minutes later no event of EC2 has told its end. So it may run on, in no group,\n\
+             {end} Ten minutes later EC2 has still not reported its end. So it may run on, in no group,\n\
              and cost money.\n\n\
              What to do next\n  \
              See whether it runs:\n    \
              aws ec2 describe-instances --instance-ids {instance} --query 'Reservations[].Instances[].State.Name'\n  \
-             End it, where it does and nobody needs it:\n    \
+             Terminate it if it runs and nobody needs it:\n    \
              aws ec2 terminate-instances --instance-ids {instance}\n",
             notice.time, notice.event_id
         ),

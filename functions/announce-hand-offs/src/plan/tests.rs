@@ -28,7 +28,7 @@ fn action(name: &str, resource: &str, result: &str) -> Value {
     json!({"action": name, "resource": resource, "result": result, "finished_at": "2026-11-24T04:00:01Z"})
 }
 
-/// A report with these members in place of the usual ones.
+/// A report with these members in place of the defaults.
 fn report(function: &str, second: u32, members: Value) -> Report {
     let mut report = json!({
         "report": "spot-handoff", "function": function, "level": "INFO", "message": "", "event_id": EVENT,
@@ -382,7 +382,7 @@ fn what_was_left_alone_by_all_is_not_announced() {
     assert!(plan.actions.is_empty());
     assert_eq!(plan.skipped[0].reason, Skip::NothingHandedOff);
 
-    // One that had something to do makes it a hand-off.
+    // One function with something to do makes it a hand-off.
     let reports = [
         left_alone("deregister-targets"),
         left_alone("drain-tasks"),
@@ -700,7 +700,7 @@ fn what_was_lost_is_told_as_lost_and_what_nobody_has_seen_is_no_tick() {
             "no end",
             with(vec![with_end("running")]),
             150,
-            Some((lossy, "ECS tells no end of 1 task")),
+            Some((lossy, "ECS does not tell how 1 task ended")),
         ),
         ("nobody has looked", with(vec![]), 150, None),
         (
@@ -966,7 +966,7 @@ fn what_takes_nothing_away_is_not_announced() {
     assert_eq!(is_announced(&warning()), Ok(()));
 }
 
-/// A report about another signal than an interruption.
+/// A report about a signal other than an interruption.
 fn of_signal(function: &str, signal: &str, second: u32, members: Value) -> Report {
     let mut report = json!(report(function, second, members));
     report["signal"] = json!(signal);

@@ -12,7 +12,7 @@ use crate::facts::RUN_COMMANDS;
 /// SNS takes subjects of up to 100 ASCII characters without control characters.
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
 const SUBJECT: usize = 100;
-/// The longest word for a result, which makes the column.
+/// The longest word for a result. It sets the width of the column.
 const WORD: usize = "NOT POSSIBLE".len();
 
 /// The message about a hand-off.
@@ -69,7 +69,7 @@ fn subject(hand_off: &HandOff<'_>) -> String {
     for_mail(&subject)
 }
 
-/// What SNS takes as a subject: names of groups may have any character, and be long.
+/// A subject that SNS takes. Names of groups may have any character, and may be long.
 pub fn for_mail(subject: &str) -> String {
     let mut subject: String = subject
         .chars()
@@ -142,7 +142,7 @@ fn text(hand_off: &HandOff<'_>) -> String {
     text
 }
 
-/// What became of the work, a sentence each: what was lost first.
+/// What became of the work, one sentence each. What was lost comes first.
 pub fn work(hand_off: &HandOff<'_>) -> Vec<String> {
     let lost = hand_off.losses.iter().map(|loss| format!("LOST: {loss}"));
     let group = hand_off.standing.as_ref().map(|standing| {
@@ -181,7 +181,7 @@ pub fn next_steps(hand_off: &HandOff<'_>) -> Vec<String> {
         steps.push(match hand_off.dry_run {
             true => format!("This was a drill that only planned: AWS does not take {instance}, and nothing was changed."),
             false => format!(
-                "This was a drill: AWS does not take {instance}. Terminate it when the drill is over, where it left its group."
+                "This was a drill: AWS does not take {instance}. If it left its group, terminate it when the drill is over."
             ),
         });
     }
@@ -230,7 +230,7 @@ fn steps_for(part: &Part<'_>, hand_off: &HandOff<'_>) -> [String; 2] {
             part.log_group
         ),
         _ => format!(
-            "{function} failed: the errors stand above, more in the log group {}.",
+            "{function} failed: the errors are above, and more in the log group {}.",
             part.log_group
         ),
     };

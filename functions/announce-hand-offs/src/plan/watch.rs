@@ -1,8 +1,8 @@
-//! When something is told about a notice: that its hand-off has begun, as soon as a function has reported that it acts, and
-//! how it went, when it is over.
+//! When to announce something about a notice: that its hand-off has begun, as soon as a function reports that it acts;
+//! and how it went, when it is over.
 //!
-//! A notice comes some seconds after the others have got it. Whatever is not so yet is looked for again: the next message
-//! says "look now", the table says what is so.
+//! A notice comes some seconds after the other functions have got it. If something has not happened yet, there is
+//! another look: the next message says "look now", and the facts are in the table.
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::notice::{Cause, FollowUp, InstanceAction, Notice, Signal, Step};
@@ -11,44 +11,44 @@ use spot_handoff::report::{ActionKind, ActionLine, ActionResult, Ending, Outcome
 use super::Skip;
 use crate::facts::{RUN_COMMANDS, Reporter};
 
-/// After the end of an instance: for the last reports to be written.
+/// Time after the end of an instance for the last reports.
 const LAST_REPORTS: SignedDuration = SignedDuration::from_secs(30);
-/// A warning that leaves no time is over when one that leaves two minutes would be.
+/// A warning that leaves no time is over when a warning with two minutes would be.
 const NOTICE: SignedDuration = spot_handoff::notice::NOTICE;
-/// Between two looks for reports that are late.
+/// The time between two looks for late reports.
 const LATE: SignedDuration = SignedDuration::from_secs(15);
-/// So long late reports are waited for: whatever fails has had its five tries by then.
+/// How long to wait for late reports: by then, anything that fails has had its five tries.
 const NO_LATER_THAN: SignedDuration = SignedDuration::from_mins(3);
-/// So long after the notice a group is waited for: longer than it is watched.
+/// How long after the notice to wait for a group: longer than it is watched.
 const GROUP_WITHIN: SignedDuration = SignedDuration::from_mins(45);
-/// Until the first look whether somebody has begun.
+/// The time until the first look whether a function has begun.
 const SOON: SignedDuration = SignedDuration::from_secs(3);
 
-/// What a notice is to this function.
+/// What a notice means for this function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subject {
     /// Why the instance goes.
     pub cause: Cause,
-    /// What EC2 does to it, where it was interrupted.
+    /// What EC2 does to it, if it was interrupted.
     pub action: Option<InstanceAction>,
-    /// When it goes, where that is known.
+    /// When it goes, if this is known.
     pub deadline: Option<Timestamp>,
-    /// What is to be looked for.
+    /// What to look for.
     pub asked: Asked,
 }
 
 /// What a message asks to look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
-    /// Both: it is the notice itself.
+    /// Everything: it is the notice itself.
     All,
-    /// Whether it has begun.
+    /// Whether the hand-off has begun.
     Start,
-    /// Whether it is over.
+    /// Whether the hand-off is over.
     End,
     /// Whether the instance, which has left its group, has ended.
     Gone,
-    /// Whether its group is whole again, of which it was told that it was not.
+    /// Whether its group is whole again, after an announcement that it was not.
     Whole,
 }
 
@@ -56,7 +56,7 @@ impl Subject {
     /// What this notice is about.
     ///
     /// # Errors
-    /// Where nothing is told of it: why.
+    /// The reason, if nothing is announced about it.
     pub fn of(notice: &Notice) -> Result<Self, Skip> {
         let deadline = notice.deadline();
         match &notice.signal {
@@ -105,7 +105,7 @@ impl Subject {
         matches!(self.cause, Cause::Interruption | Cause::StateChange)
     }
 
-    /// What the notice was, as reports call it.
+    /// The kind of notice, as in reports.
     pub fn signal(&self) -> &'static str {
         match self.cause {
             Cause::Interruption | Cause::StateChange => Signal::INTERRUPTION_WARNING,
@@ -116,7 +116,7 @@ impl Subject {
         }
     }
 
-    /// Whether the function is to act on the notice itself, and not only when another one asks it to.
+    /// Whether the function should act on the notice itself, and not only when another function asks it to.
     pub fn is_for(&self, function: &str) -> bool {
         match self.cause {
             Cause::Interruption | Cause::StateChange | Cause::Retirement => true,
@@ -126,14 +126,14 @@ impl Subject {
         }
     }
 
-    /// When it is over, and the last of it is reported.
+    /// When it is over, and the last reports are written.
     pub fn over_at(&self, notice: &Notice) -> Timestamp {
         let in_two_minutes = notice.time.saturating_add(NOTICE).unwrap_or(notice.time);
         let end = self.deadline.unwrap_or(in_two_minutes);
         end.saturating_add(LAST_REPORTS).unwrap_or(end)
     }
 
-    /// The message that looks again.
+    /// The message for another look.
     pub fn look_again(&self, step: Step) -> FollowUp {
         FollowUp {
             cause: self.cause,
@@ -148,13 +148,13 @@ impl Subject {
 pub enum Start {
     /// These functions have begun.
     Begun(Vec<&'static str>),
-    /// Nobody has by now: it is looked again at this moment.
+    /// No function has begun yet: look again at this moment.
     Awaited(Timestamp),
-    /// All have said that there is nothing to do, or it is too late for anybody to act.
+    /// All have reported that there is nothing to do, or it is too late to act.
     Never,
 }
 
-/// Whether it has begun, by what was reported until now.
+/// Whether it has begun, according to the reports so far.
 pub fn start(
     notice: &Notice,
     subject: &Subject,
@@ -176,7 +176,7 @@ pub fn start(
     if hands_off.all(|(_, reports)| reports.last().is_some_and(is_idle)) {
         return Start::Never;
     }
-    // Ever more seldom: who has not begun by now is waiting for something.
+    // Less and less often: a function that has not begun by now is waiting for something.
     let age = now.duration_since(notice.time).max(SignedDuration::ZERO);
     let at = now.saturating_add((age / 2).max(SOON)).unwrap_or(now);
     let ends = subject
@@ -190,31 +190,31 @@ pub fn start(
     }
 }
 
-/// Whether a report says that something was done, or tried, or is kept for a while: it is not left alone.
+/// Whether a report says that something was done, tried, or held for a while. Then the instance is not left alone.
 fn has_begun(report: &Report) -> bool {
     !report.actions.is_empty() || !report.held.is_empty()
 }
 
-/// When to look again for reports that have not come yet; `None` where nobody waits any longer.
+/// When to look again for late reports; `None` if nobody waits any longer.
 pub fn late(notice: &Notice, subject: &Subject, now: Timestamp) -> Option<Timestamp> {
     let at = now.saturating_add(LATE).ok()?;
     let last = subject.over_at(notice).saturating_add(NO_LATER_THAN).ok()?;
     (at <= last).then_some(at)
 }
 
-/// When to look again whether the group is whole: ever more seldom. `None` where nobody waits any longer.
+/// When to look again whether the group is whole: less and less often. `None` if nobody waits any longer.
 pub fn whole(notice: &Notice, now: Timestamp) -> Option<Timestamp> {
     let age = now.duration_since(notice.time).max(SignedDuration::ZERO);
     let at = now.saturating_add((age / 10).max(LATE)).ok()?;
     (age < GROUP_WITHIN).then_some(at)
 }
 
-/// How far a hand-off has come that has no known moment of its end.
+/// The progress of a hand-off whose end has no known moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// It is over, an exchange so.
+    /// It is over; an exchange ended like this.
     Over(Option<Ending>),
-    /// It is not, and is looked at again at this moment.
+    /// It is not over: look again at this moment.
     Awaited(Timestamp),
     /// Nobody waits for its end any longer.
     GivenUp,
@@ -224,16 +224,16 @@ pub enum Progress {
 
 /// How often to look whether it is over.
 const OFTEN: SignedDuration = SignedDuration::from_secs(30);
-/// A message waits no longer.
+/// A message cannot be delayed for longer.
 const SELDOM: SignedDuration = SignedDuration::from_mins(15);
-/// An exchange has so long: its limit, the move of the work, the end of the instance.
+/// The time for an exchange: its limit, moving the work, the end of the instance.
 const EXCHANGE_WITHIN: SignedDuration = SignedDuration::from_mins(60);
-/// A hook waits 48 hours at the most.
+/// A hook waits 48 hours at most.
 const HOOK_WITHIN: SignedDuration = SignedDuration::from_hours(49);
-/// Work that is moved for a retirement is moved in the last hour before it.
+/// For a retirement, work is moved in the last hour before it.
 const RETIRES_SOON: SignedDuration = SignedDuration::from_hours(2);
 
-/// How far it has come, by what was reported until now.
+/// The progress, according to the reports so far.
 pub fn progress(
     notice: &Notice,
     subject: &Subject,
@@ -283,7 +283,7 @@ pub fn progress(
             }
             HOOK_WITHIN
         }
-        // Nothing is exchanged: the work moves at once, and the date is the end.
+        // There is no exchange: the work moves at once, and the date is the end.
         Cause::Retirement if all_have && !exchanges => {
             let over = subject.over_at(notice);
             if over <= now {

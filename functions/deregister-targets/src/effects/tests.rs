@@ -1,4 +1,4 @@
-//! What is asked of Elastic Load Balancing, and how its answers are read.
+//! What Elastic Load Balancing is asked, and how its answers are read.
 
 use serde_json::json;
 use spot_handoff::report::ActionResult;
@@ -9,7 +9,7 @@ use super::*;
 const DEREGISTER: &str = "DeregisterTargets";
 const TARGETS: &str = "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/web/50dc6c495c0c9188";
 
-/// How two targets of one target group fare with these answers, and what was asked.
+/// The results for two targets of one target group with these answers, and the calls.
 async fn deregistered(answers: impl IntoIterator<Item = Answer>) -> ([ActionResult; 2], Vec<Asked>) {
     let script = Script::of(answers);
     let elb = Client::new(&script.sdk());

@@ -1,4 +1,4 @@
-//! Where the tasks of services can be reached: batched, parallel reads.
+//! Where the tasks of services are registered, in batched, parallel reads.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -19,8 +19,8 @@ use super::found::{Endpoint, OtherWay, Stop, TaskEndpoints};
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html>
 const SERVICES_PER_CALL: usize = 10;
 
-/// Where the service tasks on these container instances are registered, or would be. `default_stop_timeout` is what a
-/// container without one gets, by the ARN of its container instance.
+/// Where the service tasks on these container instances are or would be registered. `default_stop_timeout` is the grace
+/// of a container without `stopTimeout`, by the ARN of its container instance.
 pub async fn of_tasks(
     ecs: &aws_sdk_ecs::Client,
     invocation: &Invocation,
@@ -91,7 +91,7 @@ pub async fn of_tasks(
     endpoints
 }
 
-/// Ways to services by cluster and name, or why they could not be read.
+/// How requests reach services, by cluster and name, or why that could not be read.
 type Services = HashMap<(String, String), Result<Ways, CallError>>;
 
 /// How requests reach a service.
@@ -169,8 +169,8 @@ async fn services_of(
     services
 }
 
-/// A service's load balancers: its own, those of its task sets, where an external or CodeDeploy deployment keeps them,
-/// and the alternate target groups between which ECS's own blue/green deployments swap.
+/// A service's load balancers: its own, those of its task sets (for external and CodeDeploy deployments), and the
+/// alternate target groups between which ECS's own blue/green deployments swap.
 fn load_balancers(service: Service) -> Vec<LoadBalancer> {
     let task_sets = service.task_sets.unwrap_or_default().into_iter();
     let of_task_sets = task_sets.filter_map(|set| set.load_balancers).flatten();
@@ -194,8 +194,9 @@ fn load_balancers(service: Service) -> Vec<LoadBalancer> {
     balancers
 }
 
-/// Where a task is registered for one load balancer of its service: by an address of its network interface (`awsvpc`),
-/// by a port of the host that the network bindings tell (`bridge`), or, where ECS tells neither (`host`), by the instance.
+/// How a task is registered with one load balancer of its service. In mode `awsvpc` by an address of its network
+/// interface. In mode `bridge` by a port of the host, from the network bindings. In mode `host` ECS tells neither, so
+/// by the instance.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkBinding.html>
 fn endpoint(task: &Task, service: &str, balancer: &LoadBalancer) -> Option<Endpoint> {
     let host_ports = task
@@ -216,8 +217,8 @@ fn endpoint(task: &Task, service: &str, balancer: &LoadBalancer) -> Option<Endpo
     })
 }
 
-/// The addresses of a task's network interface. Of one that has both kinds the attachment tells the IPv4 address, and the
-/// containers tell both; a target group of type `ip` holds addresses of one kind.
+/// The addresses of a task's network interface. If it has both kinds, the attachment has the IPv4 address, and the
+/// containers have both. A target group of type `ip` has addresses of one kind.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkInterface.html>
 fn addresses(task: &Task) -> BTreeSet<String> {
     let attached = task

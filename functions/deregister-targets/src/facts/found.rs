@@ -1,4 +1,4 @@
-//! What is found: where tasks can be reached, and where nobody's instances are targets.
+//! What reads have found: where tasks are registered, and the targets of instances in no group and no cluster.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ use spot_handoff::notice::InstanceId;
 use spot_handoff::report::names;
 use spot_handoff::runtime::aws::CallError;
 
-/// A way to a service that this function does not close.
+/// A way to reach a service that this function does not close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OtherWay {
     /// ECS service discovery.
@@ -18,18 +18,18 @@ pub enum OtherWay {
     VpcLattice,
 }
 
-/// Where a task can be reached, by the container instance it is on.
+/// Where tasks are registered, by the container instance that they are on.
 #[derive(Debug, Clone, Default)]
 pub struct TaskEndpoints {
     /// By ARN of the container instance: the endpoints, or why they could not be read.
     pub on: HashMap<String, Result<Vec<Endpoint>, CallError>>,
-    /// By ARN of the container instance: services of tasks on it whose target groups could not be read.
+    /// By ARN of the container instance: services of its tasks whose target groups could not be read.
     pub unread_services: HashMap<String, BTreeMap<String, CallError>>,
-    /// By ARN of the container instance: services of tasks on it that are reached by other ways, too.
+    /// By ARN of the container instance: services of its tasks that can be reached in other ways, too.
     pub other_ways: HashMap<String, BTreeSet<(String, OtherWay)>>,
 }
 
-/// One address of one task in one target group.
+/// A task in a target group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The service.
@@ -38,12 +38,12 @@ pub struct Endpoint {
     pub task: String,
     /// ARN of the target group.
     pub target_group: String,
-    /// Addresses of the task's network interface (`awsvpc`), by which `ip` targets are registered.
+    /// Addresses of the task's network interface (`awsvpc`), for `ip` targets.
     pub addresses: BTreeSet<String>,
-    /// Ports of the host (`bridge` mode), by which `instance` targets are registered.
+    /// Ports of the host (`bridge` mode), for `instance` targets.
     pub host_ports: BTreeSet<i32>,
-    /// What decides when the task is stopped if ECS has not moved it by then; `None` for a task of a DAEMON service, which
-    /// is left to ECS.
+    /// What decides when the task is stopped if ECS has not moved it by then. `None` for a task of a DAEMON service,
+    /// which is left to ECS.
     pub stop: Option<Stop>,
 }
 
@@ -52,16 +52,16 @@ pub struct Endpoint {
 pub struct Stop {
     /// How long its containers may take to end.
     pub grace: SignedDuration,
-    /// The grace it has at the least, where it is the last of its service and nobody asked for more.
+    /// A shorter grace, if it is the last of its service and nobody asked for more.
     pub as_last: Option<SignedDuration>,
     /// The accelerators it holds.
     pub accelerators: Vec<Accelerator>,
 }
 
 impl Endpoint {
-    /// Whether this target is the task.
+    /// Whether this target belongs to the task.
     ///
-    /// Of a task in `host` mode ECS tells neither an address nor a port: the agent reports no network bindings then. Every
+    /// In `host` mode ECS tells neither an address nor a port, since the agent reports no network bindings. Then every
     /// target of the instance in the service's target group counts as the task's, since the whole instance goes.
     pub fn is_target(&self, target: &Target, instance: &InstanceId) -> bool {
         let by_address = self.addresses.contains(&target.id);
@@ -71,14 +71,14 @@ impl Endpoint {
         by_address || (on_the_host && (by_port || is_untold))
     }
 
-    /// The task as reports name it.
+    /// The name of the task in reports.
     pub fn words(&self) -> String {
         format!("task {} of {}", names::last(&self.task), self.service)
     }
 }
 
 impl TaskEndpoints {
-    /// All target groups that any endpoint is in.
+    /// All target groups of any endpoint.
     pub fn target_groups(&self) -> BTreeSet<String> {
         self.on
             .values()
@@ -89,15 +89,15 @@ impl TaskEndpoints {
     }
 }
 
-/// What a search in the target groups of the account found of one instance.
+/// The result of searching the account's target groups for one instance.
 #[derive(Debug, Clone, Default)]
 pub struct Searched {
-    /// What is registered in the target groups that it was found in.
+    /// The registered targets in the target groups in which it was found.
     pub found: TargetHealth,
     /// How many target groups were looked at.
     pub looked_at: usize,
-    /// How many were not and will not be.
+    /// How many were not looked at, and will not be.
     pub rest: usize,
-    /// Why the search could not go on; it does with the next try.
+    /// Why the search stopped; the next try continues it.
     pub problem: Option<String>,
 }

@@ -1,7 +1,8 @@
-//! Where an instance of nobody is registered. Nothing tells, so target groups are looked at, as few as may be: those of
-//! instances, behind a load balancer, and not of Kubernetes, whose controllers see to their targets themselves.
+//! Where an instance in no group and no cluster is registered. No API tells, so this searches target groups, as few as
+//! possible: only those of type `instance` behind a load balancer, and not those of Kubernetes, whose controllers take
+//! care of their targets.
 //!
-//! The table keeps what was looked at, so that a try that could not end goes on where the last one stopped.
+//! The table records which target groups were looked at. If a try could not finish, the next one continues there.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -17,23 +18,23 @@ use spot_handoff::state::{Expected, Key, Table, Versioned};
 
 use super::found::Searched;
 
-/// The tag of target groups that the AWS Load Balancer Controller makes for a Kubernetes cluster.
+/// The tag of target groups that the AWS Load Balancer Controller creates for a Kubernetes cluster.
 /// <https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/>
 const KUBERNETES: &str = "elbv2.k8s.aws/cluster";
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html>
 const TAGS_PER_CALL: usize = 20;
 
-/// How many target groups are looked at for one instance, over all tries. Calls that AWS throttles are made again, so that
-/// these are up to a hundred calls.
+/// How many target groups to look at for one instance, over all tries. Throttled calls are repeated, so this may take
+/// up to a hundred calls.
 const BUDGET: usize = 80;
-/// Elastic Load Balancing takes ten reads a second after a burst of forty, of the whole account.
+/// Elastic Load Balancing takes ten reads a second after a burst of forty, for the whole account.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-throttling.html>
 const AT_ONCE: usize = 2;
 const PACE: Duration = Duration::from_millis(200);
-/// A search leaves time to deregister what it found.
+/// Leaves time to deregister what the search has found.
 const TIME: Duration = Duration::from_secs(11);
 
-/// Looks for these instances, or goes on with it; what was found of each.
+/// Begins or continues the search for these instances. Returns what was found for each.
 pub async fn search(
     elb: &Client,
     table: &Table,
@@ -58,7 +59,7 @@ pub async fn search(
             keep(table, &invocation, &searches, &versions, &under_way).await;
         }
     }
-    // What was found by an earlier try is read again: it may have changed.
+    // What an earlier try found is read again, since it may have changed.
     let found = searches.values().flat_map(|search| &search.found);
     let unread: BTreeSet<String> = found.filter(|arn| !read.contains_key(*arn)).cloned().collect();
     read.extend(health::read(elb, &invocation, unread).await);
@@ -114,14 +115,14 @@ async fn keep(
         table.write(&invocation, item, expected)
     });
     for answer in together(writing).await {
-        // Where somebody else has come further meanwhile, theirs stands.
+        // If another invocation has got further meanwhile, its record stays.
         if let Err(error) = answer {
             tracing::warn!("cannot keep how far the search has come: {error}");
         }
     }
 }
 
-/// The target groups that an instance of nobody can be in.
+/// The target groups that an instance in no group and no cluster can be in.
 async fn candidates(elb: &Client, invocation: &Invocation) -> Result<Vec<String>, CallError> {
     let pages = elb
         .describe_target_groups()
@@ -144,7 +145,7 @@ fn candidate(target_group: TargetGroup) -> Option<String> {
         .filter(|_| is_of_instances && is_used)
 }
 
-/// Looks at more target groups, within the budget of each instance; why that could not go to its end.
+/// Looks at more target groups, within the budget of each instance. Returns the error if it could not finish.
 async fn go_on(
     elb: &Client,
     invocation: &Invocation,
@@ -156,7 +157,7 @@ async fn go_on(
     for search in searches.values().filter(|search| !search.is_over) {
         let left = all.iter().filter(|arn| !search.looked_at.contains(*arn));
         let budget = BUDGET.saturating_sub(search.asked);
-        // More than the budget: those of Kubernetes turn out not to count.
+        // More than the budget: some turn out to belong to Kubernetes, and those do not count.
         wanted.extend(left.take(2 * budget).cloned());
     }
     let of_kubernetes = match of_kubernetes(elb, invocation, &wanted).await {

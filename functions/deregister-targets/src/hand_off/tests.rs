@@ -1,4 +1,4 @@
-//! Which groups are asked for.
+//! Which groups are read.
 
 use spot_handoff::autoscaling::groups::{self, GroupOf};
 use testbed::script::{self, Answer, Script};

@@ -1,4 +1,5 @@
-//! Three waves, side by side: the targets of the groups, of the services, and of instances of nobody.
+//! Three waves that run at the same time: the targets of groups, of services, and of instances in no group and no
+//! cluster.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -22,7 +23,7 @@ use crate::returns;
 use super::{DeregisterTargets, Found, ToLookAt, Wave, planned_only};
 
 impl DeregisterTargets {
-    /// Targets in the target groups that are attached to the instances' Auto Scaling groups.
+    /// Targets in the target groups of the instances' Auto Scaling groups.
     pub(super) async fn group_targets(
         &self,
         notices: &[Notice],
@@ -45,8 +46,8 @@ impl DeregisterTargets {
         (plans, results, to_look_at, counts)
     }
 
-    /// Carries out what is about the instances themselves, and keeps in the table what is taken from those that come back.
-    /// The targets of services come back with their tasks.
+    /// Carries out the plans for the instances themselves, and records what is taken from instances that come back. The
+    /// targets of services come back with their tasks.
     async fn carry_out_of_instances(
         &self,
         notices: &[Notice],
@@ -56,7 +57,7 @@ impl DeregisterTargets {
         known: Known,
         invocation: &Invocation,
     ) -> (Vec<Plan>, Results<Action>, Counts) {
-        // Few come back, and in a storm the plans are many.
+        // Few instances come back, and in a storm there are many plans.
         let planned = if notices.iter().any(Notice::comes_back) {
             to_carry_out(&plans, &planned_only(notices, groups)).into_owned()
         } else {
@@ -138,7 +139,7 @@ impl DeregisterTargets {
                 }
             })
             .collect();
-        // A task can be placed late, also where none is now.
+        // A task can be placed later, even if there is none now.
         let in_a_cluster = |notice: &&Notice| {
             let mut on = found.of_instance(&notice.instance).iter();
             on.any(|one| !one.is_managed)
@@ -162,8 +163,8 @@ impl DeregisterTargets {
         (plans, results, to_look_at, counts)
     }
 
-    /// Targets of instances that are in no group and no cluster: they may have been registered by hand, in any target
-    /// group, and only looking at them tells. Nothing is read where there is no such instance.
+    /// Targets of instances in no group and no cluster. They may have been registered by hand, in any target group, and
+    /// only looking at the target groups tells. Without such an instance, nothing is read.
     pub(super) async fn targets_of_nobody(
         &self,
         notices: &[Notice],

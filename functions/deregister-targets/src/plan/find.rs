@@ -1,5 +1,5 @@
-//! Which targets are those of an instance under notice: of its group, of the services on it, of nobody. Each is planned to
-//! be deregistered; [`super::hold`] takes back what has to stay.
+//! Finds the targets of an instance under notice: those of its group, of the services on it, or of an instance in no
+//! group and no cluster. It plans to deregister each; [`super::hold`] takes back what has to stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use super::{
     why_not,
 };
 
-/// When drain-tasks stops what is behind a target, by target group and target.
+/// When drain-tasks stops the task behind a target, by target group and target.
 pub type StopMoments = BTreeMap<(String, Target), StopMoment>;
 
 /// When drain-tasks stops a task that ECS has not moved.
@@ -26,12 +26,12 @@ pub type StopMoments = BTreeMap<(String, Target), StopMoment>;
 pub struct StopMoment {
     /// The moment.
     pub at: Timestamp,
-    /// The moment where it is the last of its service, and that is a later one.
+    /// The later moment, if the task is the last of its service and there is one.
     pub as_last: Option<Timestamp>,
 }
 
 impl StopMoment {
-    /// The sooner of each.
+    /// The sooner of the two, for each moment.
     pub fn sooner(self, other: Self) -> Self {
         Self {
             at: self.at.min(other.at),
@@ -40,7 +40,8 @@ impl StopMoment {
     }
 }
 
-/// When drain-tasks stops the tasks behind targets that ECS has not moved by then. It reckons the same moments.
+/// When drain-tasks stops the tasks behind targets that ECS has not moved by then. Both functions calculate the same
+/// moments.
 pub fn stop_moments(
     notice: &Notice,
     found: &ContainerInstances,
@@ -48,7 +49,7 @@ pub fn stop_moments(
     health: &TargetHealth,
 ) -> StopMoments {
     let mut moments = StopMoments::new();
-    // What is going already has no moment left.
+    // An instance that is already going has no moment left.
     let Some(end) = serves_until(notice).filter(|end| *end > notice.time) else {
         return moments;
     };
@@ -56,7 +57,7 @@ pub fn stop_moments(
     let endpoints = on.filter_map(|one| endpoints.on.get(&one.arn)?.as_ref().ok());
     for endpoint in endpoints.flatten() {
         let Some(stop) = &endpoint.stop else { continue };
-        // Who waits for the tasks to move gives them their whole grace.
+        // In all other cases drain-tasks waits until the tasks have moved, and gives them their whole grace.
         let is_interrupted = look::cause(notice) == Some(Cause::Interruption);
         let latest = |grace| grace::latest_stop_of_service(notice.time, end, grace, &stop.accelerators);
         let at = StopMoment {
@@ -76,7 +77,7 @@ pub fn stop_moments(
     moments
 }
 
-/// Targets in the target groups attached to the instance's Auto Scaling group.
+/// Targets in the target groups of the instance's Auto Scaling group.
 pub fn for_group_targets(notice: &Notice, groups: &Groups, scope: Scope, health: &TargetHealth) -> Plan {
     let instance = &notice.instance;
     let of_instance = groups.of_instance(instance);
@@ -157,12 +158,12 @@ pub fn for_service_targets(
     plan
 }
 
-/// Whether nobody can tell where the instance is registered: it is in no group and no cluster.
+/// Whether no API can tell where the instance is registered: it is in no group and no cluster.
 pub fn belongs_to_nobody(notice: &Notice, groups: &Groups, found: &ContainerInstances, scope: Scope) -> bool {
     let group = groups.of_instance(&notice.instance);
-    // EC2 reports every instance of the account that stops; a look at every target group for each is too much.
+    // EC2 reports every instance of the account that stops. A search of every target group for each would be too much.
     !matches!(notice.signal, Signal::StateChange { .. })
-        // Its group was known when somebody sent these.
+        // The sender of these knew the group.
         && super::named_group(notice).is_none()
         && group == GroupOf::None
         && in_scope(notice, &group, scope)
@@ -170,7 +171,7 @@ pub fn belongs_to_nobody(notice: &Notice, groups: &Groups, found: &ContainerInst
         && found.why_not_found(&notice.instance).is_none()
 }
 
-/// Targets of an instance in no group and no cluster, looked for in the target groups of the account and region.
+/// Targets of an instance in no group and no cluster, from a search in the target groups of the account and region.
 pub fn for_targets_of_nobody(notice: &Notice, searched: &Searched) -> Plan {
     let instance = &notice.instance;
     let mut plan = Plan::default();
@@ -192,7 +193,7 @@ pub fn for_targets_of_nobody(notice: &Notice, searched: &Searched) -> Plan {
     plan
 }
 
-/// Plans the deregistration of every matching target; answers whether one was there.
+/// Plans the deregistration of every matching target. Returns whether there was one.
 fn plan_matching(
     plan: &mut Plan,
     health: &TargetHealth,
@@ -213,7 +214,7 @@ fn plan_matching(
     for Registered { target, state, .. } in registered.iter().filter(|registered| matches(&registered.target))
     {
         found = true;
-        // Several tasks may be told by their instance alone.
+        // Several tasks may match only by their instance.
         let is_planned = |one: &Deregistration| one.target_group == target_group && one.target == *target;
         if *state == State::Draining {
             plan.skip(target_group, Skip::AlreadyDraining);

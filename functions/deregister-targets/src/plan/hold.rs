@@ -1,4 +1,4 @@
-//! Which of the targets found have to stay for now.
+//! Which of the found targets have to stay for now.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,10 +11,10 @@ use spot_handoff::state::under_notice::News;
 use super::find::StopMoments;
 use super::{Action, Deregistration, Plan, deregistrations, serves_until};
 
-/// What the batch has to write down about each target group before anything is taken away.
+/// What the batch has to write about each target group before it takes anything away.
 ///
-/// A whole instance is doomed in a target group, on whatever port: its other targets there go with it. A task that is
-/// stopped before that ends its target earlier.
+/// An instance is doomed with all its ports: all its targets in the target group go with it. If a task is stopped
+/// earlier, its target ends earlier.
 pub fn news(notices: &[Notice], plans: &[Plan], health: &TargetHealth, stops: &StopMoments) -> Vec<News> {
     let mut doomed: BTreeMap<&str, Vec<Doomed>> = BTreeMap::new();
     for (notice, plan) in notices.iter().zip(plans) {
@@ -49,7 +49,7 @@ pub fn news(notices: &[Notice], plans: &[Plan], health: &TargetHealth, stops: &S
     doomed.into_iter().map(of_target_group).collect()
 }
 
-/// Takes back what has to stay: it is held.
+/// Takes targets that have to stay out of the plans: they are held.
 pub fn hold(plans: &mut [Plan], facts: &Facts<'_>) {
     let target_groups: BTreeSet<String> = plans
         .iter()

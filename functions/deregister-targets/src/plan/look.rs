@@ -1,5 +1,5 @@
-//! When to look again. Between two looks a target can be registered again by ECS, a task or the instance can register
-//! late, a successor can become healthy, or a last safe moment can come.
+//! When to look again. Between two looks, ECS can register a target again, a task or the instance can register late, a
+//! successor can become healthy, or a last safe moment can come.
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::ecs::container_instances::ContainerInstance;
@@ -10,49 +10,49 @@ use spot_handoff::report::plan::Results;
 
 use super::{Action, Look, Plan, Warning, named_group, serves_until};
 
-/// So long after the end of the instance it is looked at, where nothing was seen that would serve then.
+/// When to look after the end of the instance, if no target was seen that would serve then.
 const AFTER_END: SignedDuration = SignedDuration::from_secs(8);
 
-/// So long before the end, which may come early, it is looked at often where nothing would serve then: a successor that
-/// comes in these seconds decides how it went, and lets a target that is held leave sooner.
+/// How long before the end to look often, if no target was seen that would serve then. A successor that comes in these
+/// seconds decides how the hand-off went, and lets a held target leave sooner. The end may come early.
 const LAST_PART: SignedDuration = SignedDuration::from_secs(20);
 
-/// How often that is, where no others are looked at together with it.
+/// How often to look then.
 const OFTEN: SignedDuration = SignedDuration::from_secs(2);
 
-/// ECS may have registered the target of a running task again since the last look, and may do so again at once. So there are
-/// looks shortly before the task is stopped: one after which the load balancer's four seconds more are over, and one at the
-/// end of which as little as can be is left.
+/// ECS may have registered the target of a running task again since the last look, and may do so again at once. So
+/// there are two looks shortly before the task is stopped. After the first, the load balancer still has its four
+/// seconds before the stop. After the second, as little time as possible is left.
 const LOOKS_BEFORE_STOP: [SignedDuration; 2] = [SignedDuration::from_secs(5), SignedDuration::from_secs(1)];
 
-/// What decides whether there is anything to come back for.
+/// The facts that decide whether to look again.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
-    /// The group of the instance, where it has one.
+    /// The group of the instance, if it has one.
     pub group: Option<&'a str>,
-    /// How long it is until the next look where nothing comes before.
+    /// The time until the next look, if nothing comes earlier.
     pub every: SignedDuration,
     /// Where it is registered.
     pub registered: &'a [ContainerInstance],
-    /// Whether there is a target group in which a target of the instance may be, or may come to be.
+    /// Whether there is a target group with a target of the instance, or one that may get such a target.
     pub has_target_groups: bool,
-    /// When drain-tasks stops the next of the service tasks on it.
+    /// When drain-tasks stops the next of the service tasks on the instance.
     pub stops_at: Option<Timestamp>,
-    /// How many serve in the target groups that it is, or was, in.
+    /// How many targets serve in the target groups that the instance is or was in.
     pub serving: &'a [Serving],
 }
 
-/// Plans the next look at a notice, where there is something to look for.
+/// Plans the next look at a notice, if there is a reason for one.
 ///
-/// An instance that is about to end is looked at until then. Without a known end it is while something is held, no longer
-/// than an exchange may take: ECS and Auto Scaling take targets out themselves by then.
+/// An instance with a known end is looked at until then. Without a known end, there are looks while something is held,
+/// for as long as an exchange may take at most: by then ECS and Auto Scaling have taken the targets out themselves.
 pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
     let Some(cause) = cause(notice) else { return };
     let ends = serves_until(notice);
     let near = ends.filter(|end| end.duration_since(now) <= exchange::LIMIT);
     let longest = notice.time.saturating_add(exchange::LIMIT).unwrap_or(notice.time);
     let until = near.unwrap_or(longest);
-    // In an exchange the limit is no end: the instance goes as soon as its work has moved.
+    // In an exchange, the limit is not the end: the instance goes as soon as its work has moved.
     let goes_then =
         near.is_some_and(|end| matches!(cause, Cause::Interruption | Cause::Termination) || end <= longest);
     let is_worth_it = !plan.held.is_empty() || (goes_then && seen.has_target_groups);
@@ -110,8 +110,8 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
     }));
 }
 
-/// Takes the looks out of a plan once they are sent. They are no news to whoever reads the report: only one that could not
-/// be sent is.
+/// Removes the looks from a plan once they are sent. Readers of the report need not know of them, only of looks that
+/// could not be sent.
 pub fn settle(plan: &mut Plan, sent: &Results<Action>) {
     for action in std::mem::take(&mut plan.actions) {
         if let Action::Deregister(_) = action {
@@ -128,7 +128,7 @@ pub fn settle(plan: &mut Plan, sent: &Results<Action>) {
     }
 }
 
-/// Why the instance is handed off; `None` where nothing is done.
+/// Why the instance is handed off; `None` if nothing is done.
 pub fn cause(notice: &Notice) -> Option<Cause> {
     match &notice.signal {
         Signal::InterruptionWarning { .. } | Signal::StateChange { .. } => Some(Cause::Interruption),

@@ -8,14 +8,14 @@ use spot_handoff::notice::{FollowUp, InstanceId, Notice, Serving, Signal, Step};
 
 use super::{Deregistration, Plan, Skip, deregistrations};
 
-/// Below so many each one counts.
+/// If fewer than this serve, every change counts.
 const FEW: usize = 10;
 
-/// How many serve, by the ARN of the target group.
+/// How many targets serve, by the ARN of the target group.
 pub type Counts = BTreeMap<String, Serving>;
 
-/// Counts what serves in these target groups when the targets in `left` are out, and those of instances that have `ended`,
-/// which a load balancer finds out by checks, and so later. Only what is healthy counts.
+/// Counts what will serve in these target groups once the targets in `left` are out. Only healthy targets count, and none
+/// of an instance that has `ended`: a load balancer finds that out later, by its checks.
 pub fn count<'a>(
     health: &TargetHealth,
     doomed_in: impl Fn(&str) -> Vec<Doomed>,
@@ -51,8 +51,8 @@ pub fn count<'a>(
     counts
 }
 
-/// The instances behind what serves where nothing serves that is not under notice: how it goes depends on whether these have
-/// ended. None in a storm, in which nobody could ask for all of them.
+/// The instances of the last healthy targets, in target groups where all healthy targets are under notice. How a hand-off
+/// goes depends on whether these have ended. None in a storm, in which nobody could ask for all of them.
 pub fn last_ones(health: &TargetHealth, doomed_in: impl Fn(&str) -> Vec<Doomed>) -> BTreeSet<InstanceId> {
     let mut last = BTreeSet::new();
     for (arn, registered) in health {
@@ -61,14 +61,15 @@ pub fn last_ones(health: &TargetHealth, doomed_in: impl Fn(&str) -> Vec<Doomed>)
         let healthy: Vec<&Target> = holding::healthy_targets(registered).collect();
         let is_doomed = |target: &&Target| doomed.iter().any(|one| one.id == target.id);
         if healthy.len() <= FEW && healthy.iter().all(is_doomed) {
-            // Where the target is an address its instance is not known by it.
+            // An address does not tell its instance.
             last.extend(healthy.iter().filter_map(|target| target.id.parse().ok()));
         }
     }
     last
 }
 
-/// Adds what another wave counted: the fewer are right, since each knows only which targets it took out itself.
+/// Adds what another wave counted. The lower count is right, since each wave knows only which targets it took out
+/// itself.
 pub fn join(counts: &mut Counts, more: Counts) {
     for (arn, seen) in more {
         let known = counts.entry(arn).or_insert_with(|| seen.clone());
@@ -77,7 +78,7 @@ pub fn join(counts: &mut Counts, more: Counts) {
     }
 }
 
-/// What a look saw before this one, or nothing.
+/// What the last look saw, or nothing.
 pub fn before(notice: &Notice) -> &[Serving] {
     match &notice.signal {
         Signal::FollowUp(FollowUp {
@@ -88,7 +89,7 @@ pub fn before(notice: &Notice) -> &[Serving] {
     }
 }
 
-/// What is seen now of the target groups that the instance is in, or was in.
+/// What serves now in the target groups that the instance is or was in.
 pub fn of_notice(notice: &Notice, plan: &Plan, counts: &Counts) -> Vec<Serving> {
     let own = deregistrations(plan).map(|one| one.target_group.as_str());
     let held = plan.held.iter().map(|held| held.target_group.as_str());
@@ -104,8 +105,8 @@ pub fn of_notice(notice: &Notice, plan: &Plan, counts: &Counts) -> Vec<Serving> 
         .collect()
 }
 
-/// Whether it is worth a report: something has changed, and not only a little of much. In a storm every instance would tell
-/// of what happens to all of them, so there it is only whether any serves.
+/// Whether the counts are worth a report: something has changed, and not only a little of many. In a storm, every
+/// instance would report the same changes, so there only a change between none and some counts.
 pub fn is_news(before: &[Serving], now: &[Serving], is_storm: bool) -> bool {
     let differs = |one: usize, other: usize| {
         let (less, more) = (one.min(other), one.max(other));

@@ -45,7 +45,7 @@ fn group(tags: &[(&str, &str)]) -> Groups {
     Groups::of([ours(tags)])
 }
 
-/// The same where MaxSize leaves room for a replacement.
+/// The same, but MaxSize has room for a replacement.
 fn with_room() -> Groups {
     Groups::of([Group {
         desired: 1,
@@ -240,7 +240,7 @@ fn an_instance_that_may_start_again_stays_registered() {
         let plan = group_plan(&notice, groups, &health);
         let skips = plan.skipped.iter().any(|one| one.reason == Skip::MayStartAgain);
         assert_eq!(skips, stays, "{state:?}: {plan:?}");
-        // The targets of its services as well.
+        // Also the targets of its services.
         let group = groups.of_instance(&notice.instance);
         assert_eq!(in_scope(&notice, &group, Scope::All), !stays, "{state:?}");
     }

@@ -1,4 +1,4 @@
-//! What is said of a plan: why something is left alone, what will hurt.
+//! The texts of a plan: the reasons to leave something alone, and the warnings.
 
 use std::fmt;
 
@@ -15,15 +15,15 @@ pub enum Skip {
     OutOfScope(OutOfScope),
     /// A rebalance recommendation or a retirement: the replacement comes first.
     WaitsForReplacement,
-    /// The instance is being stopped, and nobody terminates it for that.
+    /// The instance is being stopped, but nobody will terminate it because of that.
     MayStartAgain,
     /// It is a Managed Instance of ECS.
     ManagedByEcs,
-    /// The instance is in a group, but not, or no longer, in this target group of it.
+    /// The instance is in a group, but not, or no longer, in this target group of the group.
     NotRegistered,
-    /// A deregistered target is draining its connections already.
+    /// The target is deregistered, and already drains its connections.
     AlreadyDraining,
-    /// Nothing was taken from the instance that could be given back.
+    /// Nothing was taken from the instance, so there is nothing to give back.
     NothingTaken,
     /// The target is registered again.
     RegisteredAgain,
@@ -31,13 +31,13 @@ pub enum Skip {
     TargetGroupGone,
     /// The instance is in no group and no cluster, and registered in no target group.
     RegisteredNowhere,
-    /// The instance is in no group and no cluster, and such instances are not looked for.
+    /// The instance is in no group and no cluster, and the function does not search for such instances.
     NotSearched,
     /// The instance is in no group and no cluster, and not all target groups could be looked at.
     SearchEnded {
-        /// How many were.
+        /// How many were looked at.
         looked_at: usize,
-        /// How many were not.
+        /// How many were not looked at.
         rest: usize,
     },
 }
@@ -79,7 +79,7 @@ impl fmt::Display for Skip {
     }
 }
 
-/// A setting that will hurt, or something that is not seen to.
+/// A setting that causes trouble, or something that nobody handles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
     /// The deregistration delay is longer than the notice.
@@ -89,9 +89,9 @@ pub enum Warning {
         /// The delay in seconds.
         seconds: i64,
     },
-    /// A tag of the group has a value that nobody knows.
+    /// A tag of the group has a value that is not valid.
     UnknownPolicy(UnknownValue),
-    /// What was deregistered could not be kept, so it stays out when the instance is back.
+    /// The deregistrations could not be recorded, so the targets stay out when the instance is back.
     NotRemembered {
         /// Why.
         why: String,
@@ -108,14 +108,14 @@ pub enum Warning {
         /// ARN of the target group.
         target_group: String,
     },
-    /// Requests reach the service by other ways than target groups.
+    /// Requests reach the service in other ways than through target groups.
     OtherWay {
         /// The service or the group.
         of: String,
         /// The way.
         way: OtherWay,
     },
-    /// A target is held, and there is no end at which it leaves by itself.
+    /// A target is held, and has no end at which it leaves by itself.
     HeldWithoutEnd {
         /// ARN of the target group.
         target_group: String,
@@ -123,7 +123,7 @@ pub enum Warning {
 }
 
 impl Warning {
-    /// Whether it can come up between two looks. Others have been told with the notice itself.
+    /// Whether it can come up between two looks. The report on the notice itself has the others.
     pub fn is_news_in_a_look(&self) -> bool {
         matches!(self, Self::TableUnread { .. } | Self::HeldWithoutEnd { .. })
     }
@@ -144,12 +144,12 @@ impl fmt::Display for Warning {
             Self::UnknownPolicy(unknown) => unknown.fmt(f),
             Self::NotRemembered { why } => write!(
                 f,
-                "the table does not keep what was deregistered, so it stays out of its target groups when the instance is \
+                "the table could not record what was deregistered, so it stays out of its target groups when the instance is \
                  back: register it then: {why}"
             ),
             Self::TableUnread { target_group, why } => write!(
                 f,
-                "{target_group}: what other invocations take away is not known, so it was decided by what is seen: {why}"
+                "{target_group}: it is not known what other invocations take away, so only this one's facts decided: {why}"
             ),
             Self::FlowsStay { target_group } => write!(
                 f,
@@ -158,7 +158,7 @@ impl fmt::Display for Warning {
             Self::OtherWay { of, way } => match way {
                 OtherWay::CloudMap => write!(
                     f,
-                    "{of} is registered in AWS Cloud Map: ECS takes a task out when it stops, and nobody before"
+                    "{of} is registered in AWS Cloud Map: ECS takes a task out when it stops, and nobody does so earlier"
                 ),
                 OtherWay::VpcLattice => write!(
                     f,

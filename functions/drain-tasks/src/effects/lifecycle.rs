@@ -8,7 +8,7 @@ use spot_handoff::runtime::invocation::{Invocation, together};
 
 use crate::plan::Action;
 
-/// Tells Auto Scaling that actions still go on, or that they are complete.
+/// Tells Auto Scaling that lifecycle actions take longer, or that they are complete.
 pub async fn tell(
     client: &Client,
     invocation: &Invocation,
@@ -69,7 +69,7 @@ async fn complete(
         .map(|_| ())
 }
 
-/// An action that Auto Scaling does not know is one that is over: completed before, timed out, or its instance gone.
+/// If Auto Scaling does not know an action, it is over: completed before, timed out, or its instance is gone.
 fn done(invocation: &Invocation, answer: Result<(), CallError>) -> Done {
     match answer {
         Err(error) if error.code() == Some("ValidationError") => Done::already(

@@ -1,4 +1,4 @@
-//! What a re-run needs is written down before its task is stopped: StopTask deletes the tags that say it.
+//! Writes down what a re-run needs before its task is stopped, since StopTask deletes the tags with this information.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use spot_handoff::state::{Table, reruns};
 
 use crate::plan::{Action, Plan};
 
-/// A message takes up to so many orders along, of some 28 KiB each at the most.
+/// A message carries at most this many orders, of some 28 KiB each at most.
 const CARRIED_PER_MESSAGE: usize = 5;
 
-/// Writes down the re-runs that the plans lead to, and answers with all that are known, by the ARN of the task.
+/// Writes down the re-runs that the plans lead to. Returns all known re-runs, by the ARN of the task.
 ///
-/// No task is stopped late for the table's sake: what it does not take in its time travels in the message that runs the task
-/// again.
+/// No task is stopped late because of the table. If the table does not take an order in time, the order travels in the
+/// message that runs the task again.
 pub async fn remember(
     table: &Table,
     invocation: &Invocation,
@@ -93,7 +93,7 @@ fn due_by(action: &Action) -> Vec<(&str, &str, RerunStage)> {
     }
 }
 
-/// Has the messages about these tasks take their orders along.
+/// Puts the orders for these tasks into the messages about them.
 fn carry(plan: &mut Plan, unwritten: &[RerunOrder]) {
     for action in &mut plan.actions {
         let Action::Send { follow_up, .. } = action else {

@@ -1,4 +1,4 @@
-//! Running a stopped standalone task again, somewhere else: once, however often it is asked for.
+//! Runs a stopped standalone task again, somewhere else. It runs only once, however often this is asked for.
 
 use std::collections::HashMap;
 
@@ -16,13 +16,13 @@ use super::Clients;
 use crate::config::Config;
 use crate::plan::Action;
 
-/// How soon to try again where the cluster has no room: about as soon as a replacement may have registered.
+/// How soon to try again if the cluster has no room: by then a replacement may have registered.
 const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(10);
-/// How long after the deadline a re-run is still tried: the replacement may take that long.
+/// How long after the deadline a re-run is still tried: a replacement may take that long.
 const TRY_UNTIL: SignedDuration = SignedDuration::from_mins(3);
 
-/// What AWS says by an exception, and not by `failures`, where there is no room. What is wrong with an order it says by the
-/// same codes, so only the words tell.
+/// AWS's messages for no room, if it sends an exception and not `failures`. A wrong order gets the same error codes, so
+/// only the words tell.
 /// <https://github.com/boto/boto3/issues/2862>
 /// <https://repost.aws/knowledge-center/ecs-fargate-runtask-capacity>
 const NO_ROOM: [&str; 3] = [
@@ -31,17 +31,17 @@ const NO_ROOM: [&str; 3] = [
     "reached the limit on the number of tasks",
 ];
 
-/// What became of one call of RunTask.
+/// The result of one RunTask call.
 enum Answer {
-    /// The task with this ARN runs, now or since before.
+    /// The task with this ARN runs now, or has been running since an earlier call.
     Runs(String),
     /// There is no room, for this reason.
     NoRoom(String),
-    /// The token was used for another order, and ran nothing.
+    /// The token was used for another order, and this call ran nothing.
     TokenIsSpent(String),
 }
 
-/// Runs every task again that the plans name.
+/// Runs again every task that the plans name.
 pub async fn run(
     clients: &Clients,
     config: &Config,
@@ -95,7 +95,7 @@ async fn run_one(
             Done::failed(invocation.clock, error)
         }
         Err(error) => {
-            // Whether a call without an answer ran the task only the same token tells.
+            // If a call got no answer, only the same token tells whether it ran the task.
             if !error.is_passing() && !error.is_denied() {
                 order.refusals += 1;
                 write_down(clients, invocation, &order).await;
@@ -105,7 +105,8 @@ async fn run_one(
     }
 }
 
-/// Whether it is in the table now. If not, the token keeps a second copy of the message from running a second task.
+/// Returns whether the order is in the table now. If not, the token keeps a second copy of the message from running a
+/// second task.
 async fn write_down(clients: &Clients, invocation: &Invocation, order: &RerunOrder) -> bool {
     let orders = std::slice::from_ref(order);
     match reruns::write(&clients.table, invocation, orders).await.pop() {
@@ -126,8 +127,8 @@ async fn run_task(
         match task_copy::ordered(&clients.ecs, order).send().await {
             Ok(answer) => Ok(answer_of(answer)),
             Err(error) => match error.as_service_error() {
-                // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html#API_RunTask_Errors: it names
-                // the tasks that the token has run.
+                // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html#API_RunTask_Errors: the
+                // exception names the tasks that the token has run.
                 Some(RunTaskError::ConflictException(conflict)) => {
                     Ok(match conflict.resource_ids().first() {
                         Some(task) => Answer::Runs(task.clone()),
@@ -161,7 +162,7 @@ fn answer_of(answer: RunTaskOutput) -> Answer {
     })
 }
 
-/// Comes back to the task while that may still help.
+/// Looks at the task again later, as long as this may help.
 async fn try_again(
     clients: &Clients,
     config: &Config,

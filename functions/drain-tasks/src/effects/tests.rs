@@ -1,4 +1,4 @@
-//! What is asked of ECS and Auto Scaling, and how their answers are read.
+//! What ECS and Auto Scaling are asked, and how their answers are read.
 
 use serde_json::json;
 use spot_handoff::notice::LifecycleAction;
@@ -16,7 +16,7 @@ const ONE: &str = "arn:aws:ecs:us-east-1:1:container-instance/web/1";
 const OTHER: &str = "arn:aws:ecs:us-east-1:1:container-instance/web/2";
 const TASK: &str = "arn:aws:ecs:us-east-1:1:task/web/3";
 
-/// How actions go with these answers, and what was asked.
+/// The results of actions with these answers, and the calls.
 async fn carried_out(
     actions: &[Action],
     answers: impl IntoIterator<Item = Answer>,
@@ -72,7 +72,7 @@ async fn one_that_ecs_refuses_does_not_hold_up_the_others() {
     let (results, asked) = carried_out(&both(), [refused(), refused(), accepted]).await;
     assert_eq!(results, [ActionResult::Failed, ActionResult::Done]);
     assert_eq!(asked.len(), 3);
-    // Without the permission nobody is helped by a call for each.
+    // Without the permission, a call for each does not help.
     let denied = script::json_error(DRAIN, 400, "AccessDeniedException", "no");
     let (results, asked) = carried_out(&both(), [denied]).await;
     assert_eq!((results, asked.len()), (vec![ActionResult::Failed; 2], 1));

@@ -1,4 +1,4 @@
-//! What has become of a task, by what ECS tells of one that has stopped.
+//! How a task ended, according to ECS's description of the stopped task.
 
 use aws_sdk_ecs::types::{Task, TaskStopCode};
 use jiff::Timestamp;
@@ -7,12 +7,12 @@ use spot_handoff::report::TaskEnd;
 
 use super::STOP_REASON;
 
-/// What a container returns that was killed: 128 and the number of SIGKILL.
+/// The exit code of a killed container: 128 plus the number of SIGKILL.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>
 const KILLED: i32 = 137;
 
-/// What has become of it. One that was told to stop and has stopped may have been cut off all the same: a container whose
-/// instance went before it had ended has no exit code.
+/// How the task ended. A task that was told to stop and has stopped may still have been cut off: if the instance went
+/// before a container had ended, the container has no exit code.
 pub fn end(task: &Task) -> TaskEnd {
     if !matches!(task.last_status(), Some("STOPPED" | "DELETED")) {
         return TaskEnd::Running;
@@ -30,7 +30,7 @@ pub fn end(task: &Task) -> TaskEnd {
     let mut containers = task.containers().iter();
     let has_no_end = has_begun && containers.any(|container| container.exit_code.is_none());
     if with_its_instance || has_no_end {
-        // One that never began had no work to lose.
+        // A task that never began had no work to lose.
         return if has_begun { TaskEnd::Cut } else { TaskEnd::Ended };
     }
     if reason.starts_with(STOP_REASON) {
@@ -94,7 +94,7 @@ mod tests {
                 task(ours, user.clone(), &[Some(0), Some(137)], "family:job"),
                 TaskEnd::Killed,
             ),
-            // Told to stop, and gone with its instance before it had.
+            // Told to stop, but its instance went before it had ended.
             (task(ours, user, &[Some(0), None], "family:job"), TaskEnd::Cut),
             (
                 task("Scaling activity", moved.clone(), &[Some(0)], "service:web"),

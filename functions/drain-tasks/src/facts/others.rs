@@ -1,4 +1,4 @@
-//! Which services have nothing that serves besides the tasks on instances that go.
+//! Which services have nothing that serves except tasks on instances that go.
 
 use std::collections::BTreeSet;
 
@@ -10,18 +10,18 @@ use spot_handoff::ecs::tasks::{self, DESCRIBED_PER_CALL};
 use spot_handoff::runtime::aws::CallError;
 use spot_handoff::runtime::invocation::{Invocation, together};
 
-/// A task that runs for so long has passed the checks of its load balancer, by the defaults of most: five checks in 30 s, or
-/// the first one at once.
+/// After running this long, a task has passed the health checks of its load balancer, with most defaults: five checks
+/// in 30 s, or the first one at once.
 const SERVES_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// Services by cluster and name.
 pub type Services = BTreeSet<(String, String)>;
 
-/// Those of these services of which no other task serves.
+/// Returns those of these services of which no other task serves.
 ///
-/// A task on a container instance that is `ACTIVE` serves, and one that is on none: it is on Fargate. One on an instance
-/// that drains does not, whoever drains it. Where that cannot be read the service is left out: its tasks have their whole
-/// grace then.
+/// A task serves if its container instance is `ACTIVE`, or if it has none: then it is on Fargate. A task on a draining
+/// instance does not serve, whoever drains it. If this cannot be read, the service is left out, and its tasks get their
+/// whole grace.
 pub async fn alone(client: &Client, invocation: &Invocation, services: Services) -> Services {
     let calls = services
         .iter()

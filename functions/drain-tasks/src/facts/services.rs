@@ -1,4 +1,4 @@
-//! Which services keep a task on every instance: those of the scheduling strategy DAEMON. No task tells.
+//! Which services run a task on every instance: those with the scheduling strategy DAEMON. Tasks do not tell this.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -22,11 +22,12 @@ pub struct Service {
 /// How ECS places the tasks of a service.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scheduling {
-    /// So many, wherever there is room.
+    /// A number of tasks, wherever there is room.
     Replica,
-    /// One on every instance. They leave a draining instance last, and carry logs and the like of the others until then.
+    /// One task on every instance. These tasks leave a draining instance last, and carry logs and the like for the
+    /// others until then.
     Daemon,
-    /// That could not be read.
+    /// It could not be read.
     Unread(CallError),
 }
 
@@ -35,7 +36,7 @@ pub enum Scheduling {
 pub struct Daemons(HashMap<String, Result<BTreeSet<String>, CallError>>);
 
 impl Daemons {
-    /// Reads those of these clusters: one call for each, however many services there are.
+    /// Reads the DAEMON services of these clusters: one call for each cluster, however many services it has.
     pub async fn of(client: &Client, invocation: &Invocation, clusters: &BTreeSet<&str>) -> Self {
         let calls = clusters.iter().map(|cluster| list(client, invocation, cluster));
         let names = clusters.iter().map(ToString::to_string);

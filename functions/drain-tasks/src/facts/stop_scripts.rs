@@ -1,4 +1,4 @@
-//! How far run-commands is with the stop scripts of instances that somebody waits with.
+//! How far the stop scripts are of those instances for which somebody waits.
 
 use std::collections::HashMap;
 
@@ -15,21 +15,21 @@ use spot_handoff::state::{Key, Table};
 pub enum StopScript {
     /// It has ended.
     Over,
-    /// It has not, or has not begun.
+    /// It is still running, or has not begun.
     Awaited {
-        /// By then it is over, whatever becomes of it.
+        /// It is over by then in any case.
         until: Timestamp,
     },
     /// The table does not answer.
     Unknown {
         /// Why.
         error: String,
-        /// By then it is over, whatever becomes of it.
+        /// It is over by then in any case.
         until: Timestamp,
     },
 }
 
-/// Reads how far the scripts are, of those instances that are waited with and whose group asks for one.
+/// Reads how far the scripts are, for instances for which somebody waits and whose group has a script.
 pub async fn read<'a>(
     table: &Table,
     invocation: &Invocation,
@@ -77,7 +77,7 @@ pub async fn read<'a>(
         .collect()
 }
 
-/// Whether Auto Scaling waits for the instance in a hook, or replace-capacity before it terminates it.
+/// Whether somebody waits before terminating the instance: Auto Scaling in a hook, or replace-capacity.
 fn is_waited_with(notice: &Notice) -> bool {
     match &notice.signal {
         Signal::TerminateLifecycleAction(_) => true,

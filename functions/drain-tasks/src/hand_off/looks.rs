@@ -1,4 +1,4 @@
-//! The next look at each notice that is looked after.
+//! The next look for each notice that needs one.
 
 use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::Groups;
@@ -13,12 +13,12 @@ use crate::plan::{self, Action, Plan, look};
 
 use super::{DrainTasks, group_of, named_group};
 
-/// Of more notices than these each look reports only whether any task is left.
+/// If there are more notices than this, each look reports only whether any task is left.
 const FEW_NOTICES: usize = 50;
 
 impl DrainTasks {
-    /// Sends the next look at each notice that is looked after. It is no news to whoever reads the report: only one that
-    /// could not be sent is.
+    /// Sends the next look for each notice that needs one. Readers of the report need not know this, so it is not
+    /// reported unless the message could not be sent.
     pub(super) async fn look_again(
         &self,
         notices: &[Notice],
@@ -33,7 +33,7 @@ impl DrainTasks {
         for (index, (notice, plan)) in notices.iter().zip(plans.iter()).enumerate() {
             let group = groups.of_instance(&notice.instance);
             let is_ours = plan::may_act(notice, &group, &self.config).is_ok();
-            // A look that failed comes back by itself.
+            // If a look fails, it comes back by itself.
             let comes_back = look::is_look(notice) && effects::has_failed(plan, results);
             if is_ours && !comes_back && !planned_only[index] {
                 let cares = |one: &ContainerInstance| plan::left_alone(notice, &group, one).is_none();

@@ -1,4 +1,4 @@
-//! What becomes of the tasks of one notice, by what it is about.
+//! Plans for the tasks of one notice, depending on the kind of notice.
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::groups::GroupOf;
@@ -13,7 +13,7 @@ use crate::policies::Policies;
 use super::tasks::Reruns;
 use super::{DrainTasks, Seen};
 
-/// How long a lifecycle action is waited for where its hook cannot be read: the shortest default of a hook.
+/// How long to wait in a lifecycle action whose hook cannot be read: the shortest default of a hook.
 const UNKNOWN_HOOK_LIMIT: SignedDuration = SignedDuration::from_hours(1);
 /// How soon to look again for a replacement that has not registered.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
@@ -51,7 +51,7 @@ impl DrainTasks {
         plan
     }
 
-    /// The moment of these tasks has come.
+    /// The moment of the tasks that the notice names has come.
     pub(super) fn for_named(
         &self,
         notice: &Notice,
@@ -168,7 +168,7 @@ impl DrainTasks {
         match (&follow_up.step, follow_up.cause) {
             (Step::Look { .. } | Step::StepAside { .. }, _)
             | (Step::MoveWork { .. }, Cause::Interruption) => {
-                // Its group matters where the instance may start again, and that is decided.
+                // The group matters only for whether the instance may start again, and that is already decided.
                 self.for_deadline(notice, &GroupOf::None, policies, found, running.tasks, now)
             }
             (Step::MoveWork { group, .. }, _) if plan::runs_batch_jobs(&notice.instance, found) => {
@@ -180,7 +180,7 @@ impl DrainTasks {
                 Replacement::NotNeeded | Replacement::Ready => {
                     let then = Then::Retire { group: group.clone() };
                     let mut plan = self.wait(notice, &then, limit, not_gone);
-                    // Only now: where the work cannot move, the instance goes on serving.
+                    // Only now: if the work cannot move, the instance serves on.
                     let has_script = not_gone.tasks.scripts.contains_key(&notice.instance);
                     let others = [Queue::DeregisterTargets, Queue::RunCommands];
                     let asked = others
@@ -254,7 +254,7 @@ impl DrainTasks {
     }
 }
 
-/// Asks replace-capacity to end the exchange without the work having moved.
+/// Asks replace-capacity to call off the exchange, since the work cannot move.
 fn give_up(notice: &Notice, follow_up: &FollowUp, group: &str, now: Timestamp) -> Action {
     Action::Send {
         to: Queue::ReplaceCapacity,

@@ -1,4 +1,4 @@
-//! The tasks of a batch: read, planned for, and cared for.
+//! Reads, plans for and handles the tasks of a batch.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -23,7 +23,7 @@ use crate::policies::Policies;
 use super::{DrainTasks, Seen, group_of, is_look, looking_for};
 
 impl DrainTasks {
-    /// Plans for the tasks of every notice, carried out.
+    /// Makes the plans for the tasks of every notice, and carries them out.
     pub(super) async fn care_for_tasks(
         &self,
         notices: &[Notice],
@@ -129,7 +129,7 @@ impl DrainTasks {
             });
         }
         for ((notice, policies), plan) in notices.iter().zip(policies).zip(&mut plans) {
-            // Who looks again has told before.
+            // An earlier message has already reported this.
             if !plan.tasks.is_empty() && !is_look(notice) {
                 let unknown = policies.unknown.iter().cloned();
                 plan.warnings.extend(unknown.map(Warning::UnknownPolicy));
@@ -167,7 +167,7 @@ impl DrainTasks {
         (plans, results)
     }
 
-    /// What is known of the re-runs of tasks that messages name. A task that runs still tells by its own tag.
+    /// The known re-runs of tasks that messages name. A task that still runs has its own tag.
     async fn reruns(
         &self,
         notices: &[Notice],
@@ -214,7 +214,7 @@ impl DrainTasks {
         reruns
     }
 
-    /// How long the hook of each notice waits, where it has one that is ours.
+    /// How long the hook of each notice waits, if it is a hook of ours.
     async fn lifecycle_limits(
         &self,
         notices: &[Notice],
@@ -270,17 +270,17 @@ impl DrainTasks {
     }
 }
 
-/// What is known of re-runs.
+/// The known re-runs.
 #[derive(Debug, Default)]
 pub(super) struct Reruns {
     /// By the ARN of the task that was stopped.
     pub(super) known: HashMap<String, RerunOrder>,
-    /// Why the table does not tell.
+    /// Why the table could not be read.
     pub(super) unread: Option<CallError>,
 }
 
 impl Reruns {
-    /// Whether only the table could say if a task is to be run again: it is gone, and so are its tags.
+    /// Whether only the table could tell if a task has to be run again: the task is gone, and so are its tags.
     pub(super) fn leaves_open(&self, task: &String, facts: &[TaskFacts]) -> bool {
         let is_cut = |known: &TaskFacts| {
             let cut = matches!(known.state, TaskState::Stopping | TaskState::CutShort);

@@ -1,4 +1,4 @@
-//! Where looks ask for instances.
+//! Where looks search for instances.
 
 use serde_json::{Value, json};
 use testbed::script::{self, Answer, Script};
@@ -13,7 +13,7 @@ fn instance(digit: u8) -> InstanceId {
     format!("i-1234567890abcdef{digit}").parse().expect("an id")
 }
 
-/// A container instance of the instance, as ECS describes it.
+/// The container instance of an instance, as ECS describes it.
 fn registered(id: &str, digit: u8, status: &str, connected: bool) -> Value {
     json!({
         "containerInstanceArn": format!("arn:aws:ecs:us-east-1:1:container-instance/web/{id}"),
@@ -29,7 +29,7 @@ fn listed(ids: &[&str]) -> Answer {
     script::json(LIST, &json!({ "containerInstanceArns": ids }))
 }
 
-/// The ids that are found for the first two instances, and what was asked; each was registered as `a` and `b`.
+/// The ids that are found for the first two instances, and the calls. The instances were registered as `a` and `b`.
 async fn found(clusters: &[&str], answers: impl IntoIterator<Item = Answer>) -> (Vec<String>, Vec<String>) {
     let script = Script::of(answers);
     let ecs = aws_sdk_ecs::Client::new(&script.sdk());
@@ -87,11 +87,11 @@ async fn what_is_not_where_it_was_is_searched_for() {
             "{why}"
         );
     }
-    // Nobody else has it: what is known stays.
+    // It is found nowhere else, so what is known stays.
     let lost = described(&[a(), registered("b", 2, "DRAINING", false)]);
     let (ids, _) = found(&[CLUSTER], [lost, listed(&[])]).await;
     assert_eq!(ids, ["a", "b"]);
-    // A cluster that cannot be read, and one that the owner has taken off the list since.
+    // A cluster that cannot be read, and one that the owner has removed from the list since.
     let refused = script::json_error(DESCRIBE, 400, "AccessDeniedException", "no");
     let (ids, asked) = found(&[CLUSTER], [refused].into_iter().chain(anew())).await;
     assert_eq!((ids, asked), (vec!["c".to_owned()], searched));

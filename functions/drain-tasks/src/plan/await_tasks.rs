@@ -1,4 +1,4 @@
-//! Where somebody waits for the tasks to be gone: Auto Scaling in a lifecycle hook, or replace-capacity before it
+//! Plans while somebody waits until the tasks are gone: Auto Scaling in a lifecycle hook, or replace-capacity before it
 //! terminates an instance that has been replaced.
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,19 +13,19 @@ use super::{Action, Plan, Queue, Skip, Warning, cause, task_line};
 use crate::facts::stop_scripts::StopScript;
 use crate::facts::{TaskFacts, TaskState};
 
-/// How often to look. Hooks last minutes to hours, so after a while seldom is enough.
+/// How often to look. Hooks last minutes to hours, so less often is enough after a while.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
-/// Still often enough for the shortest heartbeat of a hook, 30 seconds.
+/// Still often enough for a hook's shortest heartbeat timeout, 30 seconds.
 const LOOK_AGAIN_SELDOM: SignedDuration = SignedDuration::from_secs(15);
 const SELDOM_AFTER: SignedDuration = SignedDuration::from_mins(2);
-/// How long before the limit the waiting ends: one look and the time for the last call.
+/// How long before the limit the waiting ends: enough for one look and the last call.
 pub const BEFORE_LIMIT: SignedDuration = SignedDuration::from_secs(30);
-/// Agents disconnect several times an hour and are back within moments; one that is silent at every look for so long is on
-/// an instance that has failed.
+/// Agents disconnect several times an hour, and are back within moments. If the agent is disconnected at every look for
+/// this long, its instance has failed.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_cwe_events.html>
 const SILENT_FOR: SignedDuration = SignedDuration::from_mins(5);
 
-/// Waits for the tasks of the instance until `limit`, and lets go when they are gone.
+/// Waits until `limit` for the tasks of the instance, and lets the instance go when they are gone.
 pub fn plan(
     notice: &Notice,
     then: &Then,
@@ -105,14 +105,15 @@ pub fn plan(
         plan.problems.push(error.to_string());
     }
     if !plan.problems.is_empty() {
-        // Whether tasks are left is not known: the message comes back and asks again, and Auto Scaling waits for that.
+        // It is not known whether tasks are left. The message comes back and asks again, and Auto Scaling waits for
+        // that.
         plan.actions.extend(heartbeat(then));
         return plan;
     }
     if remaining == 0 {
         plan.actions.push(let_go(notice, then, limit, now));
     } else if now >= ends {
-        // The hook's own limit would end the wait anyway, and an exchange has to end as well: tasks that still run then
+        // The hook's own limit would end the wait anyway, and an exchange has to end as well. The tasks that still run
         // are those that `StandaloneTasks=leave` lets die with the instance, and those that ECS cannot move.
         plan.warnings.push(Warning::LimitReached { tasks: remaining });
         plan.actions.push(let_go(notice, then, limit, now));
@@ -127,7 +128,7 @@ pub fn plan(
     plan
 }
 
-/// Has Auto Scaling keep an instance on which tasks are left, where its group retains those whose hook is abandoned.
+/// Makes Auto Scaling keep an instance that still has tasks, if its group retains instances whose hook is abandoned.
 pub fn abandon_with_tasks_left(plan: &mut Plan) {
     let has_tasks_left = |warning: &Warning| matches!(warning, Warning::LimitReached { .. });
     if !plan.warnings.iter().any(has_tasks_left) {
@@ -163,8 +164,8 @@ fn look_again(
     }
 }
 
-/// Has deregister-targets take the targets of the service tasks out before these are stopped: nobody has told it when that
-/// is, nor in an exchange that these targets are its to take out.
+/// Asks deregister-targets to take out the targets of the service tasks before the tasks are stopped. It knows neither
+/// when that is nor, in an exchange, that it has to take these targets out.
 fn ask_for_targets(notice: &Notice, then: &Then, ends: Timestamp, now: Timestamp) -> Action {
     let (Then::CompleteLifecycleAction(LifecycleAction { group, .. }) | Then::Retire { group }) = then;
     Action::Send {
@@ -183,10 +184,10 @@ fn ask_for_targets(notice: &Notice, then: &Then, ends: Timestamp, now: Timestamp
     }
 }
 
-/// The same plan, in which the instance is not let go before its stop script has ended.
+/// Changes the plan so that the instance is not let go before its stop script has ended.
 ///
-/// run-commands runs the script and writes down its end. Where the table does not answer, the instance stays until the script
-/// is over whatever becomes of it: a script that is cut off is work lost, and a termination that comes late is not.
+/// run-commands runs the script, and records its end. If the table does not answer, the instance stays until the script
+/// is over in any case. To cut off a script would lose work; to terminate late does not.
 pub fn until_script_ends(
     mut plan: Plan,
     script: Option<&StopScript>,
@@ -224,7 +225,7 @@ pub fn until_script_ends(
     plan
 }
 
-/// Since which look the agent has been disconnected each time; `None` where it is connected.
+/// Since when the agent has been disconnected at every look; `None` if it is connected.
 fn silent_since(notice: &Notice, found: &ContainerInstances, now: Timestamp) -> Option<Timestamp> {
     let before = match &notice.signal {
         Signal::FollowUp(FollowUp {
@@ -245,7 +246,7 @@ fn next_look(notice: &Notice, now: Timestamp) -> Timestamp {
         .unwrap_or(now)
 }
 
-/// Has Auto Scaling wait on, where it is Auto Scaling that waits.
+/// Makes Auto Scaling wait longer, if it is the one that waits.
 fn heartbeat(then: &Then) -> Option<Action> {
     match then {
         Then::CompleteLifecycleAction(action) => Some(Action::Heartbeat(action.clone())),

@@ -66,16 +66,16 @@ fn drain(container_instance: &ContainerInstance) -> Action {
     }
 }
 
-/// The replacement that has to be in the cluster before work moves.
+/// The replacement that has to be in the cluster before the work moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replacement {
-    /// The notice waits for none, or the instance is in no cluster.
+    /// The notice does not wait for one, or the instance is in no cluster.
     NotNeeded,
     /// It is ACTIVE in the same cluster.
     Ready,
     /// It is not there yet.
     Awaited(InstanceId),
-    /// It is not there and the time for waiting is over.
+    /// It is not there, and the time for waiting is over.
     Late(InstanceId),
 }
 

@@ -1,7 +1,7 @@
-//! What has become of the tasks of an instance that is gone: looked at once more when all is over, by their names.
+//! How the tasks of an instance that is gone have ended. A last look reads them once more, by their ARNs.
 //!
-//! Until then nobody can say. A task that was told to stop may be cut off before it has ended, and one that ECS was to move
-//! may not have been.
+//! Before that, nobody can say. A task that was told to stop may be cut off before it has ended, and ECS may not have
+//! moved a task that it should move.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,16 @@ use spot_handoff::report::{TaskEnd, TaskLine};
 use super::{Action, Plan, Queue, cause, task_line};
 use crate::facts::TaskFacts;
 
-/// After the end of the instance: ECS hears of it some seconds later.
+/// When to look after the end of the instance: ECS learns of the end some seconds later.
 const AFTER_END: SignedDuration = SignedDuration::from_secs(10);
-/// Between two looks at tasks of which ECS knows no end.
+/// The time between two looks at tasks whose end ECS does not know.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(6);
-/// Whoever tells how it went reads the last report half a minute after the end.
+/// announce-hand-offs reads the last report half a minute after the end.
 const NO_LONGER_THAN: SignedDuration = SignedDuration::from_secs(22);
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>
 const TASKS_PER_MESSAGE: usize = 100;
 
-/// Whether the ends of tasks are looked at that come up in a plan for this notice: those of an instance that AWS takes at a
-/// known moment.
+/// Whether to look at the ends of the tasks in a plan for this notice: yes if AWS takes the instance at a known moment.
 fn is_looked_after(notice: &Notice) -> bool {
     match &notice.signal {
         Signal::InterruptionWarning { action } => *action != InstanceAction::Hibernate,
@@ -34,7 +33,7 @@ fn is_looked_after(notice: &Notice) -> bool {
     }
 }
 
-/// The messages that look at the ends of the tasks in a plan, and when. The tasks are in these clusters.
+/// The messages that look at the ends of a plan's tasks, and when. The tasks are in these clusters.
 pub fn looks<'a>(
     notice: &Notice,
     tasks: &[TaskLine],
@@ -67,7 +66,7 @@ pub fn looks<'a>(
         .collect()
 }
 
-/// What has become of these tasks. Those of which ECS knows no end are looked at again, as long as there is time.
+/// How these tasks have ended. Tasks whose end ECS does not know are looked at again while there is time.
 pub fn plan(notice: &Notice, cluster: &str, named: &[String], found: &[TaskFacts], now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     let deadline = notice.deadline().unwrap_or(now);
@@ -76,7 +75,7 @@ pub fn plan(notice: &Notice, cluster: &str, named: &[String], found: &[TaskFacts
     let mut open = vec![];
     for arn in named {
         let Some(task) = found.iter().find(|task| task.arn == *arn) else {
-            // Its report of before has its kind and name.
+            // An earlier report has its kind and name.
             plan.tasks.push(TaskLine {
                 end: Some(TaskEnd::Unknown),
                 ..unknown(arn)

@@ -1,13 +1,13 @@
-//! Looks after the drain. Between two of them an instance can register late or become `ACTIVE`, and a task can be placed: it
-//! was on its way when the container instance was drained, or somebody starts it there.
+//! Looks after the drain. Between two looks, an instance can register late or become `ACTIVE`, and a task can be
+//! placed: it was on its way when the container instance was drained, or somebody starts it there.
 //!
-//! A look reads the container instances, and the tasks only where there may be new ones: of one that has not been seen
-//! `DRAINING` before, and of one with more tasks on it than when they were seen to.
+//! A look reads the container instances. It reads the tasks only if there may be new ones: if a container instance was
+//! not `DRAINING` at an earlier look, or has more tasks than when they were handled.
 //!
-//! People are obeyed: a container instance that was seen `DRAINING` and is `ACTIVE` again was made so by somebody, and stays
-//! so. Nothing else makes it `ACTIVE`: an agent that comes back keeps the state, and one that registers anew has a new ARN.
-//! Until the first look has seen it `DRAINING`, somebody who makes it `ACTIVE` cannot be told from a drain that came to
-//! nothing, and it is drained once more.
+//! Looks respect what people do. If a container instance was seen `DRAINING` and is `ACTIVE` again, somebody has made
+//! it so, and it stays so. Nothing else makes it `ACTIVE`: an agent that comes back keeps the state, and one that
+//! registers anew has a new ARN. Before the first look has seen it `DRAINING`, a person's change looks the same as a
+//! failed drain. Then it is drained once more.
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::ecs::container_instances::{ContainerInstance, ContainerInstances, Status};
@@ -17,9 +17,10 @@ use spot_handoff::notice::{Cause, FollowUp, Notice, Registered, Signal, Step, ne
 use super::cause;
 use crate::facts::TaskFacts;
 
-/// Between two looks for an instance that is in no cluster. Most of these never will be; one that is about to is booting.
+/// The time between two looks for an instance that is in no cluster. Most of these never register; one that will
+/// register is booting.
 const EVERY_WHERE_IN_NONE: SignedDuration = SignedDuration::from_secs(30);
-/// Tasks that are older at the notice were there when it came, and have been seen to.
+/// A task that is older than this at the notice was already there, and has been handled.
 const LATE_FROM: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether the notice is a look.
@@ -32,21 +33,21 @@ pub fn was_made_active_again(notice: &Notice, container_instance: &ContainerInst
     container_instance.status == Status::Active && known(notice, container_instance).is_some()
 }
 
-/// Whether tasks may be on the container instance that nobody has seen to.
+/// Whether the container instance may have tasks that nobody has handled.
 pub fn may_have_new_tasks(notice: &Notice, container_instance: &ContainerInstance) -> bool {
     let known = known(notice, container_instance);
     known.is_none_or(|tasks| container_instance.tasks > tasks)
 }
 
-/// Whether a look has to see to the task. What was there before has been seen to when the notice came.
+/// Whether a look has to handle the task. Tasks that were there earlier were handled when the notice came.
 pub fn is_late(notice: &Notice, task: &TaskFacts) -> bool {
     let from = notice.time.saturating_sub(LATE_FROM).unwrap_or(notice.time);
     !is_look(notice) || task.created_at.is_none_or(|created_at| created_at >= from)
 }
 
-/// The next look, and when; `None` where there is nothing to come back for. `group` is the group of the instance.
+/// The next look, and when; `None` if there is no reason to look again. `group` is the group of the instance.
 ///
-/// `cares` says which container instances are ours to see to, and `every` how long it is until the next look.
+/// `cares` says which container instances are ours to handle, and `every` is the time until the next look.
 pub fn next(
     notice: &Notice,
     group: Option<&str>,
@@ -87,7 +88,7 @@ pub fn next(
     Some((follow_up, at))
 }
 
-/// How many tasks ECS wants running on the instance, where that has changed since the look before.
+/// How many tasks ECS wants running on the instance, if that has changed since the last look.
 pub fn tasks_that_run(notice: &Notice, found: &ContainerInstances, is_storm: bool) -> Option<usize> {
     let on = found.of_instance(&notice.instance);
     if on.is_empty() || !looks(notice) {
@@ -104,7 +105,7 @@ pub fn tasks_that_run(notice: &Notice, found: &ContainerInstances, is_storm: boo
     is_news.then_some(now)
 }
 
-/// Whether the notice is one that is looked after: the instance goes at its deadline, and nobody else comes back to it.
+/// Whether the notice needs looks: the instance goes at its deadline, and nobody else looks at it again.
 fn looks(notice: &Notice) -> bool {
     match &notice.signal {
         Signal::InterruptionWarning { .. } | Signal::ScheduledRetirement { .. } => true,
@@ -121,7 +122,7 @@ fn looks(notice: &Notice) -> bool {
     }
 }
 
-/// How many tasks were on the container instance when it was seen `DRAINING`; `None` where it was not.
+/// How many tasks the container instance had when it was seen `DRAINING`; `None` if it was not.
 fn known(notice: &Notice, container_instance: &ContainerInstance) -> Option<usize> {
     drained(notice)
         .find(|known| known.container_instance == container_instance.id())

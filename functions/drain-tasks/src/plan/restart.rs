@@ -1,9 +1,9 @@
-//! A restart by AWS that the instance survives: its work is taken from it shortly before, and given back afterwards.
+//! A restart by AWS that the instance survives: its work leaves shortly before, and comes back afterwards.
 //!
-//! One row of looks goes with each restart: every quarter of an hour until it is near, since SQS keeps no message back for
-//! longer; then every half minute until the instance is back. EC2 sends no event about a reboot, so that it was one is told
-//! by the ECS agent, which was disconnected and is connected again; by AWS Health, which says that the change is over; or by
-//! the time that AWS had for it.
+//! Each restart has one chain of looks: one every quarter of an hour until the restart is near, since SQS cannot delay
+//! a message for longer. Then one every half minute until the instance is back. EC2 sends no event about a reboot. So
+//! one of these shows that it is over: the ECS agent was disconnected and is connected again; AWS Health says that the
+//! change is over; or the time that AWS planned for it has passed.
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::groups::{GroupOf, Lifecycle};
@@ -13,17 +13,19 @@ use spot_handoff::state::restarts::{Restart, Stage};
 
 use super::{Action, Plan, Queue, Skip, Warning};
 
-/// How long before the restart the instance is drained: ECS moves service tasks meanwhile, and standalone tasks may end.
+/// How long before the restart the instance is drained. Meanwhile ECS moves service tasks, and standalone tasks may
+/// end.
 pub const BEFORE: SignedDuration = SignedDuration::from_mins(10);
-/// SQS keeps no message back for longer.
+/// SQS cannot delay a message for longer.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(15);
-/// Looks at what was taken away end with the moment of the restart; nothing is given back before.
+/// The next look at a restart is this long after its moment. Other looks end with that moment, and nothing is given back
+/// before it.
 const LOOKS_END: SignedDuration = SignedDuration::from_secs(30);
-/// Between two looks whether the instance is back.
+/// The time between two looks at whether the instance is back.
 const EVERY: SignedDuration = SignedDuration::from_secs(30);
-/// An instance whose agent nobody has seen disconnected counts as restarted so long after the latest moment.
+/// If nobody has seen the agent disconnected, the instance counts as restarted this long after the latest moment.
 const UNSEEN: SignedDuration = SignedDuration::from_mins(30);
-/// One that is not back by then stays as it is.
+/// If the instance is not back within this time, it stays as it is.
 const GIVEN_UP: SignedDuration = SignedDuration::from_hours(24);
 
 /// Whether the notice is about a restart.
@@ -31,7 +33,7 @@ pub fn is_of_one(notice: &Notice) -> bool {
     change(notice).is_some()
 }
 
-/// Which change the notice is about.
+/// The change that the notice is about.
 pub fn change(notice: &Notice) -> Option<&str> {
     match &notice.signal {
         Signal::ScheduledRestart(restart) => Some(&restart.change),
@@ -43,18 +45,18 @@ pub fn change(notice: &Notice) -> Option<&str> {
     }
 }
 
-/// What is decided by.
+/// The facts for a decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// The group of the instance.
     pub group: &'a GroupOf<'a>,
     /// Its container instances.
     pub on: &'a [ContainerInstance],
-    /// The moment.
+    /// Now.
     pub now: Timestamp,
 }
 
-/// What to do, and what is to stand in the table once it is done; `None` where nothing changes there.
+/// What to do, and the item for the table after that; `None` if the item does not change.
 pub fn plan(notice: &Notice, known: Option<&Restart>, seen: Seen<'_>) -> (Plan, Option<Restart>) {
     let nothing = |skip| (Plan::nothing(&notice.instance, skip), None);
     let restart = match &notice.signal {
@@ -76,7 +78,7 @@ pub fn plan(notice: &Notice, known: Option<&Restart>, seen: Seen<'_>) -> (Plan, 
     advance(notice, restart, seen)
 }
 
-/// The restart by what was said of it now.
+/// The restart according to this notice.
 fn heard(
     notice: &Notice,
     said: &ScheduledRestart,

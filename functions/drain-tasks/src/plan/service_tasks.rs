@@ -1,11 +1,12 @@
-//! When service tasks are stopped that ECS could not move: the end of the instance would cut them off.
+//! When to stop service tasks that ECS could not move, since the end of the instance would cut them off.
 //!
-//! A draining instance has ECS start successors and stop the old tasks when these are healthy. At minimumHealthyPercent 100,
-//! the default, that takes longer than a notice where there is no room or the deregistration delay is long; a protected task
-//! is not moved at all. What still runs at its last safe moment is stopped then: SIGTERM and the whole grace in place of a
-//! cut. deregister-targets reckons the same moment, and has taken the targets out before it.
+//! When an instance drains, ECS starts successors, and stops the old tasks when these are healthy. With the default
+//! minimumHealthyPercent of 100, this takes longer than a notice if there is no room or the deregistration delay is
+//! long. ECS does not move a protected task at all. A task that still runs at its last safe moment is stopped then: it
+//! gets SIGTERM and its whole grace, and is not cut off. deregister-targets calculates the same moment, and has taken
+//! the targets out before it.
 //!
-//! Where by then nothing else of the service serves, every request would fail from that moment on. So a task that serves
+//! If nothing else of the service serves by then, every request would fail from that moment on. So a task that serves
 //! requests, and for which nobody has asked for a longer grace, is stopped later: [`grace::of_last_server`].
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,30 +19,30 @@ use super::cause;
 use crate::facts::others::Services;
 use crate::facts::{NamedTasks, Scheduling, Service, TaskFacts, TaskState};
 
-/// So long before its stop a task's targets are asked to leave, where nobody has told deregister-targets of an end: for the
-/// message, and for requests that are under way.
+/// How long before its stop a task's targets are asked to leave, if nobody has told deregister-targets of an end. This
+/// is enough for the message, and for requests under way.
 const ASKED_BEFORE_STOP: SignedDuration = LONGEST_DRAINING.saturating_add(SignedDuration::from_secs(15));
 
-/// What becomes of a service task.
+/// What happens to a service task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fate {
-    /// ECS sees to it.
+    /// ECS takes care of it.
     LeftToEcs,
-    /// It is of a DAEMON service, which ECS stops last.
+    /// It belongs to a DAEMON service. ECS stops it last.
     Daemon,
-    /// It is stopped, unless ECS has moved it.
+    /// It is stopped, unless ECS has moved it by then.
     StoppedAt {
         /// When.
         at: Timestamp,
-        /// When, where nothing else of its service serves by then.
+        /// When, if nothing else of its service serves by then.
         as_last: Option<Timestamp>,
     },
-    /// Whether it is of a DAEMON service could not be read.
+    /// It could not be read whether the task belongs to a DAEMON service.
     Unknown(String),
 }
 
 impl Fate {
-    /// Of a task on an instance that goes at `deadline`.
+    /// The fate of a task on an instance that goes at `deadline`.
     pub fn of(
         notice: &Notice,
         deadline: Timestamp,
@@ -70,17 +71,17 @@ impl Fate {
         }
     }
 
-    /// Whether the targets of the task have to be asked out between now and the next look.
+    /// Whether to ask for the task's targets between now and the next look.
     pub fn asks_for_targets(&self, now: Timestamp, look_at: Timestamp) -> bool {
         let Self::StoppedAt { at, .. } = self else {
             return false;
         };
         let ask_at = at.saturating_sub(ASKED_BEFORE_STOP).unwrap_or(*at);
-        // The second time is for a look that came late.
+        // The second condition is for a look that came late.
         (now..look_at).contains(&ask_at) || *at <= look_at
     }
 
-    /// What the report says of it.
+    /// What the report says about the task.
     pub fn words(&self, notice: &Notice) -> String {
         match self {
             Self::LeftToEcs => "left to ECS, which replaces it".to_owned(),
@@ -101,8 +102,8 @@ impl Fate {
     }
 }
 
-/// The services with tasks whose moment has come and that may serve on. For them it matters whether anything else of the
-/// service serves.
+/// The services with tasks whose moment has come, but that may serve on. For these services it matters whether anything
+/// else of them serves.
 pub fn that_may_serve_on(notices: &[Notice], named: &[Option<NamedTasks>], now: Timestamp) -> Services {
     let mut services = Services::new();
     for (notice, tasks) in notices.iter().zip(named) {

@@ -1,8 +1,8 @@
-//! When tasks are stopped. Draining leaves standalone tasks alone, and the end of the instance would kill them unwarned;
-//! what [`super::service_tasks`] says of a service's task is carried out here, too.
+//! When to stop tasks. Draining does not stop standalone tasks, and the end of the instance would kill them without
+//! warning. What [`super::service_tasks`] decides about a service's task is carried out here, too.
 //!
-//! With `StandaloneTasks=stop-late` a task runs as long as its containers can still end in order, so that an inference
-//! job that is nearly done gets done. The moment is brought up by a delayed message; nothing sleeps.
+//! With `StandaloneTasks=stop-late`, a task runs for as long as its containers can still end in order. So an inference
+//! job that is nearly done can finish. A delayed message brings up the moment; no function sleeps.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub fn latest_safe_stop(deadline: Timestamp, task: &TaskFacts) -> Timestamp {
     grace::latest_safe_stop(deadline, task.grace, &task.accelerators)
 }
 
-/// What becomes of the tasks of an instance that goes at `deadline`.
+/// Plans for the tasks of an instance that goes at `deadline`.
 pub fn plan(
     notice: &Notice,
     deadline: Timestamp,
@@ -51,7 +51,7 @@ pub fn plan(
             continue;
         }
         if let Some(service) = &task.service {
-            // One that is going already, or hibernates, has no moment left to choose.
+            // An instance that is already going, or hibernates, has no moment left to choose.
             let fate = match notice.deadline() {
                 Some(_) if !is_awaited(notice) => Fate::of(notice, deadline, task, service, now),
                 _ => Fate::LeftToEcs,
@@ -86,7 +86,7 @@ pub fn plan(
     plan
 }
 
-/// Whether the looks of an exchange see to the service tasks: they come until the work has moved.
+/// Whether the looks of an exchange take care of the service tasks: these looks come until the work has moved.
 fn is_awaited(notice: &Notice) -> bool {
     let Signal::FollowUp(follow_up) = &notice.signal else {
         return false;
@@ -94,10 +94,10 @@ fn is_awaited(notice: &Notice) -> bool {
     matches!(follow_up.step, Step::MoveWork { .. }) && follow_up.cause != Cause::Interruption
 }
 
-/// What becomes of tasks whose moment has come: stopped, or found to be over; run again once they are gone.
+/// Plans for tasks whose moment has come: they are stopped, or found to be over. They run again once they are gone.
 ///
-/// `is_last` says which tasks are of a service of which nothing else serves. They have a later moment where the message
-/// names one.
+/// `is_last` says of which tasks nothing else of their service serves. If the message names a later moment for them,
+/// that one counts.
 pub fn plan_for_named(
     notice: &Notice,
     deadline: Timestamp,
@@ -127,7 +127,7 @@ pub fn plan_for_named(
         }
         let is_of_service = task.service.is_some();
         let wants_rerun = task.rerun == Rerun::Yes;
-        // A task that is still stopping when the instance and its whole grace are over went down with it.
+        // If a task is still stopping after the deadline and its whole grace, it has ended with the instance.
         let went_down = now >= deadline.saturating_add(task.grace).unwrap_or(deadline);
         match (task.state, later) {
             (TaskState::Running, Some(later)) if is_of_service && is_last(task) => {
@@ -141,7 +141,7 @@ pub fn plan_for_named(
                 plan.tasks.push(task_line(task, "stop now"));
                 plan.actions.push(stops.stop(task));
                 if wants_rerun {
-                    // The instance of a task that runs after the deadline is still there: the grace of the task begins now.
+                    // If a task runs after the deadline, its instance is still there. The grace of the task begins now.
                     plan.actions.push(stops.look_again(task, deadline.max(now), now));
                 }
             }
@@ -182,7 +182,7 @@ fn moment_of_last(notice: &Notice) -> Option<Timestamp> {
     }
 }
 
-/// Takes in what is known of the task's re-run: StopTask deleted the tag that asks for it.
+/// Adds what is known about the task's re-run: StopTask has deleted the tag that asks for it.
 pub fn learn(task: &mut TaskFacts, order: Option<&RerunOrder>) {
     match order.map(|order| &order.stage) {
         None => {}
@@ -192,7 +192,7 @@ pub fn learn(task: &mut TaskFacts, order: Option<&RerunOrder>) {
     }
 }
 
-/// What becomes of re-runs of tasks that ECS has forgotten, as it does an hour after they stopped.
+/// Plans for re-runs of tasks that ECS has forgotten, as it does an hour after they stopped.
 pub fn plan_for_forgotten(orders: &[&RerunOrder]) -> Plan {
     let mut plan = Plan::default();
     for order in orders {
@@ -212,7 +212,7 @@ fn is_over(state: TaskState, went_down_with_instance: bool) -> bool {
     state == TaskState::CutShort || went_down_with_instance
 }
 
-/// Sees to a service task, as part of a plan that waits for it until `limit`.
+/// Handles a service task, in a plan that waits for it until `limit`.
 pub fn service_task(
     plan: &mut Plan,
     notice: &Notice,
@@ -231,7 +231,7 @@ pub fn service_task(
     stops.add_later(plan, limit);
 }
 
-/// Stops `task` now, as part of a plan that waits for it until `limit`.
+/// Stops `task` now, in a plan that waits for it until `limit`.
 pub fn stop_now(
     plan: &mut Plan,
     notice: &Notice,
@@ -250,7 +250,7 @@ pub fn stop_now(
     stops.add_later(plan, limit);
 }
 
-/// Tasks with accelerators first: their devices are the scarcest thing on the instance.
+/// Tasks with accelerators first: their devices are the scarcest resource on the instance.
 fn in_order(tasks: &[TaskFacts]) -> Vec<&TaskFacts> {
     let mut tasks: Vec<&TaskFacts> = tasks.iter().collect();
     tasks.sort_by_key(|task| (task.accelerators.is_empty(), &task.arn));
@@ -272,7 +272,7 @@ fn warn(plan: &mut Plan, task: &TaskFacts) {
     }
 }
 
-/// Why a task is not run again that asks for it.
+/// Why a task that asks to be run again is not.
 fn no_rerun(task: &TaskFacts) -> Option<Warning> {
     let family = task.family.clone();
     match &task.rerun {
@@ -292,13 +292,13 @@ fn no_rerun(task: &TaskFacts) -> Option<Warning> {
 struct Stops<'a> {
     notice: &'a Notice,
     container_instance: &'a ContainerInstance,
-    /// By their moment, and the one that each has as the last of its service.
+    /// By their moment, and the later moment for the last task of a service.
     later: BTreeMap<(Timestamp, Option<Timestamp>), Vec<String>>,
 }
 
 impl Stops<'_> {
-    /// The task's moment is now. One that is to be run again is stopped by the message that names it, and not here:
-    /// should a call fail halfway, that message still knows the task when it comes back.
+    /// The task's moment is now. If it has to be run again, the message that names it also stops it, and not this plan:
+    /// if a call fails halfway, the message comes back and still knows the task.
     fn due(&mut self, plan: &mut Plan, task: &TaskFacts, now: Timestamp) {
         if task.rerun == Rerun::Yes {
             self.later(now, None, task);

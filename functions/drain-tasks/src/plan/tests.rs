@@ -185,7 +185,7 @@ fn stopped(plan: &Plan) -> Vec<&str> {
     stops.collect()
 }
 
-/// Seconds after the notice, and the tasks to stop then.
+/// Seconds after the notice, and the tasks to stop at that time.
 fn stopped_later(plan: &Plan) -> Vec<(i64, Vec<String>)> {
     let later = plan.actions.iter().filter_map(|action| match action {
         Action::Send {
@@ -221,7 +221,7 @@ fn state_change(state: InstanceState) -> Notice {
     notice(Signal::StateChange { state })
 }
 
-/// The cluster of a compute environment of AWS Batch.
+/// The cluster of an AWS Batch compute environment.
 fn of_batch(status: Status) -> ContainerInstance {
     ContainerInstance {
         cluster: "arn:aws:ecs:us-east-1:1:cluster/AWSBatch-training-2b9d1f6e-7108-3c4e-99f7-2fd92e1a8941"
@@ -294,7 +294,7 @@ fn what_ecs_manages_is_left_to_it() {
     let plan = drain_plan(&warning(), &found);
     assert_eq!(plan.actions, []);
     assert_eq!(plan.skipped[0].reason, Skip::ManagedByEcs);
-    // A task tells it as well, where the capacity provider could not be read.
+    // A task tells it as well, if the capacity provider could not be read.
     let on_it = |task| TaskFacts {
         is_managed: true,
         ..task
@@ -398,12 +398,12 @@ fn what_becomes_of_service_tasks() {
     };
     let daemon = of_service_as(Scheduling::Daemon, "a");
     let warned = after(120);
-    // Task, deadline, now, when it is stopped.
+    // Task, deadline, now, and when the task is stopped.
     let table = [
         (of_service("a"), warned, 1, Some(80)),
         (of_service("a"), warned, 90, Some(90)),
         (slow(90), warned, 1, Some(20)),
-        // Its grace does not fit: ECS has half of the time.
+        // Its grace does not fit, so ECS has half of the time.
         (slow(120), warned, 1, Some(60)),
         (slow(600), warned, 70, Some(70)),
         (stopping, warned, 1, None),
@@ -469,7 +469,7 @@ fn whoever_waits_has_service_tasks_stopped_before_the_wait_ends_and_their_target
     let exchange = Then::Retire {
         group: "g".to_owned(),
     };
-    // The wait ends at 870: stopped at 830, asked for at 755.
+    // The wait ends at 870. The task is stopped at 830, and its targets are asked for at 755.
     let table: [(i64, &[&str]); 6] = [
         (700, &["await-tasks"]),
         (745, &["ask-to-deregister", "await-tasks"]),
@@ -534,7 +534,7 @@ fn a_task_that_is_to_be_run_again_is_looked_at_again_after_it_is_stopped() {
         ..task("a")
     };
     let plan = standalone(&[tagged], StandaloneTasks::StopNow, now());
-    // By the message that names it, so that a call that fails halfway does not lose it.
+    // The message that names it stops it, so that a call that fails halfway does not lose it.
     assert!(stopped(&plan).is_empty());
     assert_eq!(stopped_later(&plan), [(1, vec!["a".to_owned()])]);
 }
@@ -617,7 +617,7 @@ fn a_task_whose_definition_is_unread_is_stopped_early_and_the_report_says_so() {
         )
     };
     assert!(stopped(&wait_at(600)).is_empty());
-    // 30 s before the limit the wait ends; 130 s before that, and a look.
+    // The wait ends 30 s before the limit; 130 s before that, there is a look.
     assert_eq!(stopped(&wait_at(735)), ["a"]);
     assert_eq!(wait_at(735).warnings, warnings);
 }
@@ -682,7 +682,7 @@ fn the_last_task_of_a_service_serves_on_where_nobody_asked_for_its_whole_grace()
     }
 }
 
-/// When a planned stop is, and when for the last task of a service; in seconds after the notice.
+/// When a stop is planned, and when for the last task of a service, in seconds after the notice.
 fn moments_of_stop(action: &Action) -> Option<(i64, Option<i64>)> {
     let seconds = |at: &Timestamp| at.duration_since(warning().time).as_secs();
     match action {
@@ -727,7 +727,7 @@ fn when_the_moment_comes_each_task_gets_what_it_needs() {
             .map(|action| shared_plan::Action::describe(action).0.to_string())
             .collect()
     };
-    // Seconds after the notice: at 150 the instance and the whole grace of the task are over.
+    // Seconds after the notice. At 150 the instance is gone, and the whole grace of the task is over.
     let table: [(i64, TaskState, Rerun, &[&str]); 13] = [
         (70, TaskState::Running, Rerun::No, &["stop-task"]),
         (
@@ -768,7 +768,7 @@ fn when_the_moment_comes_each_task_gets_what_it_needs() {
         })
     };
     assert_eq!(deadline_of_next_look(70), Some(after(120)));
-    // It gets its whole grace before it is run again, also where it was stopped late.
+    // It gets its whole grace before it is run again, even if it was stopped late.
     assert_eq!(deadline_of_next_look(150), Some(after(150)));
     let saved = plan_at(&[with(TaskState::Ended, Rerun::Yes)], after(70));
     assert!(saved.tasks[0].saved);
@@ -889,7 +889,7 @@ fn somebody_who_waits_is_let_go_when_the_tasks_are_gone_or_the_limit_nears() {
     }
 }
 
-/// What each look at the tasks of a lifecycle hook leads to; at which second, and whether the agent is connected then.
+/// The result of each look at the tasks of a lifecycle hook: the second, and whether the agent is connected then.
 fn looks(at: &[(i64, bool)]) -> Vec<String> {
     let mut notice = look_again(lifecycle(), None);
     let mut led_to = vec![];
@@ -925,7 +925,7 @@ fn the_tasks_of_a_silent_agent_are_not_waited_for_for_ever() {
         looks(&[(60, false), (360, false), (361, false)]),
         ["await-tasks", "await-tasks", let_go]
     );
-    // Agents disconnect for moments, also long after the notice.
+    // Agents disconnect for moments, even long after the notice.
     assert_eq!(
         looks(&[
             (0, true),
@@ -1066,7 +1066,7 @@ fn an_instance_stays_until_its_stop_script_has_ended() {
         (Some(StopScript::Over), 10, false),
         (Some(awaited.clone()), 10, true),
         (Some(unknown.clone()), 10, true),
-        // Nobody waits for ever for what is over by then.
+        // Nobody waits for ever for something that is over by then.
         (Some(awaited), 301, false),
         (Some(unknown), 301, false),
     ];
@@ -1176,7 +1176,7 @@ fn the_reason_of_a_stop_names_the_true_cause() {
             _ => None,
         })
     };
-    // The cause stays what it was where a message stops the task later.
+    // The cause stays the same if a message stops the task later.
     let later = |cause, drill| Notice {
         drill,
         ..notice(Signal::FollowUp(FollowUp {

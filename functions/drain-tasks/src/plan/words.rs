@@ -1,4 +1,4 @@
-//! What is said of a plan: what each action is, why something is left alone, what will hurt.
+//! The texts of a plan: the actions, the reasons to leave something alone, the warnings.
 
 use std::fmt;
 
@@ -191,21 +191,21 @@ pub enum Skip {
     AlreadyDraining,
     /// It is registering or deregistering.
     NotActive,
-    /// The instance is being stopped, and nobody terminates it for that.
+    /// The instance is being stopped, but nobody will terminate it because of that.
     MayStartAgain,
-    /// AWS has said something else of the restart since.
+    /// AWS has sent newer information about the restart.
     OlderNews,
-    /// The restart is over, or called off, and nothing is left to be done.
+    /// The restart is over or cancelled, and nothing is left to do.
     RestartOver,
-    /// Another look sees to the restart.
+    /// Another look handles the restart.
     AnotherLook,
     /// The instance has left its group since the restart was announced.
     HasLeftGroup,
-    /// Nothing was taken from the instance that could be given back.
+    /// Nothing was taken from the instance, so there is nothing to give back.
     NothingTaken,
     /// The container instance is not DRAINING any more.
     NotDraining,
-    /// The cluster is one of AWS Batch.
+    /// The cluster belongs to AWS Batch.
     OfAwsBatch,
     /// It is a Managed Instance of ECS.
     ManagedByEcs,
@@ -216,17 +216,17 @@ pub enum Skip {
     },
     /// The task ended by itself before its late stop.
     EndedByItself,
-    /// The task has been stopped before.
+    /// The task was stopped before.
     AlreadyStopped,
     /// The task is being stopped already.
     AlreadyStopping,
-    /// ECS has moved the task of a service in time.
+    /// ECS has moved the service's task in time.
     MovedByEcs,
     /// ECS does not know the task any more.
     TaskForgotten,
     /// Its stop script has not ended.
     StopScriptRuns,
-    /// ECS does not know the task any more, and we did not stop it: it may have ended by itself.
+    /// ECS does not know the task any more, and we did not stop it. It may have ended by itself.
     FateUnknown,
     /// It has been run again before.
     RunsAgain {
@@ -237,9 +237,9 @@ pub enum Skip {
     NotOnInstance,
     /// `StandaloneTasks=leave`.
     LeftByPolicy,
-    /// The instance goes so late that no delayed message reaches that far.
+    /// The instance goes later than any message can be delayed.
     DeadlineFarAway,
-    /// ECS has not heard of its agent for so long that the instance counts as gone.
+    /// The agent has been disconnected for so long that the instance counts as gone.
     AgentSilent,
 }
 
@@ -270,21 +270,21 @@ impl fmt::Display for Skip {
                 f,
                 "it may be started again: ECS finds out by itself that it is stopped"
             ),
-            Self::OlderNews => write!(f, "AWS has said something else of this restart since"),
+            Self::OlderNews => write!(f, "AWS has sent newer information about this restart"),
             Self::RestartOver => write!(
                 f,
                 "the restart is over, or called off: nothing is left to be done"
             ),
-            Self::AnotherLook => write!(f, "another look sees to this restart"),
+            Self::AnotherLook => write!(f, "another look handles this restart"),
             Self::HasLeftGroup => write!(
                 f,
                 "it has left its group since the restart was announced: nothing is given back"
             ),
             Self::NothingTaken => write!(f, "it runs, and was not drained before"),
-            Self::NotDraining => write!(f, "not DRAINING any more: nothing to be undone"),
+            Self::NotDraining => write!(f, "not DRAINING any more: nothing to undo"),
             Self::OfAwsBatch => write!(
                 f,
-                "its cluster is managed by AWS Batch, which sees to its jobs itself"
+                "its cluster is managed by AWS Batch, which takes care of its jobs itself"
             ),
             Self::ManagedByEcs => write!(f, "it is a Managed Instance of ECS, which moves its tasks itself"),
             Self::ForeignHook { hook } => write!(
@@ -296,13 +296,10 @@ impl fmt::Display for Skip {
             Self::AlreadyStopping => write!(f, "is stopping already"),
             Self::MovedByEcs => write!(f, "ECS has moved it in time"),
             Self::TaskForgotten => write!(f, "ECS does not know the task any more"),
-            Self::StopScriptRuns => write!(
-                f,
-                "its stop script has not ended: the instance is waited with until then"
-            ),
+            Self::StopScriptRuns => write!(f, "its stop script has not ended: the instance stays until then"),
             Self::FateUnknown => write!(
                 f,
-                "ECS does not know the task any more, and whether it ended by itself; if it did not, run it by hand"
+                "ECS does not know the task any more, nor whether it ended by itself; if it did not, run it by hand"
             ),
             Self::RunsAgain { new } => write!(f, "has been run again as {}", names::last(new)),
             Self::NotOnInstance => write!(f, "the task is not on this instance"),
@@ -316,29 +313,29 @@ impl fmt::Display for Skip {
             Self::AgentSilent => {
                 write!(
                     f,
-                    "its ECS agent is disconnected: its tasks are not waited for any longer"
+                    "its ECS agent is disconnected: nobody waits for its tasks any longer"
                 )
             }
         }
     }
 }
 
-/// A setting that will hurt.
+/// A setting or an event that causes trouble.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// The containers want more grace than the notice leaves.
+    /// The containers may need more time than the notice leaves.
     GraceLongerThanNotice {
         /// The task definition's family.
         family: String,
         /// How long its containers may take to end, in seconds.
         seconds: i64,
     },
-    /// That it was drained could not be kept, so it stays DRAINING when it is back.
+    /// The drain could not be recorded, so the instance stays DRAINING when it is back.
     NotRemembered {
         /// The error.
         error: String,
     },
-    /// A tag of the group has a value that nobody knows.
+    /// A tag of the group has a value that is not valid.
     UnknownPolicy(UnknownValue),
     /// A task's definition could not be read.
     DefinitionUnread {
@@ -350,19 +347,19 @@ pub enum Warning {
         /// The task definition's family.
         family: String,
     },
-    /// A task asks to be run again, but no task is.
+    /// A task asks to be run again, but RerunRoles is empty.
     RerunIsSwitchedOff {
         /// The task definition's family.
         family: String,
     },
-    /// A task asks to be run again, but has roles that it may not be given.
+    /// A task asks to be run again, but has roles that RerunRoles does not name.
     RerunRolesNotNamed {
         /// The task definition's family.
         family: String,
-        /// These roles.
+        /// The roles that are not named.
         roles: Vec<String>,
     },
-    /// A task asks to be run again, but ECS does not tell how it made the task's volume.
+    /// A task asks to be run again, but ECS does not tell how it created the task's volume.
     RerunHasVolume {
         /// The task definition's family.
         family: String,
@@ -379,12 +376,12 @@ pub enum Warning {
         /// Its ARN.
         container_instance: String,
     },
-    /// Whether the stop script has ended is not known.
+    /// It is not known whether the stop script has ended.
     StopScriptUnknown {
         /// Why.
         error: String,
     },
-    /// The waiting ends although tasks are still there.
+    /// The waiting ends, but tasks are still there.
     LimitReached {
         /// How many tasks.
         tasks: usize,
@@ -401,7 +398,7 @@ impl fmt::Display for Warning {
             ),
             Self::NotRemembered { error } => write!(
                 f,
-                "the table does not keep that it was drained, so it stays DRAINING when it is back: set it to ACTIVE then: \
+                "the table could not record that it was drained, so it stays DRAINING when it is back: set it to ACTIVE then: \
                  {error}"
             ),
             Self::UnknownPolicy(unknown) => unknown.fmt(f),
@@ -442,8 +439,8 @@ impl fmt::Display for Warning {
             ),
             Self::MadeActiveAgain { container_instance } => write!(
                 f,
-                "{container_instance}: somebody has made it ACTIVE again after it was drained: it stays so, and is not looked \
-                 at any more"
+                "{container_instance}: somebody has made it ACTIVE again after it was drained: it stays so, and nobody looks \
+                 at it any more"
             ),
             Self::StopScriptUnknown { error } => write!(
                 f,

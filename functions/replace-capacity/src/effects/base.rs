@@ -1,8 +1,8 @@
 //! Setting the On-Demand base of a group.
 //!
-//! Nobody says whether the parts of a distribution stay that a request leaves out: by default all above the base is
-//! On-Demand. So all parts are sent as they were read, and only the base differs. The launch template is left out, and stays.
-//! The number is absolute, so the request can be repeated.
+//! AWS does not document whether the parts of a distribution stay if a request leaves them out; by default, everything
+//! above the base is On-Demand. So the request sends all parts as they were read, and only the base differs. It leaves
+//! out the launch template, which stays. The number is absolute, so the request can be repeated.
 //! <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html>
 
 use aws_sdk_autoscaling::types::{InstancesDistribution, MixedInstancesPolicy};
@@ -12,7 +12,7 @@ use spot_handoff::report::plan::Done;
 use super::Aws;
 use crate::plan::fallback::SetBase;
 
-/// Sets it.
+/// Sets the On-Demand base.
 pub async fn set(aws: Aws<'_>, group: &Group, base: SetBase) -> Done {
     let number = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
     let percent = group.distribution.map(|now| number(now.percent_above));

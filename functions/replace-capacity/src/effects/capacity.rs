@@ -1,7 +1,7 @@
 //! Setting the desired capacity of a group.
 //!
-//! SetDesiredCapacity has no token and expects nothing. A busy group answers with HTTP 500, which SDKs repeat; by then the
-//! number may be an old one. So it is asked once, and before it is asked again the group is read.
+//! SetDesiredCapacity has no token, and is not conditional. A busy group answers with HTTP 500, and SDKs repeat the
+//! call; by then the number may be out of date. So the call is made once, and the group is read before another try.
 //! <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_SetDesiredCapacity.html>
 
 use std::collections::BTreeMap;
@@ -17,10 +17,10 @@ use crate::clients::Clients;
 use crate::plan::Action;
 
 const TRIES: usize = 4;
-/// How long a group is busy with another change of it.
+/// How long a group is busy with another change.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// One group whose desired capacity is set: to what the last of its notices says.
+/// A group whose desired capacity is set. The last of its notices gives the number.
 #[derive(Debug, Clone, Copy)]
 struct Order {
     from: i32,
@@ -60,7 +60,7 @@ async fn set(aws: Aws<'_>, group: &str, order: Order) -> Done {
         match read.by_name(group).map(|group| group.desired) {
             Some(desired) if desired == order.to => return Done::now(clock),
             Some(desired) if desired == order.from => {}
-            // Not known, or somebody else was faster: the message comes back, and finds out.
+            // Unknown, or somebody else was faster: the message comes back and finds out.
             _ => break,
         }
     }
@@ -70,7 +70,7 @@ async fn set(aws: Aws<'_>, group: &str, order: Order) -> Done {
     }
 }
 
-/// Sets the desired capacity of a group by one call.
+/// Sets the desired capacity of a group with one call.
 ///
 /// # Errors
 /// See [`CallError`].

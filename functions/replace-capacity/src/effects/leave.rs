@@ -1,7 +1,7 @@
-//! Instances that leave their group: detached twenty a call, or terminated one by one.
+//! Instances leave their group: detached twenty a call, or terminated one by one.
 //!
-//! With decrement a call must not be carried out twice. So it is asked once, and before it is asked again the instances are
-//! looked at.
+//! A call with decrement must not be carried out twice. So it is made once, and the instances are read before another
+//! try.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::plan::{Action, Leaving};
 
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DetachInstances.html>
 const DETACHED_PER_CALL: usize = 20;
-/// How many groups lose instances at once. While AWS throttles, each tries about once a second; more of them would not be
-/// sooner done, since AWS takes a handful of such calls a second.
+/// How many groups lose instances at the same time. While AWS throttles, each group tries about once a second. More
+/// groups would not be faster, since AWS takes only a handful of such calls a second.
 const GROUPS_AT_ONCE: usize = 5;
 const TRIES: u32 = 4;
-/// How long a group is busy with another change of it.
+/// How long a group is busy with another change.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// How instances leave, and whether the desired capacity is lowered by as many.
+/// How instances leave, and whether the desired capacity goes down by their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
     Detached { decrement: bool },
@@ -37,14 +37,14 @@ impl How {
         decrement
     }
 
-    /// Whether a call cannot be carried out twice for an instance: one that has left is not detached again. Of a termination
-    /// AWS does not say whether a second one lowers again.
+    /// Whether a second call for the same instance has no effect: an instance that has left is not detached again. AWS
+    /// does not document whether a second termination lowers the desired capacity again.
     fn refuses_who_has_left(self) -> bool {
         matches!(self, Self::Detached { .. })
     }
 }
 
-/// Whether an instance leaves by it.
+/// Whether an instance leaves because of this action.
 pub fn is_one(action: &Action) -> bool {
     terminated(action).is_some() || matches!(action, Action::Detach(_))
 }
@@ -62,7 +62,7 @@ fn terminated(action: &Action) -> Option<Leaving> {
     }
 }
 
-/// Carries out everything by which instances leave.
+/// Carries out all actions that make instances leave.
 pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
     let mut by_group: BTreeMap<(&str, bool), Vec<&InstanceId>> = BTreeMap::new();
     let mut others = vec![];
@@ -90,7 +90,7 @@ pub async fn all(aws: Aws<'_>, distinct: &[Asked<'_>]) -> Vec<(Action, Done)> {
     detached.into_iter().chain(others).flatten().collect()
 }
 
-/// Detaches instances of one group, one call after the other: Auto Scaling works on one change of a group at a time.
+/// Detaches instances of one group, one call after the other: Auto Scaling makes only one change to a group at a time.
 async fn detach(
     aws: Aws<'_>,
     group: &str,
@@ -112,7 +112,7 @@ async fn detach(
     results
 }
 
-/// Instances that leave together; answers in their order.
+/// Makes instances leave together. Returns the results in their order.
 async fn leave(aws: Aws<'_>, group: &str, how: How, instances: &[&InstanceId]) -> Vec<Done> {
     if how.decrements() {
         return carefully(aws, group, how, instances).await;
@@ -137,7 +137,7 @@ async fn one_by_one(aws: Aws<'_>, group: &str, how: How, instances: &[&InstanceI
     done
 }
 
-/// The same where the capacity is lowered besides: asked once, and again only for those that are still there.
+/// The same with decrement: calls once, and again only for those instances that are still in the group.
 async fn carefully(aws: Aws<'_>, group: &str, how: How, instances: &[&InstanceId]) -> Vec<Done> {
     let clock = aws.invocation.clock;
     let mut done: BTreeMap<&InstanceId, Done> = BTreeMap::new();
@@ -209,13 +209,13 @@ async fn ask(
     }
 }
 
-/// What Auto Scaling says of instances now.
+/// What Auto Scaling says about instances now.
 async fn members(aws: Aws<'_>, instances: &[&InstanceId]) -> Groups {
     let ids: Vec<InstanceId> = instances.iter().copied().cloned().collect();
     groups::read(&aws.clients.autoscaling, aws.invocation, &ids, &[]).await
 }
 
-/// Whether a call whose answer is not known was carried out; `None` where that cannot be known.
+/// Whether a call without a known answer was carried out; `None` if this cannot be known.
 fn has_left(now: &Groups, instance: &InstanceId) -> Option<bool> {
     match now.of_instance(instance) {
         GroupOf::Some { member, .. } => Some(!matches!(
@@ -231,7 +231,7 @@ fn is_validation_error(error: &CallError) -> bool {
     error.code() == Some("ValidationError")
 }
 
-/// An instance that is not in the group any more has left before: a repeated event, or AWS was faster.
+/// An instance that is not in the group any more left it before: the event was repeated, or AWS was faster.
 fn left(aws: Aws<'_>, answer: Result<(), CallError>) -> Done {
     let says_gone = |message: &str| {
         [

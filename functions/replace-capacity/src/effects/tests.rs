@@ -1,4 +1,4 @@
-//! What is asked of Auto Scaling, how its answers are read, and what is never asked twice.
+//! What Auto Scaling is asked, how its answers are read, and what is never asked twice.
 
 use serde_json::{Value, json};
 use spot_handoff::notice::{InstanceId, Signal};
@@ -31,7 +31,7 @@ fn leaving(instance: &str, decrement: bool) -> Leaving {
     }
 }
 
-/// How actions of one plan go with these answers, and what was asked.
+/// The results of one plan's actions with these answers, and the calls.
 async fn carried_out(
     actions: &[Action],
     answers: impl IntoIterator<Item = Answer>,
@@ -68,7 +68,7 @@ async fn carried_out(
     (done.collect(), script.asked())
 }
 
-/// The same of one action: the result, the note, the actions that were asked for.
+/// The same for one action: the result, the note, the called actions.
 async fn one(
     action: Action,
     answers: impl IntoIterator<Item = Answer>,
@@ -99,7 +99,7 @@ fn desired(capacity: i32) -> Answer {
     )
 }
 
-/// The instance, in this state; without one it is in no group.
+/// The instance in this state; without a state it is in no group.
 fn member(state: Option<&str>) -> Answer {
     let member = state.map(|state| {
         format!(
@@ -134,15 +134,15 @@ async fn the_desired_capacity_is_set_as_the_plan_says() {
 
 #[tokio::test]
 async fn a_busy_group_is_read_before_it_is_asked_again() {
-    // Nothing has changed: the number is still the right one.
+    // Nothing has changed, so the number is still right.
     let (result, _, asked) = one(raise(), [busy(), desired(3), xml(SET, "")]).await;
     assert_eq!(result, ActionResult::Done);
     assert_eq!(asked, [SET, GROUPS, SET]);
-    // The answer was lost, and the call was carried out.
+    // The answer was lost, but the call was carried out.
     let (result, _, asked) = one(raise(), [busy(), desired(4), xml(SET, "")]).await;
     assert_eq!(result, ActionResult::Done);
     assert_eq!(asked, [SET, GROUPS]);
-    // Somebody has set another one meanwhile: an old number does not undo that.
+    // Somebody has set another number meanwhile, and the old number must not undo that.
     let (result, why, asked) = one(raise(), [busy(), desired(7), xml(SET, "")]).await;
     assert_eq!(result, ActionResult::Failed);
     assert_eq!(asked, [SET, GROUPS]);
@@ -199,7 +199,7 @@ async fn one_that_has_left_does_not_keep_the_others() {
     assert_eq!(together, [true, false, false]);
 }
 
-/// Two that leave with decrement: the results, and how many instances each call named; `None` of a look.
+/// Two instances that leave with decrement: the results, and how many instances each call named; `None` for a look.
 async fn both_lowering(answers: impl IntoIterator<Item = Answer>) -> (Vec<ActionResult>, Vec<Option<usize>>) {
     let actions = [OTHER, INSTANCE].map(|instance| Action::Detach(leaving(instance, true)));
     let (done, asked) = carried_out(&actions, answers).await;
@@ -229,21 +229,21 @@ async fn many_leave_with_decrement_in_one_call_and_none_of_them_twice() {
         )
     };
     let done = xml(DETACH, "");
-    // What is refused for being one too many needs no look.
+    // A throttled call needs no look.
     let answers = (0..6).map(|_| throttled()).chain([done.clone()]);
     let (results, named) = both_lowering(answers).await;
     assert_eq!(results, [ActionResult::Done; 2]);
     assert_eq!(named, [Some(2); 7]);
-    // Of a call whose answer is lost, who is still there is asked for again, and nobody else.
+    // If the answer to a call is lost, only the instances that are still there are asked for again.
     let answers = [lost(), member(Some("InService")), desired(3), done.clone()];
     let (results, named) = both_lowering(answers).await;
     assert_eq!(results, [ActionResult::Done; 2]);
     assert_eq!(named, [Some(2), None, Some(1)]);
-    // One that has left before is found by asking for each.
+    // An instance that left earlier is found by a call for each.
     let (results, named) = both_lowering([gone(), gone(), done.clone()]).await;
     assert_eq!(results, [ActionResult::AlreadyDone, ActionResult::Done]);
     assert_eq!(named, [Some(2), Some(1), Some(1)]);
-    // Nobody knows: both fail, and come back.
+    // Nobody knows, so both fail and come back.
     let unknown = xml_error(INSTANCES, 403, "AccessDenied", "no");
     let (results, named) = both_lowering([lost(), unknown, done]).await;
     assert_eq!(results, [ActionResult::Failed; 2]);
@@ -260,7 +260,7 @@ fn no_answer() -> Answer {
 
 #[tokio::test]
 async fn a_termination_with_decrement_is_not_repeated_without_looking() {
-    // It was carried out: the instance is on its way, or gone.
+    // The call was carried out: the instance is leaving or gone.
     for state in [Some("Terminating:Wait"), None] {
         let answers = [no_answer(), member(state), desired(3), xml(TERMINATE, "")];
         let (result, _, asked) = one(retire(), answers).await;
@@ -268,7 +268,7 @@ async fn a_termination_with_decrement_is_not_repeated_without_looking() {
         let times = asked.iter().filter(|action| *action == TERMINATE).count();
         assert_eq!(times, 1, "{asked:?}");
     }
-    // It was not: asked again.
+    // The call was not carried out, so it is made again.
     let answers = [
         no_answer(),
         member(Some("InService")),
@@ -278,7 +278,7 @@ async fn a_termination_with_decrement_is_not_repeated_without_looking() {
     let (result, _, asked) = one(retire(), answers).await;
     assert_eq!(result, ActionResult::Done);
     assert_eq!(asked, [TERMINATE, INSTANCES, GROUPS, TERMINATE]);
-    // It is refused for being one too many, and somebody else may have asked meanwhile: it is looked at however often.
+    // The call is throttled, and somebody else may have called meanwhile, so there is a look every time.
     let busy = || {
         let throttled = xml_error(TERMINATE, 400, "Throttling", "Rate exceeded");
         [throttled, member(Some("InService")), desired(3)]
@@ -290,7 +290,7 @@ async fn a_termination_with_decrement_is_not_repeated_without_looking() {
     let (result, _, asked) = one(retire(), [gone, member(Some("Terminating")), desired(3)]).await;
     assert_eq!(result, ActionResult::Done);
     assert_eq!(asked, [TERMINATE, INSTANCES, GROUPS]);
-    // Nobody knows: it fails, and comes back.
+    // Nobody knows, so it fails and comes back.
     let unknown = xml_error(INSTANCES, 403, "AccessDenied", "no");
     let (result, _, asked) = one(retire(), [no_answer(), unknown, xml(TERMINATE, "")]).await;
     assert_eq!(result, ActionResult::Failed);

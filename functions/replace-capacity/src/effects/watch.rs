@@ -9,10 +9,10 @@ use spot_handoff::state::{Expected, Written};
 use super::Aws;
 use jiff::Timestamp;
 
-/// A message to this function itself: to whom, what, when.
+/// A message to this function itself: the notice, the step, and when it comes.
 pub type Look<'a> = (&'a Notice, &'a FollowUp, Timestamp);
 
-/// Sends looks, those of the same second in one message; answers in their order.
+/// Sends looks. Looks for the same second share a message. Returns the results in their order.
 pub async fn send(aws: Aws<'_>, looks: &[Look<'_>]) -> Vec<Result<(), CallError>> {
     outbox::send_together(&aws.clients.sqs, aws.invocation, &aws.queues.own, looks).await
 }
@@ -20,7 +20,7 @@ pub async fn send(aws: Aws<'_>, looks: &[Look<'_>]) -> Vec<Result<(), CallError>
 /// Writes how a group stands.
 ///
 /// # Errors
-/// See [`CallError`]; a conflict is none.
+/// See [`CallError`]; a conflict is not an error.
 pub async fn write(aws: Aws<'_>, item: &GroupWatch, known: Option<u64>) -> Result<Written, CallError> {
     let expected = known.map_or(Expected::Nothing, Expected::Version);
     let invocation = aws.invocation.briefly();

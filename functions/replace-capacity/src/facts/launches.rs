@@ -1,4 +1,4 @@
-//! How the launches of a group have gone lately, as its scaling activities tell.
+//! How the recent launches of a group went, according to its scaling activities.
 
 use std::collections::BTreeSet;
 
@@ -11,27 +11,27 @@ use spot_handoff::state::group_watch::Failing;
 
 use crate::clients::Clients;
 
-/// As many as one answer has at the most: the newest come first.
+/// The most that one answer contains, the newest first.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeScalingActivities.html>
 const MOST: i32 = 100;
 
-/// How the launches of one group have gone.
+/// How the launches of one group went.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Launches {
     /// The newest first.
     list: Vec<Launch>,
 }
 
-/// One launch that has come to an end.
+/// One launch that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Launch {
     begun: Timestamp,
-    /// Why it failed; `None` where it did not.
+    /// Why it failed; `None` if it succeeded.
     failure: Option<LaunchFailure>,
 }
 
 impl Launches {
-    /// Launches as given, each with the message by which it failed: for tables of tests.
+    /// Given launches, each with its error message, for table tests.
     #[cfg(test)]
     pub fn with<'a>(list: impl IntoIterator<Item = (Timestamp, Option<&'a str>)>) -> Self {
         let launch = |(begun, message): (Timestamp, Option<&str>)| Launch {
@@ -43,13 +43,13 @@ impl Launches {
         Self { list }
     }
 
-    /// How many have succeeded that were begun after this moment.
+    /// How many launches that began after this moment have succeeded.
     pub fn succeeded(&self, since: Timestamp) -> usize {
         let lately = self.list.iter().take_while(|launch| launch.begun >= since);
         lately.filter(|launch| launch.failure.is_none()).count()
     }
 
-    /// Since when all launches have failed that were begun after this moment, and how the last one did.
+    /// Whether all launches that began after this moment have failed: since when, and how the last one failed.
     pub fn failing(&self, since: Timestamp) -> Option<Failing> {
         let lately = self.list.iter().take_while(|launch| launch.begun >= since);
         let mut failed = lately.map_while(|launch| Some((launch.begun, launch.failure.as_ref()?)));
@@ -62,7 +62,7 @@ impl Launches {
     }
 }
 
-/// Reads the launches of these groups; one of which they could not be read is taken for one without any.
+/// Reads the launches of these groups. If they cannot be read, the group counts as one without launches.
 pub async fn read(
     clients: &Clients,
     invocation: &Invocation,
@@ -89,9 +89,9 @@ pub async fn read(
     together(groups.into_iter().map(read)).await
 }
 
-/// What an activity tells of a launch; `None` where it is none, or goes on.
+/// The launch of an activity; `None` if it is no launch, or has not ended.
 fn launch(activity: &Activity) -> Option<Launch> {
-    // Activities have no kind; the beginning of the description tells.
+    // Activities have no kind, but the description begins with it.
     if !activity.description()?.starts_with("Launching") {
         return None;
     }

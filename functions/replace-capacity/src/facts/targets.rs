@@ -1,5 +1,5 @@
-//! Which instances under notice are still needed where they are: a target of theirs, in a target group of their Auto
-//! Scaling group, has to stay for now. To detach the instance would take it out.
+//! Which instances under notice are still needed: those with a target that has to stay for now, in a target group of
+//! their Auto Scaling group. Detaching the instance would take this target out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use spot_handoff::state::under_notice::News;
 use crate::config::Config;
 use crate::facts::ends_in_two_minutes;
 
-/// How long the first action of an interruption waits for the load balancers, and then again for what decides besides.
+/// How long the first action of an interruption waits for the load balancers, and then again for the other facts.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// The targets that have to stay for now, by instance.
@@ -30,7 +30,7 @@ pub struct Needed {
 }
 
 impl Needed {
-    /// Facts as given: for tables of tests.
+    /// Given facts, for table tests.
     #[cfg(test)]
     pub fn with(held: impl IntoIterator<Item = (InstanceId, HeldLine)>) -> Self {
         let held = held.into_iter().map(|(instance, line)| (instance, vec![line]));
@@ -45,12 +45,12 @@ impl Needed {
         self.held.get(instance).map_or(&[], Vec::as_slice)
     }
 
-    /// When the instance may leave at the latest: the last of its targets by then. `None` where none has to stay.
+    /// When the instance may leave at the latest: at the last moment of its targets. `None` if no target has to stay.
     pub fn until(&self, instance: &InstanceId) -> Option<Timestamp> {
         self.of(instance).iter().filter_map(|held| held.until).max()
     }
 
-    /// The target groups of the group that could not be read, and why.
+    /// The target groups of the group whose targets could not be read, and why.
     pub fn unread_of<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = (&'a str, &'a str)> {
         let of_group = |arn: &'a String| Some((arn.as_str(), self.unread.get(arn)?.as_str()));
         group.target_groups.iter().filter_map(of_group)
@@ -64,7 +64,7 @@ struct UnderNotice<'a> {
     group: &'a Group,
 }
 
-/// Reads which of the interrupted instances are still needed. Nothing is asked where no group has target groups.
+/// Reads which of the interrupted instances are still needed. Makes no call if no group has target groups.
 pub async fn read(
     keeper: &Keeper,
     config: &Config,
@@ -82,7 +82,7 @@ pub async fn read(
     }
     let (mut health, known) = keeper.read(arns, &invocation.for_at_most(ANSWER_WITHIN)).await;
     let unread = assume(&mut health, &doomed);
-    // What is only planned for leaves no trace that others would count with.
+    // What is only planned must not be written, since other invocations would count on it.
     let is_tried = |one: &UnderNotice<'_>| DryRun::of(Some(one.group)).0;
     let (tried, acted_on): (Vec<_>, Vec<_>) = doomed.into_iter().partition(is_tried);
     let invocation = invocation.for_at_most(ANSWER_WITHIN);
@@ -105,7 +105,7 @@ async fn decide(
 ) -> BTreeMap<InstanceId, Vec<HeldLine>> {
     let news = news(doomed, health);
     let shares = shares(doomed, config.keep_healthy);
-    // That the table does not answer is logged, and told by deregister-targets.
+    // If the table does not answer, this is logged, and deregister-targets reports it.
     let (facts, _) = keeper.facts(&news, health, known, &shares, invocation).await;
     held(doomed, &facts)
 }
@@ -126,7 +126,7 @@ fn doomed<'a>(notices: &'a [Notice], groups: &'a Groups, config: &Config) -> Vec
     notices.iter().filter_map(doomed).collect()
 }
 
-/// When the instance of an interruption ends. As deregister-targets reckons it, so that it is the same end.
+/// When the instance of an interruption ends. deregister-targets calculates the same end.
 fn ends(notice: &Notice) -> Option<Timestamp> {
     match &notice.signal {
         Signal::FollowUp(FollowUp {
@@ -139,8 +139,8 @@ fn ends(notice: &Notice) -> Option<Timestamp> {
     }
 }
 
-/// Where it could not be read how the targets are, each instance in service counts as healthy. So the last ones of a group
-/// stay, and of many the instance goes at once, as if there were no target group.
+/// If target health could not be read, each instance in service counts as healthy. So the last instances of a group
+/// stay, and if there are many, the instance leaves at once, as without a target group.
 fn assume(health: &mut TargetHealth, doomed: &[UnderNotice<'_>]) -> BTreeMap<String, String> {
     let mut unread = BTreeMap::new();
     for (arn, read) in health.iter_mut() {
@@ -171,7 +171,7 @@ fn as_healthy(member: &Member) -> Registered {
     }
 }
 
-/// What the batch has to write down: the same as deregister-targets, which writes down what it would deregister.
+/// What the batch has to write. deregister-targets writes the same for what it would deregister.
 fn news(doomed: &[UnderNotice<'_>], health: &TargetHealth) -> Vec<News> {
     let mut by_target_group: BTreeMap<&str, Vec<Doomed>> = BTreeMap::new();
     for one in doomed {
@@ -197,7 +197,7 @@ fn news(doomed: &[UnderNotice<'_>], health: &TargetHealth) -> Vec<News> {
     by_target_group.into_iter().map(news).collect()
 }
 
-/// The targets of the instance that do not drain, each with its target group.
+/// The targets of the instance that are not draining, each with its target group.
 fn targets<'a>(
     one: &'a UnderNotice<'_>,
     health: &'a TargetHealth,
@@ -216,11 +216,11 @@ fn targets<'a>(
     })
 }
 
-/// The share that has to stay in each target group. Where instances of several groups are in one, the largest.
+/// The percentage that has to stay in each target group. If it has instances of several groups, the largest one counts.
 fn shares(doomed: &[UnderNotice<'_>], of_stack: KeepHealthy) -> HashMap<String, KeepHealthy> {
     let mut shares: HashMap<String, KeepHealthy> = HashMap::new();
     for one in doomed {
-        // A tag that nobody can read is told by deregister-targets.
+        // deregister-targets reports a tag that is not valid.
         let (share, _) = policies::of_group(Some(one.group), of_stack);
         for arn in &one.group.target_groups {
             let known = shares.entry(arn.clone()).or_insert(share);

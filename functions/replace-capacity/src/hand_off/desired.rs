@@ -1,9 +1,9 @@
-//! After the desired capacity of a group was set: what other invocations have written meanwhile is set as well.
+//! After setting the desired capacity of a group, this also sets what other invocations have written meanwhile.
 //!
-//! One invocation at a time sets the desired capacity of a group, since two numbers may arrive in the other order. It ends
-//! its turn by a write that expects the item as it was last seen. So whatever another has written is either seen here, or
-//! written by one who sees that the turn is over. Where this cannot be said, the turn ends by itself after some seconds, and
-//! the next look sets the number.
+//! Only one invocation at a time sets the desired capacity of a group, since two numbers may arrive in the wrong order.
+//! It ends its turn with a write that expects the item as it last saw it. So if another invocation writes something,
+//! either this one sees it here, or the other one sees that the turn is over. If the turn cannot be ended, it ends by
+//! itself after some seconds, and the next look sets the number.
 
 use spot_handoff::autoscaling::groups;
 use spot_handoff::exchange::{Exchanges, capacity};
@@ -14,7 +14,7 @@ use spot_handoff::state::{Expected, Versioned, Written};
 use super::ReplaceCapacity;
 use crate::effects;
 
-/// How many times more it is looked what others have written.
+/// How many more times to look for what others have written.
 const MOST_ROUNDS: usize = 4;
 
 impl ReplaceCapacity {
@@ -42,7 +42,7 @@ impl ReplaceCapacity {
             }
             match self.clients.table.get::<Exchanges>(invocation, &key).await? {
                 Some(anew) if anew.item.setting_until == turn => seen = anew,
-                // It is another's turn by now.
+                // By now it is another invocation's turn.
                 _ => return Ok(()),
             }
             self.set_what_is_missing(&seen.item, invocation).await?;

@@ -1,7 +1,7 @@
-//! The story of the watch over groups: begun beside the first action of an interruption, and then a look after the other.
+//! The watch over groups. It begins at the same time as the first action of an interruption, and goes on look by look.
 //!
-//! All looks of a batch read their groups in one round. Of a look, the next message goes out first and the item is written
-//! after it, so a function that is killed leaves one message too many and never none.
+//! All looks of a batch read their groups in one round. A look first sends the next message, and then writes the item.
+//! So a function that is killed leaves one message too many, and never none.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -23,11 +23,11 @@ use crate::facts::launches;
 use crate::plan::watch::{self, Asked, Beginning, Seen, Turn};
 use crate::plan::{Action, Plan, Queue, Skip, Warning};
 
-/// How long the first action of an interruption waits for the message that begins a watch. It goes out beside what is read
-/// before that action, and is tried again after it.
+/// How long the first action of an interruption waits for the message that begins a watch. The message is sent during
+/// the reads before that action, and tried again after the action.
 const SENT_WITHIN: Duration = Duration::from_secs(1);
 
-/// What the table says of a group.
+/// What the table says about a group.
 type Known = Result<Option<Versioned<GroupWatch>>, CallError>;
 
 /// How the effects of a turn went.
@@ -40,13 +40,13 @@ struct Outcomes {
 /// One group of a batch, and the messages about it.
 struct Watched<'a> {
     group: &'a str,
-    /// Places of the notices.
+    /// Indexes of the notices.
     indexes: Vec<usize>,
     asked: Vec<Asked<'a>>,
 }
 
 impl ReplaceCapacity {
-    /// Has the groups watched that these notices make smaller. Answers what could not be sent.
+    /// Begins watches over the groups that these notices make smaller. Returns what could not be sent.
     pub(super) async fn begin_watches(
         &self,
         notices: &[Notice],
@@ -63,7 +63,7 @@ impl ReplaceCapacity {
         unsent.into_iter().map(|(beginning, _)| beginning).collect()
     }
 
-    /// Sends again what could not be sent; where it still cannot, the report says so.
+    /// Sends again what could not be sent. If that fails too, the report says so.
     pub(super) async fn begin_late(
         &self,
         unsent: &[Beginning],
@@ -109,7 +109,7 @@ impl ReplaceCapacity {
         }
     }
 
-    /// The looks of a batch; one report for each notice, in their order.
+    /// Handles the looks of a batch. Returns one report for each notice, in their order.
     pub(super) async fn watch(&self, notices: &[Notice], invocation: &Invocation) -> Vec<Report> {
         let mut watched: BTreeMap<&str, Watched<'_>> = BTreeMap::new();
         for (index, notice) in notices.iter().enumerate() {
@@ -175,7 +175,7 @@ impl ReplaceCapacity {
         names.iter().map(of).collect()
     }
 
-    /// One turn of one group: decided, sent, written. Where another invocation was faster, decided anew.
+    /// One turn of one group: decides, sends, writes. If another invocation was faster, decides again.
     async fn turn(
         &self,
         one: &Watched<'_>,
@@ -243,7 +243,7 @@ impl ReplaceCapacity {
                 Err(error) => {
                     let (group, error) = (one.group.to_owned(), error.to_string());
                     turn.warnings.push(Warning::WatchUnwritten { group, error });
-                    // What is not written down is not done: it is decided anew at the next look.
+                    // What is not written is not done: the next look decides again.
                     (turn.set, turn.told_of_mixture) = (None, None);
                     break;
                 }
@@ -252,7 +252,7 @@ impl ReplaceCapacity {
         (turn, outcomes)
     }
 
-    /// Brings the next look forward at those groups that are watched.
+    /// Makes the next look earlier for groups that are watched.
     pub(super) async fn look_sooner(
         &self,
         launches: &[&LaunchFailed],
@@ -282,7 +282,7 @@ impl ReplaceCapacity {
     }
 }
 
-/// Whether it is worth reading how the launches of the group have gone.
+/// Whether it is worth reading how the launches of the group went.
 fn lacks_something(one: &Watched<'_>, groups: &Groups, known: Option<&Known>, now: Timestamp) -> bool {
     let (Some(group), Some(first)) = (groups.by_name(one.group), one.asked.first()) else {
         return false;
@@ -295,7 +295,7 @@ fn lacks_something(one: &Watched<'_>, groups: &Groups, known: Option<&Known>, no
     watch.fallback.is_some() || watch::short_of(&watch, group, now) > 0
 }
 
-/// What the reports on the messages about one group say: the first tells what has become of it.
+/// The plans for the reports on the messages about one group. The first report says how the group stands.
 fn plans(one: &Watched<'_>, turn: &Turn, outcomes: &Outcomes) -> Vec<(Plan, Results<Action>)> {
     let others = one.asked.iter().skip(1);
     let others = others.map(|asked| {
@@ -337,7 +337,7 @@ fn plans(one: &Watched<'_>, turn: &Turn, outcomes: &Outcomes) -> Vec<(Plan, Resu
     first.chain(others).collect()
 }
 
-/// What a turn tells of the group: what has become of it, and of its mixture.
+/// What the turn reports about the group: how it stands, and its mixture.
 fn lines(group: &str, turn: &Turn) -> Vec<GroupLine> {
     let standing = turn
         .told

@@ -1,4 +1,4 @@
-//! Exchanges: what `next` decides, as actions.
+//! Exchanges: turns the decisions of `next` into actions.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use spot_handoff::state::Expected;
 use super::{Action, Gated, Leaving, Plan, Planning, Queue, Skip, Warning, leave, unread};
 
 impl Planning<'_> {
-    /// The exchanges of a group as this batch leaves them so far.
+    /// The exchanges of a group, with the changes that this batch has made so far.
     ///
     /// # Errors
-    /// Where the table could not be read.
+    /// If the table could not be read.
     pub(super) fn item(&self, group: &str) -> Result<Exchanges, String> {
         match (self.items.get(group), self.facts.items.get(group)) {
             (Some((item, _)), _) => Ok(item.clone()),
@@ -37,7 +37,7 @@ impl Planning<'_> {
         self.items.insert(group, (item, expected));
     }
 
-    /// A warning for an instance of the group has come: recommendations are worth acting on.
+    /// Records that a warning came for an instance of the group: recommendations are worth acting on.
     pub(super) fn remember_warning(&mut self, group: &Group) {
         if let Ok(mut item) = self.item(&group.name) {
             item.warned = Some(self.now);
@@ -60,13 +60,13 @@ impl Planning<'_> {
         if let (Some(group), Some(exchange)) = (group, item.under_way.get(&notice.instance)) {
             match self.facts.ready(group, &notice.instance) {
                 Ok(found) => ready = found,
-                // Where it is late, what is not known does not hold the end of the exchange.
+                // If the exchange is late, unknown health does not keep it from ending.
                 Err(error) if self.now >= exchange.limit => warnings.push(Warning::HealthUnread { error }),
                 Err(error) => return (unread(error), None),
             }
         }
         let asked = match (item.under_way.get(&notice.instance), asked) {
-            // Under notice it waits for nothing but its moment to leave, for which it has looks of its own.
+            // An instance under notice waits only for its moment to leave, and has its own looks for that.
             (Some(exchange), Asked::Look) if exchange.cause == Cause::Interruption => {
                 let is_over = self.now >= exchange.limit;
                 Asked::Interrupted {
@@ -81,7 +81,7 @@ impl Planning<'_> {
         (plan, gate)
     }
 
-    /// Something new about an instance of the group, for which nobody has to be ready.
+    /// News about an instance of the group that needs no ready member.
     pub(super) fn ask_about(
         &mut self,
         notice: &Notice,
@@ -130,7 +130,7 @@ impl Planning<'_> {
         (plan, Some(name.to_owned()))
     }
 
-    /// Whether another invocation may be setting the desired capacity: it sees what this one writes, and sets that.
+    /// Whether another invocation may be setting the desired capacity. It will see what this one writes, and set that.
     fn another_sets(&self, group: &str) -> bool {
         let Some(Ok(Some(versioned))) = self.facts.items.get(group) else {
             return false;

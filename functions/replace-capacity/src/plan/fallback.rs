@@ -1,18 +1,19 @@
-//! On-Demand where Spot is dry, and the way back: how much of a group's mixture we have changed, step by step.
+//! On-Demand while Spot has no capacity, and the way back: how much of a group's mixture we have changed, step by step.
 //!
 //! | so far | seen | step |
 //! |---|---|---|
-//! | nothing | launches of Spot fail for as long as the policy says, and the group lacks something | the On-Demand base goes up by what is missing, within its bound |
-//! | asked for | the group has it | it is seen |
-//! | | the group has what it had before | asked again |
+//! | nothing | launches of Spot have failed for as long as the policy says, and the group lacks capacity | the On-Demand base goes up by what is missing, within its bound |
+//! | asked for | the group has the new base | it counts as seen |
+//! | | the group has the earlier base | asked again |
 //! | seen | more is missing, and Spot still fails | up again, within its bound |
 //! | seen | a Spot launch has succeeded, or a quarter of an hour has passed | half of the way down: a trial |
 //! | trial | a launch has succeeded since, and nothing is missing | the next half of the way down; at the end it is over |
-//! | trial | a launch has failed since | up again, and tried again in a quarter of an hour |
-//! | any | the group has something else | somebody else's: obeyed, and over |
-//! | any | the policy allows it no more | all of the way down |
+//! | trial | a launch has failed since | up again; the next trial is in a quarter of an hour |
+//! | any | the group has another base | somebody else has set it: it stays, and the fallback is over |
+//! | any | the policy does not allow it any more | all of the way down |
 //!
-//! Auto Scaling replaces by itself what is too much of one kind, new before old, so the group stays whole meanwhile.
+//! If there is too much of one kind, Auto Scaling replaces it by itself, new before old. So the group stays whole
+//! meanwhile.
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::group::{Distribution, Group, Lifecycle};
@@ -21,21 +22,21 @@ use spot_handoff::state::group_watch::Fallback;
 
 use crate::facts::launches::Launches;
 
-/// How often Spot is tried again.
+/// How often to try Spot again.
 const TRIED_EVERY: SignedDuration = SignedDuration::from_mins(15);
-/// How soon it is looked whether a step has taken effect.
+/// How soon to look whether a step has taken effect.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(20);
-/// How soon it is looked again while nothing is under way.
+/// How soon to look again while nothing is under way.
 const LOOK_SELDOM: SignedDuration = SignedDuration::from_mins(5);
-/// A trial after which nothing was launched for so long had nothing to replace.
+/// If nothing was launched for this long after a trial, there was nothing to replace.
 const NOTHING_TO_REPLACE: SignedDuration = SignedDuration::from_mins(5);
-/// How long a raise is asked for again that does not take effect, and a step down.
+/// How long to repeat a raise that does not take effect. The next constant is for a step down.
 const RAISE_TRIED_FOR: SignedDuration = SignedDuration::from_mins(5);
 const LOWER_TRIED_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// A delayed message comes so much early, since SQS takes whole seconds.
+/// A delayed message comes up to this much early, since SQS takes whole seconds.
 const EARLY: SignedDuration = SignedDuration::from_secs(2);
 
-/// What is seen of a group.
+/// The facts about a group.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// When.
@@ -44,70 +45,70 @@ pub struct Seen<'a> {
     pub group: &'a Group,
     /// How much it lacks.
     pub short_of: u32,
-    /// Whether the policy of the group allows it.
+    /// Whether the group's policy allows On-Demand.
     pub is_allowed: bool,
-    /// How far, and when.
+    /// How much On-Demand, and when.
     pub bounds: FallbackBounds,
-    /// How launches have gone.
+    /// How launches went.
     pub launches: &'a Launches,
-    /// Since when launches count.
+    /// From when on launches count.
     pub since: Timestamp,
 }
 
 /// Setting the On-Demand base of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SetBase {
-    /// From this.
+    /// The base before.
     pub from: u32,
-    /// To this.
+    /// The base after.
     pub to: u32,
 }
 
-/// What a person is told.
+/// What the report says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// On-Demand fills the group.
     Filled {
-        /// How much more of the group is On-Demand than it was.
+        /// How much more of the group is On-Demand than before.
         extra: u32,
         /// The step.
         base: SetBase,
-        /// For how many seconds launches of Spot had failed.
+        /// How many seconds launches of Spot had failed.
         failed_for: i64,
     },
-    /// It is as it was before.
+    /// The group is back to its earlier base.
     Back {
-        /// What the base is again.
+        /// The base.
         base: u32,
         /// After how many seconds.
         after: i64,
     },
-    /// Somebody else has set something else.
+    /// Somebody else has set another base.
     Overruled {
-        /// What the group has; `None` where it mixes nothing any more.
+        /// The base that the group has; `None` if it cannot mix any more.
         found: Option<u32>,
         /// What we had set.
         set: u32,
     },
-    /// What we asked for never took effect.
+    /// Our change never took effect.
     NotTaken {
-        /// It.
+        /// The base that we asked for.
         set: u32,
     },
-    /// The group has no mixed instances policy, so nothing can be mixed.
+    /// The group has no mixed instances policy, so it cannot mix.
     CannotMix,
 }
 
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Step {
-    /// What is ours after it.
+    /// Our change after this step.
     pub fallback: Option<Fallback>,
-    /// What is to be done, once that stands in the table.
+    /// The base to set, once this is written to the table.
     pub set: Option<SetBase>,
     /// When to look again at the latest.
     pub look_at: Option<Timestamp>,
-    /// What a person is told.
+    /// What the report says.
     pub told: Option<Told>,
 }
 
@@ -158,7 +159,7 @@ fn begin(seen: &Seen<'_>) -> Step {
     asked(fallback, seen, Some(failed_for))
 }
 
-/// A base by which what is missing becomes On-Demand, where the bound lets it; `used` of that is used already.
+/// A base that makes On-Demand of what is missing, as far as the bound allows; `used` of the bound is already used.
 fn raised(seen: &Seen<'_>, now: Distribution, used: u32) -> Option<u32> {
     let desired = u32::try_from(seen.group.desired).unwrap_or(0);
     let left = seen.bounds.most(desired).saturating_sub(used);
@@ -233,7 +234,7 @@ fn ask_again(fallback: Fallback, seen: &Seen<'_>) -> Step {
     }
 }
 
-/// The group has what we asked for last.
+/// The next step if the group has the base that we asked for last.
 fn from_here(fallback: Fallback, seen: &Seen<'_>) -> Step {
     let is_down = fallback.set <= fallback.before;
     if !seen.is_allowed && !is_down {
@@ -298,8 +299,8 @@ fn lower(fallback: Fallback, seen: &Seen<'_>, to: u32, is_trial: bool) -> Step {
 fn of_trial(fallback: Fallback, seen: &Seen<'_>) -> Step {
     let now = seen.now;
     if seen.launches.failing(fallback.asked_at).is_some() {
-        // What the group has too much of stays in service until there is Spot for it, but the next one to be lost would
-        // not be replaced.
+        // What the group has too much of stays in service until there is Spot capacity. But the next instance that is
+        // lost would not be replaced.
         let back = Fallback {
             from: fallback.set,
             set: fallback.from,

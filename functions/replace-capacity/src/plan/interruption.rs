@@ -1,11 +1,11 @@
-//! An instance that is about to be taken: it leaves its group now, or, where a target of it is still needed, when that
-//! may go.
+//! An instance that AWS is about to take. It leaves its group now, or, if one of its targets is still needed, when that
+//! target may leave.
 //!
-//! Either way the first action comes at once, and the group launches now. An instance that leaves makes room for its
-//! replacement. One that is still needed would lose its targets by that, so the desired capacity is raised instead, and the
-//! instance leaves with decrement. Where nothing can be raised, it stays all the same: its place is without an instance
-//! for as long as a launch takes, now or later, and later there may be one that has come for another. Where the table does
-//! not answer, nobody could lower again what was raised, so the instance leaves at once.
+//! In both cases the first action comes at once, and the group launches now. An instance that leaves makes room for its
+//! replacement. An instance that is still needed would lose its targets by leaving. So the desired capacity is raised
+//! instead, and the instance later leaves with decrement. If nothing can be raised, it stays all the same: there is a
+//! gap as long as a launch takes, now or later, and later an instance may have come for another reason. If the table
+//! does not answer, nobody could lower the raise again, so the instance leaves at once.
 
 use jiff::Timestamp;
 use spot_handoff::autoscaling::groups::{Group, GroupOf, Lifecycle, Member};
@@ -37,8 +37,9 @@ impl Planning<'_> {
         }
     }
 
-    /// Whether Auto Scaling, which replaces by Capacity Rebalancing, ends a warned instance before its two minutes are over:
-    /// no termination hook holds it up. If it leaves the group first, it works on, and the group launches all the same.
+    /// Whether Auto Scaling, because of Capacity Rebalancing, terminates a warned instance before its two minutes are
+    /// over: no termination hook delays it. If the instance leaves the group first, it works on, and the group launches
+    /// as well.
     fn is_terminated_at_once(&self, group: &Group) -> bool {
         let no_hook = matches!(
             self.facts.hooks.get(&group.name),
@@ -47,7 +48,7 @@ impl Planning<'_> {
         no_hook && self.strategy(group) == ReplacementStrategy::Detach
     }
 
-    /// A look at an instance under notice: whether it may leave by now, or has come into service late.
+    /// A look at an instance under notice: whether it may leave now, or has come into service late.
     pub(super) fn look(&mut self, notice: &Notice, follow_up: &FollowUp, name: &str) -> Gated {
         let group = self.facts.groups.by_name(name);
         if let (None, Some(error)) = (group, self.facts.groups.why_unread(name)) {
@@ -62,7 +63,7 @@ impl Planning<'_> {
                 self.say_what_is_held(&mut plan, notice, group);
                 (plan, gate)
             }
-            // What is still there after its time was left to it by AWS.
+            // If the instance is still there after its time, AWS has left it.
             Ok(_) if follow_up.deadline.is_some_and(|deadline| deadline <= self.now) => {
                 (Plan::nothing(&notice.instance, Skip::NoExchange), None)
             }
@@ -101,7 +102,7 @@ impl Planning<'_> {
         (plan, gate)
     }
 
-    /// What is asked about an instance that AWS takes at the deadline.
+    /// What to ask about an instance that AWS takes at the deadline.
     pub(super) fn interrupted(&self, instance: &InstanceId, deadline: Timestamp) -> Asked {
         Asked::Interrupted {
             held_until: self.facts.needed.until(instance),
@@ -121,7 +122,7 @@ impl Planning<'_> {
         }
     }
 
-    /// Why it stays for now, where it does; and what was not known when that was decided.
+    /// Reports why the instance stays for now, if it does, and what was not known for that decision.
     fn say_what_is_held(&self, plan: &mut Plan, notice: &Notice, group: Option<&Group>) {
         let leaves = |action: &Action| matches!(action, Action::Detach(_) | Action::Terminate(_));
         if plan.actions.iter().any(leaves) {
@@ -142,7 +143,7 @@ impl Planning<'_> {
             }));
     }
 
-    /// An instance that is launching when its warning comes may be in service before its end.
+    /// If an instance is still launching when its warning comes, it may be in service before its end.
     fn look_at_pending(&self, notice: &Notice) -> Option<Action> {
         let GroupOf::Some { group, member } = self.facts.groups.of_instance(&notice.instance) else {
             return None;
@@ -162,7 +163,7 @@ impl Planning<'_> {
     }
 }
 
-/// Whether it is the warning itself, and not a look.
+/// Whether the notice is the warning itself, and not a look.
 fn is_first(notice: &Notice) -> bool {
     !matches!(notice.signal, Signal::FollowUp(_))
 }

@@ -30,7 +30,7 @@ fn now() -> Timestamp {
     time("2026-11-24T04:00:01Z")
 }
 
-/// When an exchange that began now may take no longer.
+/// The limit of an exchange that begins now.
 fn late() -> Timestamp {
     now() + exchange::LIMIT
 }
@@ -64,7 +64,7 @@ fn member(id_text: &str, lifecycle: Lifecycle) -> Member {
     }
 }
 
-/// A group of two; its first instance is the one in question.
+/// A group of two; the tests are about its first instance.
 fn group() -> Group {
     Group {
         name: "g".to_owned(),
@@ -92,7 +92,7 @@ fn registered(instance: &str, status: Status) -> ContainerInstance {
     }
 }
 
-/// The group as it is, nothing under way, all in the cluster for long.
+/// The group as it is, with nothing under way, and all instances long in the cluster.
 fn facts(group: Group) -> Facts {
     let members = group.instances.iter();
     let found = members.map(|member| registered(member.id.as_str(), Status::Active));
@@ -228,7 +228,7 @@ fn only_reason(plan: &Plan) -> &Skip {
     &plan.skipped[0].reason
 }
 
-/// Without the look that follows.
+/// Without the look that comes after it.
 fn acts(plan: &Plan) -> Vec<Action> {
     let is_look = |action: &&Action| matches!(action, Action::Send { to: Queue::Own, .. });
     plan.actions
@@ -246,7 +246,7 @@ fn an_interrupted_instance_is_detached_at_once_and_the_desired_capacity_stays() 
     assert!(planned.items.is_empty());
 }
 
-/// Its target is the last one, as seen after so many seconds.
+/// Its target is the last one, seen this many seconds later.
 fn needed(facts: Facts) -> Facts {
     let line = HeldLine {
         target_group: "tg".to_owned(),
@@ -399,7 +399,7 @@ fn a_group_says_itself_how_its_interrupted_instances_leave() {
     let table = [
         (Detach, Some("terminate"), None, &terminate),
         (Terminate, Some(" detach "), None, &detach),
-        // A value that nobody knows.
+        // A value that is not valid.
         (Terminate, Some("both"), None, &terminate),
         (Detach, Some("auto"), Some(Ok(TerminationHooks::Ours)), &terminate),
         (Detach, Some("auto"), Some(Ok(TerminationHooks::Others)), &detach),
@@ -677,7 +677,7 @@ fn two_retirements_of_a_batch_raise_by_two() {
     assert_eq!(planned.items["g"].0.under_way.len(), 2);
 }
 
-/// Two numbers may arrive in the other order, and the group would scale in.
+/// Two numbers may arrive in the wrong order, and the group would scale in.
 #[test]
 fn while_another_sets_the_desired_capacity_it_is_only_written_down() {
     let retired = |instance: &str| Notice {
@@ -708,7 +708,7 @@ fn while_another_sets_the_desired_capacity_it_is_only_written_down() {
     assert_eq!(sets(&third), [4]);
 }
 
-/// What somebody else has set is not set again.
+/// A number that somebody else has set is not set again.
 #[test]
 fn another_number_than_ours_is_obeyed_at_the_end_of_a_turn() {
     let first = planned(retirement(), &facts(group()), &config(), now());

@@ -1,8 +1,9 @@
-//! The watch over a group that interruptions have made smaller: begun twenty seconds after each notice, joined where it is
-//! under way, and over when the group is whole, or half an hour after the last notice.
+//! The watch over a group that lost instances to interruptions. It begins twenty seconds after a notice, unless the
+//! group is already watched: then the notice joins that watch. It is over when the group is whole, or half an hour
+//! after the last notice.
 //!
-//! An interrupted instance does not count as in service while AWS may still take it: a group that has it beside as many as
-//! it is to have would seem whole and not be.
+//! An interrupted instance does not count as in service while AWS may still take it. If it did, a group could seem
+//! whole because of an instance that is about to go.
 
 use jiff::{SignedDuration, Timestamp};
 use spot_handoff::autoscaling::group::{Group, Lifecycle, Member};
@@ -18,23 +19,24 @@ use super::Warning;
 use super::fallback::{self, SetBase, Told};
 use crate::facts::launches::Launches;
 
-/// When the first look is: by then AWS has begun to launch, or has failed to.
+/// When to look first: by then AWS has begun to launch, or has failed to.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(20);
-/// The next look comes when half as much time again has passed, so that the moment at which a group was whole is never
-/// wrong by more than a third; but within these.
+/// The next look comes after half of the time that has passed, within these bounds. So the recorded moment at which a
+/// group was whole is never wrong by more than a third.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(20);
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
-/// A launch that fails brings the next look forward, but not nearer to the last one than this: many fail in a row.
+/// A failed launch makes the next look earlier, but keeps this distance from the last look: many launches fail in a
+/// row.
 const AT_LEAST_BETWEEN: SignedDuration = SignedDuration::from_secs(10);
-/// A delayed message comes so much early, since SQS takes whole seconds.
+/// A delayed message comes up to this much early, since SQS takes whole seconds.
 const EARLY: SignedDuration = SignedDuration::from_secs(2);
-/// How long after the end of its notice an instance that is still in service counts again: AWS has left it.
+/// How long after the end of its notice an instance counts again if it is still in service: AWS has left it.
 const LEFT_TO_IT: SignedDuration = SignedDuration::from_mins(1);
 
-/// That a group has to be watched for the sake of a notice.
+/// A group has to be watched because of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beginning {
-    /// Place of the notice.
+    /// Index of the notice.
     pub index: usize,
     /// When the message comes.
     pub at: Timestamp,
@@ -42,9 +44,9 @@ pub struct Beginning {
     pub follow_up: FollowUp,
 }
 
-/// The watches that these notices ask for: of each interruption that makes a group of ours smaller.
+/// The watches for these notices: one for each interruption that makes a group of ours smaller.
 ///
-/// The instance may be leaving already: Capacity Rebalancing, or another copy of the notice, was faster.
+/// The instance may already be leaving: Capacity Rebalancing, or another copy of the notice, was faster.
 pub fn beginnings(notices: &[Notice], groups: &Groups, scope: Scope, now: Timestamp) -> Vec<Beginning> {
     let beginning = |(index, notice): (usize, &Notice)| {
         let terminate = InstanceAction::Terminate;
@@ -77,7 +79,7 @@ fn look(group: &str, look: u32, until: Option<Timestamp>) -> FollowUp {
     }
 }
 
-/// Which look a message asks for.
+/// The number of the look that a message asks for.
 pub fn number(follow_up: &FollowUp) -> u32 {
     match follow_up.step {
         Step::WatchGroup { look, .. } => look,
@@ -88,14 +90,14 @@ pub fn number(follow_up: &FollowUp) -> u32 {
 /// A message about a group.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// Whose interruption it is about.
+    /// The notice of the interruption that it is about.
     pub notice: &'a Notice,
-    /// Which look it is.
+    /// The number of the look.
     pub look: u32,
 }
 
 impl<'a> Asked<'a> {
-    /// The group, and what is asked about it; `None` for a notice that is about an instance.
+    /// The group, and what is asked about it; `None` for a notice about an instance.
     pub fn of(notice: &'a Notice) -> Option<(&'a str, Self)> {
         match &notice.signal {
             Signal::FollowUp(FollowUp {
@@ -107,35 +109,35 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// What is seen of a group at one look.
+/// The facts about a group at one look.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// When.
     pub now: Timestamp,
-    /// The group; `None` where it was deleted.
+    /// The group; `None` if it was deleted.
     pub group: Result<Option<&'a Group>, &'a CallError>,
     /// What the table says.
     pub known: Result<Option<&'a GroupWatch>, &'a CallError>,
-    /// How its launches have gone.
+    /// How its launches went.
     pub launches: &'a Launches,
     /// Which groups are ours.
     pub scope: Scope,
-    /// Whether On-Demand fills groups, and how far and when.
+    /// Whether On-Demand fills groups, how much and when.
     pub fallback: (SpotFallback, FallbackBounds),
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Turn {
     /// The next look, and when it comes: sent before the item is written.
     pub next: Option<(FollowUp, Timestamp)>,
-    /// The item, where it changes.
+    /// The item, if it changes.
     pub item: Option<GroupWatch>,
-    /// What is to be set, once the item is written.
+    /// The base to set, once the item is written.
     pub set: Option<SetBase>,
-    /// What has become of the group, where that is known now.
+    /// How the group stands, if this is known now.
     pub told: Option<Standing>,
-    /// What has become of its mixture.
+    /// The news about its mixture.
     pub told_of_mixture: Option<Told>,
     /// What was not known.
     pub warnings: Vec<Warning>,
@@ -143,7 +145,7 @@ pub struct Turn {
     pub problem: Option<String>,
 }
 
-/// Decides what becomes of the watch over one group, from all messages about it in a batch.
+/// Decides about the watch over one group, from all messages about it in a batch.
 pub fn next(name: &str, asked: &[Asked<'_>], seen: &Seen<'_>) -> Turn {
     let mut turn = Turn::default();
     let Some((mut watch, is_due)) = joined(name, asked, seen) else {
@@ -181,7 +183,7 @@ pub fn next(name: &str, asked: &[Asked<'_>], seen: &Seen<'_>) -> Turn {
             if !was_over {
                 watch.standing = standing(&watch, group, now, is_late);
             }
-            // What is not written down first is not done.
+            // Nothing is done that was not written first.
             if seen.known.is_ok() {
                 fallback_looks_at = turn.mix(&mut watch, group, seen);
             }
@@ -198,13 +200,13 @@ pub fn next(name: &str, asked: &[Asked<'_>], seen: &Seen<'_>) -> Turn {
         turn.next = Some((look(name, watch.look + 1, of_watch.map(|_| watch.until)), at));
     }
     watch.look += 1;
-    // Without having been read it cannot be written.
+    // If the item could not be read, it cannot be written.
     turn.item = seen.known.is_ok().then_some(watch);
     turn
 }
 
 impl Turn {
-    /// What becomes of the mixture of the group; when to look again for its sake.
+    /// Decides about the mixture of the group. Returns when to look again because of it.
     fn mix(&mut self, watch: &mut GroupWatch, group: &Group, seen: &Seen<'_>) -> Option<Timestamp> {
         let (policy, bounds) = seen.fallback;
         let name = || group.name.clone();
@@ -224,7 +226,7 @@ impl Turn {
         );
         let is_short = matches!(watch.standing, Standing::Short { .. });
         match step.told {
-            // Once, with what has become of the group.
+            // Once, together with how the group stands.
             Some(Told::CannotMix) if is_short => self.warnings.push(Warning::CannotMix { group: name() }),
             Some(Told::CannotMix) => {}
             told => self.told_of_mixture = told,
@@ -241,7 +243,7 @@ impl Turn {
     }
 }
 
-/// The watch with all that the messages ask for, and whether it is time to look; `None` where they ask for nothing.
+/// The watch with all that the messages ask for, and whether it is time to look; `None` if they ask for nothing.
 fn joined(name: &str, asked: &[Asked<'_>], seen: &Seen<'_>) -> Option<(GroupWatch, bool)> {
     let mut watch = seen.known.ok().flatten().cloned();
     let mut is_due = false;
@@ -265,7 +267,7 @@ fn joined(name: &str, asked: &[Asked<'_>], seen: &Seen<'_>) -> Option<(GroupWatc
                 }
                 watch
             }
-            // It came twice, or late.
+            // The message came twice or late.
             Some(watch) if watch.standing.is_over() && knows(&watch, &interruption) => watch,
             Some(watch) if watch.standing.is_over() => {
                 is_due = true;
@@ -324,7 +326,7 @@ pub fn short_of(watch: &GroupWatch, group: &Group, now: Timestamp) -> u32 {
     u32::try_from(group.desired).unwrap_or(0).saturating_sub(serving)
 }
 
-/// What to do about a group that lacks something although no launch has failed.
+/// What to do about a group that lacks capacity although no launch has failed.
 fn without_failure(group: &Group) -> String {
     let is_coming = |member: &Member| member.lifecycle == Lifecycle::Pending;
     let name = &group.name;
@@ -346,15 +348,15 @@ fn without_failure(group: &Group) -> String {
     }
 }
 
-/// Half of what has passed since the last notice.
+/// Half of the time since the last notice.
 fn pause(watch: &GroupWatch, now: Timestamp) -> SignedDuration {
     let last = watch.interruptions.iter().map(|one| one.noticed).max();
     let passed = now.duration_since(last.unwrap_or(now));
     (passed / 2).clamp(SHORTEST, LONGEST)
 }
 
-/// The look that a failed launch brings forward; `None` where nobody watches, where it is no news that launches fail, or where
-/// the next look is as near.
+/// The look that a failed launch makes earlier. `None` if nobody watches the group, if it is known that launches fail,
+/// or if the next look is just as near.
 pub fn brought_forward(watch: &GroupWatch, now: Timestamp) -> Option<(Notice, FollowUp, Timestamp)> {
     let is_trial = watch.fallback.as_ref().is_some_and(|fallback| fallback.is_trial);
     let is_news = watch.failing.is_none() || is_trial;
@@ -379,7 +381,7 @@ pub fn brought_forward(watch: &GroupWatch, now: Timestamp) -> Option<(Notice, Fo
     (later(at, EARLY) < watch.next_look).then_some((notice, follow_up, at))
 }
 
-/// What a report says of a group.
+/// What a report says about a group.
 pub fn line(group: &str, standing: &Standing) -> Option<GroupLine> {
     let (is, after_seconds, short_of) = match standing {
         Standing::Looking { .. } => return None,
@@ -400,7 +402,7 @@ pub fn line(group: &str, standing: &Standing) -> Option<GroupLine> {
     })
 }
 
-/// What a report says of the mixture of a group.
+/// What a report says about the mixture of a group.
 pub fn line_of_mixture(group: &str, told: &Told) -> Option<GroupLine> {
     let (is, short_of, after_seconds, detail) = match told {
         Told::CannotMix => return None,
@@ -431,9 +433,9 @@ pub fn line_of_mixture(group: &str, told: &Told) -> Option<GroupLine> {
             None,
             match found {
                 Some(found) => format!(
-                    "has the OnDemandBaseCapacity {found}, which somebody else has set in the place of our {set}: it stays so"
+                    "has the OnDemandBaseCapacity {found}, which somebody else has set in place of our {set}: it stays"
                 ),
-                None => "has no mixed instances policy any more, which is left so".to_owned(),
+                None => "has no mixed instances policy any more: it stays like this".to_owned(),
             },
         ),
         Told::NotTaken { set } => (

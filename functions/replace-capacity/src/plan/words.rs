@@ -1,4 +1,4 @@
-//! What this function can do, why it leaves something alone, and what it warns of, in the words of the reports.
+//! What this function can do, why it leaves something alone, and what it warns of, with the texts of the reports.
 
 use std::fmt;
 
@@ -18,43 +18,43 @@ use super::fallback::SetBase;
 pub enum Action {
     /// Take an interrupted instance out of its group.
     Detach(Leaving),
-    /// The same by terminating it, for the sake of lifecycle hooks.
+    /// The same, but by terminating it, so that lifecycle hooks run.
     Terminate(Leaving),
     /// Terminate an instance whose replacement serves: the end of an exchange.
     Retire(Leaving),
-    /// Set the desired capacity: one more for the replacement of an instance that still serves, or one less for a raise
-    /// that is of no use.
+    /// Set the desired capacity: one more, for the replacement of an instance that still serves; or one less, for a
+    /// raise that is not needed.
     SetDesired {
         /// The group.
         group: String,
         /// The instance to be replaced.
         instance: InstanceId,
-        /// What it is.
+        /// What it is now.
         from: i32,
-        /// What it is to be.
+        /// What it should be.
         to: i32,
     },
-    /// Set how much of a group is On-Demand before anything else.
+    /// Set how much of a group is On-Demand first.
     SetBase {
         /// The group.
         group: String,
         /// The step.
         base: SetBase,
     },
-    /// Terminate a replacement that is of no use, and lower the desired capacity with it.
+    /// Terminate a replacement that is not needed, and lower the desired capacity with it.
     GiveBack {
         /// The group.
         group: String,
         /// The replacement.
         replacement: InstanceId,
     },
-    /// Come back later, or ask another function for the next step.
+    /// Look again later, or ask another function for the next step.
     Send {
         /// Whose queue.
         to: Queue,
-        /// The instance it is about.
+        /// The instance that it is about.
         instance: InstanceId,
-        /// When it shall arrive.
+        /// When it should arrive.
         at: Timestamp,
         /// The message.
         follow_up: FollowUp,
@@ -68,18 +68,18 @@ pub struct Leaving {
     pub group: String,
     /// The instance.
     pub instance: InstanceId,
-    /// Whether the desired capacity goes down with it: only where it has been raised for it before.
+    /// Whether the desired capacity goes down with it: only if it was raised for it before.
     pub decrement: bool,
 }
 
 /// A queue that follow-ups are sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Queue {
-    /// That of deregister-targets.
+    /// The queue of deregister-targets.
     DeregisterTargets,
-    /// That of drain-tasks.
+    /// The queue of drain-tasks.
     DrainTasks,
-    /// That of run-commands.
+    /// The queue of run-commands.
     RunCommands,
     /// This function's own.
     Own,
@@ -200,18 +200,18 @@ fn send_in_words(
 pub enum Skip {
     /// The group is not ours to act on.
     OutOfScope(OutOfScope),
-    /// The instance is in no group, or not any more.
+    /// The instance is in no group, or not in one any more.
     InNoGroup,
     /// The interruption stops or hibernates the instance, and it comes back under the same id.
     ComesBack,
     /// The instance is not in service in the group.
     NotInService {
-        /// What it is instead.
+        /// Its lifecycle state.
         lifecycle: Lifecycle,
     },
-    /// It is on its way out already.
+    /// It is already leaving.
     AlreadyLeaving,
-    /// The group may not launch.
+    /// The group's process Launch is suspended.
     LaunchSuspended {
         /// The group.
         group: String,
@@ -220,9 +220,9 @@ pub enum Skip {
     LeftToAutoScaling,
     /// `RebalanceAction=ignore`, or the group's tag says so.
     RebalanceIgnored,
-    /// The instances of the group count for different amounts of its capacity.
+    /// The instances of the group have different weights.
     Weighted,
-    /// MaxSize leaves no room for a replacement beside the instance.
+    /// MaxSize has no room for a replacement beside the instance.
     NoRoom {
         /// MaxSize.
         max: i32,
@@ -231,13 +231,13 @@ pub enum Skip {
     NotRaised(NotRaised),
     /// An interruption warning for the same instance is in the same batch.
     InterruptedMeanwhile,
-    /// The recommendation is not acted on.
+    /// replace-capacity does not act on the recommendation.
     Held(Brake),
-    /// The watch over its group goes on: another message looks.
+    /// The watch over its group goes on with another message.
     Watched,
     /// Its exchange is under way.
     UnderWay,
-    /// There is no exchange of the instance.
+    /// The instance has no exchange.
     NoExchange,
     /// The exchange is over.
     Over(Ending),
@@ -248,7 +248,7 @@ pub enum Skip {
 }
 
 impl Skip {
-    /// What `next` tells, where it is a reason to leave something alone.
+    /// The result of `next`, if it is a reason to leave something alone.
     pub fn of(told: &Told) -> Option<Self> {
         Some(match told {
             Told::UnderWay => Self::UnderWay,
@@ -296,7 +296,7 @@ impl fmt::Display for Skip {
             ),
             Self::Weighted => write!(
                 f,
-                "the instance types of the group have weights, so one instance is not one of its capacity: it is replaced \
+                "the instance types of the group have weights, so one instance is not one unit of capacity: it is replaced \
                  when it is interrupted, or by Capacity Rebalancing"
             ),
             Self::NoRoom { max } => write!(
@@ -311,7 +311,7 @@ impl fmt::Display for Skip {
             ),
             Self::NotRaised(NotRaised::Weighted) => write!(
                 f,
-                "the instance types of the group have weights, so one instance is not one of its capacity: its replacement is \
+                "the instance types of the group have weights, so one instance is not one unit of capacity: its replacement is \
                  launched when it leaves"
             ),
             Self::InterruptedMeanwhile => write!(f, "an interruption warning has come for it as well"),
@@ -346,7 +346,7 @@ fn in_words(ending: Ending) -> &'static str {
              serving, and the replacement goes"
         }
         Ending::Overruled => {
-            "its exchange is over: somebody has set the desired capacity meanwhile, and no replacement comes of it. It \
+            "its exchange is over: somebody has set the desired capacity meanwhile, so no replacement comes. It \
              goes on serving"
         }
         Ending::NoRoom => "its exchange is over: MaxSize has left no room, it goes on serving",
@@ -354,49 +354,49 @@ fn in_words(ending: Ending) -> &'static str {
     }
 }
 
-/// A setting that will hurt, or a fact that could not be had.
+/// A setting that causes trouble, or a fact that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// How healthy the replacement is could not be read, and the time for waiting is over.
+    /// The health of the replacement could not be read, and the time for waiting is over.
     HealthUnread {
         /// The error.
         error: String,
     },
-    /// An exchange ends with fewer instances in service than it began with.
+    /// An exchange ends, and the group has fewer instances in service than before.
     ReplacementLost {
         /// The group.
         group: String,
     },
-    /// `ReplacementStrategy=terminate`: without a termination lifecycle hook the instance loses its two minutes.
+    /// `ReplacementStrategy=terminate`: without a termination lifecycle hook, the instance loses its two minutes.
     StrategyTerminatesEarly {
         /// The group.
         group: String,
     },
-    /// The table did not answer, so nobody knows whether an exchange of the instance is under way.
+    /// The table did not answer, so it is not known whether the instance has an exchange.
     ExchangesUnread {
         /// The error.
         error: String,
     },
-    /// How the targets of the group are could not be read.
+    /// The target health of the group could not be read.
     TargetsUnread {
         /// ARN of the target group.
         target_group: String,
         /// The error.
         error: String,
     },
-    /// Whether a hook of ours waits in the group could not be read, and its strategy depends on that.
+    /// It could not be read whether a hook of ours waits in the group, and its strategy depends on that.
     HooksUnread {
         /// The group.
         group: String,
         /// The error.
         error: String,
     },
-    /// A group whose tag asks for On-Demand, which the stack does not allow.
+    /// A group whose tag asks for On-Demand, but the stack does not allow it.
     FallbackForbidden {
         /// The group.
         group: String,
     },
-    /// A group that On-Demand is to fill, and that has no mixed instances policy.
+    /// A group for On-Demand to fill, but without a mixed instances policy.
     CannotMix {
         /// The group.
         group: String,
@@ -408,21 +408,21 @@ pub enum Warning {
         /// The error.
         error: String,
     },
-    /// What has become of a group could not be written down.
+    /// The state of a group could not be written.
     WatchUnwritten {
         /// The group.
         group: String,
         /// The error.
         error: String,
     },
-    /// The group could not be read at one look.
+    /// At one look the group could not be read.
     GroupUnread {
         /// The group.
         group: String,
         /// The error.
         error: String,
     },
-    /// A tag of the group has a value that nobody knows.
+    /// A tag of the group has a value that is not valid.
     UnknownPolicy(UnknownValue),
 }
 
@@ -446,11 +446,11 @@ impl fmt::Display for Warning {
             ),
             Self::ExchangesUnread { error } => write!(
                 f,
-                "the table did not tell whether an exchange of it is under way, so it is taken for none: {error}"
+                "the table did not say whether it has an exchange, so it is treated as having none: {error}"
             ),
             Self::TargetsUnread { target_group, error } => write!(
                 f,
-                "{target_group}: how its targets are could not be read, so each instance of the group in service counts as \
+                "{target_group}: the health of its targets could not be read, so each instance of the group in service counts as \
                  healthy: {error}"
             ),
             Self::HooksUnread { group, error } => write!(
@@ -475,7 +475,7 @@ impl fmt::Display for Warning {
             ),
             Self::WatchUnwritten { group, error } => write!(
                 f,
-                "Auto Scaling group {group}: the table did not take how it stands: {error}"
+                "Auto Scaling group {group}: its standing could not be written to the table: {error}"
             ),
             Self::GroupUnread { group, error } => write!(
                 f,

@@ -1,4 +1,4 @@
-//! Sending commands: one call for up to fifty instances that run the same document with the same parameters.
+//! Sends commands: one call for up to fifty instances that run the same document with the same parameters.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -13,14 +13,15 @@ use crate::plan::{Command, DELIVERED_WITHIN};
 
 /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html>
 const INSTANCES_PER_CALL: usize = 50;
-/// How often a call is made that was throttled. Whatever else goes wrong, it may have been carried out.
+/// How often to make a call that is throttled. After any other error it may have been carried out, so it is not
+/// repeated.
 const TRIES: usize = 5;
 const THROTTLED_FOR: Duration = Duration::from_secs(1);
 
 /// Commands that differ only in their instances.
 type Same<'a> = (&'a str, &'a BTreeMap<String, String>);
 
-/// Sends the commands; answers with their ids, in the order of the commands.
+/// Sends the commands. Returns their ids, in the order of the commands.
 pub async fn send(
     ssm: &Client,
     invocation: &Invocation,
@@ -51,7 +52,8 @@ pub async fn send(
     commands.iter().map(answer).collect()
 }
 
-/// One instance that Systems Manager does not know has the call refused for all of them: then each gets one of its own.
+/// If Systems Manager does not know one of the instances, it refuses the call for all. Then each instance gets a call
+/// of its own.
 async fn send_chunk(
     ssm: &Client,
     invocation: &Invocation,
@@ -93,7 +95,7 @@ async fn ask(
             .set_instance_ids(Some(instances.iter().map(ToString::to_string).collect()))
             .set_parameters((!parameters.is_empty()).then(|| parameters.clone()))
             .timeout_seconds(i32::try_from(DELIVERED_WITHIN.as_secs()).unwrap_or(30))
-            // By default the first script that fails would keep the command from the others.
+            // By default, the first script that fails would keep the others from getting the command.
             .max_concurrency("100%")
             .max_errors("100%")
             .comment(format!("{COMMENT}these instances are about to go"))
@@ -119,8 +121,8 @@ fn is_throttled(error: &CallError) -> bool {
     error.code().is_some_and(|code| code.contains("Throttl"))
 }
 
-/// Whether the answer will be the same however often it is asked: an instance without an agent, a document that is not
-/// there or does not fit.
+/// Whether the same call will always get this answer: the instance has no agent, or the document does not exist or does
+/// not fit.
 pub fn is_final(error: &CallError) -> bool {
     const OTHERS: [&str; 3] = [
         "UnsupportedPlatformType",

@@ -95,7 +95,7 @@ fn script() -> Wanted {
     Wanted::of(&asking()).expect("asked for")
 }
 
-/// Facts in which the instance is a target, or not.
+/// Facts in which the instance is a target or not.
 fn facts(is_target: bool) -> Facts {
     let target = Registered {
         target: Target {
@@ -127,7 +127,7 @@ fn with_item(stage: Stage, written: Timestamp) -> Facts {
     }
 }
 
-/// In one word what a plan does.
+/// What a plan does, in one word.
 fn does(plan: &Plan) -> &'static str {
     match (&plan.actions[..], plan.problems.is_empty()) {
         ([Action::Run(_)], true) => "runs",
@@ -200,7 +200,7 @@ fn a_value_that_nobody_knows_is_told_and_the_default_holds() {
 #[test]
 fn it_begins_when_the_targets_are_out_or_its_last_moment_has_come() {
     let table = [
-        // Seconds after the warning, whether the instance is a target, what is done.
+        // Seconds after the warning, whether the instance is a target, and what is done.
         (1, true, "looks"),
         (1, false, "runs"),
         (48, true, "looks"),
@@ -224,7 +224,8 @@ fn it_begins_when_the_targets_are_out_or_its_last_moment_has_come() {
         ..facts(true)
     };
     assert_eq!(does(&plan(&warning(), &script(), &unread, after(1))), "looks");
-    // No target at all: it works to its last safe second. One that somebody waits for goes on at once.
+    // Without any target, the instance works to its last safe second. If somebody waits for it, the script runs at
+    // once.
     let no_target = Wanted {
         target_groups: BTreeSet::new(),
         ..script()
@@ -278,7 +279,7 @@ fn the_table_says_whether_it_has_been_sent() {
         let plan = plan(&warning(), &script(), &facts, after(seconds));
         assert_eq!(does(&plan), expected, "{stage:?} {seconds} s");
     }
-    // The command of whoever is no more is found, or not, or that is not known.
+    // The command of an invocation that has ended is found, is not found, or this is not known.
     let found = |found| Facts {
         sent_before: [(id(), found)].into(),
         ..with_item(Stage::Claimed, after(0))
@@ -291,7 +292,7 @@ fn the_table_says_whether_it_has_been_sent() {
         last: None,
     };
     assert_eq!(does_at_30(&found(Err(error.clone()))), "unread");
-    // Without the table it runs, unless a command is found.
+    // Without the table the script runs, unless a command is found.
     let without = |found| Facts {
         items: Err(ItemsUnread("denied".to_owned())),
         sent_before: [(id(), found)].into(),
@@ -357,7 +358,7 @@ fn how_it_ended_is_told_once_and_what_has_no_end_is_lost() {
     assert_eq!(does_at(&run(State::Success, "Success"), 30), "saved");
     assert_eq!(does_at(&run(State::Bad, "Undeliverable"), 30), "lost");
     assert_eq!(does_at(&run(State::UnderWay, "InProgress"), 119), "lost");
-    // Right after it was sent a command may not be seen yet.
+    // Right after sending, a command may not be visible yet.
     assert_eq!(does_at(&facts(false), 15), "follows");
     let unread = Facts {
         runs: [(
@@ -376,7 +377,7 @@ fn how_it_ended_is_told_once_and_what_has_no_end_is_lost() {
 }
 
 proptest! {
-    /// Whatever is known and whenever it is looked at: something is done or told, and nothing is planned twice.
+    /// Whatever is known, and whenever it is looked at: something is done or reported, and nothing is planned twice.
     #[test]
     fn of_any_facts_comes_one_thing(
         seconds in 0_i64..300,

@@ -1,4 +1,4 @@
-//! What this function can do, why it leaves something alone, and what it warns of, in the words of the reports.
+//! What this function can do, why it leaves something alone, and what it warns of, with the texts of the reports.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,18 +14,18 @@ use spot_handoff::report::{ActionKind, ScriptLine, plan as shared_plan};
 pub enum Action {
     /// Run the stop script of an instance.
     Run(Command),
-    /// Come back later.
+    /// Look again later.
     Send {
-        /// The instance it is about.
+        /// The instance that it is about.
         instance: InstanceId,
         /// The document.
         document: String,
-        /// When it shall arrive.
+        /// When it should arrive.
         at: Timestamp,
         /// The message.
         follow_up: FollowUp,
     },
-    /// Tell how a stop script ended.
+    /// Report how a stop script ended.
     End(Ended),
 }
 
@@ -38,13 +38,13 @@ pub struct Command {
     pub group: String,
     /// The document.
     pub document: String,
-    /// The parameters that it is given.
+    /// Its parameters.
     pub parameters: BTreeMap<String, String>,
-    /// Until when its end is waited for.
+    /// Until when to wait for its end.
     pub until: Timestamp,
 }
 
-/// A stop script that has ended, or never will.
+/// A stop script that has ended, or will never run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ended {
     /// The instance.
@@ -55,7 +55,7 @@ pub struct Ended {
     pub command: Option<String>,
     /// How it ended.
     pub status: String,
-    /// Whether it did what it was there for.
+    /// Whether it succeeded.
     pub saved: bool,
     /// Its exit code.
     pub exit_code: Option<i32>,
@@ -64,7 +64,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The same as a report has it.
+    /// The line of the report.
     pub fn line(&self) -> ScriptLine {
         ScriptLine {
             document: self.document.clone(),
@@ -122,9 +122,9 @@ impl shared_plan::Action for Action {
 pub enum Skip {
     /// The instance is not ours to act on.
     OutOfScope(OutOfScope),
-    /// No group, no tag that asks for anything.
+    /// The instance is in no group, so no tag asks for a script.
     InNoGroup,
-    /// The group asks for none.
+    /// The group has no stop script.
     NoStopScript,
     /// A retirement: the replacement comes first.
     WaitsForReplacement,
@@ -135,9 +135,9 @@ pub enum Skip {
         /// The hook.
         hook: String,
     },
-    /// Another signal, or a copy of the message, had it sent.
+    /// Another signal, or a copy of the message, has sent it.
     SentBefore,
-    /// Its end has been told.
+    /// Its end has been reported before.
     ToldBefore,
 }
 
@@ -159,12 +159,12 @@ impl fmt::Display for Skip {
     }
 }
 
-/// A setting that will hurt, or something that the script had to do without.
+/// A setting that causes trouble, or something that was missing for the script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// A tag of the group has a value that nobody knows.
+    /// A tag of the group has a value that is not valid.
     UnknownPolicy(UnknownValue),
-    /// The document could not be read, so it got no parameters.
+    /// The document could not be read, so the script got no parameters.
     DocumentUnread {
         /// The document.
         document: String,

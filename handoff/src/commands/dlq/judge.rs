@@ -1,4 +1,4 @@
-//! Whether it makes sense to try a message again. Knows no AWS.
+//! Whether it makes sense to try a message again. This module makes no AWS calls.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use crate::words::span;
 /// A hook waits for 48 hours at most.
 /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.html>
 const LONGEST_HOOK: SignedDuration = SignedDuration::from_hours(48);
-/// For how long after its deadline a stopped task is tried to be run again.
+/// How long after its deadline drain-tasks still tries to run a stopped task again.
 const RUN_AGAIN: SignedDuration = SignedDuration::from_mins(3);
-/// For how long the table knows what a re-run needs.
+/// How long the table keeps what a re-run needs.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(15 * 24);
 
 /// Whether it makes sense to try a message again, and why.
@@ -51,7 +51,7 @@ impl fmt::Display for Judgement {
     }
 }
 
-/// Judges a message by what it says and how old that is.
+/// Judges a message by its content and its age.
 pub fn judge(letter: &Letter, now: Timestamp) -> Judgement {
     if letter.source.is_empty() {
         let function = &letter.function;
@@ -59,9 +59,9 @@ pub fn judge(letter: &Letter, now: Timestamp) -> Judgement {
     }
     match letter.read(now) {
         Err(problem) => Judgement::no(format!("it would fail again: {problem}")),
-        // It reads in the logs what was done, at any age.
+        // This function only announces what happened, at any age.
         Ok(_) if letter.function == ANNOUNCER => Judgement::yes("how it went can still be told"),
-        // Its looks have no end before that.
+        // Its looks have no earlier end.
         Ok(notices) if letter.function == "replace-capacity" && notices.iter().any(is_look) => {
             Judgement::yes("it lowers again what was raised for an instance whose target had to stay")
         }
@@ -104,7 +104,7 @@ fn of_notice(notice: &Notice, now: Timestamp) -> Judgement {
         )),
         Signal::RebalanceRecommendation => Judgement::yes("the instance may still be at risk"),
         Signal::TerminateLifecycleAction(_) if age < LONGEST_HOOK => {
-            Judgement::yes("the hook may still wait; an action that is over is found so")
+            Judgement::yes("the hook may still wait; if the action is over, nothing changes")
         }
         Signal::TerminateLifecycleAction(_) => Judgement::no("no hook waits for more than 48 hours"),
         Signal::ScheduledRetirement { starts } if *starts > now => {
@@ -131,9 +131,11 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
         (Step::Look { .. } | Step::AwaitScript { .. } | Step::WatchGroup { .. }, Some(late))
             if late.is_positive() =>
         {
-            Judgement::no(format!("there was an end to looking {} ago", span(late)))
+            Judgement::no(format!("the time for looking was over {} ago", span(late)))
         }
-        (Step::Look { .. }, _) => Judgement::yes("it looks what came back, came late, or may go by now"),
+        (Step::Look { .. }, _) => {
+            Judgement::yes("it looks for what came back, came late, or may leave by now")
+        }
         (Step::WatchGroup { .. }, _) => Judgement::yes("it looks whether the group is whole again"),
         (Step::AwaitScript { .. }, _) => Judgement::yes("it tells how the stop script ended"),
         (Step::AwaitRestart { .. }, _) => {
@@ -144,17 +146,17 @@ fn of_follow_up(follow_up: &FollowUp, now: Timestamp) -> Judgement {
         }
         (Step::StepAside { .. }, _) => Judgement::yes("the instance can still be drained before its restart"),
         (Step::StepBack, _) => Judgement::yes("what was taken from the instance is given back"),
-        (Step::Tell, _) => Judgement::yes("what has gathered is told, as long as nobody told it since"),
+        (Step::Tell, _) => Judgement::yes("what has gathered is published, unless it was published since"),
         (Step::SeeEnds { .. }, _) => Judgement::yes("what became of its tasks can still be told"),
         (Step::AwaitStart { .. }, Some(late)) if late.is_positive() => Judgement::no(format!(
-            "the instance went {} ago: that it begins helps nobody",
+            "the instance went {} ago: announcing its beginning helps nobody",
             span(late)
         )),
         (Step::AwaitStart { .. }, _) => Judgement::yes("others can still be told that it has begun"),
         (Step::AwaitEnd { .. } | Step::AwaitWhole { .. }, _) => {
             Judgement::yes("how it went can still be told")
         }
-        (Step::AwaitGone { .. }, _) => Judgement::yes("an instance that runs on can still be told of"),
+        (Step::AwaitGone { .. }, _) => Judgement::yes("an instance that still runs can still be announced"),
         (Step::StopTasks { .. }, _) => Judgement::yes("its tasks may still be stopped, and run again"),
         (
             Step::AwaitTasks {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use spot_handoff::notice::{self, Message as Read, Notice};
 
-/// How much of an id names a message in a list.
+/// How many characters of an id name a message in a list.
 const SHORT: usize = 8;
 
 /// A message in a dead-letter queue.
@@ -15,17 +15,17 @@ pub struct Letter {
     pub id: String,
     /// The function that could not handle it, or never got it.
     pub function: String,
-    /// URL of the queue to send it back to; empty where that is no queue of the stack.
+    /// URL of the queue to send it back to; empty if that is not a queue of the stack.
     pub source: String,
     /// URL of the dead-letter queue.
     pub queue: String,
-    /// What it is deleted by.
+    /// The receipt handle, for deleting it.
     pub receipt: String,
     /// When it was sent.
     pub sent: Timestamp,
-    /// What it says.
+    /// Its body.
     pub body: String,
-    /// Where EventBridge could not deliver it: what it wrote on it.
+    /// What EventBridge wrote on it, if EventBridge could not deliver it.
     pub undelivered: Option<Undelivered>,
 }
 
@@ -62,7 +62,7 @@ impl Letter {
         self.id.get(..SHORT).unwrap_or(&self.id)
     }
 
-    /// What it says, or why that cannot be read.
+    /// The notices in it, or why they cannot be read.
     pub fn read(&self, now: Timestamp) -> Result<Vec<Notice>, String> {
         match notice::parse(&self.body, now) {
             Ok(Read::Notices(notices) | Read::Announced { notices, .. }) => Ok(notices),

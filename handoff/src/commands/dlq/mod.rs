@@ -1,4 +1,4 @@
-//! `cargo handoff dlq`: what failed for good, why, and whether to try it again.
+//! `cargo handoff dlq`: which messages failed for good, why, and whether to try them again.
 
 mod judge;
 mod letter;
@@ -24,7 +24,8 @@ use letter::Letter;
 use queues::Queues;
 use reason::Reason;
 
-/// How many letters' logs are searched at a time; CloudWatch Logs answers five FilterLogEvents a second.
+/// For how many letters logs are searched at the same time. CloudWatch Logs answers five FilterLogEvents calls a
+/// second.
 const SEARCHES_AT_ONCE: usize = 3;
 
 #[derive(Args)]
@@ -79,14 +80,14 @@ enum Command {
     },
 }
 
-/// A message in a dead-letter queue and all that is known of it.
+/// A message in a dead-letter queue, and everything known about it.
 struct Case {
     letter: Letter,
     judgement: Judgement,
     reason: Reason,
 }
 
-/// Runs the subcommand; answers whether there was nothing to worry about.
+/// Runs the subcommand. Returns whether there was nothing to worry about.
 pub async fn run(arguments: Arguments) -> Result<bool> {
     let now = Clock::from_env(&Env::of_process())?.now();
     match arguments.command {
@@ -194,7 +195,7 @@ async fn delete(stack: &StackArguments, id: &str, anyway: bool, now: Timestamp) 
     Ok(true)
 }
 
-/// The letter of this id; the queues are as they were where there is none.
+/// The letter with this id. If there is none, the queues are left as they were.
 async fn take<'a>(queues: &Queues<'_>, letters: &'a [Letter], id: &str) -> Result<&'a Letter> {
     match find(letters, id) {
         Ok(letter) => Ok(letter),

@@ -1,4 +1,4 @@
-//! The dead-letter queues: looking into them without taking anything out, sending messages back and deleting them.
+//! The dead-letter queues: reads them without removing anything, sends messages back, and deletes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,11 @@ use super::letter::{Letter, Undelivered};
 use crate::refusal::cannot;
 use crate::stack::Stack;
 
-/// For how long a message is hidden while its queue is read to the end.
+/// How long a message is hidden while its queue is read to the end.
 const HIDDEN_SECONDS: i32 = 30;
 /// The most messages in one call of SQS.
 const BATCH: usize = 10;
-/// A queue is read until it has nothing more, so many times in a row: SQS answers from a sample of its servers.
+/// A queue counts as read after this many empty answers in a row: SQS answers from a sample of its servers.
 const EMPTY_ANSWERS: usize = 2;
 
 /// The dead-letter queues of a stack.
@@ -28,7 +28,7 @@ pub struct Queues<'a> {
 }
 
 impl<'a> Queues<'a> {
-    /// Those of this stack.
+    /// The queues of this stack.
     pub fn new(config: &SdkConfig, stack: &'a Stack) -> Self {
         Self {
             client: Client::new(config),
@@ -36,10 +36,10 @@ impl<'a> Queues<'a> {
         }
     }
 
-    /// Every message, the oldest first. They are hidden for half a minute, or until [`Self::put_back`].
+    /// Every message, the oldest first. They stay hidden for half a minute, or until [`Self::put_back`].
     ///
     /// # Errors
-    /// Where SQS refuses.
+    /// If SQS refuses.
     pub async fn letters(&self) -> Result<Vec<Letter>> {
         let mut letters = Vec::new();
         for function in self.stack.all_functions() {
@@ -104,7 +104,7 @@ impl<'a> Queues<'a> {
     /// Makes the messages visible again, as they were.
     ///
     /// # Errors
-    /// Where SQS refuses.
+    /// If SQS refuses.
     pub async fn put_back(&self, letters: &[Letter]) -> Result<()> {
         let mut by_queue = BTreeMap::<&str, Vec<&Letter>>::new();
         for letter in letters {
@@ -133,11 +133,11 @@ impl<'a> Queues<'a> {
         Ok(())
     }
 
-    /// Sends a message to where it came from, then takes it out of the dead-letter queue: in this order, so that
-    /// it cannot be lost. Whoever handles it twice finds done what is done.
+    /// Sends a message back to where it came from, then deletes it from the dead-letter queue. In this order it cannot
+    /// be lost. A function that handles it twice finds that it is already done.
     ///
     /// # Errors
-    /// Where SQS refuses.
+    /// If SQS refuses.
     pub async fn redrive(&self, letter: &Letter) -> Result<()> {
         let send = self
             .client
@@ -150,10 +150,10 @@ impl<'a> Queues<'a> {
         self.delete(letter).await.context("it is sent back")
     }
 
-    /// Takes a message out of its dead-letter queue for good.
+    /// Deletes a message from its dead-letter queue for good.
     ///
     /// # Errors
-    /// Where SQS refuses.
+    /// If SQS refuses.
     pub async fn delete(&self, letter: &Letter) -> Result<()> {
         let delete = self.client.delete_message().queue_url(&letter.queue);
         let deleted = delete.receipt_handle(&letter.receipt).send().await;

@@ -11,30 +11,29 @@ use crate::logs::{self, LogLine, message};
 use crate::stack::Stack;
 use crate::timeline::names::Names;
 
-/// What Lambda itself writes about an invocation that the function did not live to report on.
+/// What Lambda itself logs if an invocation ends before the function can report.
 const ENDS: [&str; 2] = ["Task timed out", "Runtime exited with error"];
-/// In what time after it was sent a message has had all its tries. The longest that this takes is a follow-up that is
-/// delayed for 900 s, then received five times, 65 s apart, by invocations that end after 60 s: 900 + 4 × 65 + 60 =
-/// 1,220 s. For announce-hand-offs, 90 s apart, it is 900 + 4 × 90 + 60 =
-/// 1,320 s. The rest is for busy pollers.
+/// Within this time after it was sent, a message has had all its tries. The longest case is a follow-up that is delayed
+/// for 900 s, then received five times, 65 s apart, by invocations that end after 60 s: 900 + 4 × 65 + 60 = 1,220 s.
+/// For announce-hand-offs, 90 s apart, it is 900 + 4 × 90 + 60 = 1,320 s. The rest is for busy pollers.
 const TRIES: SignedDuration = SignedDuration::from_mins(25);
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
-/// Why a message failed, and what of its work is not done.
+/// Why a message failed, and which part of its work is not done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reason {
     /// Why, as a sentence.
     pub why: String,
-    /// What was to be done and is not. Empty where nobody can tell.
+    /// What should have been done but is not. Empty if nobody can tell.
     pub undone: Vec<String>,
-    /// How often it was tried, as far as the log tells.
+    /// How often it was tried, according to the log.
     pub tries: usize,
 }
 
 /// Looks for the reason.
 ///
 /// # Errors
-/// Where CloudWatch Logs refuses.
+/// If CloudWatch Logs refuses.
 pub async fn of(client: &Client, stack: &Stack, letter: &Letter) -> Result<Reason> {
     if let Some(undelivered) = &letter.undelivered {
         let rule = undelivered.rule.rsplit('/').next().unwrap_or_default();
@@ -64,8 +63,8 @@ pub async fn of(client: &Client, stack: &Stack, letter: &Letter) -> Result<Reaso
     Ok(from_lines(&[], &ends))
 }
 
-/// The first notice of an event and its follow-ups have the event's id in common: the reports on this one are about
-/// its instances and its signal.
+/// Only the reports on this letter. An event's first notice and its follow-ups share the event's id, so this compares
+/// instances and signals.
 fn only_of(letter: &Letter, lines: Vec<LogLine>) -> Vec<LogLine> {
     let notices = letter.read(letter.sent).unwrap_or_default();
     let is_about_it = |line: &LogLine| match line {
@@ -78,7 +77,7 @@ fn only_of(letter: &Letter, lines: Vec<LogLine>) -> Vec<LogLine> {
     lines.into_iter().filter(is_about_it).collect()
 }
 
-/// The last word of the log on a message; without one, how invocations ended at its time.
+/// The last line in the log about a message; without one, how invocations ended at that time.
 fn from_lines(about_it: &[LogLine], ends: &[LogLine]) -> Reason {
     let failed = about_it.iter().filter_map(|line| match line {
         LogLine::Report(report) if report.outcome == Outcome::Failed => Some(&**report),
@@ -118,7 +117,7 @@ fn from_lines(about_it: &[LogLine], ends: &[LogLine]) -> Reason {
     }
 }
 
-/// Whether the function wrote the line as an error.
+/// Whether the line is an error.
 fn is_error(log: &serde_json::Value) -> bool {
     log["level"] == "ERROR"
 }

@@ -1,4 +1,4 @@
-//! What is printed of dead letters.
+//! The printed output about dead letters.
 
 use jiff::Timestamp;
 use spot_handoff::lambda::ANNOUNCER;
@@ -11,7 +11,7 @@ use crate::NAME;
 use crate::words::{count, span};
 use crate::{style, terminal};
 
-/// A table of the messages, and under each why it failed and whether to try it again.
+/// A table of the messages. Under each message: why it failed, and whether to try it again.
 pub fn list(cases: &[Case], now: Timestamp) -> String {
     if cases.is_empty() {
         return style::good("✓ the dead-letter queues are empty");
@@ -19,7 +19,7 @@ pub fn list(cases: &[Case], now: Timestamp) -> String {
     let rows: Vec<(&Letter, &Judgement, Option<&str>)> = cases
         .iter()
         .map(|case| {
-            // Why a message cannot be read is why it would fail again.
+            // If a message cannot be read, that is also why it would fail again.
             let why = case.letter.read(now).is_ok().then_some(case.reason.why.as_str());
             (&case.letter, &case.judgement, why)
         })
@@ -36,15 +36,15 @@ pub fn list(cases: &[Case], now: Timestamp) -> String {
     )
 }
 
-/// A message as it stands in the table.
+/// A message as a line of the table.
 pub fn line(letter: &Letter, judgement: &Judgement, now: Timestamp) -> String {
     table(terminal::columns(), &[(letter, judgement, None)], now)
 }
 
 const TITLES: [&str; 6] = ["id", "age", "function", "signal", "instance", "redrive"];
-/// What is told beneath a message where it has no room beside it.
+/// In a narrow table, the column with this index goes beneath the message.
 const INSTANCE: usize = 4;
-/// Under a message, beside its id.
+/// The indent of lines beneath a message: past its id.
 const BENEATH: &str = "          ";
 
 fn table(columns: Option<usize>, rows: &[(&Letter, &Judgement, Option<&str>)], now: Timestamp) -> String {

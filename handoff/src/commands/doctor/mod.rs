@@ -1,4 +1,5 @@
-//! `cargo handoff doctor`: what an interruption would cost an account, and what to change. It changes nothing itself.
+//! `cargo handoff doctor`: what an account would lose in an interruption, and what to change. It changes nothing
+//! itself.
 
 mod facts;
 mod output;
@@ -22,7 +23,7 @@ use facts::{Facts, Reader, Settings};
 use output::{Diagnosis, Format};
 use rules::{Finding, Severity};
 
-/// The parameters of template.yaml that rules depend on, and the variables the functions know them by.
+/// The parameters of template.yaml that rules depend on, and the functions' variables for them.
 const PARAMETERS: &[(&str, &str)] = &[
     ("Scope", "SCOPE"),
     ("Clusters", "CLUSTERS"),
@@ -89,13 +90,13 @@ fn parameter(text: &str) -> Result<(String, String), String> {
     Ok((name, value))
 }
 
-/// Looks at an account and says what it found.
+/// Looks at an account, and prints the findings.
 pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     if arguments.rules {
         anstream::print!("{}", output::rules_as_markdown());
         return Ok(ExitCode::SUCCESS);
     }
-    // What is given wrongly is said before anything is read.
+    // Reports wrong arguments before reading anything.
     settings(&arguments.parameters, Source::CommandLine)?;
     let config = account::sdk_config(&arguments.account).await?;
     let reader = Reader::new();
@@ -141,7 +142,7 @@ enum Source<'a> {
     Stack(&'a str),
 }
 
-/// What a stack with these parameters does; of two values for one of them the last one counts.
+/// The settings of a stack with these parameters. If a parameter is given twice, the last value counts.
 fn settings(parameters: &[(String, String)], source: Source<'_>) -> Result<Settings, UsageError> {
     let given: BTreeMap<&str, &str> = parameters.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let variables: Vec<(&str, &str)> = PARAMETERS
@@ -179,7 +180,7 @@ fn settings(parameters: &[(String, String)], source: Source<'_>) -> Result<Setti
     })
 }
 
-/// A finding weighs more than a gap: what is known to be wrong is wrong whatever could not be read.
+/// A finding weighs more than something unread: what is known to be wrong is wrong in any case.
 fn exit_status(facts: &Facts, findings: &[Finding], fail_on: Severity) -> u8 {
     let worst = findings.iter().map(|finding| finding.severity).max();
     match worst.filter(|worst| *worst >= fail_on) {

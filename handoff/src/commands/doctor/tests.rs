@@ -87,7 +87,7 @@ fn of_many_groups_the_totals_come_first_and_each_why_once() {
     assert!(lines[0].starts_with("eu-west-1: 60 groups, "), "{said}");
     assert_eq!(lines[1], "0 critical, 60 warnings, 60 info");
     assert_eq!(said.matches("why  ").count(), 2, "{said}");
-    // The same fix for all stands once, for all of them.
+    // If all have the same fix, it is printed once.
     assert!(said.contains("group group-1, group-10, "), "{said}");
     assert_eq!(said.matches("fix  nothing to change").count(), 1, "{said}");
     assert_eq!(diagnosis.say(Format::Markdown).matches("Why: ").count(), 2);

@@ -1,4 +1,4 @@
-//! How a game day went: numbers from what was seen, and what is over a threshold.
+//! How a game day went: numbers from what was seen, and which of them exceed a threshold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use spot_handoff::report::{Outcome, Report, TaskEnd};
 
 use crate::words::count;
 
-/// What a group was like at a moment.
+/// A group at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
     /// When.
@@ -24,7 +24,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// Whether the group is whole, and none of these is in it.
+    /// Whether the group is whole without these instances.
     pub fn is_whole_without(&self, interrupted: &BTreeSet<InstanceId>) -> bool {
         self.in_service.len() >= self.desired && self.in_service.is_disjoint(interrupted)
     }
@@ -35,25 +35,25 @@ impl Look {
 pub struct Score {
     /// Instances that were interrupted.
     pub interrupted: usize,
-    /// Those of which a function said nothing, with the function.
+    /// Instances on which a function did not report, with the function.
     pub unheard: Vec<(InstanceId, &'static str)>,
-    /// Functions whose last word on an instance is that they failed.
+    /// Functions whose last report on an instance says that they failed.
     pub failed: Vec<(String, String)>,
-    /// Seconds from the start until the group was whole without them; `None` where it never was.
+    /// Seconds from the start until the group was whole without the interrupted instances; `None` if it never was.
     pub whole_after: Option<i64>,
     /// The fewest instances in service.
     pub least_in_service: usize,
     /// Seconds in which a target group that had healthy targets before had none.
     pub seconds_without_target: i64,
-    /// Seconds times instances that were short of the desired capacity.
+    /// The sum over time of the instances missing from the desired capacity, in instance-seconds.
     pub instance_seconds_short: i64,
-    /// Tasks that were cut off, or whose end nobody knows.
+    /// Tasks that were cut off, or whose end is not known.
     pub tasks_cut: usize,
     /// Tasks that moved, ended, or were stopped in order.
     pub tasks_in_order: usize,
 }
 
-/// The functions that have said nothing of an instance.
+/// The functions that did not report on an instance.
 pub fn unheard(interrupted: &BTreeSet<InstanceId>, reports: &[Report]) -> Vec<(InstanceId, &'static str)> {
     let pairs = interrupted
         .iter()
@@ -66,7 +66,7 @@ pub fn unheard(interrupted: &BTreeSet<InstanceId>, reports: &[Report]) -> Vec<(I
 }
 
 impl Score {
-    /// From the looks, the first of which is from before.
+    /// The score from the looks. The first look is from before the start.
     pub fn of(
         began: Timestamp,
         interrupted: &BTreeSet<InstanceId>,
@@ -129,7 +129,7 @@ impl Score {
         }
     }
 
-    /// What is over a threshold, or went wrong.
+    /// What exceeded a threshold or went wrong.
     pub fn problems(&self, whole_within: Duration) -> Vec<String> {
         let mut problems = vec![];
         if self.interrupted == 0 {
@@ -155,7 +155,7 @@ impl Score {
         }
         if self.tasks_cut > 0 {
             let cut = count(self.tasks_cut as u64, "task");
-            problems.push(format!("{cut} cut off, or of no known end"));
+            problems.push(format!("{cut} cut off, or without a known end"));
         }
         problems.extend(
             self.failed
@@ -170,7 +170,7 @@ impl Score {
         problems
     }
 
-    /// The numbers, a line each.
+    /// The numbers, one in each line.
     pub fn table(&self) -> String {
         let whole = self
             .whole_after

@@ -93,14 +93,14 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     Ok(true)
 }
 
-/// The reports that the table keeps.
+/// The reports in the table.
 async fn read(config: &SdkConfig, table: &str) -> Result<Vec<Report>> {
     let items = items(config, table).await;
     let items = items.map_err(|error| cannot(format!("read the table {table}"), "dynamodb:Scan", &error))?;
     items.iter().map(report).collect()
 }
 
-/// The items of the table that hold reports.
+/// The items of the table that are reports.
 pub async fn items(
     config: &SdkConfig,
     table: &str,

@@ -15,7 +15,7 @@ pub fn name(pool: &Pool) -> String {
     }
 }
 
-/// What a row has.
+/// The headings of a row.
 pub const COLUMNS: [&str; 9] = [
     "pool",
     "warnings",

@@ -1,4 +1,4 @@
-//! The pools as one page for a browser, which needs nothing but itself: when AWS took instances back, and a table.
+//! The pools as a self-contained page for a browser: when AWS took instances back, and a table.
 
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
@@ -8,10 +8,10 @@ use super::rows::Row;
 use crate::timeline::html::head;
 use crate::words::count;
 
-/// What this page has besides the style of all.
+/// What this page needs in addition to the common style.
 const STYLE: &str = include_str!("page.css");
 
-/// Of the line of time, in the units of the picture.
+/// The size of the timeline, in the units of the picture.
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 24.0;
 const TWO_DAYS: f64 = 172_800.0;
@@ -47,7 +47,7 @@ pub fn page(rows: &[Row], advice: Option<&str>, stack: &str, since: Timestamp, n
     page.into_string()
 }
 
-/// A line of time for each pool, from the first warning of all, and a mark for each of its own.
+/// A timeline for each pool, from the first warning of all, with a mark for each warning of the pool.
 fn moments(rows: &[Row], now: Timestamp) -> Markup {
     let all = rows.iter().flat_map(|row| &row.warned_at);
     let since = all.min().copied().unwrap_or(now);

@@ -1,4 +1,4 @@
-//! What each pool has done, from reports.
+//! The history of each pool, from reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ use spot_handoff::report::{GroupStanding, Outcome, Report};
 use super::output::name;
 use crate::words::count;
 
-/// So many interruptions say something about a pool.
+/// From this number on, interruptions say something about a pool.
 const TELLING: usize = 3;
 
-/// What a pool has done.
+/// The history of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The pool.
@@ -22,19 +22,20 @@ pub struct Row {
     pub pool: Pool,
     /// Interruption warnings.
     pub warnings: usize,
-    /// Hand-offs of these in which a function failed.
+    /// How many of their hand-offs had a function that failed.
     pub failed: usize,
-    /// Instances that were recommended to be replaced.
+    /// Instances with a rebalance recommendation.
     pub recommendations: usize,
-    /// How many of these were interrupted afterwards.
+    /// How many of these were interrupted later.
     pub came_true: usize,
-    /// Median of the seconds that interrupted instances had been in their cluster, which is about how long they lived.
+    /// Median of the seconds between an interrupted instance's registration in its cluster and its warning. This is
+    /// about how long it lived.
     pub life_seconds: Option<u64>,
-    /// Watches over a group that began with one of these warnings, and whose end is told.
+    /// Watches over a group that began with one of these warnings, and whose end was reported.
     pub watched: usize,
-    /// Median of the seconds after which the groups were whole again; those that were not are left out.
+    /// Median of the seconds until the groups were whole again. Groups that did not become whole are left out.
     pub seconds_until_whole: Option<u32>,
-    /// Watches at whose end the group still lacked something.
+    /// Watches at whose end the group still lacked capacity.
     pub short: usize,
     /// Watches in which On-Demand filled the group.
     pub filled_on_demand: usize,
@@ -43,7 +44,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Of a pool that has done nothing.
+    /// A row for a pool without history.
     pub fn of(pool: Pool) -> Self {
         Self {
             pool,
@@ -61,7 +62,7 @@ impl Row {
     }
 }
 
-/// One hand-off: all that was reported about one instance in one event.
+/// One hand-off: all reports about one instance and one event.
 #[derive(Default)]
 struct HandOff<'a> {
     reports: Vec<&'a Report>,
@@ -82,13 +83,13 @@ impl HandOff<'_> {
         told.any(|told| told == group)
     }
 
-    /// Whether this is told of the group.
+    /// Whether a report has this standing of the group.
     fn is_told(&self, standing: GroupStanding) -> bool {
         let mut lines = self.reports.iter().flat_map(|report| &report.groups);
         lines.any(|line| line.standing == standing)
     }
 
-    /// After how many seconds its group was whole; the same look can be told twice.
+    /// After how many seconds its group was whole. The same look may be reported twice.
     fn whole_after(&self) -> Option<u32> {
         let lines = self.reports.iter().flat_map(|report| &report.groups);
         let whole = lines.filter(|line| line.standing == GroupStanding::Whole);
@@ -104,7 +105,7 @@ impl HandOff<'_> {
         told.next()
     }
 
-    /// Whether what a function said last is that it failed.
+    /// Whether the last report of a function says that it failed.
     fn has_failed(&self) -> bool {
         let mut last: BTreeMap<&str, &Report> = BTreeMap::new();
         for report in &self.reports {
@@ -117,7 +118,7 @@ impl HandOff<'_> {
     }
 }
 
-/// What each pool has done, the worst first. Drills say nothing about pools.
+/// The history of each pool, the worst first. Drills do not count.
 pub fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
     let mut hand_offs: BTreeMap<(&str, &str), HandOff<'_>> = BTreeMap::new();
     for report in reports.iter().filter(|report| !report.drill) {
@@ -152,7 +153,7 @@ pub fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
             lives.entry(pool.clone()).or_default().extend(hand_off.life());
             whole_after.entry(pool).or_default().extend(whole);
         }
-        // They come again and again for one instance.
+        // AWS repeats recommendations for the same instance.
         if hand_off.is(RECOMMENDATION) && recommended.insert(instance) {
             row.recommendations += 1;
             let came_true = interrupted.get(instance).is_some_and(|at| *at >= time(hand_off));
@@ -183,7 +184,7 @@ pub fn rows(reports: &[Report], group: Option<&str>) -> Vec<Row> {
     rows
 }
 
-/// The middle one; of two in the middle the later one, which promises less.
+/// The median. If there are two in the middle, the later one, which promises less.
 fn median<N: Ord + Copy>(mut seconds: Vec<N>) -> Option<N> {
     seconds.sort_unstable();
     seconds.get(seconds.len() / 2).copied()
@@ -191,7 +192,7 @@ fn median<N: Ord + Copy>(mut seconds: Vec<N>) -> Option<N> {
 
 const RECOMMENDATION: &str = "rebalance-recommendation";
 
-/// Where most interruptions came from, if it is one pool: in words.
+/// The pool that most interruptions came from, in words; `None` if there is no such pool.
 pub fn source(rows: &[Row]) -> Option<String> {
     let all: usize = rows.iter().map(|row| row.warnings).sum();
     let worst = rows.first().filter(|row| row.pool != Pool::default())?;
@@ -206,7 +207,7 @@ pub fn source(rows: &[Row]) -> Option<String> {
     })
 }
 
-/// What to change, where most interruptions came from one pool.
+/// What to change if most interruptions came from one pool.
 pub fn advice(rows: &[Row]) -> Option<String> {
     source(rows).map(|source| format!("{source}: add instance types and zones"))
 }
@@ -230,7 +231,7 @@ mod tests {
         serde_json::from_value(report).expect("a report")
     }
 
-    /// The same, of an instance that has been in its cluster for so many hours.
+    /// The same, for an instance that has been in its cluster for this many hours.
     fn aged(hours: i64, mut report: Report) -> Report {
         report.in_cluster_since = Some(report.notice_time - jiff::SignedDuration::from_hours(hours));
         report
@@ -246,7 +247,7 @@ mod tests {
         drill.drill = true;
         let reports = [
             report("r1", "i-1", RECOMMENDATION, "m5.large", 0),
-            // The same again, and one of which nothing came.
+            // The same again, and one that no interruption followed.
             report("r2", "i-1", RECOMMENDATION, "m5.large", 1),
             report("r3", "i-4", RECOMMENDATION, "c5.large", 2),
             aged(1, report("w1", "i-1", warning, "m5.large", 5)),

@@ -23,14 +23,14 @@ use crate::timeline::story::Story;
 use crate::timeline::{Line, Word};
 use crate::usage::UsageError;
 
-/// What an invocation came to.
+/// The result of an invocation.
 struct Answer {
     reports: Vec<Report>,
-    /// Where it failed as a whole.
+    /// The error, if it failed as a whole.
     failure: Option<Line>,
 }
 
-/// Invokes the functions that the sample is for; answers whether all went well.
+/// Invokes the functions that the sample is for. Returns whether all went well.
 pub async fn run(arguments: &Arguments, name: &str, sample: Sample) -> Result<bool> {
     let clock = Clock::from_env(&Env::of_process())?;
     let config = account::sdk_config(&arguments.deployed.account).await?;
@@ -68,7 +68,7 @@ pub async fn run(arguments: &Arguments, name: &str, sample: Sample) -> Result<bo
         let functions = stack
             .functions
             .iter()
-            // It says nothing where no stop script is asked for.
+            // run-commands reports nothing if no stop script is asked for.
             .filter(|function| names.contains(&function.name.as_str()) || function.name == RUNNER);
         functions.map(|function| invoke(&lambda, function, body, clock))
     });
@@ -96,7 +96,7 @@ pub async fn run(arguments: &Arguments, name: &str, sample: Sample) -> Result<bo
     Ok(failures.is_empty() && stories.iter().all(|story| story.verdict(clock.now()).is_good()))
 }
 
-/// The body as a drill, and the functions it is for.
+/// The body as a drill, and the functions that it is for.
 fn prepare(body: &str, for_real: bool) -> (String, &'static [&'static str]) {
     let Ok(mut event) = serde_json::from_str::<Value>(body) else {
         return (Value::from(body).to_string(), &FUNCTIONS);

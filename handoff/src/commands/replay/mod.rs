@@ -55,7 +55,7 @@ pub struct Arguments {
     deployed: DeployedArguments,
 }
 
-/// What only a replay on a deployed stack reads.
+/// Options for a replay on a deployed stack only.
 #[derive(Args)]
 #[command(next_help_heading = "On a deployed stack")]
 struct DeployedArguments {
@@ -72,7 +72,8 @@ struct DeployedArguments {
     account: AccountArguments,
 }
 
-/// What only a replay on this machine reads. Taken without it too, so that the answer says how to get it.
+/// Options for a replay on this machine only. They are accepted without the feature `local` as well, so that the error
+/// can say how to get it.
 #[derive(Args)]
 #[command(next_help_heading = "On an AWS on this machine")]
 struct LocalArguments {
@@ -99,7 +100,7 @@ enum Format {
     Json,
 }
 
-/// Replays a sample; answers whether all went well.
+/// Replays a sample. Returns whether all went well.
 pub async fn run(arguments: Arguments) -> Result<bool> {
     let sample = Sample::read(&arguments.event)?;
     match &arguments.deployed.stack {
@@ -111,5 +112,5 @@ pub async fn run(arguments: Arguments) -> Result<bool> {
     }
 }
 
-/// Where T stands for in a timeline.
+/// The zero of the T+ times in a timeline.
 type Zero = Timestamp;

@@ -1,4 +1,4 @@
-//! Where a replay is printed: as text for people, or as JSON lines for programs.
+//! The output of a replay: text for people, or JSON lines for programs.
 
 use serde_json::json;
 use spot_handoff::report::Report;
@@ -20,7 +20,7 @@ impl Output {
         self.text(&line.render(zero));
     }
 
-    /// Reports are what programs want; people get their lines.
+    /// Prints a report for programs. People get its lines.
     pub fn report(&self, report: &Report) {
         if self.format == Format::Json
             && let Ok(report) = serde_json::to_string(report)
@@ -29,7 +29,7 @@ impl Output {
         }
     }
 
-    /// A function that failed as a whole, of which there is no report.
+    /// Prints a function that failed as a whole, so that it has no report.
     pub fn failure(&self, line: &Line, zero: Zero) {
         match self.format {
             Format::Text => self.line(line, zero),
@@ -37,7 +37,7 @@ impl Output {
         }
     }
 
-    /// For people alone; where programs read the output, beside it.
+    /// For people. If standard output is for programs, it goes to standard error.
     pub fn note(&self, text: &str) {
         let text = style::dim(&terminal::hang("", text));
         match self.format {
@@ -46,7 +46,7 @@ impl Output {
         }
     }
 
-    /// For people alone.
+    /// For people only.
     pub fn text(&self, text: &str) {
         if self.format == Format::Text {
             anstream::println!("{text}");

@@ -1,4 +1,4 @@
-//! Makes a sample about the sample fleet: its instance, its zone, this moment.
+//! Rewrites a sample for the sample fleet: its instances, their zones, and the present time.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-/// An instance that can stand in for one that a sample names.
+/// An instance that can replace one in a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StandIn {
     /// Its id.
     pub id: String,
-    /// Its Availability Zone, where that is known.
+    /// Its Availability Zone, if it is known.
     pub zone: Option<String>,
 }
 
-/// Replaces instances and times, the same way in all events of a sample.
+/// Replaces instances and times, in the same way in all events of a sample.
 #[derive(Debug)]
 pub struct Retarget {
     free: Vec<StandIn>,
@@ -25,7 +25,7 @@ pub struct Retarget {
 }
 
 impl Retarget {
-    /// Uses these instances in this order: one for each instance that the samples name.
+    /// Uses these instances in this order: one for each instance in the samples.
     pub fn new(mut stand_ins: Vec<StandIn>, now: Option<Timestamp>) -> Self {
         stand_ins.reverse();
         Self {
@@ -37,7 +37,7 @@ impl Retarget {
 
     /// Rewrites one event.
     pub fn event(&mut self, event: &mut Value) {
-        // The detail says which instances an event is about; resources only repeat them.
+        // The detail names the instances of an event; resources only repeat them.
         let mut named = Vec::new();
         collect_instances(&event["detail"], &mut named);
         collect_instances(event, &mut named);
@@ -65,7 +65,7 @@ impl Retarget {
         }
     }
 
-    /// The instances that took part, in the order of the fleet's ids.
+    /// The instances that were used, in the order of the fleet's ids.
     #[cfg(feature = "local")]
     pub fn instances(&self) -> Vec<String> {
         let mut ids: Vec<_> = self.replaced.values().map(|one| one.id.clone()).collect();
@@ -89,7 +89,7 @@ impl Retarget {
     }
 }
 
-/// The ARN in an interruption warning has the zone where others have the region, and no account.
+/// The ARN in an interruption warning has a zone in place of the region, and no account.
 fn with_zone(text: &str, zone: Option<&str>) -> String {
     match (text.split(':').collect::<Vec<_>>().as_slice(), zone) {
         (["arn", partition, "ec2", _, resource], Some(zone)) => {
@@ -120,9 +120,9 @@ fn is_instance_id(word: &str) -> bool {
         .is_some_and(|digits| matches!(digits.len(), 8 | 17) && digits.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
-/// Moves an event, and the times that a health event tells, so that it was sent now.
+/// Moves the times of an event, and those inside a health event, so that it counts as sent now.
 fn move_to(event: &mut Value, now: Timestamp) {
-    // Events carry whole seconds.
+    // Events have whole seconds.
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let sent: Option<Timestamp> = event["time"].as_str().and_then(|time| time.parse().ok());
     if event.get("time").is_some() {
@@ -133,7 +133,7 @@ fn move_to(event: &mut Value, now: Timestamp) {
     }
 }
 
-/// AWS Health writes its times as e-mail does: `Mon, 01 Mar 2027 04:00:00 GMT`.
+/// AWS Health writes times in the format of e-mail: `Mon, 01 Mar 2027 04:00:00 GMT`.
 fn shift_health_times(value: &mut Value, by: SignedDuration) {
     match value {
         Value::String(text) => {

@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::retarget::Retarget;
 use crate::usage::UsageError;
 
-/// What a file under `events/` may hold.
+/// The content of a file under `events/`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sample {
     /// One event, for the bus.
     Event(Value),
-    /// The bodies of messages, for the queues. They need not be events, nor even JSON.
+    /// The bodies of messages, for the queues. They may be no events, or not even JSON.
     Batch(Vec<String>),
 }
 
@@ -38,7 +38,7 @@ impl Sample {
         Ok(Self::parse(&text)?)
     }
 
-    /// The same sample about the instances of the fleet.
+    /// The same sample for the instances of the fleet.
     pub fn retarget(self, retarget: &mut Retarget) -> Self {
         match self {
             Self::Event(mut event) => {
@@ -53,7 +53,7 @@ impl Sample {
     }
 
     fn parse(text: &str) -> Result<Self, UsageError> {
-        // Editors of Windows put a byte order mark before a text.
+        // Some editors on Windows put a byte order mark before the text.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value: Value = serde_json::from_str(text)
             .map_err(|error| UsageError::new(format!("the sample is not JSON: {error}")))?;

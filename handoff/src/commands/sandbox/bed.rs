@@ -1,4 +1,4 @@
-//! The AWS of the sandbox, and what runs in it.
+//! The AWS of the sandbox, and the command in it.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
@@ -11,7 +11,7 @@ use super::{Arguments, WorldArguments, storm};
 use crate::style;
 use crate::words::count;
 
-/// Runs until Ctrl-C, or until the command ends; answers what that ended with.
+/// Runs until Ctrl-C, or until the command ends. Returns the exit code.
 pub async fn run(arguments: Arguments) -> Result<ExitCode> {
     WorldArguments::say_that_it_starts();
     let bed = Testbed::start(Options {
@@ -19,7 +19,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode> {
         ..arguments.world.options()
     })
     .await?;
-    // EC2 tells every end, which a quick world leaves out.
+    // EC2 reports every end; a quick world does not do that by default.
     let tells_ends = serde_json::json!({ "state_change_events": true });
     bed.world.settings(&tells_ends).await?;
     storm::pass(&bed, arguments.storm).await?;
@@ -37,20 +37,20 @@ async fn run_inside(bed: &Testbed, program: &str, arguments: &[String]) -> Resul
     let mut child = Command::new(program)
         .args(arguments)
         .envs(bed.environment())
-        // Only the account of the person has their profile.
+        // The person's own profile does not exist in this account.
         .env_remove("AWS_PROFILE")
         .spawn()
         .with_context(|| format!("cannot run {program}"))?;
     loop {
         tokio::select! {
             ended = child.wait() => return Ok(exit_code(ended?)),
-            // The terminal sends Ctrl-C to both; what it means is for the command to say.
+            // The terminal sends Ctrl-C to both. The command decides what it means.
             pressed = tokio::signal::ctrl_c() => pressed.context("cannot wait for Ctrl-C")?,
         }
     }
 }
 
-/// As a shell has it: the command's own, or 128 and the signal that ended it.
+/// Like a shell: the command's own code, or 128 plus the signal that ended it.
 fn exit_code(ended: ExitStatus) -> ExitCode {
     let code = ended.code().or_else(|| Some(128 + ended.signal()?));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))

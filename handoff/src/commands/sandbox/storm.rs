@@ -11,16 +11,17 @@ use uuid::Uuid;
 use crate::style;
 use crate::words::count;
 
-/// Between two warnings.
+/// The time between two warnings.
 const PAUSE: Duration = Duration::from_secs(20);
-/// So long after its recommendation an instance is warned, where it is.
+/// The time from an instance's recommendation to its warning, if it gets a recommendation.
 const AHEAD: Duration = Duration::from_secs(5);
-/// One of so many is recommended to be replaced before it is warned, and as many are and never are warned.
+/// One in this many instances gets a recommendation before its warning. The same number of other instances get a
+/// recommendation but no warning.
 const RECOMMENDED: u32 = 4;
 /// How long the hand-offs may take, in real time.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
-/// Has so many instances taken, and waits until all of it is handed off.
+/// Makes AWS take this many instances, and waits until all are handed off.
 pub async fn pass(bed: &Testbed, instances: u32) -> Result<()> {
     if instances == 0 {
         return Ok(());
@@ -48,7 +49,8 @@ pub async fn pass(bed: &Testbed, instances: u32) -> Result<()> {
     bed.until_settled(PATIENCE).await
 }
 
-/// Which instance is taken, and another one. The groups take turns, but most are of the first, so that its pool stands out.
+/// The instance to take, and another one. The groups take turns, but most instances are from the first group, so that
+/// its pool stands out.
 fn chosen(state: &State, number: u32) -> Option<(String, String)> {
     let number = usize::try_from(number).ok()?;
     let serves = |member: &&Member| member.lifecycle == "InService";

@@ -1,4 +1,4 @@
-//! The picture of a hand-off: functions as lanes, actions as marks, the deadline as a line.
+//! The picture of a hand-off: each function has a lane, each action is a mark, the deadline is a line.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -12,33 +12,33 @@ const RIGHT: f64 = 20.0;
 const TOP: f64 = 26.0;
 const ROW: f64 = 19.0;
 const LANE_MARGIN: f64 = 9.0;
-/// The height of a line of the work, and the room above and below it.
+/// The height of a line for the work, and its margin above and below.
 const WORK: f64 = 26.0;
 const WORK_MARGIN: f64 = 7.0;
-/// The width of a letter of a label.
+/// The width of a letter in a label.
 const LETTER: f64 = 6.6;
-/// From a mark to its label.
+/// The distance from a mark to its label.
 const TO_LABEL: f64 = 10.0;
-/// Marks this near to each other are drawn as one moment.
+/// Marks closer than this are drawn as one.
 const NEAR: f64 = 9.0;
-/// A picture shows so many seconds at least, so that what is quick looks quick.
+/// A picture shows at least this many seconds, so that quick actions look quick.
 const AT_LEAST: f64 = 10.0;
 /// Time shown after the deadline.
 const AFTER_DEADLINE: f64 = 8.0;
-/// A deadline further away is not in the picture: it would leave no room for what was done.
+/// A deadline later than this is not in the picture: it would leave too little room for the actions.
 const DEADLINE_IN_SIGHT: f64 = 600.0;
 const STEPS: [f64; 12] = [
     0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0,
 ];
 
-/// The room that a picture has.
+/// The dimensions of a picture.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame {
     width: f64,
-    /// Where time begins. The lanes' names stand before it, or above their lanes.
+    /// Where time begins. The names of the lanes are to the left of it, or above their lanes.
     left: f64,
     names_above: bool,
-    /// How many ticks there is room for.
+    /// How many ticks fit.
     ticks: f64,
 }
 
@@ -50,7 +50,7 @@ impl Frame {
         names_above: false,
         ticks: 8.0,
     };
-    /// For a telephone: all of it is in sight, the deadline too.
+    /// For a phone: everything is visible, also the deadline.
     pub const NARROW: Self = Self {
         width: 350.0,
         left: 12.0,
@@ -58,22 +58,22 @@ impl Frame {
         ticks: 4.0,
     };
 
-    /// What a lane has above its first row.
+    /// The space above the first row of a lane.
     fn above(self) -> f64 {
         if self.names_above { ROW } else { 0.0 }
     }
 }
 
-/// Actions of one kind that ended alike in about the same moment.
+/// Actions of one kind with the same result at about the same moment.
 #[derive(Debug, Clone, PartialEq)]
 struct Mark {
     x: f64,
     row: usize,
     word: Word,
     label: String,
-    /// Whether the label is on the left, since there is no room on the right.
+    /// Whether the label is on the left, because there is no room on the right.
     label_left: bool,
-    /// What a pointer over it shows.
+    /// The tooltip of the mark.
     tooltip: String,
 }
 
@@ -85,7 +85,7 @@ struct Lane {
     rows: usize,
 }
 
-/// Time across the picture.
+/// The scale of time in the picture.
 #[derive(Debug, Clone, Copy)]
 struct Scale {
     zero: Timestamp,
@@ -125,7 +125,7 @@ impl Scale {
     }
 }
 
-/// Seconds from the notice to the deadline, where the picture shows it.
+/// Seconds from the notice to the deadline, if the picture shows it.
 fn deadline(story: &Story) -> Option<f64> {
     let seconds = story
         .deadline()?
@@ -193,7 +193,7 @@ pub fn svg(story: &Story, lines: &[Line], frame: Frame) -> Markup {
     }
 }
 
-/// A name as far as there is room for it before the lines.
+/// The part of a name that fits before the lines.
 fn fitted(name: &str, frame: Frame) -> String {
     const LETTERS: usize = 19;
     let letters = name.chars().count();
@@ -204,7 +204,7 @@ fn fitted(name: &str, frame: Frame) -> String {
     format!("{begins}…")
 }
 
-/// A number over time: a line with a mark and the number wherever it was seen to change.
+/// A number over time: a line, with a mark and the number at each change.
 fn draw_work(story: &Story, series: &Series, top: f64, scale: Scale) -> Markup {
     let frame = scale.frame;
     let bottom = top + frame.above() + WORK_MARGIN + WORK;
@@ -261,7 +261,7 @@ fn lanes(lines: &[Line], scale: Scale) -> Vec<Lane> {
     names.into_iter().map(lane).collect()
 }
 
-/// The actions, those that cannot be told apart as one.
+/// The actions as marks. Actions that would overlap share a mark.
 fn marks<'a>(lines: impl Iterator<Item = &'a Line>, scale: Scale) -> Vec<Mark> {
     let mut groups = Vec::<(f64, &Line, Vec<String>)>::new();
     for line in lines {
@@ -307,12 +307,12 @@ fn marks<'a>(lines: impl Iterator<Item = &'a Line>, scale: Scale) -> Vec<Mark> {
     groups.into_iter().map(mark).collect()
 }
 
-/// Gives each mark the first row in which it and its label touch no other; answers how many rows there are.
+/// Puts each mark into the first row in which it and its label touch no other mark. Returns the number of rows.
 fn place(marks: &mut [Mark], frame: Frame) -> usize {
     let mut rows = Vec::<Vec<(f64, f64)>>::new();
     for mark in marks {
         let width = TO_LABEL + mark.label.chars().count() as f64 * LETTER;
-        // On the left there is room only for what does not begin before the picture.
+        // On the left there is only room for a label that does not begin before the picture.
         mark.label_left = mark.x + width > frame.width - 4.0 && mark.x - width > 0.0;
         let span = if mark.label_left {
             (mark.x - width, mark.x + NEAR)
@@ -348,7 +348,7 @@ fn round(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
-/// A result as a small picture in a text. Each has a shape of its own, for those who see no colours.
+/// A result as a small icon in a text. Each has its own shape, for people who cannot see colours.
 pub fn icon(word: Word) -> Markup {
     html! {
         svg class={ "icon " (class(word)) } viewBox="-7 -7 14 14" aria-hidden="true" { (shape(word)) }

@@ -35,7 +35,7 @@ fn what_happens_in_one_moment_is_one_mark_with_every_action_in_its_tooltip() {
     let page = render(&stories(None));
     assert!(page.contains("stop task ×2"), "{page}");
     assert!(page.contains("in a real interruption AWS would take the instance at"));
-    // For a screen and for a telephone.
+    // For a screen and for a phone.
     assert_eq!(page.matches("class=\"label\"").count(), 2 * 2);
     assert!(page.contains("Interruption warning (drill)"));
 }
@@ -85,14 +85,14 @@ fn the_work_is_drawn_above_the_actions() {
         "serving": 4, "staying": 3}], "tasks": 2});
     stories[0].reports[0].work = serde_json::from_value(seen).unwrap();
     let page = render(&stories);
-    // How far down a text stands.
+    // How far down a text is.
     let y = |text: &str| -> f64 {
         let before = &page[..page.find(text).unwrap()];
         let (_, y) = before.rsplit_once(" y=\"").unwrap();
         y.split('"').next().unwrap().parse().unwrap()
     };
     assert!(y("web: serving") < y(">drain-tasks</text>"), "{page}");
-    // In the picture for a screen and in the one for a telephone: a line for each number.
+    // In the pictures for a screen and for a phone: a line for each number.
     assert_eq!(page.matches("<polyline").count(), 2 * 2);
     assert!(page.contains("at least 4 targets seen to serve in web"), "{page}");
 }

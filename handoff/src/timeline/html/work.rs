@@ -1,6 +1,7 @@
-//! The work as lines above the actions: how many targets serve, how many tasks run on the instance, as the looks saw it.
+//! The work as lines above the actions: how many targets serve, and how many tasks run on the instance, as the looks
+//! saw it.
 //!
-//! A look reports what has changed since the one before, so a number holds from its mark to the next one.
+//! A look reports what has changed since the last look. So a number holds from its mark to the next mark.
 
 use std::collections::BTreeMap;
 
@@ -18,13 +19,13 @@ pub struct Series {
 }
 
 impl Series {
-    /// The most that was seen.
+    /// The highest number that was seen.
     pub fn most(&self) -> usize {
         self.seen.iter().map(|(_, number)| *number).max().unwrap_or(0)
     }
 }
 
-/// What the reports tell of the work: target groups by name, then the tasks.
+/// What the reports say about the work: target groups by name, then the tasks.
 pub fn series(reports: &[Report]) -> Vec<Series> {
     let mut targets: BTreeMap<String, Vec<(Timestamp, usize)>> = BTreeMap::new();
     let mut tasks = vec![];
@@ -50,7 +51,7 @@ pub fn series(reports: &[Report]) -> Vec<Series> {
     }
     for one in &mut all {
         one.seen.sort_by_key(|(at, _)| *at);
-        // Each wave of a look may tell the same.
+        // Each wave of a look may report the same number.
         one.seen.dedup_by_key(|(_, number)| *number);
     }
     all

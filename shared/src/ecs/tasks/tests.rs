@@ -17,8 +17,8 @@ use crate::runtime::clock::Clock;
 const ON: &str = "arn:aws:ecs:us-east-1:123456789012:container-instance/c/1";
 const TASK: &str = "arn:aws:ecs:us-east-1:123456789012:task/c/1";
 
-/// An ECS with one task on one container instance. It is told to stop right after the tasks that have to stop are listed
-/// for the first time, and the answer about those that have to run takes longer than that.
+/// An ECS with one task on one container instance. The task is told to stop right after the first listing of stopping
+/// tasks, and the listing of running tasks takes longer than that.
 #[derive(Debug, Clone, Default)]
 struct Stopping(Arc<Mutex<bool>>);
 

@@ -49,7 +49,7 @@ fn seen<'a>(registered: &'a [Registered], doomed: &'a [Doomed]) -> Seen<'a> {
     }
 }
 
-/// The held ones, each with the seconds it has.
+/// The held targets, each with the seconds it has.
 fn held(seen: &Seen<'_>) -> Vec<(String, Option<i64>)> {
     let seconds = |held: Held| held.until.map(|until| until.duration_since(seen.now).as_secs());
     let held = |(target, verdict): (Target, Verdict)| Some((target.id, seconds(verdict.held()?)));
@@ -221,7 +221,7 @@ fn the_last_safe_moment_ends_every_hold() {
     };
     assert_eq!(held(&later(114)), [("a".to_owned(), Some(1))]);
     assert_eq!(held(&later(115)), []);
-    // Where nobody knows a moment, there is no last one.
+    // Without a known moment, there is no last moment.
     let unknown = [Doomed {
         serves_until: None,
         ..doomed("a", 0, 0)
@@ -273,7 +273,7 @@ fn ports_of_an_instance_are_targets_of_their_own() {
     let every_port = decide(&seen(&registered, &[doomed("a", 120, 0)]));
     let held = every_port.values().filter(|verdict| verdict.held().is_some());
     assert_eq!((every_port.len(), held.count()), (2, 1));
-    // A task that stops sooner than its instance ends.
+    // A task that stops earlier than its instance ends.
     let both = [
         doomed("a", 120, 0),
         Doomed {
@@ -287,7 +287,7 @@ fn ports_of_an_instance_are_targets_of_their_own() {
         Some(at(85)),
         "the last one serves until SIGTERM"
     );
-    // It is stopped later where nothing else of its service serves.
+    // It is stopped later if nothing else of its service serves.
     let [instance, task] = both.clone();
     let serves_on = [
         instance,
@@ -298,7 +298,8 @@ fn ports_of_an_instance_are_targets_of_their_own() {
     ];
     let of_80 = decide(&seen(&registered[..1], &serves_on))[&target("a")];
     assert_eq!(of_80.held().and_then(|held| held.until), Some(at(95)));
-    // One that is not the last has its deregistration delay before the instance ends, not before its task is stopped.
+    // A target that is not the last has its deregistration delay before the instance ends, not before its task is
+    // stopped.
     for (stops, until) in [(90, 80), (115, 100)] {
         let task = |port| Doomed {
             port: Some(port),
@@ -338,7 +339,7 @@ fn why_a_target_is_held_reads_as_a_sentence() {
     );
 }
 
-/// A target group of up to eight targets, of which some are doomed by two batches.
+/// A target group of up to eight targets. Two batches have doomed some of them.
 #[derive(Debug, Clone)]
 struct Group {
     registered: Vec<Registered>,
@@ -408,14 +409,14 @@ impl Group {
         leave.map(|(target, _)| target.id.as_str()).collect()
     }
 
-    /// What serves when these have left.
+    /// What serves after these have left.
     fn serving_without(&self, left: &BTreeSet<&str>) -> usize {
         let serves = serving(&self.registered);
         let stay = self.registered.iter().filter(|one| serves(one.state));
         stay.filter(|one| !left.contains(one.target.id.as_str())).count()
     }
 
-    /// Whether a doomed target that serves has time left at all.
+    /// Whether any doomed target that serves has time left.
     fn has_time(&self, doomed: &Doomed) -> bool {
         let serves = serving(&self.registered);
         let is_it = |one: &&Registered| doomed.is(&one.target) && serves(one.state);
@@ -448,7 +449,8 @@ proptest! {
         prop_assert_eq!(group.decide(&all), other.decide(&turned));
     }
 
-    /// The first batch decides before it can know of the second, which knows the first. Each takes away its own.
+    /// The first batch decides before it can know of the second; the second knows the first. Each takes away its own
+    /// targets.
     #[test]
     fn two_batches_never_both_take_the_last_one(group in groups()) {
         let all: Vec<Doomed> = [&group.first[..], &group.second[..]].concat();
@@ -459,11 +461,11 @@ proptest! {
         left.extend(Group::leave(&of_second).into_iter().filter(own));
         let is_doomed = |id: &str| all.iter().any(|doomed| doomed.id == id);
         let stays = group.serving_without(&all.iter().map(|doomed| doomed.id.as_str()).collect()) > 0;
-        // Those of the first batch that were held have been told to stay, or serve for the second one.
+        // The held targets of the first batch have been told to stay, or count as serving for the second batch.
         if stays || group.second.iter().any(|doomed| group.has_time(doomed)) {
             prop_assert!(group.serving_without(&left) > 0, "left: {left:?}");
         }
-        // Knowing more never lets anything leave that nobody named.
+        // More knowledge never makes a target leave that nobody named.
         prop_assert!(left.iter().all(|id| is_doomed(id)));
     }
 }

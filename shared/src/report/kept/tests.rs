@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A report so many seconds after the notice.
+/// A report this many seconds after the notice.
 fn report(second: i64, members: Value) -> Report {
     let started =
         "2026-11-24T04:00:00Z".parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(second);
@@ -100,8 +100,8 @@ fn what_became_of_tasks_is_counted_by_their_last_report() {
                 task("c", "standalone", Some("unknown"))
             ]),
             &[
-                "2 service tasks: 1 stopped in order, 1 of which ECS tells no end",
-                "1 standalone task: 1 of which ECS tells no end",
+                "2 service tasks: 1 stopped in order, 1 with an unknown end",
+                "1 standalone task: 1 with an unknown end",
             ],
             vec![Loss::NoEndKnown(2)],
         ),
@@ -173,7 +173,7 @@ fn the_fewest_targets_that_were_seen_count_and_none_is_a_loss() {
             "no target of ranker was healthy at T+110 s".to_owned(),
             vec![no_target(110)],
         ),
-        // The last look before the end: nobody has seen what came then.
+        // The last look before the end; nobody has seen what came then.
         (vec![(0, 1, 0)], fewest("1 target"), vec![no_successor]),
         (vec![(0, 1, 0), (60, 2, 1)], fewest("1 target"), vec![]),
         // It never served.

@@ -11,29 +11,34 @@ use crate::Row;
 const MEMORY_SIZES: [u32; 5] = [128, 256, 512, 1024, 1769];
 
 const HOW: &str = "\
-Each function is built as `sam build` does and started anew, as Lambda starts a cold one, with the environment and the
-settings of `template.yaml`. It runs as a process against a Lambda Runtime API; the AWS that it calls is a small one in
-memory that takes 20 to 60 ms for each call, without TLS. The machine may do other things meanwhile: where *ready* takes
-longer than the processor time until then, the function waited for a processor. *Ready* is when it asks for work, *first
-call* is when its first call arrives at AWS after that, *event* is one interruption warning from the hand-over until the
-answer: for one of a thousand instances in 10 groups and 5 clusters, each with targets and tasks. *Memory* is the most
-that was resident until then. Medians; memory is the most of any start.
+Each function is built as `sam build` does it. It starts anew each time, as a cold function does in Lambda, with the
+environment and the settings of `template.yaml`. It runs as a process against a Lambda Runtime API. The AWS that it calls is a
+small one in memory, which takes 20 to 60 ms for each call, without TLS. The machine may do other things meanwhile: if *ready*
+takes longer than the processor time until then, the function waited for a processor.
 
-The baseline ([`tests/bench/baseline`](../tests/bench/baseline)) is the plain way of the public samples in Python: boto3
-and awslambdaric. Its archive holds a page of Python; the rest comes with Lambda's runtime.
+- *Ready*: the function asks for work.
+- *First call*: its first call arrives at AWS, counted from *ready*.
+- *Event*: one interruption warning, from the hand-over until the answer. It is about one of a thousand instances in 10 groups
+  and 5 clusters, each with targets and tasks.
+- *Memory*: the most resident memory until then.
+
+Times are medians. Memory is the maximum of all starts.
+
+The baseline ([`tests/bench/baseline`](../tests/bench/baseline)) works like the public samples in Python: boto3 and
+awslambdaric. Its archive holds a page of Python. The rest comes with Lambda's runtime.
 ";
 
 const CURVE: &str = "\
-Lambda gives a function one processor at 1,769 MB and a share in proportion below
-([Configure Lambda function memory](https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)). So what is
-computed takes longer at a smaller size, and what is waited for does not. Milliseconds from the start of the process to the
-answer, reckoned from the processor time above; TLS handshakes, downloading and starting the sandbox come on top.
-`template.yaml` takes 512 MB: above it little is gained, and below it what is computed begins to show.
+Lambda gives a function one processor at 1,769 MB, and a share in proportion below
+([Configure Lambda function memory](https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)). So at a smaller
+size, computing takes longer, and waiting does not. The table has milliseconds from the start of the process to the answer,
+computed from the processor time above. TLS handshakes, the download and the start of the sandbox come on top. `template.yaml`
+takes 512 MB: above it you gain little, and below it the computing time begins to show.
 ";
 
 const BATCH: &str = "\
-A storm of 1,000 notices that goes into one invocation, here without throttling; the time at 512 MB is
-reckoned in the same way:
+A storm of 1,000 notices in one invocation, here without throttling. The time at 512 MB is computed in
+the same way:
 ";
 
 /// All of the document.
@@ -85,7 +90,7 @@ fn costs<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
     text
 }
 
-/// The slowest and the largest of ours beside the quickest and the smallest of theirs.
+/// Our slowest and largest function, compared with their fastest and smallest one.
 fn ratios(ours: &[Row], theirs: &[Row]) -> String {
     let most = |of: fn(&bench::cold_start::ColdStart) -> f64| {
         ours.iter()

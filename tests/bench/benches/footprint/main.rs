@@ -45,7 +45,7 @@ struct Row {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let workspace = Workspace::locate()?;
-    // Each start has an instance of its own, so that each finds the same work.
+    // Each start has its own instance, so that each finds the same work.
     let size = Size {
         instances: FULL_BATCH + arguments.starts + 1,
         ..Size::default()
@@ -80,7 +80,8 @@ async fn main() -> Result<()> {
             full_batch: Some(cold_start::measure(specification, aws, &journal(), full_batch()).await?),
         });
     }
-    // One works when the two minutes are over, and nobody waits for it; the other has nothing to do in this fleet.
+    // The first one works after the two minutes, and nobody waits for it. The other one has nothing to do in this
+    // fleet.
     for function in [ANNOUNCER, RUNNER] {
         let program = testbed::build_for_deployment(&workspace, function)?;
         ours.push(Row {
@@ -127,7 +128,8 @@ fn show(text: &str) {
     print!("{text}");
 }
 
-/// Starts it one time to have it in the system's file cache, as all later ones are, and then for the figures.
+/// Starts it once, so that it is in the system's file cache, as for all later starts. Then it starts it for the
+/// figures.
 async fn starts(function: &FunctionSpec, aws: &FastAws, times: usize) -> Result<ColdStart> {
     let journal = journal();
     let event = |n: usize| warning(&fleet::instance_id(FULL_BATCH + n), n).to_string();
@@ -149,7 +151,7 @@ fn full_batch() -> String {
     json!({"Records": (0..FULL_BATCH).map(record).collect::<Vec<_>>()}).to_string()
 }
 
-/// The size of the archive that `sam deploy` makes of a program, which Python's `zipfile` does.
+/// The size of the archive that `sam deploy` makes of a program. It uses Python's `zipfile`.
 fn archive_bytes(workspace: &Workspace, program: &Path) -> Result<u64> {
     const ZIP: &str = "import sys, zipfile\n\
         with zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_DEFLATED) as archive:\n\

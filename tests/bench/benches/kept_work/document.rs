@@ -13,37 +13,37 @@ use bench::kept_work::table::{self, COLUMNS, Cell, Row};
 use bench::machine;
 
 const HOW: &str = "\
-Every contender meets the same interruptions in the same worlds: the embedded AWS of `tests/embedded-aws` at its real pace,
-whose numbers and sources are in [`pace.json`](../tests/embedded-aws/pace.json). A seed draws them: how long an instance
-boots, how late EventBridge is. What nobody can say of AWS is played both ways by the first three seeds: whether the
-replacement of a detached instance launches before or after its targets have drained, whether ECS registers a task's target
-again, whether EC2 takes the instance on time, early or late.
+Every contender meets the same interruptions in the same worlds: the embedded AWS of `tests/embedded-aws` at its real pace.
+Its numbers and their sources are in [`pace.json`](../tests/embedded-aws/pace.json). A seed draws the numbers: how long an
+instance boots, how late EventBridge is. Some questions about AWS nobody can answer. The first three seeds play them both
+ways: whether the replacement of a detached instance launches before or after its targets have drained, whether ECS registers
+a task's target again, whether EC2 takes the instance on time, early or late.
 
-Requests are not sent but reckoned. Between two changes of the world each target that gets requests has its share of them;
-what is under way when a target is cut off follows from how long requests take. So half a request can fail. The functions of
-this project are the real ones, from the rules and queues of `template.yaml` on. While they work the world goes twice as
-fast as real time, and what nobody works at is leapt over. A machine that is busy makes them slower than Lambda would.
+The bench does not send requests. It computes them: between two changes of the world, each target that gets requests has its
+share. How long requests take decides how many are under way when a target is cut off. So half a request can fail. The
+functions of this project are the real ones, with the rules and queues of `template.yaml`. While they work, the world runs
+twice as fast as real time. While nobody works, it leaps ahead. A busy machine makes the functions slower than Lambda would.
 
 | who acts | |
 |---|---|
-| nobody | Auto Scaling and ECS notice a loss when it has happened |
+| nobody | Auto Scaling and ECS notice a loss after it has happened |
 | ecs-draining | the ECS agent sees the notice and sets its instance to DRAINING: `ECS_ENABLE_SPOT_INSTANCE_DRAINING` |
 | capacity-rebalancing | every group has Capacity Rebalancing, and the agents drain |
-| python-sample | the handlers of [`tests/bench/baseline`](../tests/bench/baseline), in the shape of the public samples: detach the instance, drain its container instance; each takes a second. The agents do not drain |
+| python-sample | the handlers of [`tests/bench/baseline`](../tests/bench/baseline), modelled on the public samples: detach the instance, drain its container instance; each takes a second. The agents do not drain |
 | **spot-handoff** | the functions of this project with the parameters' defaults. The agents do not drain |
-| lower-bound | nobody who can be had: the least that a hand could lose that acts in the second of the first signal and knows every number of the world. Each column is by itself the least |
+| lower-bound | nobody you can have: the least loss with a hand-off that acts in the second of the first signal and knows every number of the world. Each column is the least on its own |
 
 | column | |
 |---|---|
-| failed requests | of all clients, and below why: there was no target; the target no longer answered, or not yet; the request was under way when it was cut off |
-| dark s | seconds in which a target group had no target that served; of several target groups together |
+| failed requests | failed requests of all clients, and then by cause: there was no target; the target no longer answered, or not yet; the request was under way when the target was cut off |
+| dark s | seconds in which a target group had no target that served, added up over the target groups |
 | tasks cut | tasks whose instance went before they had ended |
 | job s lost | seconds of work that jobs have to do again |
 | task s short | seconds for which a task was missing: below the desired count of its service, or of a job that is to run again |
-| paid twice s | seconds for which an instance was paid beyond those that the group's owner asked for |
-| told wrongly | hand-offs that were announced otherwise than they went: as done although work was lost or the group was short at the end, as failed or with losses although nothing was, or not at all. Where AWS showed no healthy target for a while and requests were answered all the same, losses may be told |
+| paid twice s | seconds for which somebody paid for more instances than the group's owner asked for |
+| told wrongly | hand-offs whose announcement was wrong: done, although work was lost or the group was short at the end; failed or with losses, although nothing was lost; or no announcement at all. If AWS showed no healthy target for a while and requests were answered all the same, an announced loss is right |
 
-A cell is the mean of the seeds; the worst of them is in brackets where it is another one.
+A cell is the mean of the seeds. The worst seed is in brackets if it differs.
 ";
 
 /// Writes the page and its pictures.
@@ -151,7 +151,7 @@ fn rows(outcomes: &[&Outcome]) -> String {
     text
 }
 
-/// Where this project is worse than somebody else: said, not left to be found.
+/// Where this project is worse than another contender. The page says so, and does not leave it to the reader to find.
 fn worse(outcomes: &[&Outcome]) -> String {
     let rows = table::rows(outcomes);
     let Some((_, ours)) = rows.iter().find(|(who, _)| *who == Contender::SpotHandoff) else {

@@ -83,7 +83,8 @@ fn of<'a>(outcomes: &'a [Outcome], scenario: &Scenario) -> Vec<&'a Outcome> {
     of.collect()
 }
 
-/// Plays everything, some worlds at a time. The outcomes in the order of contenders and seeds, and how many runs failed.
+/// Plays everything, some worlds at a time. Answers with the outcomes in the order of contenders and seeds, and with
+/// the number of failed runs.
 async fn play(arguments: &Arguments, chosen: &[Scenario]) -> Result<(Vec<Outcome>, usize)> {
     let places = arguments
         .parallel
@@ -107,7 +108,7 @@ async fn play(arguments: &Arguments, chosen: &[Scenario]) -> Result<(Vec<Outcome
     let total = runs.len();
     let (mut outcomes, mut failed) = (vec![], 0);
     while let Some(ended) = runs.join_next().await {
-        // One world that cannot be played is no reason to lose the others.
+        // If one world cannot be played, the others still count.
         let outcome = match ended? {
             Ok(outcome) => outcome,
             Err(error) => {

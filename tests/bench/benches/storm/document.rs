@@ -15,31 +15,37 @@ use crate::plot;
 
 const HOW: &str = "\
 Interruption warnings for all instances arrive within one second. They go through the rules and queues of `template.yaml`
-to the three function binaries, which run as processes against a Lambda Runtime API. The AWS that they call is a small one
-in memory. It takes 20 to 60 ms for each call, and refuses calls by token buckets with the request rates of
-[`request-rates.json`](../tests/embedded-aws/request-rates.json): AWS's documented ones for ECS and Elastic Load Balancing,
+to the three function binaries, which run as processes against a Lambda Runtime API. The AWS that they call is a small one in
+memory. It takes 20 to 60 ms for each call. It throttles with token buckets and the request rates of
+[`request-rates.json`](../tests/embedded-aws/request-rates.json): AWS's documented rates for ECS and Elastic Load Balancing,
 cautious assumptions for Auto Scaling. Each queue has 5 pollers at first and up to 300 more a minute, as Lambda has.
 
-The instances are spread over 10 Auto Scaling groups, 5 clusters and 20 target groups. Each is a target of its group and
-runs a service task that is a target, too; every tenth has a standalone task besides. In each target group as many
-On-Demand instances serve, which are the half that has to stay: no target is held. Seconds are counted from each
-instance's event to the last change that the AWS saw; calls include retries and refusals. Round trips are the calls, one
-after the other's answer, before the first change. That of deregister-targets is the targets of the group, after three; where
-Auto Scaling was sooner, because replace-capacity has detached the instance, it is those of ECS services, after seven. Queue
-calls are those by which a function takes messages from its own queue, ten at a time, and settles them: Lambda makes them
-for other functions, and SQS gives a standard queue any number.
+The instances are spread over 10 Auto Scaling groups, 5 clusters and 20 target groups. Each instance is a target of its group,
+and runs a service task that is a target, too. Every tenth also has a standalone task. Each target group has as many
+On-Demand instances as Spot Instances. They are the half that has to stay, so no target is held.
 
-The baseline ([`tests/bench/baseline`](../tests/bench/baseline)) is the plain way of the public samples in Python: one
-invocation for each event, boto3, awslambdaric. It deregisters only what Auto Scaling deregisters of a detached instance:
-targets of ECS services stay. A machine of a few processors starts far fewer Python processes in a second than Lambda
-would, so its seconds say more about the machine than its calls do, and it is run only up to the size that finishes.
+What the columns count:
+
+- *Seconds* run from each instance's event to the last change that the AWS saw.
+- *Calls* include retries and throttled calls.
+- *Round trips* are the calls, each after the answer of the one before, until the first change. For deregister-targets the
+  first change is the targets of the group, after three. If Auto Scaling was faster, because replace-capacity detached the
+  instance, it is the targets of ECS services, after seven.
+- *Queue calls* are the calls by which a function takes messages from its own queue, ten at a time, and settles them. Lambda
+  makes them for other functions, and SQS does not limit them on a standard queue.
+
+The baseline ([`tests/bench/baseline`](../tests/bench/baseline)) works like the public samples in Python: one invocation for
+each event, boto3, awslambdaric. It deregisters only the targets that Auto Scaling deregisters for a detached instance. The
+targets of ECS services stay. A machine with few processors starts far fewer Python processes in a second than Lambda would.
+So the baseline's seconds say more about the machine than its calls do. It only runs up to the size that finishes.
 ";
 
 const NEEDED: &str = "\
-What a storm takes at the least, reckoned in `tests/bench/src/needed.rs`: one invocation of each function has all notices,
-searches container instances and tasks in the cheapest way, is refused nothing, and writes its reports and messages. Beside
-it what was made, refusals and looks included. A storm goes into two invocations of each function and more, each of which
-searches for itself: Lambda begins with five pollers, and a queue's concurrency cannot be set below two.
+*Needed* is the least number of calls that a storm takes, computed in `tests/bench/src/needed.rs`: one invocation of each
+function has all notices, searches container instances and tasks in the cheapest way, is never throttled, and writes its
+reports and messages. *Made* is the number of calls that were made, throttled calls and looks included. A storm goes to at
+least two invocations of each function, and each searches for itself: Lambda begins with five pollers, and the lowest maximum
+concurrency of a queue is two.
 ";
 
 /// Writes the document, and the plot beside it.

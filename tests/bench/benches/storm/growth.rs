@@ -20,16 +20,17 @@ const STEPS: [usize; 4] = [1, 10, 100, 1_000];
 /// Instances while something else is varied.
 const INSTANCES: usize = 10;
 
-/// What is varied, what bounds it, and the fleet with so much of it.
+/// What is varied, what bounds it, and the fleet with this many of it.
 type Varied = (&'static str, &'static str, fn(usize) -> Size);
 
-/// Varies clusters, target groups and tasks; the instances have been varied already.
+/// Varies clusters, target groups and tasks. The storms have already varied the instances.
 pub async fn measure(arguments: &Arguments, storms: &[Outcome]) -> Result<Vec<Curve>> {
     let mut curves = vec![Curve {
         what: "instances",
-        bound: "AWS's request rates: for a thousand, those of DeregisterTargets and DetachInstances; beyond, that of reading \
-                tasks and container instances in ECS, of which it takes a few for each hundred instances. A storm goes into \
-                two or three invocations of each function, so the groups, clusters and target groups are asked for so often.",
+        bound: "AWS's request rates. For a thousand, they are those of DeregisterTargets and DetachInstances. Beyond, it is the rate \
+                of reading tasks and container instances in ECS, which takes a few calls for each hundred instances. A \
+                storm goes to two or three invocations of each function, and each of them reads the groups, clusters and \
+                target groups.",
         points: storms
             .iter()
             .map(|storm| (storm.size.instances, storm.clone()))
@@ -38,8 +39,8 @@ pub async fn measure(arguments: &Arguments, storms: &[Outcome]) -> Result<Vec<Cu
     let varied: [Varied; 3] = [
         (
             "clusters",
-            "Nothing says which cluster an instance is in, so clusters are asked for it, one call each. Of more than 25 the \
-             empty ones are found out first, a hundred a call. The parameter Clusters bounds it.",
+            "Nothing says which cluster an instance is in, so the functions ask each cluster, one call each. If there are more \
+             than 25, they first find the empty ones, a hundred in a call. The parameter Clusters bounds this.",
             |clusters| Size {
                 instances: INSTANCES,
                 clusters,
@@ -48,8 +49,8 @@ pub async fn measure(arguments: &Arguments, storms: &[Outcome]) -> Result<Vec<Cu
         ),
         (
             "target groups",
-            "Only target groups of the instances' own groups and services are looked at, so the curve ends where each \
-             instance has its own.",
+            "The functions only look at target groups of the instances' own groups and services, so the curve ends where \
+             each instance has its own.",
             |target_groups| Size {
                 instances: INSTANCES,
                 target_groups,
@@ -58,7 +59,7 @@ pub async fn measure(arguments: &Arguments, storms: &[Outcome]) -> Result<Vec<Cu
         ),
         (
             "tasks per instance",
-            "Tasks are described a hundred at a time.",
+            "One call describes a hundred tasks.",
             |tasks| Size {
                 instances: INSTANCES,
                 tasks,
@@ -87,7 +88,7 @@ impl Curve {
             .map(move |(step, outcome)| (*step, calls(outcome)))
     }
 
-    /// Seconds until all functions were done with the last instance, where they were.
+    /// Seconds until all functions were done with the last instance, if they were.
     pub fn seconds(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
         self.points
             .iter()
@@ -95,7 +96,7 @@ impl Curve {
     }
 }
 
-/// Seconds until everything of every instance was done; `None` where it was not.
+/// Seconds until everything was done for every instance; `None` if it was not.
 pub fn until_all_done(outcome: &Outcome) -> Option<f64> {
     let all = outcome.functions.iter().map(|(_, figures)| {
         let last = figures.seconds.last().copied();

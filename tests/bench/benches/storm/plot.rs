@@ -1,4 +1,4 @@
-//! The plot of the growth: calls on the left, seconds on the right, each thing varied in a colour of its own.
+//! The plot of the growth: calls on the left, seconds on the right. Each varied thing has its own colour.
 
 use std::path::Path;
 

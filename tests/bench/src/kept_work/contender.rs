@@ -15,7 +15,7 @@ pub enum Contender {
     PythonSample,
     /// The functions of this project.
     SpotHandoff,
-    /// Nobody who can be had: the least that a hand could lose which knows the world's numbers beforehand.
+    /// Nobody you can have: the least loss with a hand-off that knows the world's numbers beforehand.
     LowerBound,
 }
 

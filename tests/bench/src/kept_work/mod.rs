@@ -1,4 +1,5 @@
-//! The work that is kept: the same interruptions, with different things acting on them, and what each of them lost.
+//! The work that is kept: the same interruptions, with different contenders acting on them, and what each of them
+//! lost.
 //!
 //! [`scenario`] is what happens, [`contender`] who acts, [`run`] plays one in a world of the embedded AWS at its real pace,
 //! where a meter counts. [`table`] and [`picture`] show what came of it.

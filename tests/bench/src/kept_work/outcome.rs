@@ -1,4 +1,4 @@
-//! What a run came to, as the meter of the embedded AWS tells it.
+//! The result of a run, as the meter of the embedded AWS tells it.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,14 +17,14 @@ pub struct Losses {
     pub job_seconds_lost: f64,
     /// Seconds for which a task was missing: below a service's desired count, or a job that is to run again.
     pub task_seconds_short: f64,
-    /// Seconds for which an instance was paid beyond those that the group's owner asked for.
+    /// Seconds for which somebody paid for more instances than the group's owner asked for.
     pub instance_seconds_twice: f64,
-    /// Hand-offs that were reported otherwise than they went; nothing where nobody reports.
+    /// Hand-offs whose announcement was wrong. Empty if nobody announces.
     #[serde(default)]
     pub misreported: Option<f64>,
 }
 
-/// Why requests failed. They are reckoned from rates, so half a request can fail.
+/// Why requests failed. They are computed from rates, so half a request can fail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Failed {

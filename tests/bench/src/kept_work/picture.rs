@@ -1,6 +1,6 @@
 //! The picture of a scenario: three panels one above the other, one line per contender.
 //!
-//! Lines that lie on one another are drawn a little apart, so that none hides another.
+//! Lines at the same height are drawn a little apart, so that none hides another.
 
 use std::fmt::Write as _;
 
@@ -37,7 +37,7 @@ fn colour(contender: Contender) -> &'static str {
     }
 }
 
-/// The picture as SVG; nothing where nobody ran. One run of each contender is drawn: that of the lowest seed.
+/// The picture as SVG; nothing if nobody ran. It shows one run of each contender, that of the lowest seed.
 pub fn svg(title: &str, outcomes: &[&Outcome]) -> Option<String> {
     let mut drawn: Vec<&Outcome> = vec![];
     for contender in Contender::ALL {
@@ -88,7 +88,7 @@ impl Scale {
         LEFT + share.clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT)
     }
 
-    /// Where the axis is marked: every one, two, five, ten minutes, whatever gives no more than a dozen marks.
+    /// Where the axis has marks: every one, two, five or ten minutes, so that there are at most a dozen.
     fn marks(&self) -> impl Iterator<Item = f64> + use<> {
         let step = [60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0]
             .into_iter()

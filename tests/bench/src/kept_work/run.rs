@@ -13,11 +13,11 @@ use super::contender::Contender;
 use super::outcome::{Outcome, Told};
 use super::scenario::Scenario;
 
-/// Real time that a run may take. A run of minutes takes seconds; what takes longer hangs.
+/// Real time that a run may take. A run of minutes takes seconds. A run that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// The facts that nobody knows of AWS, as the first seeds play them: each of the possibilities in one of the three. The
-/// names are those of the embedded AWS's `pace.json`.
+/// Facts about AWS that nobody knows, as the first three seeds play them: each possibility in one of them. The names
+/// are those of the embedded AWS's `pace.json`.
 const VARIANTS: [[(&str, &str); 3]; 3] = [
     [
         ("replacement-launches", "before-drain"),
@@ -36,7 +36,7 @@ const VARIANTS: [[(&str, &str); 3]; 3] = [
     ],
 ];
 
-/// How a seed plays what is open; what is not named here, and everything of later seeds, is drawn by it.
+/// How a seed plays open facts. It draws the facts that are not named here, and later seeds draw all of them.
 pub fn variants(seed: u64) -> BTreeMap<String, String> {
     let index = usize::try_from(seed).ok().and_then(|seed| seed.checked_sub(1));
     let fixed = index.and_then(|index| VARIANTS.get(index)).into_iter().flatten();
@@ -54,7 +54,7 @@ pub async fn run(scenario: &Scenario, contender: Contender, seed: u64) -> Result
     let playing = async {
         match contender {
             Contender::SpotHandoff => with_functions(scenario, seed).await,
-            // The bound is reckoned in any world that has the same numbers.
+            // The bound can be computed in any world that has the same numbers.
             Contender::LowerBound => by_itself(scenario, Contender::Nobody, seed).await,
             other => by_itself(scenario, other, seed).await,
         }
@@ -94,7 +94,7 @@ async fn by_itself(scenario: &Scenario, contender: Contender, seed: u64) -> Resu
     let measured = world.start_meter(&scenario.order, contender.name()).await?;
     let mut until_ms = measured.zero_ms;
     while until_ms < measured.end_ms {
-        // Some minutes at a time: a leap is answered when all that AWS does meanwhile is done.
+        // Some minutes at a time: the answer to a leap comes when AWS has done everything in between.
         until_ms = measured.end_ms.min(until_ms + 600_000.0);
         world.leap(until_ms, &[], 0).await?;
     }
@@ -140,7 +140,7 @@ fn story(bed: &Testbed, zero_ms: f64) -> Vec<String> {
     lines.collect()
 }
 
-/// What `cargo bench` builds lies in the directory of the release profile, and is of the profile bench.
+/// `cargo bench` builds with the profile bench, into the directory of the release profile.
 fn profile() -> Result<Option<&'static str>> {
     let workspace = Workspace::locate()?;
     Ok((workspace.profile() == "release").then_some("bench"))

@@ -13,7 +13,7 @@ use testbed::Workspace;
 /// Their order on the page: the file names.
 const ORDER: &str = include_str!("../../scenarios/order.txt");
 
-/// Seconds of the world in a real one, while functions are at work. Whatever nobody works at is leapt over, so a low speed
+/// Seconds of the world in a real second, while functions are at work. While nobody works, time leaps. So a low speed
 /// costs little, and a function that is slow on this machine is not much slower in the world.
 const SPEED: f64 = 2.0;
 
@@ -28,7 +28,7 @@ pub struct Scenario {
     pub story: String,
     /// Its end, in seconds after its first warning.
     pub seconds: f64,
-    /// Seconds of the world in a real one, while functions are at work: fewer where they have much to do.
+    /// Seconds of the world in a real second, while functions are at work: fewer if they have much to do.
     pub speed: f64,
     /// Parameters of the stack that differ from their defaults.
     pub parameters: BTreeMap<String, String>,
@@ -63,7 +63,7 @@ impl Scenario {
     }
 }
 
-/// All scenarios in the order of the page, or those of these names.
+/// All scenarios in the order of the page, or those with these names.
 ///
 /// # Errors
 /// Where there is no scenario of a name, or it cannot be read.

@@ -8,7 +8,7 @@ use super::outcome::{Losses, Outcome};
 /// A column: its heading, and what stands in it.
 type Column = (&'static str, fn(&Losses) -> Option<f64>);
 
-/// The columns: a heading, and the number. What nobody tells is left empty.
+/// The columns: a heading and the number. A number that nobody tells stays empty.
 pub const COLUMNS: [Column; 10] = [
     ("failed requests", |of| Some(of.failed.all())),
     ("no target", |of| Some(of.failed.no_target)),
@@ -22,7 +22,7 @@ pub const COLUMNS: [Column; 10] = [
     ("told wrongly", |of| of.misreported),
 ];
 
-/// The mean of the seeds, and the highest where it is another one.
+/// The mean of the seeds, and the highest value if it differs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
     /// The mean.

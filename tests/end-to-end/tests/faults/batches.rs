@@ -1,4 +1,4 @@
-//! What fails for one message of a batch leaves the other messages of that batch alone.
+//! A failure of one message of a batch does not affect the other messages of the batch.
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::scene::Scene;
@@ -10,8 +10,8 @@ use crate::finish::{Finish, nothing, play};
 use crate::scenarios::{Scenario, WINDOW};
 use crate::several::{all_well, several};
 
-/// Calls that are about the group, the cluster or a target group of one of the two instances and not the other's, with
-/// words that the former have.
+/// Calls about the group, the cluster or a target group of only one of the two instances, with words that only these
+/// calls contain.
 const CALLS: &[(&str, &str, &[&str])] = &[
     (
         "deregister-targets",
@@ -24,7 +24,7 @@ const CALLS: &[(&str, &str, &[&str])] = &[
             "DescribeServices",
         ],
     ),
-    // A target group of a service: those of the group are left when the instance is detached, too.
+    // A target group of a service. The target would leave those of the group anyway when the instance is detached.
     (
         "deregister-targets",
         "classifier",
@@ -94,7 +94,7 @@ async fn fails(function: &str, words: &str, action: &str, undisturbed: &Finish) 
         let of_it = reports.iter().filter(|report| report.instance == instance);
         of_it.filter(|report| report.outcome == Outcome::Failed).count()
     };
-    // Once the instance is gone nothing may be left of what failed.
+    // Once the instance is gone, nothing may be left of the failed part.
     ensure!(failures(one) > 0, "{one} did not fail\n{}", story());
     ensure!(failures(other) == 0, "{other} failed as well\n{}", story());
     let (wanted, found) = (undisturbed.shape_of(other), finish.shape_of(other));

@@ -35,7 +35,7 @@ pub enum Fault {
     Modelled(String, u16),
 }
 
-/// Whether a code says that the role lacks the permission: there is a fault for that already.
+/// Whether a code says that the role lacks the permission. There is already a fault for that.
 pub fn is_denial(code: &str) -> bool {
     code.starts_with("AccessDenied") || code == "AuthorizationError"
 }

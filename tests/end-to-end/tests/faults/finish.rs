@@ -1,4 +1,4 @@
-//! A scenario from its beginning to its end, and what holds there whatever went wrong.
+//! A scenario from beginning to end, and what holds at the end, whatever went wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::EVERY_FUNCTION;
 use crate::scenarios::Scenario;
 
-/// Real time in which something was told of each instance once nothing else is left to do.
+/// Real time within which every instance has been announced, once nothing else is left to do.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -31,15 +31,15 @@ pub struct Finish {
     pub scene: Scene,
     /// What everything is like at the end.
     pub after: State,
-    /// What was told about whom: by message and by event, each as often as it was told.
+    /// What was announced about which instance, by message and by event, as often as it was announced.
     pub told: Vec<String>,
     /// The instances that go.
     pub gone: Vec<String>,
-    /// Whether Lambda gives invocations up sooner than the template has it.
+    /// Whether Lambda gives invocations up sooner than the template says.
     hurried: bool,
 }
 
-/// Plays a scenario to its end. What goes wrong in it is ordered `before`, or happens `meanwhile`.
+/// Plays a scenario to its end. `before` orders the faults, or they happen `meanwhile`.
 pub async fn play(
     scenario: Scenario,
     options: Options,
@@ -47,7 +47,7 @@ pub async fn play(
     meanwhile: impl AsyncFnOnce(&Scene) -> Result<()>,
 ) -> Result<Finish> {
     let (hurried, announces) = (options.timeout.is_some(), options.announce);
-    // In a world that is no faster than this one a hand-off takes its two minutes.
+    // In a world at real speed, a hand-off takes its two minutes.
     let patience = PATIENCE + NOTICE.unsigned_abs().div_f64(options.speed);
     let scene = Scene::start(options).await?;
     scenario.prepare(&scene).await?;
@@ -78,7 +78,7 @@ pub async fn play(
     })
 }
 
-/// What was told, as soon as it is told of all; under a fault it may never be.
+/// What was announced, as soon as all are announced. Under a fault, that may never be.
 async fn all_told(scene: &Scene, gone: &[String]) -> Result<Vec<String>> {
     let closes = Instant::now() + TOLD_WITHIN;
     loop {
@@ -149,7 +149,7 @@ fn text(value: &Value) -> &str {
 }
 
 impl Finish {
-    /// What holds whatever went wrong: no crash, and nothing touched that nobody named.
+    /// What holds, whatever went wrong: no crash, and nothing touched that no event named.
     pub fn sound(&self) -> Result<()> {
         let story = self.scene.story();
         for entry in self.scene.bed.journal().since(0) {
@@ -187,7 +187,7 @@ impl Finish {
         let other = others.find(|one| one.status != "ACTIVE" && !is_gone(&one.instance));
         ensure!(other.is_none(), "{other:?} was drained\n{story}");
         self.given_up_is_what_failed()?;
-        // A replacement for each, and where an exchange failed for good one more may have come for it.
+        // A replacement for each. If an exchange failed for good, one more may have come for it.
         let new = self.scene.new_instances(after);
         let running = new.iter().filter(|one| one.state == "running").count();
         ensure!(
@@ -198,7 +198,7 @@ impl Finish {
         Ok(())
     }
 
-    /// A message is a dead letter where its last report is one of a failure, and nowhere else: none is lost.
+    /// A message is a dead letter if and only if its last report says that it failed. So no message is lost.
     fn given_up_is_what_failed(&self) -> Result<()> {
         for function in EVERY_FUNCTION {
             let mut last: BTreeMap<_, Report> = BTreeMap::new();
@@ -224,7 +224,7 @@ impl Finish {
                 let ids = ids.chain([&body["id"]]);
                 dead.push(ids.map(|id| text(id).to_owned()).collect());
             }
-            // A message about several comes back, and is given up, for the one that failed.
+            // A message about several instances comes back, and is given up, because of the one that failed.
             let all: BTreeSet<String> = dead.iter().flatten().cloned().collect();
             ensure!(
                 failed.is_subset(&all) && dead.iter().all(|ids| !ids.is_disjoint(&failed)),

@@ -1,4 +1,5 @@
-//! A function is killed in the middle of a call, before or after AWS has done what it asks, and its message comes again.
+//! A function is killed in the middle of a call, before or after AWS has carried the call out. Its message comes
+//! again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::shape::difference;
 
 /// How often it is looked whether the moment has come.
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
-/// By then a call has been made that is made at all, in real time.
+/// If a call comes at all, it has come by then, in real time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One death.
@@ -50,19 +51,19 @@ impl Death {
         deaths
     }
 
-    /// Whether it has to end just as if nothing had been killed. Where a termination is late, drain-tasks may stop the tasks
-    /// that the termination would have ended, so those end otherwise.
+    /// Whether it has to end just as if nothing had been killed. After a late termination, drain-tasks may stop the
+    /// tasks that the termination would have ended. So these tasks end in another way.
     fn ends_the_same(&self) -> bool {
         self.of.action != "TerminateInstanceInAutoScalingGroup"
     }
 
-    /// Whether there may be fewer such calls than there were: in a world that moves, how often it is looked at depends on
-    /// what was faster.
+    /// Whether there may be fewer such calls than before. In a world that moves, the number of looks depends on what
+    /// was faster.
     fn may_not_come(&self) -> bool {
         self.after_calls > 0 && !self.scenario.is_side_by_side()
     }
 
-    /// At each use once; at those that change something, before and after.
+    /// At each use once. At a use that changes something, twice: before and after.
     fn covering(recording: &Recording) -> Vec<Self> {
         let all = Self::all(recording);
         let mut chosen: BTreeMap<(Use, bool), Self> = BTreeMap::new();

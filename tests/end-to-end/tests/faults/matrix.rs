@@ -1,6 +1,6 @@
 //! Every action of every function, times every fault, times once or always.
 //!
-//! By default a part is played that has each action and each fault, once and always; `EVERY_FAULT=1` plays all.
+//! By default the test plays a part that has each action and each fault, once and always. `EVERY_FAULT=1` plays all.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,73 +19,74 @@ use crate::scenarios::Scenario;
 use crate::several::{all_well, chosen, only, several};
 use crate::shape::difference;
 
-/// When an invocation is given up under a fault that lasts, in real time.
+/// When Lambda gives up an invocation under a fault that lasts, in real time.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(6);
 
-/// Reads that a hand-off goes on without, also when they always fail: each has a default that errs on the safe side.
+/// Reads that a hand-off can do without, even if they always fail. Each has a default on the safe side.
 const DONE_WITHOUT: &[(&str, &str)] = &[
-    // A target whose deregistration delay is not known is given the longest time to drain.
+    // If the deregistration delay of a target is not known, the target gets the longest time to drain.
     ("deregister-targets", "DescribeTargetGroupAttributes"),
-    // A load balancer of unknown kind counts as the one for which most is held.
+    // A load balancer of unknown kind counts as the kind for which most targets are held.
     ("deregister-targets", "DescribeTargetGroups"),
-    // Without the table it is decided by what is seen, and a warning says so.
+    // Without the table, the function decides by what it sees, and a warning says so.
     ("deregister-targets", "BatchGetItem"),
     ("deregister-targets", "PutItem"),
-    // The same for an instance whose target may have to stay. Where the health of targets is not known, what is in service
-    // in the group counts as healthy.
+    // The same for an instance whose target may have to stay. If the health of targets is not known, instances of the
+    // group that are in service count as healthy.
     ("replace-capacity", "DescribeTargetGroupAttributes"),
     ("replace-capacity", "DescribeTargetGroups"),
     ("replace-capacity", "DescribeTargetHealth"),
     ("replace-capacity", "BatchGetItem"),
     // A re-run travels in the message about its task.
     ("drain-tasks", "PutItem"),
-    // Reports are in the log as well. What people are to be told, and cannot gather, goes out at once.
+    // Reports are in the log as well. If an announcement cannot gather with others, it goes out at once.
     ("deregister-targets", "BatchWriteItem"),
     ("drain-tasks", "BatchWriteItem"),
     ("replace-capacity", "BatchWriteItem"),
     ("announce-hand-offs", "BatchWriteItem"),
-    // An event that may have been put before is put again: twice is better than never.
+    // If the event may already be on the bus, it is put again: twice is better than never.
     ("announce-hand-offs", "PutItem"),
-    // A stop script that runs twice is better than none; and the instance waits until it is over whatever became of it.
+    // A stop script that runs twice is better than none. The instance waits until the script's time is over, whatever
+    // became of it.
     ("run-commands", "BatchGetItem"),
     ("run-commands", "PutItem"),
     ("run-commands", "BatchWriteItem"),
     ("drain-tasks", "BatchGetItem"),
-    // Where its targets cannot be seen, a stop script runs when its last moment comes.
+    // If run-commands cannot see the targets, the stop script runs at its last moment.
     ("run-commands", "DescribeTargetHealth"),
     // A document that cannot be read gets no parameters.
     ("run-commands", "DescribeDocument"),
-    // Sizes of clusters, which only decide between two ways to find the same container instances.
+    // The sizes of clusters. They only decide between two ways to find the same container instances.
     ("deregister-targets", "DescribeClusters"),
     ("drain-tasks", "DescribeClusters"),
-    // Which services are daemons, where the instance goes already and service tasks are left to ECS.
+    // Which services are daemons. If the instance is already going, service tasks are left to ECS.
     ("drain-tasks", "ListServices"),
-    // A task whose stopTimeout is not known is stopped in time for the longest there is.
+    // If the stopTimeout of a task is not known, drain-tasks assumes the longest one.
     ("drain-tasks", "DescribeTaskDefinition"),
-    // Without a hook's timeout heartbeats come as often as the shortest one needs.
+    // If the timeout of a hook is not known, heartbeats come as often as the shortest timeout needs.
     ("drain-tasks", "DescribeLifecycleHooks"),
-    // An instance whose hooks are not known is detached, as where none waits.
+    // If the hooks of an instance are not known, it is detached, as if no hook waited.
     ("replace-capacity", "DescribeLifecycleHooks"),
-    // Why launches fail: a group is watched without, and On-Demand does not fill it.
+    // Why launches fail. Without this, the group is still watched, but On-Demand does not fill it.
     ("replace-capacity", "DescribeScalingActivities"),
-    // A mixture that cannot be changed: the report says so, and the next look asks again.
+    // If the mixed instances policy cannot be changed, the report says so, and the next look tries again.
     ("replace-capacity", "UpdateAutoScalingGroup"),
 ];
 
-/// Shortcuts past Lambda's own polling, which do the same later: Lambda hands over what is in the queue, what was not deleted
-/// is found done, the visibility timeout brings back what failed.
+/// Calls to a function's own queue. They only save time, since the same happens later without them: Lambda hands over
+/// what is in the queue, what was not deleted is found done, and the visibility timeout brings back what failed.
 const SHORTCUTS: &[&str] = &[
     "ReceiveMessage",
     "DeleteMessageBatch",
     "ChangeMessageVisibilityBatch",
 ];
 
-/// Errors that are answers, not failures: what was asked for is so already, or there is nothing to ask.
+/// Errors that are answers, not failures: the state is already as asked for, or there is nothing to ask about.
 const ANSWERS: &[(&str, &str)] = &[
     // A target group that was deleted has no targets.
     ("DeregisterTargets", "TargetGroupNotFound"),
     ("DescribeTargetHealth", "TargetGroupNotFound"),
-    // These instances, or this document, can run no stop script: a loss, and nothing to try again.
+    // This instance or this document cannot run a stop script. This is a loss, and there is nothing to try again.
     ("SendCommand", "DuplicateInstanceId"),
     ("SendCommand", "InvalidInstanceId"),
     ("SendCommand", "InvalidDocument"),
@@ -102,7 +103,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("ListContainerInstances", "ClusterNotFoundException"),
 ];
 
-/// What is told as a loss at the end, and gives no dead letter: there is nothing left to try.
+/// What is announced as a loss at the end. It gives no dead letter, since there is nothing left to try.
 const TOLD_AS_LOST: &[(&str, &str)] = &[
     ("run-commands", "ListCommandInvocations"),
     ("run-commands", "SendCommand"),
@@ -143,7 +144,8 @@ impl Trial {
         trials
     }
 
-    /// What goes on by looks of its own, or at what came back, and what few events lead to, can also fail in the middle of it.
+    /// Some hand-offs go on by their own looks, or when an instance comes back, and few events lead to them. They can
+    /// also fail in the middle.
     fn in_the_middle(recording: &Recording) -> Vec<Self> {
         let mut trials = vec![];
         for scenario in [
@@ -168,11 +170,11 @@ impl Trial {
         trials
     }
 
-    /// Each action that changes something with a fault that passes and one that lasts, each read with one of them, and among
-    /// them each fault; which ones changes from action to action, and is the same each time.
+    /// Each action that changes something gets a fault that passes and a fault that lasts. Each read gets one of the
+    /// two. Every fault occurs. The choice differs from action to action, and is the same each time.
     fn covering(recording: &Recording) -> Vec<Self> {
         let mut trials = vec![];
-        // In a world as slow as the shortcuts need, nobody waits until it is told again.
+        // The shortcuts need a slow world. There nobody waits for a second announcement.
         let mut uses = recording.uses();
         uses.retain(|of, scenarios| {
             scenarios[0] != Scenario::ToldAgain || !SHORTCUTS.contains(&of.action.as_str())
@@ -208,14 +210,14 @@ impl Trial {
         trials
     }
 
-    /// What lasts is no other for an invocation that is given up sooner: calls are tried again until its end.
+    /// A fault that lasts is the same if the invocation is given up sooner: it tries calls again until its end.
     fn options(&self) -> Options {
         let options = Options {
             timeout: (self.times == Times::Always).then_some(GIVEN_UP_AFTER),
             ..self.scenario.options()
         };
-        // A message that Lambda has handed over is hidden for as long in real time in a faster world, in which the notice
-        // would be long over when it comes again.
+        // A message that Lambda has handed over is hidden for the same real time in a faster world. There the notice
+        // would be long over when the message comes again.
         if self.of.action == "ChangeMessageVisibilityBatch" {
             options.speed(1.0)
         } else {
@@ -223,7 +225,7 @@ impl Trial {
         }
     }
 
-    /// In the first scenario of those that had the call which has it again.
+    /// Plays the scenarios that had the call, until one of them has the call again.
     async fn play(&self, recording: &Recording) -> Result<()> {
         let others = recording.uses()[&self.of].clone();
         let others = others.into_iter().filter(|one| *one != self.scenario);
@@ -266,7 +268,7 @@ impl Trial {
 
     /// What must have come of the fault.
     fn judge(&self, finish: &Finish, undisturbed: &Value) -> Result<()> {
-        // Where the answer is lost nobody knows that it was told; else it is told once.
+        // If the answer is lost, the function cannot know that it has announced. Otherwise it announces once.
         ensure!(
             self.loses_the_answer() || finish.told_once(),
             "told twice: {:?}\n{}",
@@ -274,7 +276,7 @@ impl Trial {
             finish.scene.story()
         );
         if self.is_answer() {
-            // What the answer says is not there is left as it is; nothing failed.
+            // If the answer says that something does not exist, it is left alone. Nothing failed.
             went_well(finish, &self.of.caller)?;
             return self.others_did_their_part(finish, undisturbed);
         }
@@ -305,9 +307,9 @@ impl Trial {
         ANSWERS.contains(&(self.of.action.as_str(), code.as_str()))
     }
 
-    /// Whether what failed may be of no matter when it is tried again. An exchange or a lifecycle action goes on for
-    /// minutes, in a world that moves: the instance has left its group by then, or the tasks have ended. A call whose answer
-    /// was lost was carried out, which the next try finds.
+    /// Whether the failed call may no longer matter at the next try. An exchange or a lifecycle action takes minutes,
+    /// in a world that moves: by then the instance has left its group, or the tasks have ended. If the answer to a
+    /// call got lost, AWS has carried the call out, and the next try finds that.
     fn may_be_over(&self) -> bool {
         !self.scenario.is_side_by_side() || self.loses_the_answer()
     }
@@ -345,7 +347,7 @@ impl Trial {
         self.others_did_their_part(finish, undisturbed)
     }
 
-    /// No function but the one that suffers the fault leaves anything undone.
+    /// Only the function with the fault leaves anything undone.
     fn others_did_their_part(&self, finish: &Finish, undisturbed: &Value) -> Result<()> {
         let shape = finish.shape();
         let others = EVERY_FUNCTION.into_iter();

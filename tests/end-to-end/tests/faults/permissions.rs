@@ -1,4 +1,4 @@
-//! Least privilege: with any one action taken out of a role, something is denied that a hand-off needs.
+//! Least privilege: if any action is taken out of a role, something is denied that a hand-off needs.
 
 use anyhow::{Context, Result, bail, ensure};
 use end_to_end::scene::Scene;
@@ -13,7 +13,7 @@ use crate::recording::{Recording, Use};
 use crate::scenarios::Scenario;
 use crate::several::{all_well, chosen, several};
 
-/// What another action depends on: asked for by AWS when that one is called.
+/// Actions that another action depends on: AWS checks them when the other one is called.
 fn asked_for_with(action: &str) -> Option<&'static str> {
     match action {
         "ecs:TagResource" => Some("RunTask"),
@@ -39,7 +39,7 @@ fn scenarios_of(recording: &Recording, function: &str, permission: &str) -> Opti
         .map(|(_, scenarios)| scenarios)
 }
 
-/// One permission, taken away: in the first of its scenarios in which it is missed.
+/// Takes one permission away, and plays its scenarios until one of them misses it.
 async fn without(recording: &Recording, function: &str, permission: &str) -> Result<()> {
     let scenarios = scenarios_of(recording, function, permission)
         .context("no scenario needs it: take it out of the role, or write one that does")?;

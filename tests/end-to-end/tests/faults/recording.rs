@@ -67,7 +67,7 @@ impl Recording {
         let of_aws = OnceCell::new();
         // The last ones of the list take the longest, and all tests wait for all of them.
         let plays = Scenario::ALL.into_iter().rev().map(|scenario| {
-            // A whole world is too much for the stack, twelve of them at a time.
+            // Whole worlds are too large for the stack, with twelve of them at a time.
             let record = Box::pin(record(scenario, &of_aws));
             async move {
                 record
@@ -85,8 +85,8 @@ impl Recording {
         })
     }
 
-    /// Every use, with the scenarios that had it. The next time one of them may go without: what a function finds depends
-    /// on how far the others and AWS are.
+    /// Every use, with the scenarios that had it. The next time, a scenario may not have it: what a function finds
+    /// depends on how far the others and AWS are.
     pub fn uses(&self) -> BTreeMap<Use, Vec<Scenario>> {
         let mut uses: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for scenario in Scenario::ALL {
@@ -134,14 +134,15 @@ async fn uses(scenario: Scenario, finish: &Finish) -> Result<BTreeMap<Use, u32>>
     let mut uses = BTreeMap::new();
     for call in finish.scene.bed.world.calls().await? {
         let caller = call.caller.unwrap_or_default();
-        // Elsewhere it is by chance that two messages are handed over together, and more is looked for.
+        // Elsewhere it is chance whether two messages are handed over together, and the function looks for more.
         let is_shortcut = matches!(call.action.as_str(), "ReceiveMessage" | "DeleteMessageBatch");
-        // deregister-targets writes down the same ends at the same time, and whoever comes first writes. In an exchange
+        // deregister-targets writes the same ends at the same time, and the first one writes them. In an exchange,
         // replace-capacity writes by itself.
         let is_written_by_either = caller == "replace-capacity" && call.action == "PutItem";
         let by_chance = is_shortcut && scenario != Scenario::ManyAtOnce
             || is_written_by_either && scenario.is_side_by_side();
-        // By that message the group is watched, and the hand-off is done without: `followed_through` has what becomes of it.
+        // That message starts the watch over the group. The hand-off does not need it. `followed_through` tests the
+        // watch.
         let begins_watch = caller == "replace-capacity"
             && call.action == "SendMessageBatch"
             && scenario.is_plain_interruption();

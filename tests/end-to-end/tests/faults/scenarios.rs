@@ -1,4 +1,4 @@
-//! Events that together have the functions use every action they know.
+//! Events that together make the functions use every action that they know.
 
 use anyhow::{Context, Result};
 use end_to_end::events;
@@ -33,11 +33,11 @@ pub enum Scenario {
     ManagedByEcs,
     /// Most of a cluster is to be retired; a dry run.
     MostOfACluster,
-    /// Two instances are interrupted, and what was done for them is told.
+    /// Two instances are interrupted, and their hand-offs are announced.
     Announcement,
     /// An instance is interrupted, and each function fails once.
     TriedAgain,
-    /// An instance is interrupted, and to tell what was done fails once.
+    /// An instance is interrupted, and its announcement fails once.
     ToldAgain,
     /// More instances are interrupted than Lambda hands over at once.
     ManyAtOnce,
@@ -51,7 +51,7 @@ pub enum Scenario {
     Restart,
     /// An instance is interrupted while Spot has no capacity, and On-Demand fills the group.
     SpotIsDry,
-    /// An instance is interrupted, and people are told of it when its group is whole again.
+    /// An instance is interrupted, and there is another announcement when its group is whole again.
     GroupWhole,
     /// The reservation of an instance ends.
     Reserved,
@@ -65,24 +65,26 @@ pub enum Scenario {
 const MANY: usize = 12;
 /// Seconds of the world after which an interruption is over.
 const STOPPED_FOR: u64 = 150;
-/// Seconds of the world that a restart takes: so long that a look sees it, also one that comes again.
+/// Seconds of the world that a restart takes: so long that a look sees it, even a look that comes again after a
+/// failure.
 const RESTARTS_FOR: u64 = 200;
-/// Seconds of the world for which Spot has no capacity, and in which On-Demand has been asked for, with tries more on a
+/// Seconds of the world for which Spot has no capacity. By then On-Demand has been asked for, with several tries on a
 /// slow machine.
 const DRY_FOR: u64 = 600;
 const FILLED_WITHIN: u64 = 320;
-/// Seconds of the world in which people have been told of a group that is whole.
+/// Seconds of the world within which a whole group has been announced.
 const TOLD_WITHIN: u64 = 300;
-/// How often, in seconds of the world, it is looked whether it is so.
+/// How often to look whether it is so, in seconds of the world.
 const LOOK_EVERY: u64 = 10;
-/// Seconds of the world in which messages that are sent together certainly arrive.
+/// Seconds of the world within which messages that are sent together certainly arrive.
 pub const WINDOW: u64 = 20;
 
-/// Slower than elsewhere: a call that hangs is not to take up the two minutes.
+/// Slower than elsewhere, so that a call that hangs does not use up the two minutes.
 const SPEED: f64 = 10.0;
 
 impl Scenario {
-    /// All of them that add a call. First the one without replace-capacity, in whose absence the others always see the whole instance.
+    /// All scenarios that add a call. The first one has no replace-capacity, so the other functions always see the
+    /// whole instance.
     pub const ALL: [Self; 22] = [
         Self::ShuttingDown,
         Self::Interruption,
@@ -108,8 +110,8 @@ impl Scenario {
         Self::WarmPool,
     ];
 
-    /// The world it happens in. Where the functions need nobody else to go on, nothing moves but by their calls: what
-    /// became of a fault must not depend on what AWS was faster with.
+    /// The world of the scenario. If the functions need nobody else to go on, only their calls move anything: the
+    /// result of a fault must not depend on what AWS does faster.
     pub fn options(self) -> Options {
         let options = Options {
             simulate: !self.is_side_by_side(),
@@ -131,7 +133,7 @@ impl Scenario {
             },
             Self::ManyAtOnce => Options {
                 storm: Some(json!({ "groups": 1, "instances": MANY, "tasks": 1 })),
-                // While a function is at work the rest of the messages is left in the queue, for it to find.
+                // While a function is at work, the other messages stay in the queue, for the function to find.
                 mapping: MappingOptions {
                     window_seconds: Some(WINDOW),
                     maximum_concurrency: Some(1),
@@ -143,7 +145,7 @@ impl Scenario {
                 announce: true,
                 ..options.parameter("Announcements", "all")
             },
-            // Slow enough for the group to be seen whole before its hand-off is told of.
+            // So slow that a look sees the group whole before its hand-off is announced.
             Self::GroupWhole => Options {
                 announce: true,
                 ..options.parameter("Announcements", "all").speed(SPEED / 2.0)
@@ -175,7 +177,7 @@ impl Scenario {
             let fails = json!({ "kind": "new-instances-fail", "group": "inference", "what": "agent" });
             scene.happen(fails).await?;
         }
-        // Of the hook drain-tasks waits for the end of a script as well.
+        // At the hook, drain-tasks also waits for the end of a script.
         let with_script = match self {
             Self::StopScript => Some("inference"),
             Self::LifecycleAction => Some("hooked"),
@@ -250,7 +252,7 @@ impl Scenario {
                 let mut warning = events::interruption(&instance, scene.now())?;
                 warning["detail"]["instance-action"] = json!("stop");
                 scene.put(&warning).await?;
-                // When it is back nobody looks after the interruption any more.
+                // When it is back, no function looks at the interruption any more.
                 scene.pass(STOPPED_FOR).await;
                 let running = events::state_change(&instance, "running", scene.now())?;
                 scene.put(&running).await?;
@@ -325,7 +327,7 @@ impl Scenario {
         }
     }
 
-    /// Whether each function does its part without the others, so that one that fails takes nothing with it.
+    /// Whether each function does its part without the others, so that the failure of one does not affect the others.
     pub fn is_side_by_side(self) -> bool {
         !matches!(
             self,
@@ -337,7 +339,7 @@ impl Scenario {
         )
     }
 
-    /// Whether replace-capacity has no other message to send than that by which a group is watched.
+    /// Whether the only message that replace-capacity sends is the one that watches a group.
     pub fn is_plain_interruption(self) -> bool {
         matches!(
             self,
@@ -394,7 +396,7 @@ async fn people_are_told(scene: &Scene) -> Result<()> {
     .await
 }
 
-/// Waits until it is so, or these seconds of the world are over: under a fault it may never be.
+/// Waits until it is so, or until these seconds of the world are over. Under a fault it may never be so.
 async fn wait(scene: &Scene, seconds: u64, is_so: impl AsyncFn() -> Result<bool>) -> Result<()> {
     for _ in 0..seconds / LOOK_EVERY {
         scene.pass(LOOK_EVERY).await;

@@ -6,12 +6,13 @@ use anyhow::{Result, ensure};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
-/// Which of all somebody wants to see played: those in whose description all words of `ONLY_FAULT` stand.
+/// Which trials somebody wants to see: those whose description has all words of `ONLY_FAULT`.
 pub fn only() -> Option<String> {
     std::env::var("ONLY_FAULT").ok()
 }
 
-/// What is played: what [`only`] says, with `EVERY_FAULT` everything, else the part that covers it.
+/// The trials to play: those that [`only`] chooses, all with `EVERY_FAULT`, otherwise the part that covers
+/// everything.
 pub fn chosen<T: Debug>(all: impl FnOnce() -> Vec<T>, covering: impl FnOnce() -> Vec<T>) -> Vec<T> {
     if let Some(words) = only() {
         let mut chosen = all();
@@ -31,7 +32,7 @@ pub fn chosen<T: Debug>(all: impl FnOnce() -> Vec<T>, covering: impl FnOnce() ->
 /// So many that somebody who waits wants to know how far it is.
 const TAKES_LONG: usize = 100;
 
-/// Awaits all of them, as many at a time as there may be worlds, and answers with what came of each.
+/// Awaits all of them, as many at a time as there may be worlds. Answers with the result of each.
 pub async fn several<F: Future>(plays: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut playing: FuturesUnordered<F> = plays.into_iter().collect();
     let number = playing.len();
@@ -48,7 +49,7 @@ pub async fn several<F: Future>(plays: impl IntoIterator<Item = F>) -> Vec<F::Ou
 /// Says how many were played.
 ///
 /// # Errors
-/// Where any failed: all of these, with what they tell.
+/// If any failed: all of these, with their messages.
 pub fn all_well(what: &str, played: Vec<Result<()>>) -> Result<()> {
     let number = played.len();
     let mut failures: Vec<String> = played

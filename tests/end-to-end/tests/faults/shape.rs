@@ -1,5 +1,5 @@
-//! How a scenario ends: what became of everything, as far as it does not depend on ids and moments. Each function has its
-//! own part of it, named after the function.
+//! How a scenario ends: the state of everything, as far as it does not depend on ids and moments. Each function has
+//! its own part, named after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,7 +86,7 @@ impl Finish {
             .collect()
     }
 
-    /// Where which script ran how often, and how it ended; and what it saved.
+    /// Which script ran where and how often, how it ended, and what it saved.
     fn scripts(&self) -> BTreeMap<&str, Value> {
         let mut of_instances: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for script in &self.after.scripts {
@@ -108,7 +108,7 @@ impl Finish {
         actions.map(|one| (&one.instance, &one.result)).collect()
     }
 
-    /// Of the targets that were there, those that still take traffic.
+    /// The targets from the start that still take traffic.
     fn targets(&self) -> BTreeSet<String> {
         let of = |state: &State| -> BTreeSet<String> {
             let groups = state.target_groups.iter();
@@ -157,7 +157,7 @@ fn targets_of(group: &TargetGroup) -> impl Iterator<Item = (&str, u16)> {
     serving.map(|target| (target.id.as_str(), target.port.unwrap_or(0)))
 }
 
-/// What is otherwise than it should be, for whoever has to find out why.
+/// What differs from what should be, to help find out why.
 pub fn difference(wanted: &Value, found: &Value) -> String {
     let (Some(fields), Some(_)) = (wanted.as_object(), found.as_object()) else {
         return format!("  {found}\n    instead of {wanted}\n");

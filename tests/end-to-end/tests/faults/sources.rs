@@ -1,4 +1,4 @@
-//! No call without a scenario: what the sources name is compared with what was recorded.
+//! No call without a scenario: the test compares the calls in the sources with the recorded ones.
 
 use std::collections::BTreeSet;
 

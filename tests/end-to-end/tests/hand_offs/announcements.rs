@@ -1,4 +1,4 @@
-//! What is told about hand-offs, through rule, delayed queue, log groups, topic and bus, on the embedded AWS.
+//! Announcements of hand-offs, through rule, delayed queue, log groups, topic and bus, on the embedded AWS.
 
 use anyhow::{Context, Result};
 use end_to_end::{GROUP, PATIENCE, event, first_of, reports_of};
@@ -64,7 +64,8 @@ fn subjects(notifications: &[Notification]) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_hand_off_is_told_once_its_two_minutes_are_over() -> Result<()> {
-    // Slow enough that a busy machine has all reported when it is told: else the two would be told one after the other.
+    // So slow that even on a busy machine all have reported before the announcement. Otherwise the two would be
+    // announced one after the other.
     let bed = Testbed::start(Options {
         announce: true,
         ..Options::default().parameter("Announcements", "all").speed(8.0)
@@ -119,7 +120,7 @@ async fn each_hand_off_is_told_once_its_two_minutes_are_over() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_told_as_one_with_what_to_do_next() -> Result<()> {
-    // Nothing moves: all tries of the message come before AWS takes the instance, however slow the machine.
+    // Nothing moves, so all tries of the message come before AWS takes the instance, however slow the machine is.
     let still = Options {
         simulate: false,
         ..Options::default()
@@ -128,7 +129,8 @@ async fn a_failure_is_told_as_one_with_what_to_do_next() -> Result<()> {
     let state = bed.world.state().await?;
     let doomed = first_of(&state, GROUP)?;
     let other = another_group(&state)?;
-    // Nobody else drains the instance, so this failure stays: targets that one function leaves are taken out by others.
+    // Nobody else drains the instance, so this failure stays. Targets would not do: if one function leaves them,
+    // others take them out.
     bed.world
         .faults(
             &json!({ "caller": "drain-tasks", "action": "UpdateContainerInstancesState",
@@ -147,8 +149,8 @@ async fn a_failure_is_told_as_one_with_what_to_do_next() -> Result<()> {
         .iter()
         .map(|event| event["detail"]["outcome"].clone())
         .collect();
-    // Where nothing moves nothing is launched either, so the group of the other one is short; that is told when it is
-    // over, half an hour later.
+    // If nothing moves, nothing is launched either. So the group of the other instance is short. This is announced
+    // when the watch is over, half an hour later.
     assert_eq!(outcomes, [json!("failed"), json!("still-short")], "{events:?}");
     let notifications = bed.world.notifications().await?;
     assert_eq!(
@@ -198,7 +200,7 @@ async fn a_storm_is_told_in_one_message_and_a_quiet_day_in_none() -> Result<()> 
             .flat_map(|group| &group.instances)
             .take(21)
             .map(|instance| instance.id.clone());
-        // In the same moment: one after the other they would come over half a minute of a fast world.
+        // At the same moment. One after the other, they would come over half a minute of a fast world.
         let warnings: Vec<Value> = (0..)
             .zip(doomed)
             .map(|(number, instance)| warning(&bed, "aws.ec2", number, &instance))
@@ -212,7 +214,7 @@ async fn a_storm_is_told_in_one_message_and_a_quiet_day_in_none() -> Result<()> 
             "{announcements}: {found:?}"
         );
         if messages == 0 {
-            // Whole groups go: of some nothing serves for a while, which is told as a loss.
+            // Whole groups go. For a while nothing serves in some of them, and the announcement calls this a loss.
             let bad = ["FAILED", "WITH LOSSES", "STILL SHORT", "Handed off with losses"];
             let is_bad = |subject: &&str| bad.iter().any(|word| subject.contains(word));
             assert!(
@@ -382,7 +384,7 @@ async fn the_last_event_and_the_message_say_what_became_of_the_group() -> Result
     Ok(())
 }
 
-/// EC2 takes one of two, and not the other, as it is with a drill that is for real.
+/// EC2 takes one of two instances and leaves the other, as after a drill for real.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_runs_on_outside_of_its_group_is_told() -> Result<()> {
     let bed = announcing(Options::default()).await?;
@@ -404,7 +406,7 @@ async fn an_instance_that_runs_on_outside_of_its_group_is_told() -> Result<()> {
     bed.until_settled(PATIENCE).await?;
 
     let mut notifications = bed.world.notifications().await?;
-    // A busy machine may be late for what the other one had to do, which is told besides.
+    // On a busy machine, the other instance's work may be late. That is announced as well.
     notifications.retain(|one| one.subject.as_deref().is_some_and(|it| it.starts_with("RUNS ON")));
     assert_eq!(
         subjects(&notifications),

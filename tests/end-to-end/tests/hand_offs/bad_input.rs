@@ -20,7 +20,7 @@ fn log(bed: &Testbed) -> Vec<String> {
 /// Message bodies, each with what the log has to say of it.
 type Logged = Vec<(String, &'static str)>;
 
-/// Bad messages about an instance: those that are given back, and those that are left alone.
+/// Bad messages about an instance: some are given back, some are left alone.
 fn bad(good: &Value) -> (Logged, Logged) {
     let with = |pointer: &str, value: Value| {
         let mut event = good.clone();
@@ -47,7 +47,7 @@ fn bad(good: &Value) -> (Logged, Logged) {
         ),
         (with("/time", json!("yesterday")), "field `time`"),
         (with("/id", json!("x".repeat(100_000))), "field `id`"),
-        (twice, "field `detail.instance-id`: stands there twice"),
+        (twice, "field `detail.instance-id`: appears twice"),
     ];
     let left_alone = vec![
         (

@@ -1,5 +1,5 @@
-//! The same cases on the fast AWS that the storms of `cargo bench` run on: it has to answer and to change as the embedded
-//! AWS does. Left to the embedded AWS are the cases of `interruption/runs_and_launches.rs`.
+//! The same cases on the fast AWS, which the storms of `cargo bench` use. It has to answer and to change like the
+//! embedded AWS. The cases of `interruption/runs_and_launches.rs` only run on the embedded AWS.
 
 #[path = "interruption/cases.rs"]
 mod cases;

@@ -47,7 +47,7 @@ fn name<'a>(alarm: &[&'a str]) -> Option<&'a str> {
     value_of(alarm, "AlarmName")?.strip_prefix("!Sub ${NamePrefix}-")
 }
 
-/// The body of the dashboard as JSON, with something in the place of what CloudFormation fills in.
+/// The body of the dashboard as JSON, with a placeholder where CloudFormation fills something in.
 fn dashboard(template: &str) -> Result<Value> {
     let (_, rest) = template
         .split_once("DashboardBody: !Sub\n        - |\n")
@@ -113,7 +113,8 @@ async fn alarms_and_dashboard_are_about_metrics_that_exist() -> Result<()> {
         let of = |key| value_of(&alarm, key).unwrap_or("nothing");
         used.insert(format!("{} {}", of("Namespace"), of("MetricName")));
     }
-    // The functions count under the stack's prefix, which alarms refer to and the dashboard has filled in.
+    // The namespace of the functions' metrics is the stack's prefix. Alarms refer to it, and CloudFormation fills it
+    // into the dashboard.
     let of_stack = |name: &String| {
         let metric = ["!Ref NamePrefix ", "filled-in "]
             .into_iter()

@@ -1,4 +1,4 @@
-//! Stop scripts: what an instance outside ECS does is saved before the instance goes, once, and it is told.
+//! Stop scripts: an instance outside ECS saves its work before it goes, once, and the result is announced.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -68,7 +68,8 @@ async fn dead_letters(scene: &Scene) -> Result<usize> {
         .map_or(0, |queue| queue.bodies.len()))
 }
 
-/// Warns of the first instance of the group, and waits until nothing is left to do; the instance, and the end.
+/// Sends a warning for the first instance of the group, and waits until nothing is left to do. Answers with the
+/// instance and the end.
 async fn interrupted(scene: &Scene, group: &str) -> Result<(String, State)> {
     let instance = scene.first_of(group)?;
     scene.put(&events::interruption(&instance, scene.now())?).await?;
@@ -125,7 +126,7 @@ async fn copies_late_ones_and_other_signals_run_it_once() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_waits_for_the_targets_and_not_beyond_its_last_moment() -> Result<()> {
-    // In the real pace targets drain for longer than there is time. The script needs the last 40 s of the two minutes.
+    // At the real pace, targets drain for longer than the notice. The script needs the last 40 s of it.
     let scene = Scene::start(options()).await?;
     scene
         .happen(tagged(saving("inference"), "spot-handoff:stop-seconds", "40"))
@@ -161,7 +162,7 @@ async fn where_the_group_says_so_it_runs_at_once() -> Result<()> {
     Ok(())
 }
 
-/// A script whose work is not saved is told as a loss, and nothing is tried again.
+/// If a script does not save its work, this is announced as a loss, and nothing is tried again.
 async fn lost(script: Value, agent: Option<&str>) -> Result<ScriptLine> {
     let scene = Scene::start(options()).await?;
     scene.happen(script).await?;
@@ -327,7 +328,7 @@ async fn without_the_table_it_runs_all_the_same() -> Result<()> {
 async fn a_function_that_is_killed_runs_it_once() -> Result<()> {
     let scene = Scene::start(options()).await?;
     scene.happen(saving(GROUP)).await?;
-    // The answer to the first command is lost, and so whether it went out.
+    // The answer to the first command is lost, so nobody knows whether the command went out.
     let hold = json!([{
         "caller": RUNNER,
         "action": "SendCommand",

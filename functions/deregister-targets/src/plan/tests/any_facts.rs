@@ -1,6 +1,6 @@
-//! What holds for every notice under every fact.
+//! What is true for every notice and all facts.
 //!
-//! A dry run and a real run plan the same by their types: nothing here knows which of them it is.
+//! A dry run and a real run make the same plan because of the types: nothing here knows which of them it is.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -74,7 +74,7 @@ fn any_groups() -> impl Strategy<Value = Groups> {
     ])
 }
 
-/// What both waves plan for a notice.
+/// The plan of both waves for a notice.
 fn whole_plan(notice: &Notice, groups: &Groups, health: &TargetHealth) -> Plan {
     let of_instance = groups.of_instance(&notice.instance);
     let mut plan = for_group_targets(notice, groups, Scope::All, health);

@@ -8,7 +8,7 @@ use super::find::StopMoments;
 use super::hold::{hold, news};
 use super::*;
 
-/// The plan for the targets of the group, with what has to stay.
+/// The plan for the targets of the group, including what has to stay.
 fn decide(notice: &Notice, groups: &Groups, health: &TargetHealth, balancer: Balancer) -> Plan {
     let mut plans = [for_group_targets(notice, groups, Scope::All, health)];
     hold_back(notice, &mut plans, health, balancer);

@@ -1,4 +1,4 @@
-//! What is held of what was found.
+//! Which of the found targets are held.
 
 use spot_handoff::keeper::{Facts, without_table};
 use spot_handoff::state::under_notice::UnderNotice;
@@ -29,12 +29,12 @@ fn group_of(instances: &[&str]) -> Groups {
     }])
 }
 
-/// Plans of a batch about these instances of a group, where `before` is under notice already.
+/// Plans for a batch about these instances of a group; `before` is already under notice.
 fn batch(warned_of: &[&str], health: &TargetHealth, before: Option<UnderNotice>, seconds: i64) -> Vec<Plan> {
     batch_with(&StopMoments::new(), warned_of, health, before, seconds)
 }
 
-/// The same where tasks behind some targets are stopped before that.
+/// The same, but tasks behind some targets are stopped before that.
 fn batch_with(
     stops: &StopMoments,
     warned_of: &[&str],
@@ -181,7 +181,7 @@ fn what_is_going_already_is_not_held() {
 
 #[test]
 fn other_ports_of_the_instance_go_with_it() {
-    // The service has a task on each of two ports of the instance, of which ECS tells one so far.
+    // The service has a task on each of two ports of the instance. ECS tells only one so far.
     let health = TargetHealth::from([registered(
         SERVICE_TARGETS,
         &[(DOOMED, 32768, false), (DOOMED, 32769, false)],

@@ -139,7 +139,7 @@ fn without_an_end_it_is_while_something_is_held() {
 
 #[test]
 fn an_end_that_comes_near_is_looked_at_until_then() {
-    // A hook that has waited for long, and ends in a minute.
+    // A hook that has waited for a long time, and ends in a minute.
     let asked = notice(Signal::FollowUp(FollowUp {
         cause: Cause::Termination,
         deadline: Some(at(3660)),

@@ -27,7 +27,7 @@ fn of(time: Timestamp, signal: Signal) -> Notice {
     }
 }
 
-/// What AWS says at a moment: the restart is a day away, within two hours from then.
+/// AWS's event at a moment: the restart is a day away, and takes place within two hours from then.
 fn said_at(seconds: i64, starts: i64, over: bool) -> Notice {
     of(
         at(seconds),
@@ -95,7 +95,7 @@ fn container_instance(agent_connected: bool) -> ContainerInstance {
     }
 }
 
-/// What a plan comes to, in few words: what is asked of whom, when the next look is, why nothing is done.
+/// A plan in few words: who is asked to do what, when the next look is, why nothing is done.
 fn words(plan: &Plan, next: Option<&Restart>) -> String {
     let mut words: Vec<String> = plan
         .actions
@@ -264,7 +264,7 @@ fn what_aws_says_of_it_later_is_obeyed_and_what_it_said_before_is_not() {
             "look at 961".to_owned(),
         ),
         ("moved", &moved, Some(&waiting), 61, "look at 961".to_owned()),
-        // What looks at the targets ends with the moment of the restart.
+        // The looks at the targets end with the moment of the restart.
         (
             "called off while it is drained",
             &said_at(DAY - 60, DAY, true),

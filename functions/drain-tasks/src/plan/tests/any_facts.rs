@@ -1,6 +1,6 @@
-//! What holds for every notice and every set of tasks.
+//! What is true for every notice and every set of tasks.
 //!
-//! A dry run and a real run plan the same by their types: nothing here knows which of them it is.
+//! A dry run and a real run make the same plan because of the types: nothing here knows which of them it is.
 
 use proptest::prelude::*;
 
@@ -42,7 +42,7 @@ proptest! {
             let stops_now = stopped(&plan).contains(&task.arn.as_str());
             let in_time = later.iter().any(|(at, tasks)| {
                 let fits = SignedDuration::from_secs(*at) + task.grace < NOTICE;
-                // One whose grace does not fit is left to ECS for half of the notice.
+                // If its grace does not fit, ECS has half of the notice.
                 let is_half = task.service.is_some() && *at == 60;
                 tasks.contains(&task.arn) && (after(*at) <= now || fits || is_half)
             });
@@ -105,7 +105,7 @@ proptest! {
             prop_assert_eq!(container_instance, &format!("ci/{DOOMED}"));
             prop_assert_eq!(own, Some(Status::Active));
         }
-        // A replacement that is waited for is answered by the plan for the tasks.
+        // The plan for the tasks covers a replacement that is still awaited.
         let waits = matches!(drain::replacement_of(&notice, &found, after(seconds)),
             drain::Replacement::Awaited(_) | drain::Replacement::Late(_));
         prop_assert!(waits || !plan.actions.is_empty() || !plan.skipped.is_empty(), "{plan:?}");

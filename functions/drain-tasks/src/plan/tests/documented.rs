@@ -6,7 +6,7 @@ use testbed::documentation;
 
 use super::*;
 
-/// Actions and reasons of a plan, as two cells.
+/// Actions and reasons of a plan, as two table cells.
 fn cells(plan: &Plan) -> String {
     assert!(plan.problems.is_empty(), "{:?}", plan.problems);
     documentation::cells(plan, documentation::name, ", ")
@@ -391,7 +391,7 @@ fn while_somebody_waits() -> String {
     table
 }
 
-/// One test, since each part rewrites the same page.
+/// One test, since all parts rewrite the same page.
 #[test]
 fn the_documented_decisions_are_those_of_the_plan() {
     for (part, table) in [

@@ -1,4 +1,4 @@
-//! What looks see, and when the next one comes.
+//! What looks find, and when the next look comes.
 
 use spot_handoff::notice::{Registered, between_looks};
 
@@ -28,7 +28,7 @@ fn with_tasks(status: Status, tasks: usize) -> ContainerInstance {
     }
 }
 
-/// Seconds after the notice at which the next look comes, and what it will know.
+/// When the next look comes, in seconds after the notice, and what it will know.
 fn next(notice: &Notice, found: &ContainerInstances, seconds: i64) -> Option<(i64, Vec<(String, usize)>)> {
     let cares = |one: &ContainerInstance| left_alone(notice, &GroupOf::None, one).is_none();
     let (follow_up, at) = look::next(notice, Some("g"), found, cares, between_looks(1), after(seconds))?;

@@ -81,7 +81,7 @@ fn registered(targets: &[(&str, State)]) -> TargetHealth {
     TargetHealth::from([(TARGETS.to_owned(), Ok(targets.iter().map(one).collect()))])
 }
 
-/// The instances of which something is held, when nobody else is under notice.
+/// The instances with held targets if nobody else is under notice.
 fn held_of(
     notices: &[Notice],
     group: Group,

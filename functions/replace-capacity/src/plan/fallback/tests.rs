@@ -8,7 +8,7 @@ fn at(seconds: i64) -> Timestamp {
     later(begun, SignedDuration::from_secs(seconds))
 }
 
-/// A group that is to have eight, with this base below Spot alone.
+/// A group with a desired capacity of eight: this base On-Demand, and the rest Spot.
 fn group(base: u32) -> Group {
     Group {
         name: "g".to_owned(),
@@ -21,7 +21,7 @@ fn group(base: u32) -> Group {
     }
 }
 
-/// Launches by the second they began at; a message where one failed.
+/// Launches by the second at which they began, with a message if one failed.
 fn launches(list: &[(i64, Option<&str>)]) -> Launches {
     Launches::with(list.iter().map(|(seconds, failure)| (at(*seconds), *failure)))
 }
@@ -51,7 +51,7 @@ impl World {
     }
 }
 
-/// Spot has failed since the second 5, and one is missing at the second 65.
+/// Spot has failed since second 5, and one instance is missing at second 65.
 fn dry() -> World {
     World {
         now: 65,
@@ -66,7 +66,7 @@ fn seconds(moment: Option<Timestamp>) -> Option<i64> {
     moment.map(|moment| moment.duration_since(at(0)).as_secs())
 }
 
-/// After the raise from 0 to 1 at the second 65.
+/// After the raise from 0 to 1 at second 65.
 fn raised_to_one() -> Fallback {
     dry().step(None).fallback.expect("it begins")
 }
@@ -119,13 +119,13 @@ fn the_base_goes_up_by_what_is_missing_once_spot_has_failed_for_long_enough() {
 
 #[test]
 fn a_quarter_of_the_group_at_the_most_is_filled_and_one_at_the_least() {
-    // What is to be On-Demand: the base, and of the rest the percentage, in favor of On-Demand.
+    // The On-Demand part: the base, and the percentage of the rest, in favor of On-Demand.
     let table = [
         (8, 0, 0, 1, Some(1)),
         (8, 0, 0, 5, Some(2)),
         (2, 0, 0, 2, Some(1)),
         (8, 3, 0, 2, Some(5)),
-        // 4 of 8 by the percentage: one more takes a base of 1 (1 + half of 7, rounded up).
+        // The percentage makes 4 of 8. One more needs a base of 1 (1 + half of 7, rounded up).
         (8, 0, 50, 1, Some(1)),
         (8, 0, 50, 2, Some(3)),
         (8, 8, 0, 1, None),
@@ -234,7 +234,7 @@ fn a_quarter_of_an_hour_later_spot_is_tried_and_where_it_succeeds_it_is_over() {
     let fallback = failed.fallback.expect("it goes on");
     assert_eq!((fallback.before, fallback.is_trial), (0, false));
     assert_eq!(seconds(Some(fallback.next_trial)), Some(985 + 900));
-    // Nothing had to be replaced: somebody has made the group smaller.
+    // There was nothing to replace: somebody has made the group smaller.
     assert!(matches!(
         of(965 + 300, &[(70, None)]).told,
         Some(Told::Back { .. })

@@ -1,6 +1,6 @@
-//! What holds for every batch of notices under every fact.
+//! What is true for every batch of notices and all facts.
 //!
-//! A dry run and a real run plan the same by their types: nothing here knows which of them it is.
+//! A dry run and a real run make the same plan because of the types: nothing here knows which of them it is.
 
 use std::collections::HashSet;
 

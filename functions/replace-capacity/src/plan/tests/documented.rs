@@ -242,7 +242,7 @@ fn beginnings() -> Vec<Row> {
     ]
 }
 
-/// The facts after a look: the next one is still to come.
+/// The facts after a look; the next look is still to come.
 fn after_look(facts: Facts) -> Facts {
     let item = planned(look(), &facts, &config(), now()).items["g"].0.clone();
     with_item(facts, item)
@@ -345,7 +345,7 @@ fn steps() -> Vec<Row> {
     ]
 }
 
-/// An action in the words of the reports; the page has no clock, and so says of a delay only how long it is.
+/// An action in the words of the reports. The page has no clock, so it only has the length of a delay.
 fn cell(action: &Action) -> String {
     let (name, _, detail) = shared_plan::Action::describe(action);
     let detail = match action {
@@ -360,7 +360,7 @@ fn cell(action: &Action) -> String {
         Action::Send {
             to: Queue::Own, at, ..
         } => {
-            // A look at one that is held comes when 100 s are over.
+            // The look at a held target comes after 100 s.
             let later = warning().time + SignedDuration::from_secs(100);
             let from = if *at > late() {
                 late()

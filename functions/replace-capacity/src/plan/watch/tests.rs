@@ -42,7 +42,7 @@ fn message(number: u8, seconds: i64, number_of_look: u32) -> Notice {
     )
 }
 
-/// A group that is to have three, with these in service.
+/// A group with a desired capacity of three, and these in service.
 fn group(serving: &[u8]) -> Group {
     let member = |number: &u8| Member {
         id: id(*number),
@@ -153,7 +153,7 @@ fn each_interruption_of_a_group_of_ours_asks_for_a_watch() {
             }),
             None,
         ),
-        // A notice that comes late is looked at when it comes.
+        // A notice that comes late leads to a look at once.
         (warning(1, -60), &ours, Some(1)),
     ];
     for (notice, groups, expected) in table {
@@ -257,7 +257,7 @@ fn the_reason_is_that_of_the_last_failed_launch_and_says_what_to_do() {
 fn a_second_interruption_joins_and_a_message_that_is_behind_changes_nothing() {
     let short = group(&[2, 3]);
     let first = watched(turn(&[message(1, 0, 0)], &short, None, 20));
-    // Its own message once more: it was sent twice, or the function was killed before it could take it off the queue.
+    // Its own message once more: it was sent twice, or the function was killed before it could delete it.
     assert_eq!(
         turn(&[message(1, 0, 0)], &short, Some(&first), 25),
         Turn::default()
@@ -267,7 +267,7 @@ fn a_second_interruption_joins_and_a_message_that_is_behind_changes_nothing() {
     let second = watched(second);
     assert_eq!(second.interruptions.len(), 2);
     assert_eq!(second.standing, Standing::Looking { short_of: Some(2) });
-    // The look that the first one had asked for.
+    // The look that the first message had asked for.
     assert_eq!(
         turn(&[message(1, 0, 1)], &short, Some(&second), 50),
         Turn::default()
@@ -300,7 +300,7 @@ fn a_storm_is_one_look() {
 fn a_look_that_was_sent_and_not_written_down_counts_when_it_comes() {
     let short = group(&[2, 3]);
     let first = watched(turn(&[message(1, 0, 0)], &short, None, 20));
-    // Look 2 was sent by look 1, which was killed before it wrote; and look 1 came again.
+    // Look 1 sent look 2 and was killed before it wrote; then look 1 came again.
     let ahead = turn(&[message(1, 0, 2)], &short, Some(&first), 60);
     assert_eq!(next_look(&ahead), Some((3, 90)));
     let ahead = watched(ahead);
@@ -385,7 +385,7 @@ fn a_failed_launch_brings_the_next_look_forward_of_a_group_that_is_watched() {
     assert_eq!(moment(&watch, 500), None);
 }
 
-/// A group of Spot alone that lacks one, and whose launches have failed since the second 25.
+/// A group with only Spot that lacks one instance. Its launches have failed since second 25.
 #[test]
 fn on_demand_fills_a_group_that_spot_leaves_short_and_the_watch_goes_on_until_it_is_back() {
     let spot = |serving: &[u8], base| Group {
@@ -420,7 +420,7 @@ fn on_demand_fills_a_group_that_spot_leaves_short_and_the_watch_goes_on_until_it
         next_look(&whole).is_some(),
         "something of ours is to be taken back"
     );
-    // Another interruption meanwhile: a new watch, and the same change of the mixture.
+    // Another interruption meanwhile: a new watch, with the same change of the mixture.
     let known = watched(whole);
     let second = message(7, 200, 0);
     let asked = Asked::of(&second).expect("it is about a group").1;
@@ -479,8 +479,8 @@ fn a_group_that_on_demand_cannot_fill_says_why_with_its_outcome() {
 }
 
 proptest! {
-    /// Whatever comes twice, late or in another order: there is one watch, it knows every interruption, and a turn that
-    /// ends nothing leads to another look.
+    /// Messages may come twice, late or in another order: there is one watch, it knows every interruption, and a turn
+    /// that does not end it leads to another look.
     #[test]
     fn no_order_of_messages_loses_the_watch(
         order in proptest::collection::vec((1_u8..4, 0_u32..5, 0_i64..40), 1..30),

@@ -4,7 +4,7 @@ use testbed::documentation;
 
 use super::*;
 
-/// Actions and reasons of a plan, as two cells.
+/// Actions and reasons of a plan, as two table cells.
 fn cells(plan: &Plan) -> String {
     documentation::cells(plan, documentation::name, ", ")
 }

@@ -21,7 +21,7 @@ use super::reading::Reader;
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html>
 const DESCRIBED_PER_CALL: usize = 100;
 const SERVICES_PER_CALL: usize = 10;
-/// Seconds a container gets that sets no `stopTimeout`, unless its agent is configured otherwise:
+/// The grace in seconds of a container without `stopTimeout`, unless its agent has another setting:
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html>
 const DEFAULT_STOP_TIMEOUT: i32 = 30;
 
@@ -47,7 +47,7 @@ pub struct ContainerInstance {
     pub arn: String,
     /// The EC2 instance under it.
     pub instance: String,
-    /// Whether it takes new tasks.
+    /// Whether ECS places new tasks on it.
     pub is_active: bool,
     /// Whether its agent is connected.
     pub agent_connected: bool,
@@ -59,7 +59,7 @@ pub struct ContainerInstance {
     pub free: Needs,
 }
 
-/// What a task needs, or an instance has to give.
+/// What a task needs, or what an instance offers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
     /// CPU units.
@@ -75,13 +75,13 @@ pub struct Needs {
 pub struct Service {
     /// Its name.
     pub name: String,
-    /// How many tasks it is to have.
+    /// How many tasks it should have.
     pub desired: i32,
     /// `minimumHealthyPercent`.
     pub minimum_percent: i32,
     /// `maximumPercent`.
     pub maximum_percent: i32,
-    /// Whether it runs one task on each instance, which is not moved elsewhere.
+    /// Whether it runs one task on each instance. Such a task is not moved elsewhere.
     pub is_daemon: bool,
     /// ARNs of its target groups.
     pub target_groups: Vec<String>,
@@ -102,7 +102,7 @@ pub struct Task {
     pub definition: String,
     /// The accelerators it holds.
     pub accelerators: Vec<Accelerator>,
-    /// Whether it is run again when it had to be stopped.
+    /// Whether it is run again after it was stopped.
     pub rerun: Rerun,
 }
 
@@ -111,11 +111,11 @@ pub struct Task {
 pub struct Definition {
     /// `family:revision`.
     pub name: String,
-    /// Longest grace of its containers in seconds.
+    /// Longest grace of its containers, in seconds.
     pub stop_timeout: i64,
     /// Names of the containers with that grace.
     pub slowest: Vec<String>,
-    /// What a task of it needs.
+    /// What one of its tasks needs.
     pub needs: Needs,
 }
 
@@ -132,7 +132,7 @@ pub struct Provider {
     pub protects: bool,
 }
 
-/// Reads clusters and the task definitions in use there.
+/// Reads clusters, and the task definitions that they use.
 pub async fn read(
     config: &SdkConfig,
     reader: &Reader,
@@ -148,7 +148,7 @@ pub async fn read(
             listed.await.unwrap_or_default()
         }
     };
-    // One after the other: each cluster's calls already go side by side.
+    // One after the other: each cluster already makes its calls at the same time.
     let mut read = vec![];
     for cluster in &clusters {
         read.extend(read_cluster(&client, reader, cluster).await);
@@ -309,7 +309,7 @@ fn container_instance_of(found: SdkContainerInstance) -> Option<ContainerInstanc
     })
 }
 
-/// GPUs are told by their ids, the rest by number.
+/// GPUs are listed by their ids, the rest as numbers.
 fn free(resources: &[Resource]) -> Needs {
     let of = |name: &str| resources.iter().find(|resource| resource.name() == Some(name));
     let number = |name: &str| of(name).map_or(0, |resource| resource.integer_value().into());
@@ -322,7 +322,8 @@ fn free(resources: &[Resource]) -> Needs {
     }
 }
 
-/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html>: 100 and 200 unless set.
+/// The defaults are 100 and 200:
+/// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html>
 fn service_from(found: SdkService) -> Service {
     let deployment = found.deployment_configuration();
     Service {
@@ -368,7 +369,7 @@ fn definition_of(definition: &TaskDefinition) -> Definition {
     let sum = |of: fn(&ContainerDefinition) -> i32| -> i64 {
         containers.iter().map(|container| i64::from(of(container))).sum()
     };
-    // The size of the task wins over the sum of its containers; a soft limit over a hard one.
+    // The size of the task wins over the sum of its containers, and a soft limit over a hard one.
     let of_task = |size: Option<&str>| size.and_then(|size| size.parse::<i64>().ok());
     let gpus = accelerators::of_task(&SdkTask::builder().build(), Some(definition))
         .into_iter()

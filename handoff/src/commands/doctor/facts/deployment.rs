@@ -1,4 +1,4 @@
-//! Whether spot-handoff is deployed: whether a rule of its own takes interruption warnings.
+//! Whether spot-handoff is deployed: whether a rule of spot-handoff takes interruption warnings.
 
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
@@ -7,21 +7,21 @@ use aws_sdk_eventbridge::types::{Rule, RuleState};
 use super::reading::Reader;
 use crate::commands::signals::Signal;
 
-/// Only the rules of template.yaml name this source. With Drills=off they do not.
+/// Only the rules of template.yaml name this source; with Drills=off they do not.
 const OWN_SOURCE: &str = "spot-handoff.drill";
-/// What only template.yaml has in one rule with the warnings of Spot Instances.
+/// Only template.yaml has this detail-type in one rule with the warnings for Spot Instances.
 const BESIDE_IT: &str = "EC2 Capacity Reservation Instance Interruption Warning";
 
 /// Whether the rules of template.yaml are there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Deployment {
-    /// They take interruption warnings.
+    /// The rules take interruption warnings.
     Deployed,
-    /// They are there and switched off.
+    /// The rules exist, but are disabled.
     Disabled,
     /// There are none.
     Missing,
-    /// EventBridge could not be asked.
+    /// The call to EventBridge failed.
     #[default]
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! Auto Scaling groups: what they launch, where, how, and who waits when an instance ends.
+//! Auto Scaling groups: what they launch, where and how, and who waits when an instance ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,17 +16,17 @@ const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 /// An Auto Scaling group.
 #[derive(Debug, Clone, Default)]
 pub struct Group {
-    /// What the functions know of it, too.
+    /// The facts that the functions use, too.
     pub core: spot_handoff::autoscaling::groups::Group,
     /// How its instances are bought.
     pub purchase: Purchase,
     /// The instance types it may launch.
     pub types: Types,
-    /// Spot allocation strategy of its mixed instances policy; `None` where it has no such policy.
+    /// Spot allocation strategy of its mixed instances policy; `None` if it has no such policy.
     pub strategy: Option<String>,
-    /// Its launch configuration; `None` where it launches from a template.
+    /// Its launch configuration; `None` if it launches from a template.
     pub launch_configuration: Option<String>,
-    /// Whether the user data of its launch configuration switches the ECS agent's own Spot draining on.
+    /// Whether the user data of its launch configuration switches on the ECS agent's own Spot draining.
     pub agent_drains: bool,
     /// Whether new instances are protected from scale-in.
     pub protects_new: bool,
@@ -34,7 +34,7 @@ pub struct Group {
     pub protected: Vec<String>,
     /// Classic Load Balancers attached to it.
     pub classic_load_balancers: Vec<String>,
-    /// Its termination lifecycle hooks; `None` where they could not be read.
+    /// Its termination lifecycle hooks; `None` if they could not be read.
     pub hooks: Option<Vec<Hook>>,
 }
 
@@ -54,7 +54,7 @@ pub enum Purchase {
     Mixed,
     /// Only On-Demand Instances.
     OnDemand,
-    /// The launch template decides, which is EC2's to tell and is not read.
+    /// The launch template decides. It belongs to EC2, and is not read.
     #[default]
     Unknown,
 }
@@ -62,9 +62,9 @@ pub enum Purchase {
 /// The instance types a group may launch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Types {
-    /// These.
+    /// These types.
     Named(BTreeSet<String>),
-    /// Whatever meets its requirements, or what its launch template says.
+    /// Any type that meets its requirements, or what its launch template says.
     #[default]
     ByAttributes,
 }
@@ -141,7 +141,7 @@ async fn termination_hooks(client: &Client, reader: &Reader, group: &str) -> Opt
     let hooks = answer.lifecycle_hooks.unwrap_or_default().into_iter();
     let hooks = hooks.filter(terminating).map(|hook| Hook {
         name: hook.lifecycle_hook_name.unwrap_or_default(),
-        // https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LifecycleHook.html: an hour unless set.
+        // The default is an hour: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LifecycleHook.html
         heartbeat: hook.heartbeat_timeout.unwrap_or(3600).into(),
     });
     Some(hooks.collect())
@@ -177,8 +177,8 @@ fn of(
     }
 }
 
-/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html>: wholly On-Demand unless the
-/// percentage above the base is set below 100.
+/// All On-Demand by default, unless the percentage above the base is set below 100:
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html>
 fn purchase(group: &AutoScalingGroup, configuration: Option<&LaunchConfiguration>) -> Purchase {
     if let Some(policy) = group.mixed_instances_policy() {
         let distribution = policy.instances_distribution();
@@ -219,7 +219,7 @@ fn types(
         .iter()
         .filter_map(|one| one.instance_type().map(str::to_owned))
         .collect();
-    // Without overrides the launch template says which: one type, or attributes that several meet.
+    // Without overrides, the launch template decides: one type, or attributes that several types meet.
     match (named.is_empty(), running.len()) {
         (false, _) => Types::Named(named),
         (true, 1) => Types::Named(running),
@@ -227,7 +227,8 @@ fn types(
     }
 }
 
-/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html>: `lowest-price` unless set.
+/// The default is `lowest-price`:
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html>
 fn strategy(group: &AutoScalingGroup) -> Option<String> {
     let policy = group.mixed_instances_policy()?;
     let strategy = policy
@@ -236,7 +237,7 @@ fn strategy(group: &AutoScalingGroup) -> Option<String> {
     Some(strategy.unwrap_or("lowest-price").to_owned())
 }
 
-/// Whether user data, in base64, has the ECS agent drain its instance on an interruption warning.
+/// Whether user data, in base64, makes the ECS agent drain its instance on an interruption warning.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-spot.html>
 fn agent_drains(user_data: &str) -> bool {
     aws_smithy_types::base64::decode(user_data)

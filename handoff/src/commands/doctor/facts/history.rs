@@ -1,4 +1,4 @@
-//! What has become of the groups' instances: the reports that the table of the deployed stack keeps for 35 days.
+//! What happened to the groups' instances: the reports that the deployed stack's table keeps for 35 days.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +9,17 @@ use super::reading::Reader;
 use crate::commands::pools;
 use crate::commands::pools::rows::{Row, rows};
 
-/// The table in template.yaml.
+/// The table's logical id in template.yaml.
 const TABLE: &str = "Table";
 
-/// What each pool has done, by group, the worst first.
+/// The history of each pool, by group, the worst first.
 pub async fn read(config: &SdkConfig, reader: &Reader, stack: &str) -> BTreeMap<String, Vec<Row>> {
     let Some(table) = table_of(config, reader, stack).await else {
         return BTreeMap::new();
     };
     let found = reader.call(&table, "Scan", pools::items(config, &table)).await;
     let items = found.unwrap_or_default();
-    // One that cannot be read is of another version.
+    // A report that cannot be read comes from another version.
     let reports: Vec<_> = items.iter().filter_map(|item| pools::report(item).ok()).collect();
     let groups: BTreeSet<&str> = reports
         .iter()

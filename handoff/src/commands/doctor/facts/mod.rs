@@ -1,4 +1,4 @@
-//! What an account is like, as far as an interruption is concerned. Read only.
+//! What an account looks like, as far as it matters in an interruption. Read only.
 
 mod clusters;
 mod deployment;
@@ -31,14 +31,14 @@ pub use policies::{Policies, misspelled};
 pub use reading::{Cause, Reader, Unread};
 pub use scripts::{Document, Script};
 
-/// Everything the rules look at.
+/// All facts for the rules.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// What the stack is called, or will be.
+    /// The name that the stack has or will have.
     pub stack: String,
-    /// How spot-handoff is, or will be, deployed.
+    /// How spot-handoff is or will be deployed.
     pub settings: Settings,
-    /// Whether its rules are there.
+    /// Whether its rules exist.
     pub deployment: Deployment,
     /// Auto Scaling groups.
     pub groups: Vec<Group>,
@@ -48,13 +48,13 @@ pub struct Facts {
     pub definitions: BTreeMap<String, Definition>,
     /// Deregistration delays in seconds by ARN of the target group.
     pub delays: BTreeMap<String, i64>,
-    /// Stop scripts by the name of the group that asks for one.
+    /// Stop scripts, by the name of their group.
     pub scripts: BTreeMap<String, Script>,
-    /// What the pools of a group have done, by the name of the group, the worst first; where a stack is deployed.
+    /// The history of a group's pools, by the name of the group, the worst first; only if a stack is deployed.
     pub history: BTreeMap<String, Vec<Row>>,
     /// What could not be read.
     pub unread: Vec<Unread>,
-    /// The one group that was asked about.
+    /// The group that the caller asked about, if only one.
     pub only: Option<String>,
 }
 
@@ -103,7 +103,7 @@ impl Default for Settings {
     }
 }
 
-/// Reads an account, many calls side by side.
+/// Reads an account, with many calls at the same time.
 pub async fn read(
     config: &SdkConfig,
     reader: Reader,
@@ -152,7 +152,7 @@ pub async fn read(
 }
 
 impl Facts {
-    /// The groups that AWS may interrupt and that are ours to act on.
+    /// The groups that AWS may interrupt and on which spot-handoff acts.
     pub fn groups_at_risk(&self) -> impl Iterator<Item = &Group> {
         self.interruptible()
             .filter(|group| self.settings.scope.admits(Some(&group.core)).is_ok())
@@ -165,7 +165,7 @@ impl Facts {
             .filter(|group| group.purchase != Purchase::OnDemand)
     }
 
-    /// The group an EC2 instance is in.
+    /// The group of an EC2 instance.
     pub fn group_of(&self, instance: &str) -> Option<&Group> {
         self.groups.iter().find(|group| {
             let mut members = group.core.instances.iter();
@@ -178,7 +178,7 @@ impl Facts {
         Policies::of(Some(group), &self.settings)
     }
 
-    /// The policies under which a task runs.
+    /// The policies for a task.
     pub fn policies_on(&self, cluster: &Cluster, task: &Task) -> Policies {
         let mut instances = cluster.instances.iter();
         let on = instances.find(|one| one.arn == task.container_instance);
@@ -186,9 +186,10 @@ impl Facts {
         Policies::of(group, &self.settings)
     }
 
-    /// Whether AWS may interrupt the instance under a container instance, and it is ours to act on.
+    /// Whether AWS may interrupt the instance of a container instance, and spot-handoff acts on it.
     ///
-    /// One that is in no group may be a Spot Instance too; where a single group was asked about, only its members count.
+    /// An instance in no group may be a Spot Instance as well. If the caller asked about one group, only its members
+    /// count.
     pub fn is_at_risk(&self, container_instance: &ContainerInstance) -> bool {
         match self.group_of(&container_instance.instance) {
             Some(group) => self.groups_at_risk().any(|other| other.name() == group.name()),
@@ -196,7 +197,7 @@ impl Facts {
         }
     }
 
-    /// The services with tasks on an instance at risk, with their cluster and those tasks.
+    /// The services with tasks on an instance at risk, with their clusters and those tasks.
     pub fn services_at_risk(&self) -> impl Iterator<Item = (&Cluster, &Service, Vec<&Task>)> {
         self.clusters.iter().flat_map(move |cluster| {
             let tasks = self.tasks_at_risk(cluster);

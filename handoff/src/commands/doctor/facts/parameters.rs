@@ -8,7 +8,7 @@ use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 
 use super::reading::Reader;
 
-/// The parameters that a stack of this name has, none where they cannot be read; `None` where there is no such stack.
+/// The parameters of the stack with this name; empty if they cannot be read; `None` if there is no such stack.
 pub async fn read(config: &SdkConfig, reader: &Reader, stack: &str) -> Option<BTreeMap<String, String>> {
     let asking = async {
         let answer = Client::new(config)
@@ -18,7 +18,7 @@ pub async fn read(config: &SdkConfig, reader: &Reader, stack: &str) -> Option<BT
             .await;
         match answer {
             Ok(answer) => Ok(Some(answer.stacks.unwrap_or_default())),
-            // Whether anything is deployed tell the rules on the event bus.
+            // The rules on the event bus tell whether anything is deployed.
             Err(error)
                 if error
                     .message()

@@ -1,4 +1,4 @@
-//! What holds in a group: its tags first, else the parameters of the stack.
+//! The policies of a group: from its tags, otherwise from the parameters of the stack.
 
 use spot_handoff::autoscaling::policies::{
     ByTag, DefaultStopTimeout, DryRun, KNOWN_TAGS, KeepHealthy, MaxDrain, RebalanceAction,
@@ -8,34 +8,34 @@ use spot_handoff::runtime::config::Choice;
 
 use super::{Group, Settings};
 
-/// The beginning of every tag of ours.
+/// How every tag of ours begins.
 const PREFIX: &str = "spot-handoff:";
 
-/// The policies of a group, or of an instance in none.
+/// The policies of a group, or of an instance in no group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policies {
     /// How an interrupted instance leaves.
     pub strategy: ReplacementStrategy,
     /// What a rebalance recommendation leads to.
     pub rebalance: RebalanceAction,
-    /// What becomes of standalone tasks.
+    /// What happens to standalone tasks.
     pub standalone_tasks: StandaloneTasks,
-    /// How much has to stay in a target group.
+    /// What percentage has to stay in a target group.
     pub keep_healthy: KeepHealthy,
-    /// What a container without `stopTimeout` gets to end.
+    /// The grace of a container without `stopTimeout`.
     pub default_stop_timeout: DefaultStopTimeout,
     /// How long a hook waits.
     pub max_drain: MaxDrain,
-    /// Whether On-Demand fills it where Spot has no capacity.
+    /// Whether On-Demand fills it while Spot has no capacity.
     pub fallback: bool,
-    /// Whether nothing is changed.
+    /// Whether the functions only plan.
     pub dry_run: bool,
-    /// Tags with values that nobody knows.
+    /// Tags with values that are not valid.
     pub unknown: Vec<UnknownValue>,
 }
 
 impl Policies {
-    /// Those of a group under a stack with these parameters.
+    /// The policies of a group, for a stack with these parameters.
     pub fn of(group: Option<&Group>, settings: &Settings) -> Self {
         let group = group.map(|group| &group.core);
         let mut unknown = vec![];
@@ -70,7 +70,7 @@ impl Policies {
         }
     }
 
-    /// Each by the key of its tag, as a person reads it.
+    /// Each policy by the key of its tag, in words for people.
     fn values(&self) -> [(&'static str, String); 8] {
         let max_drain = match self.max_drain {
             MaxDrain::NONE => "that of the hook".to_owned(),
@@ -84,7 +84,7 @@ impl Policies {
             (ReplacementStrategy::TAG, self.strategy.spelling().to_owned()),
             (RebalanceAction::TAG, self.rebalance.spelling().to_owned()),
             (StandaloneTasks::TAG, self.standalone_tasks.spelling().to_owned()),
-            // Of a hundred, so many have to stay.
+            // Of a hundred targets, this many have to stay.
             (<KeepHealthy as ByTag>::TAG, self.keep_healthy.of(100).to_string()),
             (
                 DefaultStopTimeout::TAG,
@@ -96,7 +96,7 @@ impl Policies {
         ]
     }
 
-    /// All of them in a line; what a tag of the group says is marked.
+    /// All of them in one line; values from the group's tags are marked.
     pub fn words(&self, group: &Group) -> String {
         let is_by_tag = |tag: &str| {
             let is_unknown = self.unknown.iter().any(|unknown| unknown.tag == tag);
@@ -111,7 +111,7 @@ impl Policies {
     }
 }
 
-/// Tags that look like ours, and that nobody reads.
+/// Tags that look like ours, but that nothing reads.
 pub fn misspelled(group: &Group) -> impl Iterator<Item = &str> {
     let keys = group.core.tags.keys().map(String::as_str);
     keys.filter(|key| key.starts_with(PREFIX) && !KNOWN_TAGS.contains(key))

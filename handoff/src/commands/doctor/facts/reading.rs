@@ -1,4 +1,4 @@
-//! Reading without giving up: what cannot be read is remembered, and everything else is read all the same.
+//! Reads as much as possible: what cannot be read is recorded, and the rest is still read.
 
 use std::future::Future;
 use std::sync::Mutex;
@@ -19,13 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Something that could not be read, so that nothing is known about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
-    /// What it is, for example a group's name; empty where the call was about everything.
+    /// What it is, for example a group's name; empty if the call was about everything.
     pub of: String,
     /// The action, for example `DescribeLifecycleHooks`.
     pub action: &'static str,
-    /// What AWS answered, or what happened instead.
+    /// AWS's answer, or what happened instead.
     pub error: String,
-    /// Whose fault it is.
+    /// The kind of error.
     pub cause: Cause,
 }
 
@@ -34,20 +34,20 @@ pub struct Unread {
 pub enum Cause {
     /// A permission is missing.
     Permission,
-    /// AWS does not take the credentials, so that no other call will succeed either.
+    /// AWS does not accept the credentials, so every other call will fail, too.
     Credentials,
     /// Something else.
     Other,
 }
 
-/// Makes the calls of one examination.
+/// Makes the calls of one run.
 pub struct Reader {
     stop_at: Instant,
     unread: Mutex<Vec<Unread>>,
 }
 
 impl Reader {
-    /// A reader with all its time before it.
+    /// A reader that has all its time left.
     pub fn new() -> Self {
         Self {
             stop_at: Instant::now() + PATIENCE,
@@ -55,7 +55,7 @@ impl Reader {
         }
     }
 
-    /// Makes one call, retries and paging included; `None` where it failed, which is remembered.
+    /// Makes one call, retries and paging included; `None` if it failed. The error is recorded.
     pub async fn call<T, E>(
         &self,
         of: &str,
@@ -76,10 +76,10 @@ impl Reader {
         }
     }
 
-    /// Says what to do where AWS does not take the credentials.
+    /// Says what to do if AWS does not accept the credentials.
     ///
     /// # Errors
-    /// Where a call so far was refused for them.
+    /// If AWS has refused a call because of the credentials.
     pub fn check_credentials(&self) -> Result<(), UsageError> {
         let Ok(unread) = self.unread.lock() else {
             return Ok(());

@@ -1,4 +1,5 @@
-//! Stop scripts: the documents that groups name by a tag, and whether Systems Manager can run them on their instances.
+//! Stop scripts: the documents that groups name with a tag, and whether Systems Manager can run them on their
+//! instances.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ use spot_handoff::runtime::invocation::together;
 use super::Group;
 use super::reading::Reader;
 
-/// By this tag a document may be sent by run-commands.
+/// run-commands may send only documents with this tag.
 const TAG: &str = "spot-handoff:document";
 /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInstanceInformation.html>
 const INSTANCES_PER_CALL: usize = 50;
@@ -20,24 +21,24 @@ const INSTANCES_PER_CALL: usize = 50;
 /// The stop script of a group, as far as it could be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Script {
-    /// What became of its document; `None` where it could not be read.
+    /// The state of its document; `None` if it could not be read.
     pub document: Option<Document>,
-    /// The instances whose agents Systems Manager hears; `None` where that could not be read.
+    /// The instances that are online in Systems Manager; `None` if that could not be read.
     pub managed: Option<BTreeSet<String>>,
 }
 
 /// A document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Document {
-    /// It is there, with the tag.
+    /// The document exists, with the tag.
     Tagged,
-    /// It is there, without the tag.
+    /// The document exists, but without the tag.
     Untagged,
-    /// There is none.
+    /// The document does not exist.
     Missing,
 }
 
-/// Reads the scripts of these groups, by the name of the group; nothing is read for a group that names none.
+/// Reads the scripts of these groups, by the name of the group. Makes no call for a group without a script.
 pub async fn read(
     config: &SdkConfig,
     reader: &Reader,
@@ -60,7 +61,7 @@ pub async fn read(
 }
 
 async fn document_of(client: &Client, reader: &Reader, document: &str) -> Option<Document> {
-    // Tags are asked for by name, whatever the group has.
+    // The call for tags takes a name, and the group's tag may have an ARN.
     let name = document.rsplit('/').next().unwrap_or(document);
     let asking = async {
         let sending = client

@@ -30,7 +30,7 @@ pub fn say(diagnosis: &Diagnosis<'_>) -> String {
     text
 }
 
-/// The table of all rules, as it stands in docs/doctor.md.
+/// The table of all rules, as in docs/doctor.md.
 pub fn rules() -> String {
     let mut text =
         "| rule | severity | finds | why | fix | AWS's page |\n|---|---|---|---|---|---|\n".to_owned();

@@ -1,4 +1,4 @@
-//! What the doctor says, for a person, a program, or a document.
+//! The doctor's output: for a person, a program, or a document.
 
 mod json;
 mod markdown;
@@ -25,7 +25,7 @@ pub enum Format {
     Markdown,
 }
 
-/// What was looked at and found.
+/// What was looked at, and what was found.
 pub struct Diagnosis<'a> {
     /// What was looked at.
     pub facts: &'a Facts,
@@ -33,13 +33,13 @@ pub struct Diagnosis<'a> {
     pub findings: &'a [Finding],
     /// The region.
     pub region: &'a str,
-    /// Which account the caller has chosen.
+    /// The account that the caller has chosen.
     pub account: &'a AccountArguments,
 }
 
-/// What a rule found, with the same weight everywhere.
+/// The findings of a rule that have the same severity and reason.
 struct OfRule<'a> {
-    /// Findings that are alike in all but their resource.
+    /// Findings that differ only in their resource.
     alike: Vec<Vec<&'a Finding>>,
 }
 
@@ -49,14 +49,14 @@ impl OfRule<'_> {
         self.alike[0][0]
     }
 
-    /// The fix, where it is the same for all.
+    /// The fix, if it is the same for all.
     fn common_fix(&self) -> Option<&str> {
         let fix = self.first().fix.as_str();
         self.alike.iter().all(|alike| alike[0].fix == fix).then_some(fix)
     }
 }
 
-/// The resources of findings that are alike.
+/// The resources of findings that differ only in their resource.
 fn names(alike: &[&Finding]) -> String {
     let names: Vec<&str> = alike
         .iter()
@@ -66,7 +66,7 @@ fn names(alike: &[&Finding]) -> String {
 }
 
 impl Diagnosis<'_> {
-    /// Prints it.
+    /// The output in this format.
     pub fn say(&self, format: Format) -> String {
         match format {
             Format::Text => text::say(self),
@@ -82,7 +82,7 @@ impl Diagnosis<'_> {
             .count()
     }
 
-    /// What was looked at, in a line.
+    /// What was looked at, in one line.
     fn looked_at(&self) -> String {
         let count = |count: usize, noun: &str| crate::words::count(count as u64, noun);
         let services: usize = self
@@ -107,7 +107,7 @@ impl Diagnosis<'_> {
         )
     }
 
-    /// Where the commands belong, and what the doctor cannot know or did not look at.
+    /// For which account the commands are, and what the doctor cannot know or did not look at.
     fn notes(&self) -> Vec<String> {
         let named = |purchase| -> Vec<&str> {
             let groups = self
@@ -141,7 +141,7 @@ impl Diagnosis<'_> {
         notes
     }
 
-    /// What holds in each group that is ours; those in which the same holds stand in one line.
+    /// The policies of each group that spot-handoff acts on. Groups with the same policies share a line.
     fn policies(&self) -> Vec<String> {
         let mut lines: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for group in self.facts.groups_at_risk() {
@@ -152,7 +152,7 @@ impl Diagnosis<'_> {
         lines.into_iter().map(line).collect()
     }
 
-    /// What could not be read: each action and error once, with what it was about.
+    /// What could not be read: each action and cause once, with the first resource and how many there are.
     fn unread(&self) -> Vec<(&Unread, usize)> {
         let mut lines: Vec<(&Unread, usize)> = vec![];
         for unread in &self.facts.unread {
@@ -167,8 +167,8 @@ impl Diagnosis<'_> {
         lines
     }
 
-    /// The findings of a rule that weigh and mean the same, the worst first; of those alike in all but their resource the
-    /// resources stand together.
+    /// The findings of a rule with the same severity and reason, the worst first. Findings that differ only in their
+    /// resource are together.
     fn by_rule(&self) -> Vec<OfRule<'_>> {
         let mut rules: Vec<OfRule<'_>> = vec![];
         for finding in self.findings {

@@ -1,4 +1,4 @@
-//! For a terminal: how much there is, then by rule, the worst first: why, what, fix.
+//! Output for a terminal: first the number of findings, then by rule, the worst first: why, what, fix.
 
 use super::{Diagnosis, OfRule, about, names};
 use crate::commands::doctor::rules::Severity;
@@ -51,7 +51,7 @@ fn said_of(of_rule: &OfRule<'_>) -> String {
     text
 }
 
-/// A command can be pasted as it stands, in whatever lines.
+/// A command must stay as it is, so that people can paste it; the lines do not matter.
 fn fix(prefix: &str, fix: &str) -> String {
     let is_command = ["aws ", "for ", "sam "]
         .iter()

@@ -1,4 +1,4 @@
-//! Groups that On-Demand is to fill while Spot has no capacity.
+//! Groups that On-Demand should fill while Spot has no capacity.
 
 use spot_handoff::autoscaling::policies::{ByTag, SpotFallback};
 
@@ -15,7 +15,7 @@ pub const RULES: &[Rule] = &[
         id: "fallback-cannot-mix",
         title: "On-Demand cannot fill the group",
         severity: Severity::Warning,
-        why: "without a mixed instances policy all of a group is Spot or none of it: while Spot has no capacity the group \
+        why: "without a mixed instances policy, a group is all Spot or has no Spot at all: while Spot has no capacity, it \
               stays short",
         fix: "give the group a mixed instances policy with OnDemandPercentageAboveBaseCapacity 0",
         page: MIXTURES,
@@ -23,7 +23,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "fallback-forbidden",
-        title: "Tag that asks for On-Demand in vain",
+        title: "Tag that asks for On-Demand, which the stack does not allow",
         severity: Severity::Warning,
         why: "the stack has no permission to change the mixture of a group, so the group stays short while Spot has no \
               capacity",
@@ -49,7 +49,7 @@ fn cannot_mix(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     groups
         .filter(|group| group.core.distribution.is_none())
         .map(|group| {
-            let what = "SpotFallback holds for it, and it has no mixed instances policy";
+            let what = "SpotFallback applies to it, but it has no mixed instances policy";
             let fix = format!(
                 "aws autoscaling update-auto-scaling-group --auto-scaling-group-name {} --mixed-instances-policy \
                  '{{\"LaunchTemplate\": {{\"LaunchTemplateSpecification\": {{…}}, \"Overrides\": [{{\"InstanceType\": \"…\"}}, \

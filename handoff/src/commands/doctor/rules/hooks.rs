@@ -1,4 +1,4 @@
-//! Who waits when Auto Scaling terminates an instance: scale-in, zone rebalancing, Capacity Rebalancing.
+//! Hooks that wait when Auto Scaling terminates an instance: scale-in, zone rebalancing, Capacity Rebalancing.
 
 use spot_handoff::autoscaling::policies::ReplacementStrategy;
 
@@ -7,7 +7,7 @@ use super::{Finding, Resource, Rule, Severity};
 use crate::commands::doctor::facts::{Facts, Group, Hook};
 
 const PAGE: &str = "https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks.html";
-/// drain-tasks sends a heartbeat every 15 seconds, and a message that fails is tried again after 20.
+/// drain-tasks sends a heartbeat every 15 seconds, and a failed message is tried again after 20.
 const SHORTEST_HEARTBEAT: i64 = 60;
 
 /// The rules of this family.
@@ -36,8 +36,8 @@ pub const RULES: &[Rule] = &[
         id: "hook-skipped",
         title: "Termination hook that an interruption skips",
         severity: Severity::Warning,
-        why: "with the strategy detach an interrupted instance leaves its group, so that what the hook waits for does \
-              not happen",
+        why: "with the strategy detach, an interrupted instance leaves its group without running the hook, so the hook's \
+              work is not done",
         fix: "if the hook's work matters in an interruption, tag the group spot-handoff:strategy = terminate; \
               docs/policy.md says what that costs",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-detach-attach-instances.html",
@@ -127,7 +127,7 @@ fn hook_too_short(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     findings
 }
 
-/// The longest that a service task on the group's instances takes to stop, in seconds.
+/// The longest time in seconds that a service task on the group's instances takes to stop.
 fn slowest_drain(facts: &Facts, group: &Group) -> i64 {
     let on_group: Vec<&str> = facts
         .container_instances_of(group)
@@ -163,7 +163,7 @@ fn hook_skipped(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
         if runs_hooks {
             continue;
         }
-        // spot-handoff's own hooks wait for nothing that a warning does not bring about anyway; nor do those of ECS.
+        // What spot-handoff's own hooks and those of ECS wait for happens after a warning in any case.
         let others: Vec<&str> = hooks(group)
             .iter()
             .map(|hook| hook.name.as_str())

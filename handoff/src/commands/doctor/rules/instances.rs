@@ -1,4 +1,4 @@
-//! What the ECS agent does, or does not, on its instance.
+//! What the ECS agent does on its instance.
 
 use super::{Finding, Kind, Resource, Rule, Severity};
 use crate::commands::doctor::facts::Facts;
@@ -18,7 +18,7 @@ pub const RULES: &[Rule] = &[
         id: "agent-spot-draining",
         title: "The ECS agent drains as well",
         severity: Severity::Info,
-        why: "nothing is lost: whoever comes second finds the instance DRAINING; but it hides whether spot-handoff works. \
+        why: "nothing is lost: the second one finds the instance DRAINING. But this hides whether spot-handoff works. \
               Only user data of launch configurations is looked at, not that of launch templates",
         fix: "remove ECS_ENABLE_SPOT_INSTANCE_DRAINING=true from the user data",
         page: "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-spot.html",

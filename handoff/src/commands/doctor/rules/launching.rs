@@ -25,8 +25,8 @@ pub const RULES: &[Rule] = &[
         id: "no-headroom",
         title: "Desired capacity at MaxSize",
         severity: Severity::Warning,
-        why: "a rebalance recommendation cannot launch the replacement first; nor can an interruption warning of an \
-              instance whose target has to stay, whose replacement is launched only when it leaves",
+        why: "a rebalance recommendation cannot launch the replacement first. Nor can an interruption warning, if a target \
+              of the instance has to stay: its replacement is launched only when it leaves",
         fix: "set MaxSize at least one above the desired capacity",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/asg-capacity-limits.html",
         check: no_headroom,
@@ -56,7 +56,7 @@ pub const RULES: &[Rule] = &[
         severity: Severity::Info,
         why: "the protection does not hold back a Spot interruption, and Auto Scaling finds fewer instances to take back \
               after an exchange that raised the desired capacity",
-        fix: "remove the protection where only interruptions were meant",
+        fix: "remove the protection if it was only meant against interruptions",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-protection.html",
         check: scale_in_protection,
     },
@@ -110,7 +110,7 @@ fn process_suspended(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
 }
 
 fn no_headroom(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    // With Capacity Rebalancing Auto Scaling may go above MaxSize by itself.
+    // With Capacity Rebalancing, Auto Scaling itself may go above MaxSize.
     let full = facts.groups_at_risk().filter(|group| {
         let core = &group.core;
         core.desired > 0 && core.desired >= core.max && !core.capacity_rebalance
@@ -175,7 +175,7 @@ fn capacity_rebalancing_off(facts: &Facts, rule: &'static Rule) -> Vec<Finding> 
 }
 
 fn scale_in_protection(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    // Where ECS manages the protection, `termination-protection` tells.
+    // If ECS manages the protection, the rule `termination-protection` reports it.
     let managed = |group: &Group| {
         let mut providers = facts.clusters.iter().flat_map(|cluster| &cluster.providers);
         providers.any(|provider| provider.protects && provider.group == group.name())

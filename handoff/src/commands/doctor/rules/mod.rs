@@ -1,4 +1,4 @@
-//! The rules: each a pure function from what an account is like to what it would lose.
+//! The rules. Each is a pure function from the facts about an account to what it would lose.
 
 mod fallback;
 mod hooks;
@@ -43,14 +43,14 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Something to look for.
+/// A rule.
 #[derive(Debug)]
 pub struct Rule {
-    /// Its name, which does not change.
+    /// Its name. It never changes.
     pub id: &'static str,
     /// What it finds, as a title.
     pub title: &'static str,
-    /// The worst it reports.
+    /// The highest severity that it reports.
     pub severity: Severity,
     /// What is lost, and how.
     pub why: &'static str,
@@ -58,14 +58,14 @@ pub struct Rule {
     pub fix: &'static str,
     /// AWS's page about it.
     pub page: &'static str,
-    /// Looks for it.
+    /// Finds it.
     pub check: fn(&Facts, &'static Rule) -> Vec<Finding>,
 }
 
 /// One thing found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finding {
-    /// How much is at stake here.
+    /// The severity of this finding.
     pub severity: Severity,
     /// The rule that found it.
     #[serde(serialize_with = "id_of")]
@@ -76,7 +76,7 @@ pub struct Finding {
     pub what: String,
     /// What is lost, and how.
     pub why: &'static str,
-    /// What to change: a command, or where there is none, a sentence.
+    /// What to change: a command, or a sentence if there is no command.
     pub fix: String,
 }
 
@@ -89,7 +89,7 @@ fn id_of<S: serde::Serializer>(rule: &&'static Rule, serializer: S) -> Result<S:
 pub struct Resource {
     /// Its kind, in words.
     pub kind: Kind,
-    /// Its name; for services and tasks with the cluster.
+    /// Its name. For services and tasks, the name includes the cluster.
     pub name: String,
 }
 
@@ -142,7 +142,7 @@ impl Resource {
 }
 
 impl Rule {
-    /// A finding as severe as the rule is.
+    /// A finding with the severity of the rule.
     fn found(&'static self, resource: Resource, what: impl Into<String>, fix: impl Into<String>) -> Finding {
         Finding {
             severity: self.severity,
@@ -161,12 +161,12 @@ impl Finding {
     }
 }
 
-/// The fix that is another value of one parameter, with the template and the build as they are.
+/// The fix that sets one parameter, and leaves the template and the build as they are.
 fn set_parameter(setting: &str) -> String {
     format!("set {setting} as in docs/runbook.md#only-report")
 }
 
-/// The fix that is another policy for one group.
+/// The fix that sets a policy of one group.
 fn set_policy(group: &Group, tag: &str, value: &str) -> String {
     format!(
         "aws autoscaling create-or-update-tags --tags ResourceId={},ResourceType=auto-scaling-group,Key={tag},\

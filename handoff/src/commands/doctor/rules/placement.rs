@@ -25,7 +25,7 @@ pub const RULES: &[Rule] = &[Rule {
 fn no_room_elsewhere(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     let mut findings = vec![];
     for cluster in &facts.clusters {
-        // The worst instance of each service: how many of its tasks fit nowhere, of how many.
+        // The worst instance of each service: how many of its tasks fit on no other instance, out of how many.
         let mut worst: BTreeMap<&str, (usize, usize, &ContainerInstance)> = BTreeMap::new();
         for leaving in cluster.instances.iter().filter(|one| facts.is_at_risk(one)) {
             for (service, (stranded, all)) in stranded(facts, cluster, leaving) {
@@ -72,10 +72,10 @@ fn no_room_elsewhere(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     findings
 }
 
-/// By service: how many of its tasks on an instance fit nowhere else, of how many.
+/// For each service: how many of its tasks on an instance fit on no other instance, out of how many.
 ///
-/// First fit, the largest first, over what is free now. Placement constraints and host ports are not looked at, so that
-/// what is found has no room, and what is not found may still have none.
+/// It uses first fit, the largest first, over what is free now. It ignores placement constraints and host ports. So a
+/// task that it reports has no room; a task that it does not report may still have no room.
 fn stranded<'a>(
     facts: &'a Facts,
     cluster: &'a Cluster,
@@ -94,7 +94,7 @@ fn stranded<'a>(
         .filter_map(|task| {
             let service = task.service.as_deref()?;
             let known = cluster.services.iter().find(|one| one.name == service)?;
-            // Without its definition nothing is known of a task's size.
+            // Without its definition, a task's size is unknown.
             let definition = facts.definitions.get(&task.definition)?;
             (!known.is_daemon).then_some((task, service, definition))
         })
@@ -125,11 +125,12 @@ fn has_room(free: &Needs, needs: &Needs) -> bool {
     needs.cpu <= free.cpu && needs.memory <= free.memory && needs.gpus <= free.gpus
 }
 
-/// Whether an instance has the kind of accelerator a task holds on the one it leaves. GPUs are counted as resources.
+/// Whether another instance has the kind of accelerator that a task uses on the instance it leaves. GPUs count as
+/// resources.
 fn offers(other: &ContainerInstance, leaving: &ContainerInstance, accelerators: &[Accelerator]) -> bool {
     accelerators.iter().all(|accelerator| match accelerator {
         Accelerator::Gpu(_) => true,
-        // Attributes of agents differ; what the old instance did not need, the new one does not either.
+        // Agents have different attributes. If the old instance did not need this one, the new one does not either.
         Accelerator::ElasticInference(_) => {
             !leaving.attributes.contains(ELASTIC_INFERENCE) || other.attributes.contains(ELASTIC_INFERENCE)
         }

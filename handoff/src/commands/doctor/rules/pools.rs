@@ -1,10 +1,10 @@
-//! How much of a group one interruption can take, and how soon the next one comes.
+//! How much of a group one interruption can take, and how soon the next interruption comes.
 
 use super::{Finding, Resource, Rule, Severity};
 use crate::commands::doctor::facts::{Facts, Group, Types};
 use crate::commands::pools::rows;
 
-/// AWS advises flexibility across at least so many instance types.
+/// AWS advises to allow at least this many instance types.
 const ADVISED: usize = 10;
 const GOOD_STRATEGIES: &[&str] = &[
     "price-capacity-optimized",
@@ -28,8 +28,7 @@ pub const RULES: &[Rule] = &[
         id: "pool-that-is-taken",
         title: "Most interruptions come from one pool",
         severity: Severity::Warning,
-        why: "AWS has taken most of the instances that it took from the group out of one pool, and Auto Scaling may launch \
-              there again",
+        why: "most of the instances that AWS took from the group were in one pool, and Auto Scaling may launch there again",
         fix: "allow more instance types and zones, or leave that type out; `cargo handoff pools` shows all pools",
         page: "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-best-practices.html",
         check: pool_that_is_taken,

@@ -1,4 +1,4 @@
-//! Whether anybody hands the work over at all.
+//! Whether spot-handoff acts on the instances at all.
 
 use spot_handoff::autoscaling::scope::{IGNORE_TAG, MANAGED_TAG, OutOfScope};
 
@@ -45,17 +45,17 @@ pub const RULES: &[Rule] = &[
         id: "group-dry-run",
         title: "A group that is only planned for",
         severity: Severity::Warning,
-        why: "its tag has the functions report what they would do, and change nothing: its targets are cut off and its \
-              tasks are killed with their instance",
+        why: "because of its tag, the functions only report what they would do: its targets are cut off and its tasks are \
+              killed with their instance",
         fix: "when the reports show what you want, remove the tag `spot-handoff:dry-run`",
         page: TAGS_PAGE,
         check: group_dry_run,
     },
     Rule {
         id: "unknown-policy",
-        title: "Tag of spot-handoff that says nothing",
+        title: "Tag of spot-handoff that is not valid",
         severity: Severity::Warning,
-        why: "nobody knows the tag or its value, so the parameter of the stack holds in its place",
+        why: "the tag or its value is not valid, so the parameter of the stack applies instead",
         fix: "correct the tag: docs/policy.md lists all of them",
         page: TAGS_PAGE,
         check: unknown_policy,
@@ -64,8 +64,8 @@ pub const RULES: &[Rule] = &[
         id: "ignore-tag-false",
         title: "Tag `spot-handoff:ignore` set to `false`",
         severity: Severity::Critical,
-        why: "the functions act on the group, but the permissions of their roles end where the tag is, whatever its \
-              value: their calls are denied and the notices end in a dead-letter queue",
+        why: "the functions act on the group, but their roles deny calls wherever the tag exists, whatever its value: the \
+              calls fail, and the notices end in a dead-letter queue",
         fix: "remove the tag",
         page: TAGS_PAGE,
         check: ignore_tag_false,
@@ -74,7 +74,7 @@ pub const RULES: &[Rule] = &[
 
 fn not_deployed(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     let stack = &facts.stack;
-    // The other name is that of samconfig.toml.
+    // samconfig.toml has the default name.
     let stack_name = match stack.as_str() {
         DEFAULT_NAME => String::new(),
         other => format!(" --stack-name {other}"),
@@ -107,7 +107,7 @@ fn opted_out(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
         let reason = facts.settings.scope.admits(Some(&group.core)).err()?;
         let name = group.name();
         let fix = match &reason {
-            // Nothing to be changed there.
+            // Nothing can be changed for these groups.
             OutOfScope::OfAwsBatch { .. }
             | OutOfScope::OfKubernetes { .. }
             | OutOfScope::Operated { .. } => return None,
@@ -132,7 +132,7 @@ fn ignore_tag_false(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     });
     tagged
         .map(|group| {
-            let what = format!("{IGNORE_TAG} is `false`, which permissions take for set");
+            let what = format!("{IGNORE_TAG} is `false`, which permissions treat as set");
             rule.found(Resource::group(group), what, delete_tag(group.name(), IGNORE_TAG))
         })
         .collect()

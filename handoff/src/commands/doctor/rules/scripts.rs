@@ -1,4 +1,4 @@
-//! Stop scripts: whether they can run, and whether there is the time for them.
+//! Stop scripts: whether they can run, and whether they have enough time.
 
 use jiff::SignedDuration;
 use spot_handoff::autoscaling::policies::{self, ByTag, StopDocument, StopSeconds, StopWhen};
@@ -43,9 +43,9 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "stop-script-tags",
-        title: "Tag of a stop script with a value that nobody knows",
+        title: "Tag of a stop script with a value that is not valid",
         severity: Severity::Warning,
-        why: "the default holds: no document, 60 seconds, when the targets are out",
+        why: "the default applies: no document, 60 seconds, when the targets are out",
         fix: "correct the value",
         page: "https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html",
         check: unknown_values,

@@ -1,4 +1,4 @@
-//! Whether ECS can move a service's tasks in the time there is.
+//! Whether ECS can move a service's tasks in the available time.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::commands::doctor::facts::{Cluster, Facts, Service};
 
 const DRAINING_PAGE: &str =
     "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html";
-/// Time for the notice to arrive and the replacement task to start before the old one is told to stop.
+/// Time for the notice to arrive, and for the replacement task to start before the old task is told to stop.
 const HEAD_START: i64 = 10;
 
 /// The rules of this family.
@@ -45,7 +45,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// How many tasks ECS may have beyond, and below, the desired count while it drains.
+/// How many tasks ECS may have above and below the desired count while it drains.
 ///
 /// The minimum is rounded up and the maximum down:
 /// <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html>

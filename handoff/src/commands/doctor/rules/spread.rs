@@ -10,7 +10,7 @@ pub const RULES: &[Rule] = &[Rule {
     id: "all-in-one-place",
     title: "Service whose tasks are all in one place",
     severity: Severity::Warning,
-    why: "one interruption, or the interruptions of one zone, take all of them at once: nothing serves where their \
+    why: "one interruption, or the interruptions of one zone, take all of them at once: nothing serves if their \
           successors come late",
     fix: "spread the service over zones and instances",
     page: "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-placement-strategies.html",
@@ -26,7 +26,7 @@ fn all_in_one_place(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
             .iter()
             .filter(|task| task.service.as_deref() == Some(&service.name));
         let own: Vec<&Task> = own.collect();
-        // A task that is on no Spot Instance stays in any case.
+        // If a task is not on a Spot Instance, it stays in any case.
         if own.len() < 2 || at_risk.len() < own.len() {
             continue;
         }
@@ -43,7 +43,7 @@ fn all_in_one_place(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     findings
 }
 
-/// The one instance or zone that all of them are in, where the cluster has another one.
+/// The one instance or zone that has all of them, if the cluster has another one.
 fn place(cluster: &Cluster, tasks: &[&Task], zones: &BTreeMap<&str, &str>) -> Option<String> {
     let instance_of = |task: &&Task| {
         let mut instances = cluster.instances.iter();

@@ -1,4 +1,4 @@
-//! Tasks that no service owns: draining leaves them alone, and nobody starts them again unless asked to.
+//! Tasks without a service: draining does not stop them, and nobody starts them again unless asked to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,15 +43,15 @@ pub const RULES: &[Rule] = &[
         id: "rerun-roles",
         title: "Re-run that RerunRoles does not allow",
         severity: Severity::Warning,
-        why: "the task is tagged to be run again, but drain-tasks may pass only the roles that RerunRoles names, and with \
-              none named it runs nothing: it is not run again",
-        fix: "name the task's roles in RerunRoles, by their ARNs; without-role where no task has any",
+        why: "the task is tagged to be run again, but drain-tasks may pass only the roles that RerunRoles names, and runs \
+              nothing if it names none: the task is not run again",
+        fix: "name the task's roles in RerunRoles, by their ARNs; without-role if no task has a role",
         page: PASS_PAGE,
         check: rerun_roles,
     },
     Rule {
         id: "rerun-lacks-security-groups",
-        title: "Re-run that will not happen for want of security groups",
+        title: "Re-run that lacks security groups",
         severity: Severity::Warning,
         why: "the task is tagged to be run again, but has its own network interface, and ECS does not tell its security \
               groups: it is not run again",
@@ -71,7 +71,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Standalone tasks at risk under these policies, by cluster and task definition.
+/// Standalone tasks at risk with these policies, by cluster and task definition.
 fn by_definition(
     facts: &Facts,
     under: impl Fn(StandaloneTasks) -> bool,
@@ -179,7 +179,7 @@ fn rerun_lacks_security_groups(facts: &Facts, rule: &'static Rule) -> Vec<Findin
     })
 }
 
-/// The command that tags all of them.
+/// The command that tags all these tasks.
 fn tag(tasks: &[&Task], tag: &str) -> String {
     let arns: Vec<&str> = tasks.iter().map(|task| task.arn.as_str()).collect();
     match arns.as_slice() {

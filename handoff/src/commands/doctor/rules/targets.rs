@@ -9,7 +9,7 @@ use crate::commands::doctor::facts::Facts;
 
 /// Seconds from an interruption warning to the end of the instance.
 pub const NOTICE: i64 = 120;
-/// What a hand-off grants at the most, see `holding::LONGEST_DRAINING`: the rest is for a successor to come.
+/// The most that a hand-off grants, see `holding::LONGEST_DRAINING`. The rest is for a successor to come.
 pub const GOOD_DELAY: i64 = LONGEST_DRAINING.as_secs();
 
 /// The rules of this family.
@@ -25,7 +25,7 @@ pub const RULES: &[Rule] = &[Rule {
 }];
 
 fn deregistration_delay(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
-    // Those of services are weighed with the task's own grace, see `service-grace`.
+    // The rule `service-grace` covers services, together with the grace of their tasks.
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for group in facts.groups_at_risk() {
         for arn in &group.core.target_groups {
@@ -50,7 +50,7 @@ fn deregistration_delay(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     findings
 }
 
-/// `…:targetgroup/NAME/ID` without the rest.
+/// The name in `…:targetgroup/NAME/ID`.
 pub fn name(arn: &str) -> &str {
     arn.split('/').nth(1).unwrap_or(arn)
 }

@@ -122,7 +122,7 @@ fn healthy() -> Facts {
     }
 }
 
-/// What is found once something has been changed: rules and severities.
+/// The findings after a change: rules and severities.
 fn found(change: impl FnOnce(&mut Facts)) -> Vec<(&'static str, Severity)> {
     let mut facts = healthy();
     change(&mut facts);

@@ -1,4 +1,4 @@
-//! Before and after: what is different in a world, and what there is of the instances concerned.
+//! Before and after: what has changed in a world, and the facts about the instances of the story.
 
 use testbed::State;
 
@@ -10,13 +10,13 @@ use crate::{style, terminal};
 pub struct Row {
     /// What it is about.
     pub what: String,
-    /// How it stood.
+    /// The value before.
     pub before: String,
-    /// How it stands.
+    /// The value after.
     pub after: String,
 }
 
-/// The rows that tell the story of these instances: theirs, and every one that changed.
+/// The rows that tell the story of these instances: their own, and all that changed.
 pub fn compare(before: &State, after: &State, instances: &[String]) -> Vec<Row> {
     let before = Facts::of(before, instances);
     let after = Facts::of(after, instances);
@@ -67,7 +67,7 @@ fn render_in(columns: Option<usize>, rows: &[Row]) -> String {
     lines.join("\n")
 }
 
-/// The rows where there is no room for three columns.
+/// The rows, if three columns do not fit.
 fn stacked(columns: Option<usize>, rows: &[Row]) -> String {
     let mut lines = vec![style::dim("before → after")];
     for row in rows {

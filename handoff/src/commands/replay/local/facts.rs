@@ -1,4 +1,4 @@
-//! What there is in a world, as named facts that two moments can be compared by.
+//! The state of a world as named facts, to compare two moments.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::words::count;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     section: Section,
-    /// What it is about, as a person would say it.
+    /// What it is about, in words for people.
     pub name: String,
 }
 
@@ -26,19 +26,19 @@ enum Section {
     LifecycleAction,
 }
 
-/// How something stands.
+/// The value of a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
     value: String,
-    /// What of the value counts as a change: a busier neighbour is not part of the story.
+    /// The part of the value that counts as a change. A busier neighbour is not part of the story.
     pub essence: String,
-    /// Whether it is part of the story even if it stays as it is.
+    /// Whether it is part of the story even if it does not change.
     pub concerned: bool,
 }
 
 /// The facts of one moment.
 pub struct Facts<'a> {
-    /// The instances the story is about.
+    /// The instances of the story.
     instances: &'a [String],
     facts: BTreeMap<Key, Fact>,
 }
@@ -147,7 +147,7 @@ impl<'a> Facts<'a> {
         let port = target.port.map_or(String::new(), |port| format!(":{port}"));
         let name = format!("target {}{port} in {group}", target.id);
         let essence = match target.state.as_str() {
-            // It passes its health checks by itself.
+            // By itself, it will pass its health checks.
             "initial" => "healthy",
             state => state,
         };
@@ -179,7 +179,7 @@ impl<'a> Facts<'a> {
         }
         let place = task.instance.as_deref();
         let concerned = place.is_some_and(|place| self.concerns(place));
-        // Where a task of the story is, the story tells.
+        // For a task of the story, the story itself tells where it is.
         if let Some(place) = place.filter(|_| !concerned) {
             value.push_str(&format!(" on {place}"));
         }

@@ -1,4 +1,4 @@
-//! Watches a bed and prints what happens, until nothing more will or the time is up.
+//! Watches a bed and prints what happens, until nothing more will happen or the time is over.
 
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use tokio::time::timeout;
 use super::teller::Teller;
 use super::{Output, Zero};
 
-/// How often the queues are looked at.
+/// How often to look at the queues.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// For how much longer work that is under way is watched: enough for all tries of a message.
+/// How much longer to watch work under way: long enough for all tries of a message.
 const GRACE: SignedDuration = SignedDuration::from_secs(120);
 
-/// Prints the journal from entry `shown` on, until all is done, or `watch_seconds` of the world are over; answers what was left.
+/// Prints the journal from entry `shown` on, until all is done or `watch_seconds` of the world have passed. Returns
+/// what was left.
 pub async fn follow(
     bed: &Testbed,
     output: &Output,
@@ -25,7 +26,7 @@ pub async fn follow(
 ) -> Result<Option<Backlog>> {
     let mut quiet_at = None;
     let mut teller = Teller::default();
-    // Whether anything was printed since the waiting was mentioned.
+    // Whether anything was printed since the last line about waiting.
     let mut news = false;
     loop {
         let _ = timeout(LOOK_AGAIN, bed.journal().beyond(shown)).await;
@@ -44,7 +45,7 @@ pub async fn follow(
             }
         }
 
-        // Twice the same, since the queues cannot all be looked at in one moment.
+        // The same result twice, since the queues cannot all be read at the same moment.
         if backlog.is_settled() && quiet_at == Some(shown) {
             teller.repeated().iter().for_each(|line| output.line(line, zero));
             return Ok(None);

@@ -1,4 +1,4 @@
-//! The top of a replay: what happened to whom, and by when.
+//! The top of a replay: what happens to which instance, and when.
 
 use jiff::Timestamp;
 use serde_json::Value;

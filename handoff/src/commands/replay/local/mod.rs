@@ -1,4 +1,5 @@
-//! A replay on this machine: the sample on an AWS of its own, followed until all is done, and before and after compared.
+//! A replay on this machine: sends the sample to an AWS of its own, follows it until all is done, and compares before
+//! and after.
 
 mod comparison;
 mod facts;
@@ -23,12 +24,12 @@ use crate::commands::signals::Signal;
 use crate::usage::UsageError;
 use crate::verdict::{Leftovers, Verdict};
 
-/// The group of the sample fleet whose first instance carries a task of every kind.
+/// The group of the sample fleet whose first instance has a task of every kind.
 const USUAL_GROUP: &str = "inference";
 /// The group of the sample fleet with a termination lifecycle hook.
 const HOOKED_GROUP: &str = "hooked";
 
-/// Replays a sample; answers whether all went well.
+/// Replays a sample. Returns whether all went well.
 pub async fn run(arguments: Arguments, sample: Sample) -> Result<bool> {
     let local = &arguments.local;
     let mut options = local.world.options();
@@ -87,7 +88,7 @@ pub async fn run(arguments: Arguments, sample: Sample) -> Result<bool> {
     Ok(verdict.is_good())
 }
 
-/// The groups that these instances were in, as far as they have fewer in service than they ask for, and how many they lack.
+/// The groups of these instances that have fewer instances in service than they ask for, and how many they lack.
 fn short(before: &State, after: &State, instances: &[String]) -> BTreeMap<String, u64> {
     let were_in = instances.iter().filter_map(|id| before.group_of(id));
     let now = were_in.filter_map(|group| after.group(&group.name));
@@ -100,7 +101,7 @@ fn short(before: &State, after: &State, instances: &[String]) -> BTreeMap<String
     lacks.collect()
 }
 
-/// For how many seconds a sample leads to further messages.
+/// For how many seconds a sample leads to more messages.
 fn usual_watch(sample: &Sample) -> i64 {
     let exchange = |event: &Value| {
         let signal = event["detail-type"].as_str().and_then(Signal::of);
@@ -112,7 +113,7 @@ fn usual_watch(sample: &Sample) -> i64 {
     }
 }
 
-/// The instances the sample may be about, the first choice first.
+/// The instances that the sample may be about, the first choice first.
 fn stand_ins(state: &State, sample: &Sample, chosen: Option<&str>) -> Result<Vec<StandIn>> {
     let group = match sample {
         Sample::Event(event) if event["detail-type"] == Signal::TerminateLifecycleAction.detail_type() => {

@@ -1,4 +1,4 @@
-//! What is printed of a replay on this machine beside its lines.
+//! The output of a replay on this machine, except its lines.
 
 use serde_json::json;
 use testbed::Clock;
@@ -16,12 +16,12 @@ impl Output {
         self.text(&format!("\n{header}\n"));
     }
 
-    /// Which of several times it is.
+    /// Prints which repetition this is.
     pub fn time(&self, time: u32) {
         self.text(&style::strong(&format!("time {time}")));
     }
 
-    /// The rules that matched the event.
+    /// Prints the rules that matched the event.
     pub fn matched(&self, rules: &[String]) {
         let text = if rules.is_empty() {
             "no rule of the template matches this event, so no function is called".to_owned()
@@ -32,7 +32,7 @@ impl Output {
         self.text(&style::dim(&terminal::hang("", &text)));
     }
 
-    /// Says that the silence is intended.
+    /// Prints that the silence is intended.
     pub fn waiting(&self, delayed: u64, clock: Clock, zero: Zero) {
         let at = since(zero, clock.now());
         let messages = count(delayed, "delayed message");

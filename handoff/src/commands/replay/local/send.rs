@@ -1,4 +1,4 @@
-//! Lets a sample happen on the embedded AWS.
+//! Sends a sample on the embedded AWS.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -29,8 +29,8 @@ pub async fn send(bed: &Testbed, sample: &Sample, instances: &[String], output: 
     Ok(())
 }
 
-/// A lifecycle action cannot be completed unless a group really waits for that. So the group
-/// is made to terminate the instance, and sends the event itself; only repetitions are ours.
+/// A lifecycle action can be completed only if a group really waits for it. So this makes the group terminate the
+/// instance, and the group sends the event itself. Only repetitions are ours.
 async fn lifecycle_action(bed: &Testbed, event: &Value, instance: &str, output: &Output) -> Result<()> {
     let state = bed.world.state().await?;
     match repetition(event, instance, &state) {
@@ -46,7 +46,7 @@ async fn lifecycle_action(bed: &Testbed, event: &Value, instance: &str, output: 
     Ok(())
 }
 
-/// The event about a lifecycle action that this world knows.
+/// The event about a lifecycle action of this world.
 fn repetition(event: &Value, instance: &str, state: &State) -> Option<Value> {
     let mut actions = state.lifecycle_actions.iter();
     let action = actions.find(|action| action.instance == instance)?;

@@ -1,4 +1,4 @@
-//! What is worth telling of the output of the functions, in the order of time.
+//! The part of the functions' output that is worth printing, ordered by time.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use crate::logs::message;
 use crate::timeline::{self, Line, Told, Word};
 use crate::words::count;
 
-/// The lines of a timeline that is told while it happens.
+/// The lines of a timeline that is printed while it happens.
 ///
-/// Functions run side by side, and each reports when it is done: lines are held back until no function runs, and are
-/// told by the time of what they tell.
+/// Functions run at the same time, and each reports when it is done. So lines are held back until no function runs, and
+/// then printed in the order of their times.
 #[derive(Debug, Default)]
 pub struct Teller {
     told: Told,
     held: Vec<Line>,
-    /// What was said of failures so far, and how often: a message is tried five times.
+    /// The failures so far, and how often each came: a message is tried five times.
     failures: BTreeMap<(String, String), (usize, Option<Line>)>,
 }
 
 impl Teller {
-    /// Takes an entry in.
+    /// Adds an entry.
     pub fn add(&mut self, entry: &Entry) {
         for line in self.told.filter(lines(entry)) {
             if !matches!(entry.event, Event::Report(_)) {
@@ -37,14 +37,14 @@ impl Teller {
         }
     }
 
-    /// The lines that can be told now that no function runs.
+    /// The lines to print now that no function runs.
     pub fn tell(&mut self) -> Vec<Line> {
         let mut lines = std::mem::take(&mut self.held);
         lines.sort_by_key(|line| line.at);
         lines
     }
 
-    /// What was said more than once, each with how often, once all is over.
+    /// At the end: the failures that came more than once, each with how often.
     pub fn repeated(&mut self) -> Vec<Line> {
         let failures = std::mem::take(&mut self.failures).into_values();
         let repeated = failures.filter_map(|(times, last)| {
@@ -58,7 +58,7 @@ impl Teller {
     }
 }
 
-/// What a person should know of an entry.
+/// What people should know about an entry.
 pub fn lines(entry: &Entry) -> Vec<Line> {
     let line = |word, text: String| vec![Line::new(entry.at, &entry.function, word, text)];
     match &entry.event {

@@ -1,10 +1,10 @@
-//! Every order in which a rebalance recommendation, its launch, an interruption warning, a lifecycle action and
-//! duplicates of each can come.
+//! Every order in which a rebalance recommendation, its launch, an interruption warning, a lifecycle action and their
+//! duplicates can come.
 //!
-//! The orders are counted through rather than drawn, so that every run tests the same ones. By default a third of them is
-//! played, chosen so that every launch meets every warning with every way of coming twice, and each of these meets the
-//! lifecycle action at every time. `EVERY_ORDER=1` plays them all, which takes minutes. Each is played in a world of its
-//! own, a few at a time; all are played even if some fail, since what they have in common tells most.
+//! The test counts through the orders and does not draw them, so every run tests the same ones. By default it plays a
+//! third of them. They are chosen so that every launch meets every warning with every kind of duplicate, and each of
+//! these meets the lifecycle action at every time. `EVERY_ORDER=1` plays all, which takes minutes. Each order has its
+//! own world, and a few run at a time. All run even if some fail, since what the failures have in common says most.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -56,11 +56,11 @@ enum Twice {
     None,
     /// All, one right after the other.
     AtOnce,
-    /// All, and the second ones when the first have had their effect.
+    /// All events twice, the second ones after the first have had their effect.
     Late,
 }
 
-/// When Auto Scaling terminates an instance of another group that waits at a hook.
+/// When Auto Scaling terminates an instance of another group, which then waits at a hook.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Hook {
     First,
@@ -77,7 +77,7 @@ struct Order {
 }
 
 impl Order {
-    /// All that can happen: some moments do not exist where nothing is launched, or where no cluster is drained.
+    /// All orders that can happen. Some moments do not exist if nothing is launched, or if no cluster is drained.
     fn all(launches: &[Launch]) -> Vec<Self> {
         use Warning::{Draining, First, InService, Launched, Never, Over};
         let mut orders = vec![];
@@ -100,7 +100,7 @@ impl Order {
         let mut orders = vec![];
         for twice in [Twice::None, Twice::AtOnce, Twice::Late] {
             for hook in [Hook::First, Hook::Between, Hook::Last] {
-                // The sum of three digits: any two of them occur with every value of both.
+                // The sum of three digits, so that any two digits occur with every pair of values.
                 let third = (warning as usize + twice as usize + hook as usize) % 3;
                 if third == 0 || every_order {
                     orders.push(Self {
@@ -153,7 +153,7 @@ impl Order {
         let warning = events::interruption(&old, scene.now())?;
         if self.warning == Warning::First {
             self.put(&scene, &warning).await?;
-            // Until replace-capacity has done with it, it would come together with the recommendation.
+            // Before replace-capacity is done with it, the event would come together with the recommendation.
             scene
                 .reported("the warning", |report| {
                     report.function == "replace-capacity" && report.signal == "interruption-warning"
@@ -186,7 +186,7 @@ impl Order {
 
         scene.settled().await?;
         if self.warning != Warning::Never {
-            // The rest of the notice: nothing is left to do in it, and at its end the instance is taken.
+            // The rest of the notice. Nothing is left to do in it, and at its end AWS takes the instance.
             scene
                 .happen(json!({ "kind": "pass-time", "seconds": 121 }))
                 .await?;
@@ -208,7 +208,7 @@ impl Order {
         Ok(())
     }
 
-    /// Auto Scaling announces the action itself; the announcement comes twice where everything does.
+    /// Auto Scaling itself announces the action. The announcement comes twice if everything comes twice.
     async fn terminate(&self, scene: &Scene, hooked: &str) -> Result<()> {
         scene
             .happen(json!({ "kind": "terminate-with-hook", "instance": hooked }))
@@ -282,7 +282,8 @@ impl Order {
         let stays = self.launch == Launch::Impossible && self.warning == Warning::Never;
         let replacements = usize::from(!stays);
         if self.warning == Warning::Together {
-            // Neither invocation can know of the other: both may launch, and the exchange gives its own back.
+            // Neither invocation can know of the other. Both may launch, and the exchange gives its own instance
+            // back.
             remaining_for(scene, after, self.group(), replacements)?;
         } else {
             launched_for(scene, after, self.group(), replacements)?;
@@ -344,8 +345,8 @@ async fn in_every_order_a_lost_instance_has_one_replacement_without_a_cluster() 
     play(Order::all(&[Launch::WithoutCluster])).await
 }
 
-// Which of the two is faster is decided by the machine, so a run proves little and is not repeatable; the tables of the
-// plan cover each order by itself.
+// The machine decides which of the two is faster. So a run proves little and is not repeatable. The tables of the
+// plan cover each order.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "not repeatable: run with --ignored"]
 async fn a_warning_in_the_moment_of_the_recommendation_leaves_one_replacement() -> Result<()> {

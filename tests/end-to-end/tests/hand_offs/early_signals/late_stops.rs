@@ -83,7 +83,7 @@ async fn tasks_are_stopped_when_their_containers_can_just_end_in_order() -> Resu
             "{family} was stopped at {seconds:?}\n{}",
             scene.story()
         );
-        // Never before; and not so late that the margin is used up, and with it the time its containers have.
+        // Never earlier, and not so late that it uses up the margin, and with it the time of the containers.
         assert!(
             (expected - 1.5..expected + 20.0).contains(&seconds[0]),
             "{family} was stopped at {seconds:?} and not at {expected}\n{}",
@@ -290,7 +290,7 @@ fn spent_tokens() -> Options {
     options
 }
 
-/// Once, and with what ECS deleted when the old one was stopped.
+/// Once, and with what ECS deleted when the old task was stopped.
 async fn runs_once_as_before(scene: &Scene, doomed: &str) -> Result<State> {
     scene
         .until("it runs again", |state| of_family(state, "report").len() > 1)

@@ -212,7 +212,7 @@ async fn a_launch_hook_is_ignored() -> Result<()> {
     let event = events::launching(&scene.first_of("hooked")?, "hooked", HOOK, scene.now())?;
     let matched = scene.put(&event).await?;
     assert!(matched.is_empty(), "{matched:?}");
-    // Somebody may have a rule of their own that is wider than ours.
+    // Somebody may have their own rule, wider than ours.
     for function in testbed::FUNCTIONS {
         scene.bed.send(function, &event.to_string()).await?;
     }

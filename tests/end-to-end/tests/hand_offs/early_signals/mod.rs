@@ -1,4 +1,4 @@
-//! The signals beside and before the interruption warning, and every order in which they can come together.
+//! The signals besides the interruption warning, and every order in which the signals can come.
 
 mod interleavings;
 mod late_stops;

@@ -61,7 +61,7 @@ async fn an_instance_that_stops_is_drained() -> Result<()> {
     nothing_else_is_touched(&scene, &after, &[&doomed])
 }
 
-/// The instance that is in a cluster and in no group, and the one that is registered by hand.
+/// The instance that is in a cluster and in no group, and the instance that is registered by hand.
 fn of_no_group(scene: &Scene) -> Result<[String; 2]> {
     let cluster = scene.before.cluster("inference").context("a cluster")?;
     let mut members = cluster.container_instances.iter().map(|one| &one.instance);
@@ -198,7 +198,7 @@ async fn in_the_last_hour_it_is_drained_at_once() -> Result<()> {
     launched_for(&scene, &after, "inference", 0)
 }
 
-/// Type codes that AWS has in its pages or sends, and such as it could build of the same words.
+/// Type codes that AWS documents or sends, and codes that it could build from the same words.
 const TYPE_CODES: [&str; 24] = [
     "AWS_EC2_DEDICATED_HOST_NETWORK_MAINTENANCE_SCHEDULED",
     "AWS_EC2_DEDICATED_HOST_POWER_MAINTENANCE_SCHEDULED",

@@ -1,4 +1,4 @@
-//! A rebalance recommendation: the replacement is there before the instance goes.
+//! A rebalance recommendation: the replacement comes before the instance goes.
 
 use anyhow::Result;
 use serde_json::json;
@@ -70,7 +70,7 @@ async fn a_recommendation_that_comes_three_times_has_one_replacement_launched() 
     exchanged(&scene, &after, "inference", &old)
 }
 
-/// AWS retires both, so both go; a recommendation alone exchanges one of so few at a time.
+/// AWS retires both, so both go. With recommendations, a group of so few exchanges one at a time.
 async fn two_are_retired(group: &str) -> Result<()> {
     let scene = Scene::start(quick()).await?;
     let (one, other) = (scene.nth_of(group, 0)?, scene.nth_of(group, 1)?);
@@ -227,7 +227,7 @@ async fn where_nothing_comes_the_old_instance_goes_on_serving() -> Result<()> {
     Ok(())
 }
 
-/// Has what the group launches be of no use, and asks for an exchange; it ends as if there had been none.
+/// Makes what the group launches useless, and asks for an exchange. It ends as if there had been no exchange.
 async fn exchanged_in_vain(scene: &Scene, old: &str, what_fails: &str, why: &str) -> Result<()> {
     let failing = json!({ "kind": "new-instances-fail", "group": "inference", "what": what_fails });
     scene.happen(failing).await?;

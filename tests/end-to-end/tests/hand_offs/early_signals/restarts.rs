@@ -8,10 +8,10 @@ use jiff::SignedDuration;
 use serde_json::json;
 use testbed::State;
 
-/// From the announcement to the restart: a minute more than it is drained before.
+/// From the announcement to the restart: a minute more than the time between drain and restart.
 const AHEAD: SignedDuration = SignedDuration::from_mins(11);
 
-/// The targets of the group itself on an instance; those of services come back with their tasks.
+/// The targets on an instance that belong to the group itself. Targets of services come back with their tasks.
 fn targets(state: &State, instance: &str) -> usize {
     let group = state.target_group("inference");
     let targets = group.map(|group| group.targets.as_slice()).unwrap_or_default();
@@ -68,7 +68,8 @@ async fn an_instance_is_drained_before_a_reboot_and_serves_again_after_it() -> R
         scene.new_instances(&after).is_empty(),
         "nothing is launched for it"
     );
-    // Copies may look at the same moment; on a busy machine they do. Each call does then what has been done.
+    // Copies may look at the same moment, and on a busy machine they do. Then each call does what has already been
+    // done.
     for action in ["drain-container-instance", "activate-container-instance"] {
         let reports = scene.reports_of("drain-tasks");
         let times = reports.iter().filter(|report| acts(report, action)).count();
@@ -114,7 +115,9 @@ async fn a_reboot_that_is_called_off_or_over_already_takes_nothing_away() -> Res
     // The first word of it, late and once more.
     scene.put(&event).await?;
     scene
-        .reported("it is old", |report| skips(report, "has said something else"))
+        .reported("it is old", |report| {
+            skips(report, "newer information about this restart")
+        })
         .await?;
     scene.bed.until_settled(PATIENCE).await?;
     let after = scene.state().await?;

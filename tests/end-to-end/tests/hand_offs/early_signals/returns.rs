@@ -1,4 +1,4 @@
-//! Instances that come back under the same id: what was taken from them is given back.
+//! Instances that come back under the same id: spot-handoff gives back what it took from them.
 
 use anyhow::Result;
 use end_to_end::events;
@@ -7,10 +7,10 @@ use jiff::SignedDuration;
 use serde_json::json;
 use testbed::{Options, State};
 
-/// More than the two minutes of a notice, after which nobody looks at it any more.
+/// More than the two minutes of a notice. After that, no function looks at the instance any more.
 const OVER: u64 = 130;
 
-/// The targets of the group itself on an instance; those of services come back with their tasks.
+/// The targets on an instance that belong to the group itself. Targets of services come back with their tasks.
 fn targets(state: &State, instance: &str) -> usize {
     let group = state.target_group("inference");
     let targets = group.map(|group| group.targets.as_slice()).unwrap_or_default();
@@ -31,7 +31,7 @@ async fn an_instance_that_hibernated_serves_again_when_it_is_back() -> Result<()
 }
 
 async fn comes_back_from(action: &str) -> Result<()> {
-    // The instance neither stops nor starts but by what is said of it.
+    // Only the events here stop and start the instance.
     let scene = Scene::start(Options {
         simulate: false,
         ..quick()
@@ -68,7 +68,7 @@ async fn comes_back_from(action: &str) -> Result<()> {
         scene.story()
     );
 
-    // What was given back is not given again: somebody may have drained it since.
+    // What was given back is not given back again: somebody may have drained the instance since.
     let again = events::state_change(&instance, "running", scene.now())?;
     scene.put(&again).await?;
     for function in ["deregister-targets", "drain-tasks"] {
@@ -104,7 +104,7 @@ async fn an_instance_that_leaves_a_warm_pool_takes_tasks_again() -> Result<()> {
     let back = events::left_warm_pool(&instance, "hooked", scene.now())?;
     let late = scene.now() - SignedDuration::from_mins(40);
     let too_late = events::left_warm_pool(&instance, "hooked", late)?;
-    // In one batch with itself and with one about an instance that nothing was taken from.
+    // In one batch with a copy of itself, and with an event about an instance from which nothing was taken.
     let other = events::left_warm_pool(&scene.nth_of("hooked", 1)?, "hooked", scene.now())?;
     let batch = [too_late, back.clone(), other, back];
     scene.bed.world.put_events(&batch).await?;

@@ -1,5 +1,5 @@
-//! The table of signals in docs/signals.md: every sample is put on the bus of a stack that only reports, and what each
-//! function says it would do is a cell.
+//! The table of signals in docs/signals.md. The test puts every sample on the bus of a stack that only reports. Each
+//! cell is what a function says it would do.
 
 use std::collections::BTreeSet;
 
@@ -90,7 +90,8 @@ fn event(scene: &Scene, sample: &str, group: &str) -> Result<Value> {
     Ok(event)
 }
 
-/// What a function says of an event: its actions, or why there are none. Two functions have nothing to do with some.
+/// What a function says about an event: its actions, or why there are none. Two functions do not get some of the
+/// events.
 fn cell(reports: &[Report]) -> String {
     let all = || reports.iter();
     let actions: BTreeSet<String> = all()

@@ -141,7 +141,7 @@ async fn somebody_elses_change_of_the_base_is_obeyed_and_ends_it() -> Result<()>
     assert!(
         report.groups[0]
             .detail
-            .contains("somebody else has set in the place of our 1"),
+            .contains("somebody else has set in place of our 1"),
         "{report:?}"
     );
     assert_eq!(distribution(&scene).await?.on_demand_base_capacity, Some(3));

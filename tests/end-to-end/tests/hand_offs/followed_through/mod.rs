@@ -1,5 +1,5 @@
-//! What becomes of a group after an interruption: it is followed through until it is whole, and On-Demand fills it where
-//! Spot is dry.
+//! What happens to a group after an interruption: replace-capacity watches it until it is whole, and On-Demand fills
+//! it if Spot has no capacity.
 
 mod fallback;
 mod watching;

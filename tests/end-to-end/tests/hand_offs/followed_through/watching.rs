@@ -63,7 +63,7 @@ async fn a_group_is_followed_until_it_is_whole_and_the_report_says_how_long_it_t
         json!({ "is": "whole", "after-seconds": seconds })
     );
     assert_eq!(watch["interruptions"][0]["event-id"], "event-0");
-    // A copy of the notice that comes late finds it whole and over.
+    // A late copy of the notice finds the group whole and the watch over.
     scene.put(&numbered(&scene, 0)?).await?;
     scene.settled().await?;
     assert_eq!(self::told(&scene).len(), 1, "{}", scene.story());
@@ -109,7 +109,7 @@ async fn where_spot_stays_dry_it_is_told_after_half_an_hour_how_short_the_group_
     assert_eq!(watch["standing"]["failure"]["trouble"], "no-spot-capacity");
     scene.bed.until_settled(end_to_end::scene::PATIENCE).await?;
     assert_eq!(told(&scene).len(), 1, "{}", scene.story());
-    // Backing off: far fewer looks than there are failures to launch.
+    // It backs off: there are far fewer looks than failed launches.
     let looks = watch["look"].as_u64().context("a number")?;
     assert!((8..30).contains(&looks), "{looks} looks");
     Ok(())

@@ -1,5 +1,5 @@
-//! An interruption warning through template, rule, queue, event source mapping and function. These run on the embedded
-//! AWS and on the fast one.
+//! An interruption warning through template, rule, queue, event source mapping and function. These cases run on the
+//! embedded AWS and on the fast AWS.
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::{
@@ -559,7 +559,7 @@ async fn a_single_warning_takes_few_round_trips_and_few_calls() -> Result<()> {
     bed.world.clear_calls().await?;
     hand_off(&bed, &warning(&bed, &doomed)).await?;
     let calls = bed.world.calls().await?;
-    // Every call before the first write that lies on its path: those that had to be answered before it.
+    // The calls on the path to the first write: those that had to be answered before it.
     let table = [
         (
             "replace-capacity",

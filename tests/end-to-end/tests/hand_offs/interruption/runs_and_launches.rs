@@ -1,4 +1,4 @@
-//! Cases in which a task is run or an instance launched, which the fast AWS does not do.
+//! Cases that run a task or launch an instance. The fast AWS does neither.
 
 use anyhow::{Context, Result};
 use end_to_end::scene::skips;

@@ -1,4 +1,4 @@
-//! What belongs to somebody else, or is asked for by somebody who may not: nothing is changed.
+//! Things that belong to somebody else, and requests from somebody who may not make them: nothing changes.
 
 use anyhow::{Context, Result};
 use aws_sdk_autoscaling::types::{
@@ -108,7 +108,7 @@ async fn nodes_of_eks() -> Result<()> {
     )
 }
 
-/// Anybody who may put events on the bus asks for a drill that is not one.
+/// Somebody who may put events on the bus asks for a drill that is no drill.
 async fn a_drill_by_anyone() -> Result<()> {
     let scene = scene(Pace::Quick, 5.0).await?;
     let instance = scene.first_of("inference")?;

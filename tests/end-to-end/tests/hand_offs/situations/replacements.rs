@@ -1,4 +1,4 @@
-//! Recommendations: a healthy instance is given away for a healthy one only, and not again and again.
+//! Recommendations: a healthy instance is only exchanged for a healthy one, and not again and again.
 
 use std::collections::BTreeSet;
 
@@ -56,7 +56,7 @@ async fn a_replacement_of_no_use(pace: Pace) -> Result<()> {
     scene
         .happen(json!({ "kind": "new-instances-fail", "group": "mixed-web", "what": "targets" }))
         .await?;
-    // Its instances are in no cluster: only a group that asks for it is exchanged then.
+    // Its instances are in no cluster. Outside a cluster, only a group that asks for it is exchanged.
     scene
         .bed
         .world
@@ -112,12 +112,12 @@ async fn recommendations_without_end(pace: Pace) -> Result<()> {
     )
 }
 
-/// Terraform takes every tag away that it did not write itself, in the middle of an exchange.
+/// In the middle of an exchange, Terraform removes every tag that it did not write itself.
 async fn tags_that_others_remove(pace: Pace) -> Result<()> {
     let scene = scene(pace, 20.0).await?;
     let aws = Clients::of(&scene.bed)?;
     let old = scene.first_of("mixed")?;
-    // Its instances are in no cluster: only a group that asks for it is exchanged then.
+    // Its instances are in no cluster. Outside a cluster, only a group that asks for it is exchanged.
     scene
         .bed
         .world

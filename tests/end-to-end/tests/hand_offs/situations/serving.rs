@@ -13,7 +13,7 @@ use testbed::Pace;
 
 use super::{healthy, scene, watch};
 
-/// A target group of HTTP that no load balancer checks otherwise than by default.
+/// A target group of HTTP with the default health checks.
 pub async fn target_group(aws: &Clients, name: &str, port: i32) -> Result<String> {
     let known = aws.elb.describe_target_groups().send().await?;
     let network = known
@@ -37,7 +37,7 @@ pub async fn target_group(aws: &Clients, name: &str, port: i32) -> Result<String
     Ok(arn.context("its ARN")?.to_owned())
 }
 
-/// A service of one task behind a target group of its own, with ECS's defaults; there is room elsewhere.
+/// A service of one task with its own target group and ECS's defaults. There is room elsewhere.
 pub async fn service_of_one_task(aws: &Clients) -> Result<String> {
     let targets = target_group(aws, "solo", 8080).await?;
     let port = PortMapping::builder().container_port(8080).host_port(0).build();
@@ -79,7 +79,7 @@ pub async fn service_of_one_task(aws: &Clients) -> Result<String> {
     Ok(targets)
 }
 
-/// The fewest healthy targets in so many seconds after a warning.
+/// The fewest healthy targets within this many seconds after a warning.
 async fn fewest_healthy(scene: &Scene, instance: &str, targets: &str, seconds: i64) -> Result<usize> {
     scene.put(&events::interruption(instance, scene.now())?).await?;
     let mut fewest = usize::MAX;
@@ -135,7 +135,7 @@ async fn group_of_one(pace: Pace) -> Result<()> {
     )
 }
 
-// At the quick pace the successor is there in seconds, and a machine that is busy hands over later than that.
+// At the quick pace the successor is there within seconds. A busy machine hands over later than that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_one_task_is_never_without_a_healthy_target_at_the_real_pace() -> Result<()> {
     one_task().await

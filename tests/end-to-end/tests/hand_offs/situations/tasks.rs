@@ -83,7 +83,8 @@ async fn containers_that_end_one_after_the_other_get_the_sum_of_their_graces() -
     a_chain_of_containers().await
 }
 
-/// A service whose one task is protected, so that ECS does not move it, behind a load balancer; and a daemon beside it.
+/// A service behind a load balancer whose only task is protected, so that ECS does not move it. A daemon runs beside
+/// it.
 async fn a_task_that_ecs_does_not_move() -> Result<()> {
     let scene = scene(Pace::Quick, 5.0).await?;
     let aws = Clients::of(&scene.bed)?;

@@ -178,7 +178,7 @@ fn fallbacks() -> Vec<Row> {
     ]
 }
 
-/// What is done, and what is said.
+/// What is done, and what is reported.
 fn cells(turn: &Turn, seconds: i64) -> String {
     let mut actions = Vec::new();
     if let Some(SetBase { from, to }) = turn.set {
