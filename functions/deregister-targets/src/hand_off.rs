@@ -17,7 +17,7 @@ use spot_handoff::elb::health::TargetHealth;
 use spot_handoff::elb::holding::Doomed;
 use spot_handoff::keeper::{Keeper, Known};
 use spot_handoff::lambda::Function;
-use spot_handoff::notice::{InstanceId, Notice, Registered, between_looks};
+use spot_handoff::notice::{InstanceId, Notice, Registered};
 use spot_handoff::report::plan::{Done, Results, to_carry_out};
 use spot_handoff::report::{ActionResult, Report};
 use spot_handoff::runtime::aws::{self, CallCounter, CallError, RetryBusyGroups};
@@ -203,7 +203,7 @@ impl DeregisterTargets {
             let seen_now = serving::of_notice(notice, plan, &counts);
             let seen = look::Seen {
                 group: plan::group_of(notice, &groups).map(|group| group.name.as_str()),
-                every: between_looks(notices.len()),
+                together: notices.len(),
                 registered: found.of_instance(&notice.instance),
                 has_target_groups: to_look_at.contains_key(&notice.instance),
                 stops_at: to_look_at.get(&notice.instance).copied().flatten(),

@@ -20,6 +20,9 @@ const LAST_PART: SignedDuration = SignedDuration::from_secs(20);
 /// How often to look then.
 const OFTEN: SignedDuration = SignedDuration::from_secs(2);
 
+/// Only so few instances are looked at that often: a look at them takes each function some three reads of ECS.
+const OFTEN_FOR_AT_MOST: usize = 50;
+
 /// ECS may have registered the target of a running task again since the last look, and may do so again at once. So
 /// there are two looks shortly before the task is stopped. After the first, the load balancer still has its four
 /// seconds before the stop. After the second, as little time as possible is left.
@@ -30,8 +33,8 @@ const LOOKS_BEFORE_STOP: [SignedDuration; 2] = [SignedDuration::from_secs(5), Si
 pub struct Seen<'a> {
     /// The group of the instance, if it has one.
     pub group: Option<&'a str>,
-    /// The time until the next look, if nothing comes earlier.
-    pub every: SignedDuration,
+    /// How many instances are looked at together. It decides how soon the next look comes, if nothing comes earlier.
+    pub together: usize,
     /// Where it is registered.
     pub registered: &'a [ContainerInstance],
     /// Whether there is a target group with a target of the instance, or one that may get such a target.
@@ -66,10 +69,11 @@ pub fn plan(notice: &Notice, plan: &mut Plan, seen: Seen<'_>, now: Timestamp) {
         true => until.saturating_add(AFTER_END).unwrap_or(until),
         false => until,
     };
-    let is_often = decides && seen.every <= between_looks(1) && until.duration_since(now) <= LAST_PART;
+    let is_few = seen.together <= OFTEN_FOR_AT_MOST;
+    let is_often = decides && is_few && until.duration_since(now) <= LAST_PART;
     let in_a_while = match is_often {
         true => now.saturating_add(OFTEN).unwrap_or(now),
-        false => next_look(now, until, seen.every),
+        false => next_look(now, until, between_looks(seen.together)),
     };
     let moments = plan.held.iter().filter_map(|held| held.until);
     let before_stop = LOOKS_BEFORE_STOP.iter().filter_map(|before| {

@@ -1,7 +1,7 @@
 //! When to look again.
 
 use spot_handoff::ecs::container_instances::{ContainerInstance, Status};
-use spot_handoff::notice::{Registered, between_looks};
+use spot_handoff::notice::Registered;
 use spot_handoff::report::HeldLine;
 
 use super::look::Seen;
@@ -43,7 +43,7 @@ fn look(of: &Notice, holds: Option<HeldLine>, has_target_groups: bool, now: i64)
     };
     let seen = Seen {
         group: Some("inference"),
-        every: between_looks(1),
+        together: 1,
         registered: &[registered()],
         has_target_groups,
         stops_at: Some(at(80)),
@@ -172,7 +172,7 @@ fn a_look_that_is_on_its_way_is_no_news_and_one_that_could_not_be_sent_is_a_prob
 
 #[test]
 fn where_nothing_else_serves_it_is_looked_at_often_until_the_instance_is_gone() {
-    let storm = 1600;
+    let storm = 51;
     for (staying, together, now, expected) in [
         (0, 1, 50, Some(60)),
         (0, 1, 99, Some(109)),
@@ -185,6 +185,7 @@ fn where_nothing_else_serves_it_is_looked_at_often_until_the_instance_is_gone() 
         (1, 1, 121, None),
         (0, storm, 100, Some(110)),
         (0, storm, 111, Some(128)),
+        (0, 50, 100, Some(102)),
         (0, storm, 128, None),
     ] {
         let serving = [spot_handoff::notice::Serving {
@@ -195,7 +196,7 @@ fn where_nothing_else_serves_it_is_looked_at_often_until_the_instance_is_gone() 
         let mut plan = Plan::default();
         let seen = Seen {
             group: Some("inference"),
-            every: between_looks(together),
+            together,
             registered: &[],
             has_target_groups: true,
             stops_at: None,
