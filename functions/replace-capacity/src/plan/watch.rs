@@ -22,9 +22,9 @@ use crate::facts::launches::Launches;
 /// When to look first: by then AWS has begun to launch, or has failed to.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(20);
 /// The next look comes after half of the time that has passed, within these bounds. So the recorded moment at which a
-/// group was whole is never wrong by more than a third.
+/// group was whole is never wrong by more than a third, nor by more than a minute.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(20);
-const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+const LONGEST: SignedDuration = SignedDuration::from_mins(1);
 /// A failed launch makes the next look earlier, but keeps this distance from the last look: many launches fail in a
 /// row.
 const AT_LEAST_BETWEEN: SignedDuration = SignedDuration::from_secs(10);
