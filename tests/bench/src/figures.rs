@@ -19,12 +19,32 @@ pub struct Figures {
     pub queue_calls: usize,
     /// Of these, refused because they were too many.
     pub throttled: usize,
+    /// Calls without late stops: all of these calls and those of them that were throttled.
+    pub without_stops: Calls,
     /// The calls by their action.
     pub by_action: BTreeMap<String, usize>,
     /// Sequential round trips before the function's first write.
     pub round_trips: usize,
     /// Messages that were received more than once.
     pub came_back: u64,
+}
+
+/// A number of calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// All of them.
+    pub made: usize,
+    /// Those that were throttled.
+    pub throttled: usize,
+}
+
+impl Calls {
+    fn of<'a>(calls: impl Iterator<Item = &'a &'a CallRecord>) -> Self {
+        calls.fold(Self::default(), |sum, call| Self {
+            made: sum.made + 1,
+            throttled: sum.throttled + usize::from(call.throttled),
+        })
+    }
 }
 
 /// What a function is for, seen from outside.
@@ -47,6 +67,9 @@ const WRITES: [&str; 6] = [
     "StopTask",
     "SendMessageBatch",
 ];
+
+/// A late stop: one call for each task that ECS has not moved by then. How many there are says how much ECS has moved.
+const STOP: &str = "StopTask";
 
 /// The actions by which a function takes messages from its own queue.
 const OF_THE_QUEUE: [&str; 3] = [
@@ -95,6 +118,7 @@ impl Figures {
             throttled: calls.iter().filter(|call| call.throttled).count(),
             calls: calls.len(),
             queue_calls: queue_calls.len(),
+            without_stops: Calls::of(calls.iter().filter(|call| call.action != STOP)),
             by_action,
             round_trips: round_trips(&calls),
             came_back: came_back.map(|(_, count)| count).sum(),

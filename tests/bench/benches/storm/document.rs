@@ -43,9 +43,10 @@ So the baseline's seconds say more about the machine than its calls do. It only 
 const NEEDED: &str = "\
 *Needed* is the least number of calls that a storm takes, computed in `tests/bench/src/needed.rs`: one invocation of each
 function has all notices, searches container instances and tasks in the cheapest way, is never throttled, and writes its
-reports and messages. *Made* is the number of calls that were made, throttled calls and looks included. A storm goes to at
-least two invocations of each function, and each searches for itself: Lambda begins with five pollers, and the lowest maximum
-concurrency of a queue is two.
+reports and messages. *Made* is the number of calls that were made, throttled calls and looks included. Neither number has
+the late stops: they take one call for each task that ECS has not moved by then. A storm goes to at least two invocations of
+each function, and each searches for itself: Lambda begins with five pollers, and the lowest maximum concurrency of a queue
+is two.
 ";
 
 /// Writes the document, and the plot beside it.
@@ -98,9 +99,9 @@ fn needed(outcomes: &[Outcome]) -> String {
             let Some(needed) = needed::of(function, outcome.size) else {
                 continue;
             };
-            let (instances, calls) = (outcome.size.instances, figures.calls);
+            let (instances, calls) = (outcome.size.instances, figures.without_stops.made);
             let ratio = calls as f64 / needed as f64;
-            let throttled = figures.throttled;
+            let throttled = figures.without_stops.throttled;
             let _ = writeln!(
                 text,
                 "| {instances} | {function} | {needed} | {calls} | {ratio:.1} | {throttled} |"
