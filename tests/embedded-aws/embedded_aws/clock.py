@@ -33,7 +33,7 @@ class Clock:
         self._ahead_ms += seconds * 1000
 
     def settle(self):
-        """Takes what it was advanced by into its origin, so that its setting tells it all."""
+        """Adds its advance to its origin, so that its setting says everything."""
         if self._ahead_ms and self.speed != 1:
             self.origin_ms = round(self.origin_ms - self._ahead_ms / (self.speed - 1))
             self._ahead_ms = 0

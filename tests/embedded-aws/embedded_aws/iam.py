@@ -31,7 +31,7 @@ def denial(call):
 
 
 def forget(caller, action):
-    """Takes an action out of the role of a function: what happens without it is to be seen."""
+    """Takes an action out of the role of a function, to see what happens without it."""
     role = _role_of(caller)
     if role is None:
         raise ValueError(f"there is no function {caller}")
@@ -48,7 +48,7 @@ def forget(caller, action):
 
 
 def permissions():
-    """The actions that each role of the stack allows, and those of them that Lambda may need."""
+    """The actions that each role of the stack allows, and which of them Lambda may need."""
     names = [f["name"].removeprefix(f"{stack.NAME}-") for f in WORLD.stack.functions()]
     return {
         "roles": {name: _actions(_statements(_role_of(name))) for name in names},

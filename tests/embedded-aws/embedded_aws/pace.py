@@ -24,7 +24,7 @@ def is_real():
 
 
 def number(name, subject=""):
-    """The number of this name; of a range, the one that belongs to this subject."""
+    """The number with this name. For a range: the number that belongs to this subject."""
     value = WORLD.numbers.get(name, NUMBERS[name][WORLD.pace])
     if isinstance(value, list):
         low, high = value
@@ -76,7 +76,7 @@ def ordered():
 
 
 def order(order):
-    """What a world is ordered with: its pace, seed, variants, and numbers of its own."""
+    """What an order for a world says: its pace, seed, variants, and its own numbers."""
     pace = order.get("pace", QUICK)
     if pace not in (QUICK, REAL):
         raise ValueError(f"pace is {QUICK} or {REAL}, not {pace!r}")

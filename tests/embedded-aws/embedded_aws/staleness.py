@@ -38,7 +38,7 @@ _NO_CHANGE = ("Describe", "List", "Get", "BatchGet", "Query", "Scan", "TransactG
 
 
 def around(call):
-    """What a call is to be carried out in: a stale read finds an older state."""
+    """The context in which to carry a call out: a stale read finds an older state."""
     if call.service not in READS or not _possible():
         return contextlib.nullcontext()
     if not call.action.startswith(_NO_CHANGE):
@@ -102,7 +102,7 @@ def _swapped(state):
             setattr(owner, name, value)
 
 
-# What a change does not name is not copied: the older state shares it with the present one.
+# What a change does not name is not copied. The older state shares it with the present one.
 
 
 def _groups(named, action):
@@ -165,7 +165,7 @@ def _targets(named, action):
 
 
 def _named(call):
-    """All the texts of a call's parameters; of ARNs and paths their last part."""
+    """All texts in a call's parameters. For ARNs and paths: their last part."""
     if call.body.startswith(b"{"):
         texts = _texts(call.parameters)
     else:

@@ -1,4 +1,4 @@
-"""What was announced of each hand-off, held against what the world saw."""
+"""Compares what was announced about each hand-off with what happened in the world."""
 
 DETAIL_TYPE = "Spot Instance Handed Off"
 WENT_WELL = "handed-off"

@@ -1,4 +1,4 @@
-"""Auto Scaling groups: who launches, registers and replaces instances is `capacity`, not moto."""
+"""Auto Scaling groups. `capacity`, not moto, launches, registers and replaces instances."""
 
 import copy
 
@@ -63,7 +63,7 @@ def update_auto_scaling_group(self):
 
 
 def _keep_lifecycle_policy(response):
-    """What becomes of instances whose termination hook is abandoned; moto does not know it."""
+    """What happens to instances whose termination hook is abandoned. moto does not know this."""
     policy = response._get_param("InstanceLifecyclePolicy")
     if policy:
         _meant(response).instance_lifecycle_policy = policy

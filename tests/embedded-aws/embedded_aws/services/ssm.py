@@ -141,7 +141,8 @@ def _invocation(one, details):
 
 @replaces(SimpleSystemManagerResponse)
 def describe_instance_information(self):
-    """What Systems Manager knows of managed instances; one that it never heard of is left out."""
+    """What Systems Manager knows about managed instances. It leaves out an instance that it never
+    heard of."""
     wanted = None
     for one in self._get_param("Filters", []):
         if one["Key"] == "InstanceIds":

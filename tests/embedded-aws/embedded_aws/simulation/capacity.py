@@ -40,7 +40,7 @@ def alive(state):
 
 
 def settle(group):
-    """Launches what the group lacks, and terminates what it has too many of."""
+    """Launches what the group lacks, and terminates what is too many."""
     there = counted(group)
     missing = (group.desired_capacity or 0) - len(there)
     if missing > 0 and not suspended(group, "Launch"):

@@ -1,4 +1,4 @@
-"""What the scheduler of ECS does next for one service: from facts to numbers, no world.
+"""What the scheduler of ECS does next for one service: from facts to numbers, without a world.
 
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html
 """
@@ -18,7 +18,7 @@ class Member:
     healthy: bool = True
     # Its target fails the checks of the load balancer.
     unhealthy: bool = False
-    # UpdateTaskProtection: not to be taken by the scheduler.
+    # UpdateTaskProtection: the scheduler must not stop it.
     protected: bool = False
 
     @property
@@ -44,7 +44,8 @@ def plan(desired, minimum_percent, maximum_percent, members, stopping=0):
     starts = max(0, min(missing, upper - len(members) - stopping))
     healthy = sum(member.healthy for member in members)
     stops = []
-    # The newest of those that are too many, and what must leave: what does not serve goes first.
+    # The newest of the surplus tasks, and the tasks that must leave. Tasks that do not serve go
+    # first.
     surplus = staying[desired:] if len(staying) > desired else []
     leaving = [member for member in members if member.leaving]
     full = starts < missing
@@ -53,7 +54,7 @@ def plan(desired, minimum_percent, maximum_percent, members, stopping=0):
             continue
         least = lower
         if member.unhealthy and not member.draining and not full:
-            # It stays until a successor serves, where there is a place for one.
+            # It stays until a successor serves, if there is a place for one.
             least = desired
         if healthy - member.healthy < least:
             continue

@@ -26,7 +26,7 @@ def needs_of(definition):
 
 
 def host_ports(definition):
-    """{(port, protocol)} that the task wants on its instance and nobody else can have."""
+    """{(port, protocol)} that the task wants on its instance. No other task can have them."""
     if definition.network_mode == "awsvpc":
         return set()
     wanted = set()
@@ -88,7 +88,7 @@ def give_back(container_instance, definition):
 
 
 def tell_gpus(container_instance):
-    """So that DescribeContainerInstances has them among the resources, by made-up ids."""
+    """For DescribeContainerInstances, which lists them among the resources, with made-up ids."""
     if not pace.is_real():
         return
     there = gpus_of(container_instance)
@@ -112,7 +112,7 @@ def tell_gpus(container_instance):
 
 
 def lacking(container_instance, definition):
-    """What the instance lacks for the task, as RunTask tells it; None where there is room."""
+    """What the instance lacks for the task, as RunTask tells it; None if there is room."""
     left = {r["name"]: r["integerValue"] for r in container_instance.remaining_resources}
     needs = needs_of(definition)
     if needs["CPU"] > left["CPU"]:

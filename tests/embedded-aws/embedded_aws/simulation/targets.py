@@ -27,7 +27,7 @@ class Target:
     fails: bool = False
     # In the real pace, the checks that were made of it.
     checks: Checks | None = None
-    # A target that is taken out gets new requests for a little longer, if it got any before.
+    # If a target that is taken out got requests before, it gets new ones for a little longer.
     new_until_ms: float | None = None
 
     @property
@@ -95,7 +95,7 @@ def keeps_connections(group):
 
 
 def key_of(group, target):
-    # Without a port the group's own port is meant, when registering and when deregistering.
+    # Without a port, registering and deregistering mean the group's own port.
     return target["Id"], int(target.get("Port") or group.port)
 
 

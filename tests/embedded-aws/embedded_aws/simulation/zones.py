@@ -11,7 +11,8 @@ from . import activities, capacity, choosing, launching, market, replacing
 
 
 def look_later(group, seconds=None):
-    """To be called when the group has gained or lost an instance. The quick pace balances nothing."""
+    """Call this when the group has gained or lost an instance. The quick pace balances
+    nothing."""
     if pace.is_real() and not WORLD.seeding and not getattr(group, "zones_looked_at", False):
         group.zones_looked_at = True
         seconds = pace.seconds("zones-to-next", group.name) if seconds is None else seconds
