@@ -60,7 +60,7 @@ def utc(ms):
 def rule_moto(utcnow):
     """Makes moto tell the time by `utcnow`.
 
-    Its modules import the function by name, so each holds a reference of its own.
+    Its modules import the function by name, so each has its own reference.
     """
     for name, module in list(sys.modules.items()):
         if name.startswith("moto.") and hasattr(module, "utcnow"):

@@ -165,9 +165,10 @@ def _ssm_agent(order):
 
 
 def _stop_script(order):
-    """Somebody writes a Command document, tags it (unless `tagged` is false), and has a group name it.
+    """Somebody writes a Command document, tags it (unless `tagged` is false), and lets a group
+    name it.
 
-    `lines` are what a shell runs. What an instance has in its directory can be given by `files`.
+    A shell runs the `lines`. `files` are what an instance has in its directory.
     """
     name, group = order.get("document", "stop-and-save"), order["group"]
     content = {

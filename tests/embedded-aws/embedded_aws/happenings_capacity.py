@@ -40,7 +40,7 @@ def _no_spot_capacity(order):
 def _agent_registers(order):
     """The ECS agent of an instance starts late: it registers now, or `after` seconds.
 
-    Without `cluster` in that of the instance's user data.
+    Without `cluster`, it registers in the cluster of the instance's user data.
     """
     instance = backends.ec2().get_instance(order["instance"])
     group = getattr(instance, "autoscaling_group", None)

@@ -1,7 +1,8 @@
-"""IAM on demand: a caller may do what the role of the function of its name allows, no more.
+"""IAM on demand: a caller may only do what the role of the function with its name allows.
 
-The test bed signs a function's calls with the function's name for an access key, and those that
-Lambda makes for it (polling its queue) with the name and `.poller`. Anybody else may do everything.
+The test bed signs a function's calls with the function's name as the access key. It signs the
+calls that Lambda makes for the function (polling its queue) with the name and `.poller`. Anybody
+else may do everything.
 """
 
 import json

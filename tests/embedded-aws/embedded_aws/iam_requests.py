@@ -1,7 +1,7 @@
-"""What a call asks of IAM: each action with its resources and condition keys.
+"""What IAM checks for a call: each action with its resources and condition keys.
 
-By the Service Authorization Reference: which actions know resources, which condition keys they
-carry, and which other actions they depend on.
+The Service Authorization Reference says which actions know resources, which condition keys they
+have, and on which other actions they depend.
 """
 
 from urllib.parse import parse_qs

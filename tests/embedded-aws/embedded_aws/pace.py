@@ -1,8 +1,8 @@
-"""How long AWS takes, and what nobody can say of it: the numbers and variants of `pace.json`.
+"""How long AWS takes, and what nobody can say about it: the numbers and variants of `pace.json`.
 
-A world goes at the *quick* pace, which is for logic, or at the *real* one, which is for what
-users feel. A range stands for a number that is drawn by the world's seed. What is drawn depends
-on the seed, the name and the subject alone: the order of calls changes nothing.
+A world runs at the *quick* pace, which is for logic, or at the *real* pace, which is for what
+users feel. A range is a number that the world's seed draws. The result depends only on the seed,
+the name and the subject. The order of calls changes nothing.
 """
 
 import hashlib

@@ -43,9 +43,9 @@ def serve(listener):
 
 
 def _tick():
-    """Lets time pass in a world nobody asks anything of.
+    """Lets time pass in a world that gets no calls.
 
-    Every call wakes it: what is due next may have changed, or time has leapt.
+    Every call wakes it, since what is due next may have changed, or time has leapt.
     """
     with WORLD.changed:
         while True:

@@ -1,8 +1,8 @@
-"""Reads that answer as if the last change had not been: AWS's APIs are eventually consistent.
+"""Reads that answer as if the last change had not happened: AWS's APIs are eventually consistent.
 
-For a while after each change a read may be given the state from before it. How long that is the
-world's pace says, and whether one read of that time is stale is drawn; the setting `stale_reads`
-has all reads be stale for so many seconds. Reads that ask to be consistent are.
+For a while after each change, a read may get the state from before it. The world's pace says how
+long, and the seed draws whether a read in that time is stale. The setting `stale_reads` makes all
+reads stale for this many seconds. Consistent reads are never stale.
 
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html
 https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html

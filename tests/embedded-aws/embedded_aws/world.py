@@ -111,10 +111,10 @@ class World:
             self.agenda.after(seconds, action)
 
     def name_anew(self, kind):
-        """Has moto draw the ids of what is made next from this kind's own sequence.
+        """Makes moto draw the next ids from this kind's own sequence.
 
-        moto draws from one generator for everything, request ids included: without this, the
-        id of a replacement would depend on how many calls were made before.
+        moto draws from one generator for everything, including request ids. Without this, the id
+        of a replacement would depend on the number of calls before.
         """
         self._made[kind] += 1
         mock_random.seed(f"{kind} {self._made[kind]}")

@@ -1,6 +1,6 @@
 """Clusters, task definitions, services and standalone tasks.
 
-The first instance of `inference` carries a task of every kind: it is the one a replay takes.
+The first instance of `inference` runs a task of every kind. A replay takes this instance.
 """
 
 from .. import backends

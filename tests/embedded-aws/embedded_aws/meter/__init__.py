@@ -1,8 +1,8 @@
-"""A meter of the work that is lost: it plays a scenario and reckons what became of the work.
+"""A meter of lost work: it plays a scenario and computes what became of the work.
 
-`scene` builds the fleet, `play` has things happen to it, `look` takes pictures of the world at
-every change, and `clients` and `work` reckon from picture to picture. `bound` tells the least
-that anybody could lose.
+`scene` builds the fleet, and `play` makes things happen to it. `look` takes a picture of the
+world at every change. `clients` and `work` compute from picture to picture. `bound` tells the
+least possible loss.
 """
 
 from .. import pace

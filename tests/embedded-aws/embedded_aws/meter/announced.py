@@ -14,10 +14,10 @@ def told_last(events):
 
 
 def misreported(warned, went_wrong, told):
-    """How many of the warned instances were announced otherwise than it went, or not at all.
+    """How many of the warned instances had a wrong announcement, or none.
 
-    It went wrong where the instance took a task along, a target group that it was in was left
-    without a target, or its group had too few instances at the end.
+    A hand-off went wrong if the instance took a task with it, if one of its target groups was
+    left without a target, or if its group had too few instances at the end.
     """
     return sum(
         instance not in told or (told[instance] == WENT_WELL) == (instance in went_wrong)

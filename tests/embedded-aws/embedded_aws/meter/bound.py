@@ -1,8 +1,8 @@
-"""The least that anybody could lose: a hand that acts with the first signal and knows what follows.
+"""The least possible loss, with a hand-off that acts at the first signal and knows what follows.
 
-Reckoned from the numbers of the world alone: when each instance is taken, how long a successor
-takes, how long a load balancer goes on sending. Every number is by itself the least; a hand that
-keeps the others pays `instance_seconds_twice` for it.
+It is computed only from the numbers of the world: when AWS takes each instance, how long a
+successor takes, how long a load balancer keeps sending. Each number is the least on its own. To
+reach the others, a hand-off pays `instance_seconds_twice`.
 """
 
 from dataclasses import dataclass

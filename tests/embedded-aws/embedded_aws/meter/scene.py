@@ -1,8 +1,8 @@
 """The fleet of a scenario, built into a world beside the sample fleet.
 
-What a group, a service or a job leaves out is AWS's default, but for the health checks and the
-deregistration delay of target groups: those are set as AWS advises for containers, since with
-its defaults no target serves sooner than minutes after it was registered.
+If a group, a service or a job leaves something out, it has AWS's default. The exceptions are the
+health checks and the deregistration delay of target groups. They are set as AWS advises for
+containers, since with the defaults a target only serves minutes after it was registered.
 https://docs.aws.amazon.com/AmazonECS/latest/bestpracticesguide/load-balancer-healthcheck.html
 """
 

@@ -74,10 +74,11 @@ _moto_change = FakeAutoScalingGroup.update
 
 @replaces(FakeAutoScalingGroup)
 def update(self, **given):
-    """What an update does not name stays; moto forgets a policy that is not named.
+    """What an update does not name stays as it is.
 
-    A policy without a launch template keeps the one it has. Whether parts of a distribution that
-    are not named stay too, nobody says: here they do not.
+    moto would forget a policy that is not named. A policy without a launch template keeps the
+    template that it has. Nobody says whether parts of a distribution that are not named stay,
+    too. Here they do not.
     """
     before, policy = self.mixed_instances_policy, given["mixed_instances_policy"]
     launches_otherwise = given["launch_template"] or given["launch_config_name"]

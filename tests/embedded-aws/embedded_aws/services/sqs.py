@@ -1,7 +1,7 @@
-"""SQS: nothing but a queue's numbers, and no Lambda inside moto.
+"""SQS: only a queue's numbers, and no Lambda inside moto.
 
-Delays and visibility are right in moto once it goes by the world's clock. Long polling is done
-in the server, outside the lock that all calls share.
+Delays and visibility are right in moto once it uses the world's clock. Long polling is done in
+the server, outside the lock that all calls share.
 """
 
 from moto.sqs.models import Queue

@@ -1,6 +1,7 @@
-"""Systems Manager's Run Command: commands refused in AWS's words, delivered to agents that really run them.
+"""Systems Manager's Run Command: it refuses commands in AWS's words, and delivers them to agents
+that really run them.
 
-What moto has stays: documents and their tags. An agent is played by `simulation.scripts`.
+What moto has stays: documents and their tags. `simulation.scripts` plays an agent.
 """
 
 import re

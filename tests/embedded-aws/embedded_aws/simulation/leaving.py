@@ -9,11 +9,11 @@ from . import activities, capacity, hooks, hosts, zones
 
 
 def detach(state, is_replaced=True):
-    """Out of the group and its target groups, still running.
+    """Out of the group and its target groups, but still running.
 
-    In the real pace it stays Detaching as long as its targets drain. Whether the group replaces
-    it before or after that, nobody could say. Where the desired capacity went down with it there is
-    no place to be held, or the group would have too many and terminate another.
+    At the real pace it stays Detaching while its targets drain. Nobody could say whether the
+    group replaces it before or after that. If the desired capacity went down with it, it keeps no
+    place in the group. Otherwise the group would have too many and terminate another one.
     """
     state.lifecycle_state = "Detaching"
     state.activity = activities.detaching(state)

@@ -33,9 +33,10 @@ class Plan:
 
 
 def plan(desired, minimum_percent, maximum_percent, members, stopping=0):
-    """Starts what is missing as far as the maximum allows, and lets go what the minimum allows.
+    """Starts missing tasks as far as the maximum allows, and stops tasks as far as the minimum
+    allows.
 
-    `stopping` tasks were told to stop and have not ended: they count for the maximum.
+    `stopping` tasks were told to stop and have not ended. They count for the maximum.
     """
     lower = math.ceil(desired * minimum_percent / 100)
     upper = math.floor(desired * maximum_percent / 100)
@@ -64,10 +65,10 @@ def plan(desired, minimum_percent, maximum_percent, members, stopping=0):
 
 
 def daemon_plan(active, occupied, leaving):
-    """Of a DAEMON service: the instances to start it on, and the tasks to stop.
+    """For a DAEMON service: the instances on which to start it, and the tasks to stop.
 
-    `active` are the ACTIVE instances, `occupied` those that have its task, `leaving` its tasks on
-    DRAINING instances, each with whether it is the last task there.
+    `active` are the ACTIVE instances. `occupied` are the instances that have its task. `leaving`
+    are its tasks on DRAINING instances, each with whether it is the last task there.
     """
     starts = [instance for instance in active if instance not in occupied]
     return starts, [task for task, is_last in leaving if is_last]

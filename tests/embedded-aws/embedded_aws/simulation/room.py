@@ -1,6 +1,6 @@
 """Where a task has room: CPU, memory, host ports and GPUs of container instances.
 
-moto keeps CPU and memory. Ports and GPUs count in the real pace only.
+moto tracks CPU and memory. Ports and GPUs only count at the real pace.
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-placement.html
 """
 
@@ -16,8 +16,8 @@ RESERVED = {(port, "tcp") for port in (22, 2375, 2376, 51678, 51679, 51680)}
 def needs_of(definition):
     """What moto takes of an instance for the task.
 
-    No host ports: moto would take a dynamic one for port 0, and would have two tasks with
-    network interfaces of their own quarrel over a port.
+    It gets no host ports: moto would use port 0 for a dynamic port. And two tasks with their own
+    network interfaces would conflict over a port.
     """
     if not hasattr(definition, "needs"):
         needs = backends.ecs()._calculate_task_resource_requirements(definition)

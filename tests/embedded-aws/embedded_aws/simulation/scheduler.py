@@ -21,9 +21,9 @@ def is_daemon(service):
 
 
 def look_after(service, after):
-    """Has the scheduler look at the service after the time that `pace` knows by this name.
+    """Makes the scheduler look at the service after the time that `pace` has under this name.
 
-    One look sees all there is to see, so that it needs no second one for the same time.
+    One look sees everything, so there is no second one for the same time.
     """
     if not WORLD.simulate:
         return

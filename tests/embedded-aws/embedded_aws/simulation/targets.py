@@ -1,7 +1,7 @@
-"""Targets of load balancers: by id *and* port, their health, and which of them get requests.
+"""Targets of load balancers by id *and* port, their health, and which of them get requests.
 
-moto knows a target by its id alone, so an instance that serves two dynamic ports would be one
-target; and it forgets a target the moment it is deregistered.
+moto knows a target only by its id, so an instance that serves two dynamic ports would be one
+target. And it forgets a target as soon as it is deregistered.
 """
 
 from dataclasses import dataclass
@@ -225,10 +225,10 @@ def members_of(group):
 
 
 def routed(group):
-    """The targets that new requests go to now.
+    """The targets that get new requests now.
 
-    Healthy ones; all registered ones where none is healthy; and those that the load balancer has
-    not yet stopped sending requests to.
+    These are healthy ones, or all registered ones if none is healthy, and those to which the load
+    balancer has not yet stopped sending.
     """
     now = WORLD.agenda.now_ms()
     seen = [(target, state) for target, state in members_of(group) if state != "unused"]

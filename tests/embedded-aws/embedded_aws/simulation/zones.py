@@ -1,7 +1,7 @@
-"""A group whose zones differ by two instances or more is balanced again, new before old.
+"""Balances a group whose zones differ by two instances or more.
 
-Auto Scaling goes on trying where a zone has no capacity, so that launches fail in a group that
-lacks nothing.
+It launches first, then terminates. If a zone has no capacity, Auto Scaling keeps trying, so
+launches fail in a group that has enough instances.
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/auto-scaling-benefits.html
 """
 
