@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Looks the crates of Cargo.lock up among RustSec's advisories, and at crates.io for versions that were withdrawn.
+"""Looks up the crates of Cargo.lock in RustSec's advisories, and at crates.io for withdrawn versions.
 
     tests/lint/advisories.py CARGO_DENY
 
-RustSec's database is a Git repository, which a machine without a network has to be given. It is looked for where
-ADVISORY_DB says (a clone of RustSec/advisory-db), else where `cargo deny fetch db` puts it. Where there is none, it says
-so, and looks for withdrawn versions only. Each time it is first seen that an advisory about one of the crates is noticed.
+RustSec's database is a Git repository. A machine without a network needs a copy of it. The script looks where
+ADVISORY_DB says (a clone of RustSec/advisory-db), otherwise where `cargo deny fetch db` puts it. If there is no copy,
+it says so, and only looks for withdrawn versions. Each run first checks that it notices an advisory about one of the
+crates.
 """
 
 import os
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CARGO_HOME = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
 # The folder in which cargo-deny keeps RustSec's database: its name and a hash of its address.
 FOLDER = "advisory-db-3157b0e258782691"
-# In every program we build, and made up: there is no such advisory.
+# A crate that every program of ours contains. The advisory is made up.
 EXAMPLE = ("tokio", "RUSTSEC-2016-0999")
 
 
@@ -39,9 +40,10 @@ patched = {patched}
 
 
 def check(cargo_deny: str, database: Path, *, quiet: bool = False) -> tuple[bool, str]:
-    """Whether cargo-deny finds nothing in this database, and what it says; an empty one only has withdrawn versions."""
+    """Whether cargo-deny finds nothing in this database, and what it says. With an empty database it only looks for
+    withdrawn versions."""
     with tempfile.TemporaryDirectory() as directory:
-        # cargo-deny takes the place of its databases from its configuration alone.
+        # cargo-deny only reads from its configuration where its databases are.
         (Path(directory) / FOLDER).symlink_to(database.resolve())
         config = Path(directory) / "deny.toml"
         there = f'[advisories]\ndb-path = "{directory}"\n'
@@ -77,8 +79,8 @@ def local() -> Path | None:
 
 def main() -> int:
     cargo_deny = sys.argv[1]
-    # cargo-deny is not to reach for RustSec's repository, so all that it would get itself is got before: the crates of
-    # every platform, and the index of crates.io, which knows what is withdrawn.
+    # cargo-deny must not fetch RustSec's repository. So everything that it would fetch itself is fetched before: the
+    # crates of every platform, and the index of crates.io, which knows the withdrawn versions.
     subprocess.run(["cargo", "fetch", "--quiet", "--locked"], cwd=ROOT, check=True)
     subprocess.run(["cargo", "update", "--quiet", "--dry-run"], cwd=ROOT, check=True)
     with tempfile.TemporaryDirectory() as directory:

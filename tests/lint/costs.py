@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Reckons from template.yaml what a stack costs while nothing happens, and what an interruption costs: alarms, metrics,
-pollers. Holds docs/cost.md against it, and the idle cost against its limit. With UPDATE=1 it writes the tables.
+"""Computes from template.yaml what a stack costs while nothing happens, and what an interruption costs: alarms,
+metrics, pollers. Compares docs/cost.md with it, and the idle cost with its limit. With UPDATE=1 it writes the tables.
 """
 
 import os
@@ -31,10 +31,10 @@ PRICE = {
     "log-gb": 0.50,
 }
 
-# Lambda's pollers of an idle queue, each waiting 20 s for a message. Without ScalingConfig it may do with two.
+# Lambda's pollers of an idle queue, each waiting 20 s for a message. Without ScalingConfig there may be only two.
 POLLERS, FEWEST_POLLERS, POLLS_A_MINUTE = 5, 2, 3
 
-# What costs nothing while nothing happens. Whoever adds a type says here, or in `idle`, what it costs.
+# Types that cost nothing while nothing happens. If you add a type, say here or in `idle` what it costs.
 FREE = {
     "AWS::DynamoDB::Table", "AWS::Events::Rule", "AWS::IAM::Policy", "AWS::IAM::Role", "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup", "AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::SQS::Queue", "AWS::SQS::QueuePolicy",
@@ -42,8 +42,8 @@ FREE = {
     "AWS::Serverless::Function",
 }
 
-# An interruption, reckoned high: a look every ten seconds in each function that hands off; its beginning, its end and one
-# message are told.
+# An interruption, a high estimate: a look every ten seconds in each function that hands off, two events and one
+# message.
 LOOKS, SECONDS, LINE_KB, WRITE_UNITS, READ_UNITS = 12, 0.5, 4, 3, 20
 
 
@@ -52,7 +52,7 @@ def of_type(template, type_):
 
 
 def queues_polled(template):
-    """For each function its event sources: the most and the fewest pollers of an idle queue."""
+    """For each function's event sources: the most and the fewest pollers of an idle queue."""
     for name, function in of_type(template, "AWS::Serverless::Function").items():
         for source in function["Properties"].get("Events", {}).values():
             limited = "ScalingConfig" in source["Properties"]

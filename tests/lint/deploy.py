@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What docs/deploy has beside templates: the plain template as docs/deploy/plain-template writes it, for cfn-lint; the
-Terraform module and the CDK example, which have to parse and to name every function. And a release of this version could
-be made: Cargo.toml, template.yaml and CHANGELOG.md agree.
+"""Checks what docs/deploy has besides templates. It writes the plain template with docs/deploy/plain-template, for
+cfn-lint. The Terraform module and the CDK example have to parse and to name every function. And it checks that a
+release of this version is possible: Cargo.toml, template.yaml and CHANGELOG.md agree.
 
     tests/lint/deploy.py FILE      writes the plain template there
 """

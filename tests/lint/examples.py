@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Holds the JSON of docs/notifications.md against the sample events: the filters and patterns let through what they
-should, and the input transformers make what a chat and a webhook expect. The templates of docs/deploy have the same.
+"""Tests the JSON of docs/notifications.md with the sample events: the filters and patterns let the right events
+through, and the input transformers make what a chat and a webhook expect. The templates of docs/deploy have to have
+the same JSON.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
@@ -25,10 +26,10 @@ BLOCK = re.compile(r"<!-- ([a-z-]+(?:: [a-z]+)?) -->\n```json\n(.*?)\n```\n", re
 # The outcomes that somebody wants to hear of.
 BAD = ("failed", "handed-off-with-losses", "still-short")
 
-# What CloudWatch sends to a topic, as far as anybody filters by it.
+# The parts of CloudWatch's message to a topic by which anybody filters.
 ALARM = {"AlarmName": "spot-handoff-drain-tasks-dead-letters", "NewStateValue": "ALARM", "OldStateValue": "OK"}
 
-# The form of a custom notification; whatever is not of it is dropped without a word.
+# The form of a custom notification. A message of another form is dropped without a word.
 NOTIFICATION = {
     "type": "object",
     "required": ["version", "source", "content"],
@@ -86,7 +87,8 @@ def at(path, event):
 
 
 def transformed(paths, template, event):
-    """What EventBridge makes of an event: a variable in quotes is a part of their text, one without is a value."""
+    """What EventBridge makes of an event. A variable in quotes is a part of a text. A variable without quotes is a
+    value."""
     values = {name: at(path, event) for name, path in paths.items()}
     names = "|".join(values)
 
@@ -108,7 +110,8 @@ def without(event, **details):
 
 
 def of_the_central_bus(pattern):
-    """Both templates of the central bus know every event that is announced, and its mail is for what the others tell."""
+    """Both templates of the central bus know every event that is announced. Its mail has the same pattern as the
+    page."""
     bus = load((DEPLOY / "central-bus.yaml").read_text())["Resources"]
     forwards = load((DEPLOY / "forward-hand-offs.yaml").read_text())["Resources"]["HandOffs"]["Properties"]["EventPattern"]
     announced = sorted(

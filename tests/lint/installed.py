@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Checks that `cargo install --path handoff` builds what the person on call needs, and no test bed."""
+"""Checks that `cargo install --path handoff` builds what the person on call needs, without the test bed."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# The test bed, and what nothing but the test bed needs.
+# The test bed, and the crates that only the test bed needs.
 TEST_BED = {"testbed", "axum", "reqwest"}
 
 
 def crates(*features: str) -> set[str]:
-    """The names of all crates that the command line is built of."""
+    """The names of all crates in the command line."""
     tree = ["cargo", "tree", "--locked", "--package", "handoff", "--edges", "normal,build", "--prefix", "none", *features]
     lines = subprocess.run(tree, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     return {line.split()[0] for line in lines if line}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that every link within the repository's pages leads to a file, and to a heading, that is there."""
+"""Checks that every link in the repository's pages leads to a file and a heading that exist."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ CODE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
-    """What can be linked to in a page: its headings, as GitHub names them, and its own anchors."""
+    """The link targets of a page: its headings, as GitHub names them, and its own anchors."""
     text = CODE.sub("", page.read_text())
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     names = (re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that no dependency needs a newer Rust than Cargo.toml promises. Of our own code clippy sees that."""
+"""Checks that no dependency needs a newer Rust than Cargo.toml promises. clippy checks that for our own code."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def version(package: dict) -> tuple[int, ...]:
-    """The oldest Rust that a package says it needs; nothing said is no need."""
+    """The oldest Rust that a package says it needs. If it says nothing, any Rust will do."""
     return tuple(map(int, (package["rust_version"] or "0").split(".")))
 
 

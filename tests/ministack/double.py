@@ -1,4 +1,4 @@
-"""MiniStack on a port of its own, with the stack deployed on it."""
+"""MiniStack on its own port, with the stack deployed on it."""
 
 import io
 import json
@@ -22,7 +22,8 @@ BINARIES = Path(os.environ.get("BINARIES", ROOT / "target" / "debug"))
 STACK = "spot-handoff"
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-# Wherever the template has such a parameter: what comes from here are drills, since nobody else speaks as AWS.
+# If the template has such a parameter: the events from here are drills, since only AWS can send
+# AWS's events.
 PARAMETERS = {"Drills": "real", "LogLevel": "info"}
 
 
@@ -81,7 +82,7 @@ class Double:
         for function in set(re.findall(r"CodeUri: functions/([a-z-]+)", template)):
             s3.put_object(Bucket="artifacts", Key=f"{function}.zip", Body=packed((BINARIES / function).read_bytes()))
             template = template.replace(f"CodeUri: functions/{function}\n", f"CodeUri: s3://artifacts/{function}.zip\n")
-        # Longer than a request may be, so that AWS has to fetch it.
+        # The template is longer than a request may be, so AWS has to fetch it.
         s3.put_object(Bucket="artifacts", Key="template.yaml", Body=template.encode())
         parameters = [
             {"ParameterKey": name, "ParameterValue": value}

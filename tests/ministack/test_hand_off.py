@@ -32,14 +32,14 @@ def setUpModule():
     for function in ("deregister-targets", "drain-tasks", "replace-capacity"):
         policy = sqs.get_queue_attributes(QueueUrl=DOUBLE.queue(function), AttributeNames=["RedrivePolicy"])
         policy = json.loads(policy["Attributes"]["RedrivePolicy"])
-        # Two tries in the place of the template's five, which take two minutes.
+        # Two tries instead of the template's five, which take two minutes.
         policy["maxReceiveCount"] = 2
         sqs.set_queue_attributes(QueueUrl=DOUBLE.queue(function), Attributes={"RedrivePolicy": json.dumps(policy)})
     BAD_BATCH, REFUSED_CALL = BadBatch(), RefusedCall()
 
 
 def warning(instance):
-    """A warning as a rule delivers it, from a drill that is for real: nobody but AWS speaks as AWS."""
+    """A warning as a rule delivers it, from a drill for real: only AWS can send AWS's events."""
     return {
         "version": "0", "id": str(uuid.uuid4()), "detail-type": "EC2 Spot Instance Interruption Warning",
         "source": "spot-handoff.drill", "account": ACCOUNT, "region": REGION, "resources": [],
@@ -84,7 +84,8 @@ def about(instance, queue):
 
 
 def notices_about(instance, function):
-    """Those in the queue of a function that are no follow-ups: a look at the instance is delayed there until its time."""
+    """The messages in a function's queue that are not follow-ups: a look at the instance waits
+    there until its time."""
     return [body for body in about(instance, function) if json.loads(body)["source"] != "spot-handoff"]
 
 

@@ -1,8 +1,8 @@
-"""The plain way to have a replacement launched: one invocation for each interruption warning.
+"""The plain way to launch a replacement: one invocation for each interruption warning.
 
-In the shape of the public samples for Lambda in Python: look the instance up, find its group by
-its tag, describe the group, detach the instance. Its targets leave the target groups of the
-group with it; those of ECS services do not.
+It works like the public samples for Lambda in Python: look the instance up, find its group by its
+tag, describe the group, detach the instance. Its targets in the group's target groups leave with
+it. Targets of ECS services stay.
 """
 
 import boto3

@@ -1,7 +1,7 @@
 """The plain way to drain a container instance: one invocation for each interruption warning.
 
-In the shape of the public samples for Lambda in Python: go through the clusters, list and
-describe their container instances page by page until the instance is found, set it to DRAINING.
+It works like the public samples for Lambda in Python: go through the clusters, list and describe
+their container instances page by page until it finds the instance, and set it to DRAINING.
 """
 
 import boto3

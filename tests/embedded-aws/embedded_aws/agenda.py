@@ -5,11 +5,11 @@ import itertools
 
 
 class Agenda:
-    """A heap of dated actions. Nothing runs unless somebody calls `catch_up`.
+    """A heap of dated actions.
 
-    An action that plans a further one counts from its own date, not from the moment it
-    happened to be run: a world that nobody looked at for a minute ends up exactly like one
-    that was watched all along.
+    Nothing runs unless somebody calls `catch_up`. If an action plans another one, the time counts
+    from its own date, not from the moment at which it ran. So a world that nobody looked at for a
+    minute ends up exactly like a world that was watched all along.
     """
 
     def __init__(self, now_ms):

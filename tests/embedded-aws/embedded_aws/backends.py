@@ -1,4 +1,4 @@
-"""The one account and region everything lives in, and moto's backends for them.
+"""The one account and region in which everything lives, and moto's backends for them.
 
 moto keeps its state in process globals. So does this package (see `world`): one process is
 one AWS, and a fresh AWS is a fork of the process.

@@ -1,4 +1,4 @@
-"""A request, read just far enough to know who asks which service for what."""
+"""A request, parsed just far enough to know who asks which service for what."""
 
 import json
 import re
@@ -14,7 +14,7 @@ class Call:
     path: str
     headers: object
     body: bytes
-    # The access key id of the signature. The test bed gives each function its name for a key.
+    # The access key id of the signature. The test bed gives each function its name as the key.
     caller: str = "anonymous"
     service: str = "unknown"
     action: str = "unknown"

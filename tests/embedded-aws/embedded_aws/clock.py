@@ -33,7 +33,7 @@ class Clock:
         self._ahead_ms += seconds * 1000
 
     def settle(self):
-        """Takes what it was advanced by into its origin, so that its setting tells it all."""
+        """Adds its advance to its origin, so that its setting says everything."""
         if self._ahead_ms and self.speed != 1:
             self.origin_ms = round(self.origin_ms - self._ahead_ms / (self.speed - 1))
             self._ahead_ms = 0
@@ -60,7 +60,7 @@ def utc(ms):
 def rule_moto(utcnow):
     """Makes moto tell the time by `utcnow`.
 
-    Its modules import the function by name, so each holds a reference of its own.
+    Its modules import the function by name, so each has its own reference.
     """
     for name, module in list(sys.modules.items()):
         if name.startswith("moto.") and hasattr(module, "utcnow"):

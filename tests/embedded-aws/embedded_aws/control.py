@@ -1,7 +1,7 @@
 """The parent process: a warm fleet that is forked into worlds on request.
 
-Everything here is single-threaded. A fork copies only the thread that forks, so a lock that
-another thread held at that moment would stay locked in the child for ever.
+Everything here is single-threaded. A fork copies only the thread that forks. So if another thread
+held a lock at that moment, the lock would stay locked in the child for ever.
 """
 
 import contextlib
@@ -31,8 +31,8 @@ class Control:
         # The children hold the reading end: it ends when this process does, however it ends.
         self.lifeline, self._life = os.pipe()
         self._children = set()
-        # What the parent has built is never collected: a child that collects garbage would
-        # otherwise write to, and so copy, all of the memory it shares with the parent.
+        # What the parent has built is never collected. Otherwise a child that collects garbage
+        # would write to all memory that it shares with the parent, and so copy it.
         gc.collect()
         gc.freeze()
 
@@ -114,7 +114,7 @@ class Control:
 
 
 def begin_world(order):
-    """Makes the warm state of the parent into the world that was ordered."""
+    """Turns the warm state of the parent into the ordered world."""
     known = {"parameters", "clock", "simulate", "storm", "enforce_iam"}
     known |= {"pace", "seed", "variants", "numbers"}
     if set(order) - known:
@@ -123,7 +123,7 @@ def begin_world(order):
     clock.rule_moto(WORLD.utcnow)
     WORLD.simulate = order.get("simulate", True)
     pace.order(order)
-    # EC2 announces every change of state. In the quick pace only where a test is about that.
+    # EC2 announces every change of state. At the quick pace, only if a test is about that.
     WORLD.settings["state_change_events"] = pace.is_real()
     WORLD.began_ms = WORLD.clock.now_ms()
     if pace.is_real():

@@ -18,8 +18,8 @@ from . import staleness
 from .services import functions, sqs
 from .world import WORLD
 
-# The services of the functions are called directly: half the time of the way through Flask,
-# which everything else takes.
+# The services of the functions are called directly. This takes half the time of the way through
+# Flask, which everything else takes.
 DIRECT = {
     "autoscaling": AutoScalingResponse,
     "dynamodb": DynamoHandler,
@@ -35,17 +35,17 @@ NOT_SENT = {"status", "date", "server"}
 
 _everything_else = DomainDispatcherApplication(create_backend_app)
 
-# How the names of those end who poll queues for the functions.
+# The suffix of the names of those who poll queues for the functions.
 POLLER = ".poller"
 
 # Calls that change nothing which the meter looks at.
 _READS = ("Describe", "List", "Get", "Receive", "DeleteMessage", "ChangeMessage", "Filter", "Query")
 
-# After these nobody who waits finds anything else than before.
+# After these calls, a waiting reader finds nothing new.
 _WAKES_NOBODY = ("Describe", "List", "Get", "Receive", "DeleteMessage", "Filter", "Query")
 
-# A reader of a queue is woken by every call and by all that time brings. Between these it looks when
-# time makes a message visible, and now and then for safety.
+# Every call wakes a reader of a queue, and so does everything that time brings. In between, it
+# looks when time makes a message visible, and now and then for safety.
 LOOK_AGAIN_SECONDS = 0.25
 
 
@@ -90,13 +90,13 @@ def _wait_for_message(call):
             WORLD.changed.wait(_seconds_until_visible(queue))
             WORLD.agenda.catch_up()
         switched_off = polls and sqs.is_switched_off(queue)
-    # moto is not to wait again: it would, holding the lock.
+    # moto must not wait again: it would wait while it holds the lock.
     call.body = json.dumps({**parameters, "WaitTimeSeconds": 0}).encode()
     return not switched_off
 
 
 def _seconds_until_visible(queue):
-    """How long a reader of the queue waits for what only time makes visible."""
+    """How long a reader of the queue waits for messages that only time makes visible."""
     next_ms = sqs.next_visible_ms(queue)
     if next_ms is None:
         return LOOK_AGAIN_SECONDS

@@ -27,7 +27,7 @@ class AwsError(ServiceException):
 
 
 def validation_error(message):
-    """How Auto Scaling reports nearly everything it does not like."""
+    """How Auto Scaling reports nearly everything that it refuses."""
     return AwsError("ValidationError", message)
 
 

@@ -1,4 +1,4 @@
-"""Faults a test orders: what goes wrong with which call, how often."""
+"""The faults that a test orders: what goes wrong with which call, and how often."""
 
 import threading
 
@@ -24,7 +24,7 @@ class Fault:
             order.get("service"), order.get("service")
         )
         self.caller = order.get("caller")
-        # Words of the request's body: a fault of the calls about one instance or group.
+        # Words of the request's body, for a fault of the calls about one instance or group.
         self.match = order.get("match")
         self.times = order.get("times")
         self.skip = order.get("skip") or 0

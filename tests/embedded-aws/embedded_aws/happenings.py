@@ -1,4 +1,4 @@
-"""What a test can have happen: things AWS, or a task, does by itself."""
+"""What a test can make happen: things that AWS or a task does by itself."""
 
 import copy
 import json
@@ -60,7 +60,7 @@ def _terminate_with_hook(order):
 
 
 def _enter_service(order):
-    """A launched instance gets ready, in a world that does not simulate."""
+    """In a world that does not simulate: a launched instance gets ready."""
     state = _member(order)
     launching.enter_service(state)
     launching.join_cluster(state)
@@ -75,7 +75,7 @@ def _task_stops(order):
 
 
 def _service_moves(order):
-    """ECS moves a draining instance's service tasks, in a world that does not simulate."""
+    """In a world that does not simulate: ECS moves a draining instance's service tasks."""
     for cluster in backends.ecs().container_instances.values():
         for instance in cluster.values():
             if instance.ec2_instance_id == order["instance"]:
@@ -83,7 +83,8 @@ def _service_moves(order):
 
 
 def _run_batch_job(order):
-    """AWS Batch has the instance in the cluster of a compute environment, and a job runs there."""
+    """The instance is in the cluster of a compute environment of AWS Batch, and a job runs
+    there."""
     ecs = backends.ecs()
     cluster = ecs.create_cluster("AWSBatch-training-2b9d1f6e-7108-3c4e-99f7-2fd92e1a8941")
     instance = containers.register_instance(cluster.name, order["instance"])
@@ -104,7 +105,7 @@ def _limit_size(order):
 
 
 def _retain_abandoned(order):
-    """Somebody has the group keep instances whose termination hook is abandoned."""
+    """Somebody sets the group to keep instances whose termination hook is abandoned."""
     group = backends.autoscaling().autoscaling_groups[order["group"]]
     group.instance_lifecycle_policy = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}
 
@@ -115,7 +116,8 @@ def _suspend(order):
 
 
 def _new_instances_fail(order):
-    """What the group launches from now on is of no use: its ECS `agent` does not start, or its `targets` stay unhealthy."""
+    """Instances that the group launches from now on are useless: their ECS `agent` does not
+    start, or their `targets` stay unhealthy."""
     backends.autoscaling().autoscaling_groups[order["group"]].failing = order["what"]
 
 
@@ -163,9 +165,10 @@ def _ssm_agent(order):
 
 
 def _stop_script(order):
-    """Somebody writes a Command document, tags it (unless `tagged` is false), and has a group name it.
+    """Somebody writes a Command document, tags it (unless `tagged` is false), and lets a group
+    name it.
 
-    `lines` are what a shell runs. What an instance has in its directory can be given by `files`.
+    A shell runs the `lines`. `files` are what an instance has in its directory.
     """
     name, group = order.get("document", "stop-and-save"), order["group"]
     content = {

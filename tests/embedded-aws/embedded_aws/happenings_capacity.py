@@ -1,4 +1,4 @@
-"""What a test can have happen to groups and their capacity."""
+"""What a test can make happen to groups and their capacity."""
 
 from . import backends
 from .simulation import containers, launching, market
@@ -29,7 +29,7 @@ def _resize(group, step):
 
 
 def _no_spot_capacity(order):
-    """For so many `seconds` no Spot Instance can be launched from `pools`, or from any pool.
+    """For this many `seconds`, no Spot Instance can be launched from `pools`, or from any pool.
 
     A pool is written `type/zone`, with a star for every type or every zone.
     """
@@ -40,7 +40,7 @@ def _no_spot_capacity(order):
 def _agent_registers(order):
     """The ECS agent of an instance starts late: it registers now, or `after` seconds.
 
-    Without `cluster` in that of the instance's user data.
+    Without `cluster`, it registers in the cluster of the instance's user data.
     """
     instance = backends.ec2().get_instance(order["instance"])
     group = getattr(instance, "autoscaling_group", None)
@@ -61,7 +61,8 @@ def _agent_registers(order):
 
 
 def _reboot(order):
-    """AWS restarts an instance: EC2 sends no event, and its ECS agent is gone for so many `seconds`."""
+    """AWS restarts an instance: EC2 sends no event, and its ECS agent is gone for this many
+    `seconds`."""
     known = backends.ecs().container_instances.values()
     found = [one for some in known for one in some.values()]
     of_instance = [one for one in found if one.ec2_instance_id == order["instance"]]

@@ -1,7 +1,8 @@
-"""IAM on demand: a caller may do what the role of the function of its name allows, no more.
+"""IAM on demand: a caller may only do what the role of the function with its name allows.
 
-The test bed signs a function's calls with the function's name for an access key, and those that
-Lambda makes for it (polling its queue) with the name and `.poller`. Anybody else may do everything.
+The test bed signs a function's calls with the function's name as the access key. It signs the
+calls that Lambda makes for the function (polling its queue) with the name and `.poller`. Anybody
+else may do everything.
 """
 
 import json
@@ -31,7 +32,7 @@ def denial(call):
 
 
 def forget(caller, action):
-    """Takes an action out of the role of a function: what happens without it is to be seen."""
+    """Takes an action out of the role of a function, to see what happens without it."""
     role = _role_of(caller)
     if role is None:
         raise ValueError(f"there is no function {caller}")
@@ -48,7 +49,7 @@ def forget(caller, action):
 
 
 def permissions():
-    """The actions that each role of the stack allows, and those of them that Lambda may need."""
+    """The actions that each role of the stack allows, and which of them Lambda may need."""
     names = [f["name"].removeprefix(f"{stack.NAME}-") for f in WORLD.stack.functions()]
     return {
         "roles": {name: _actions(_statements(_role_of(name))) for name in names},

@@ -1,7 +1,7 @@
 """Whether a policy's statements allow an action: effects, wildcards, conditions, as IAM decides.
 
-A key that a call does not carry is absent, as in AWS. An operator that is not known here is an
-error, so that no template can use one and pass untested.
+A key that a call does not have is absent, as in AWS. An operator that is unknown here is an
+error, so that no template can use it and pass untested.
 """
 
 import re
@@ -52,5 +52,5 @@ def _holds(operator, values, wanted):
     found = [any(matches(value, one) for one in wanted) != negated for value in values or []]
     if for_all:
         return all(found)
-    # A key that is absent is not equal to anything, and so passes a negated condition.
+    # An absent key is not equal to anything, so it passes a negated condition.
     return any(found) if found else negated

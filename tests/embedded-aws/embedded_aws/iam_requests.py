@@ -1,7 +1,7 @@
-"""What a call asks of IAM: each action with its resources and condition keys.
+"""What IAM checks for a call: each action with its resources and condition keys.
 
-By the Service Authorization Reference: which actions know resources, which condition keys they
-carry, and which other actions they depend on.
+The Service Authorization Reference says which actions know resources, which condition keys they
+have, and on which other actions they depend.
 """
 
 from urllib.parse import parse_qs
@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from . import backends
 from .simulation import capacity, launching
 
-# Actions that know a resource; any other is asked for on `*`.
+# Actions that know a resource. IAM checks any other action on `*`.
 _GROUP_ACTIONS = {
     "AttachInstances",
     "CompleteLifecycleAction",
@@ -55,7 +55,8 @@ def _anything(call):
     yield f"{call.service}:{call.action}", "*", {}
 
 
-# What the writes and reads of a transaction are, for IAM: there is no dynamodb:TransactWriteItems.
+# The actions that IAM checks for the writes and reads of a transaction: there is no
+# dynamodb:TransactWriteItems.
 _PARTS_OF_TRANSACTIONS = {
     "ConditionCheck": "ConditionCheckItem",
     "Delete": "DeleteItem",
@@ -106,7 +107,7 @@ def _sns(call):
 
 
 def _sqs(call):
-    # A batch needs the permission of what it is a batch of.
+    # A batch needs the permission of the calls that it consists of.
     action = f"sqs:{call.action.removesuffix('Batch')}"
     yield action, _arn("sqs", call.parameters["QueueUrl"].split("/")[-1]), {}
 
@@ -228,7 +229,7 @@ def groups_of(call):
 
 
 def _names_template(parameters):
-    """Whoever gives a group a launch template has to be allowed to launch from it.
+    """Whoever gives a group a launch template must be allowed to launch from it.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html
     """
@@ -251,8 +252,8 @@ def _launch(group):
     """LaunchInstances makes an EC2 Fleet, with the permissions of its caller.
 
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/launching-instances-synchronous-provisioning.html
-    names the first two; the others are what EC2 asks of whoever launches from a template. The one of
-    Systems Manager is named by
+    names the first two. EC2 needs the others from whoever launches from a template. The
+    permission of Systems Manager is in
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
     """
     yield "ec2:DescribeLaunchTemplateVersions", "*", {}
@@ -295,7 +296,7 @@ def _runs(group):
 
 
 def _parameter(named):
-    """A parameter by its name, with or without a version or a label behind it. Tags it has none."""
+    """A parameter by its name, with or without a version or a label behind it. It has no tags."""
     name = named.split(":")[0].removeprefix("/")
     # AWS's own parameters are in no account.
     account = "" if name.startswith("aws/service/") else backends.ACCOUNT

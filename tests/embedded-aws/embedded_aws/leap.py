@@ -1,7 +1,7 @@
-"""Leaps of the clock over times in which nobody does anything but AWS itself.
+"""Leaps of the clock over times in which only AWS itself does anything.
 
-A world in which functions are at work can go as slowly as they need, if the minutes between two
-invocations cost nothing. Everything AWS does by itself meanwhile is done at its own time.
+While functions are at work, a world can be as slow as they need, if the minutes between two
+invocations cost nothing. During a leap, AWS still does everything at its own time.
 """
 
 from .services import sqs
@@ -9,11 +9,12 @@ from .world import WORLD
 
 
 def leap(order):
-    """On to the moment in which one of `queues` has a message to receive, at the latest to
-    `until_ms`. Whoever keeps time by the clock has to start anew from its `setting`.
+    """Leaps to the moment at which one of `queues` has a message to receive, at the latest to
+    `until_ms`.
 
-    `received` are the messages that the pollers of the queues have got so far: while one is on its
-    way to them, they are about to work."""
+    Whoever keeps time by the clock has to start anew from its `setting`. `received` is how many
+    messages the pollers of the queues have got so far. While a message is on its way to them,
+    they are about to work."""
     queues = [sqs.queue_of(url) for url in order.get("queues", [])]
     until = order["until_ms"]
     clock = WORLD.clock

@@ -26,7 +26,7 @@ class Bucket:
 
 
 def cost(call):
-    """1, but for DynamoDB: it counts items, those of a transaction twice.
+    """1, except for DynamoDB. DynamoDB counts items, and items of a transaction twice.
 
     An item of up to 1 KB is one unit to write, one of up to 4 KB one unit to read:
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html

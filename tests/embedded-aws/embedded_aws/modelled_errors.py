@@ -1,4 +1,4 @@
-"""The errors of every action, from the API models that botocore carries."""
+"""The errors of every action, from the API models in botocore."""
 
 from botocore.loaders import Loader
 

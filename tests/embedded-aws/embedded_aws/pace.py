@@ -1,8 +1,8 @@
-"""How long AWS takes, and what nobody can say of it: the numbers and variants of `pace.json`.
+"""How long AWS takes, and what nobody can say about it: the numbers and variants of `pace.json`.
 
-A world goes at the *quick* pace, which is for logic, or at the *real* one, which is for what
-users feel. A range stands for a number that is drawn by the world's seed. What is drawn depends
-on the seed, the name and the subject alone: the order of calls changes nothing.
+A world runs at the *quick* pace, which is for logic, or at the *real* pace, which is for what
+users feel. A range is a number that the world's seed draws. The result depends only on the seed,
+the name and the subject. The order of calls changes nothing.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ def is_real():
 
 
 def number(name, subject=""):
-    """The number of this name; of a range, the one that belongs to this subject."""
+    """The number with this name. For a range: the number that belongs to this subject."""
     value = WORLD.numbers.get(name, NUMBERS[name][WORLD.pace])
     if isinstance(value, list):
         low, high = value
@@ -76,7 +76,7 @@ def ordered():
 
 
 def order(order):
-    """What a world is ordered with: its pace, seed, variants, and numbers of its own."""
+    """What an order for a world says: its pace, seed, variants, and its own numbers."""
     pace = order.get("pace", QUICK)
     if pace not in (QUICK, REAL):
         raise ValueError(f"pace is {QUICK} or {REAL}, not {pace!r}")

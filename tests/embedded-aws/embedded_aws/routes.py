@@ -8,7 +8,7 @@ from .world import WORLD
 
 
 class BadOrder(ValueError):
-    """The order of a test cannot be carried out; its message says why."""
+    """An order of a test that cannot be carried out. The message says why."""
 
 
 def answer(method, path, order, url):
@@ -30,7 +30,8 @@ def answer(method, path, order, url):
 def _events(order, url):
     matched = []
     for event in order if isinstance(order, list) else [order]:
-        # First the cause and then the event: whoever reads the event finds the world so.
+        # First the cause and then the event, so that whoever reads the event finds the world like
+        # that.
         spot.follow(event)
         matched += put_on_bus(event)
     return {"matched": matched}
@@ -50,7 +51,8 @@ def _functions(order, url):
 
 
 def _notifications():
-    """What was published to topics; moto remembers it as (id, message, subject, attributes, group)."""
+    """What was published to topics. moto remembers it as (id, message, subject, attributes,
+    group)."""
     return [
         {
             "topic": topic.arn,
@@ -64,7 +66,8 @@ def _notifications():
 
 
 def _routing():
-    """Where load balancers send requests just now, and what becomes of those that are under way."""
+    """Where load balancers send requests at the moment, and what happens to those that are under
+    way."""
     return [
         {
             "arn": group.arn,

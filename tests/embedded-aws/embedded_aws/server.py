@@ -32,7 +32,7 @@ class WorldServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
     def handle_error(self, request, client_address):
-        """A client that went away is no news; anything else is printed as usual."""
+        """It prints nothing about a client that went away. It prints anything else as usual."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, Dropped)):
             super().handle_error(request, client_address)
 
@@ -43,9 +43,9 @@ def serve(listener):
 
 
 def _tick():
-    """Lets time pass in a world nobody asks anything of.
+    """Lets time pass in a world that gets no calls.
 
-    Every call wakes it: what is due next may have changed, or time has leapt.
+    Every call wakes it, since what is due next may have changed, or time has leapt.
     """
     with WORLD.changed:
         while True:
@@ -162,8 +162,8 @@ class Handler(BaseHTTPRequestHandler):
                 finally:
                     WORLD.no_capacity = False
         except Exception as error:
-            # An action moto does not have, or a flaw in this package: seen in the log, and by
-            # the caller as a service that failed.
+            # An action that moto does not have, or a bug in this package. The log shows it, and
+            # the caller sees a service that failed.
             traceback.print_exc()
             return errors.answer(call.service, "InternalFailure", repr(error), 500)
 

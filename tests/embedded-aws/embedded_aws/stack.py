@@ -1,4 +1,4 @@
-"""Deploys the project's real template, and tells what stands there afterwards."""
+"""Deploys the project's real template, and tells what it deployed."""
 
 import contextlib
 import json
@@ -64,7 +64,7 @@ class Stack:
         self._finish_tables()
 
     def redeployed(self, parameters):
-        """The same template with other parameters, in place of this one."""
+        """The same template with other parameters. It replaces this one."""
         self._check(parameters)
         backends.cloudformation().delete_stack(NAME)
         return Stack(self.template, parameters)
@@ -94,7 +94,8 @@ class Stack:
                 backends.sqs().set_queue_attributes(url.split("/")[-1], attributes)
 
     def _finish_tables(self):
-        # moto's CloudFormation makes the table, and leaves out what is set after it is there.
+        # moto's CloudFormation creates the table, and leaves out the settings that come after its
+        # creation.
         known = backends.dynamodb()
         for _, properties, table in self._resources("AWS::DynamoDB::Table"):
             resolved = clean_json(properties, self._stack.resource_map)
@@ -110,7 +111,7 @@ class Stack:
 
     def tables(self):
         for logical_id, _, made in self._resources("AWS::DynamoDB::Table"):
-            # By name: a transaction that is taken back leaves another object in its place.
+            # By name: after a rolled-back transaction, there is another object in its place.
             table = backends.dynamodb().get_table(made.name)
             yield {
                 "logical_id": logical_id,
@@ -161,7 +162,7 @@ class Stack:
 
     def _mappings(self, queues):
         lambdas = lambda_backends[backends.ACCOUNT][backends.REGION]
-        # moto keeps what it knows of a mapping; the rest is read from the template.
+        # moto keeps what it knows about a mapping. The rest comes from the template.
         for _, written, mapping in self._resources("AWS::Lambda::EventSourceMapping"):
             properties = clean_json(written, self._stack.resource_map)
             queue = queues.get(mapping.event_source_arn, {})
@@ -191,7 +192,7 @@ class Stack:
 
 @contextlib.contextmanager
 def _silence():
-    """moto announces every resource type it does not know, such as alarms."""
+    """moto warns about every resource type that it does not know, such as alarms."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)

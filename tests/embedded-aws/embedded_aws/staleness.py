@@ -1,8 +1,8 @@
-"""Reads that answer as if the last change had not been: AWS's APIs are eventually consistent.
+"""Reads that answer as if the last change had not happened: AWS's APIs are eventually consistent.
 
-For a while after each change a read may be given the state from before it. How long that is the
-world's pace says, and whether one read of that time is stale is drawn; the setting `stale_reads`
-has all reads be stale for so many seconds. Reads that ask to be consistent are.
+For a while after each change, a read may get the state from before it. The world's pace says how
+long, and the seed draws whether a read in that time is stale. The setting `stale_reads` makes all
+reads stale for this many seconds. Consistent reads are never stale.
 
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html
 https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
@@ -38,7 +38,7 @@ _NO_CHANGE = ("Describe", "List", "Get", "BatchGet", "Query", "Scan", "TransactG
 
 
 def around(call):
-    """What a call is to be carried out in: a stale read finds an older state."""
+    """The context in which to carry a call out: a stale read finds an older state."""
     if call.service not in READS or not _possible():
         return contextlib.nullcontext()
     if not call.action.startswith(_NO_CHANGE):
@@ -102,7 +102,7 @@ def _swapped(state):
             setattr(owner, name, value)
 
 
-# What a change does not name is not copied: the older state shares it with the present one.
+# What a change does not name is not copied. The older state shares it with the present one.
 
 
 def _groups(named, action):
@@ -165,7 +165,7 @@ def _targets(named, action):
 
 
 def _named(call):
-    """All the texts of a call's parameters; of ARNs and paths their last part."""
+    """All texts in a call's parameters. For ARNs and paths: their last part."""
     if call.body.startswith(b"{"):
         texts = _texts(call.parameters)
     else:

@@ -1,4 +1,4 @@
-"""A snapshot of everything a test or a replay looks at, as one plain dictionary."""
+"""A snapshot of everything that a test or a replay looks at, as one plain dictionary."""
 
 from . import backends
 from .services import dynamodb, elbv2, sns, sqs
@@ -144,8 +144,8 @@ def _queue(queue):
 
 
 def _looks_at_a_group(message):
-    """A delayed look at a group that is not whole, or for an instance that runs on: there may be half
-    an hour of them. The first one, numbered 0, is not meant."""
+    """A delayed look at a group that is not whole, or at an instance that runs on. Such looks may
+    go on for half an hour. The first look, number 0, does not count."""
     body = message.body
     looks = '"watch-group"' in body and '"look":0' not in body
     late = '"await-whole"' in body or '"await-gone"' in body
@@ -166,7 +166,7 @@ def _subscription(subscription):
 
 
 def _script(one):
-    """A command on an instance, and what lies in the directory of the instance by now."""
+    """A command on an instance, and the files that are in the instance's directory by now."""
     return {
         "command": one.command.id,
         "instance": one.instance,

@@ -1,4 +1,4 @@
-"""Calls made once before the first world, so that no world pays for their first time."""
+"""Calls that are made once before the first world, so that no world pays for the first time."""
 
 import json
 
@@ -19,7 +19,7 @@ CALLS = [
 ]
 
 
-# moto makes what it reads expressions and writes answers with when they are first needed.
+# moto builds its parsers of expressions and its writers of answers when it first needs them.
 KEY = {"of": {"S": "warm"}, "what": {"S": "warm"}}
 NAMES = {"ExpressionAttributeNames": {"#of": "of"}}
 VALUES = {"ExpressionAttributeValues": {":of": {"S": "warm"}}}

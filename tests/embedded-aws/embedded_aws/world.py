@@ -23,22 +23,23 @@ class World:
         self.faults = Faults()
         self.limits = Limits(lambda: self.clock.now_ms())
         self.settings = {
-            # ECS that ignores the filter of ListContainerInstances: code that trusts the
+            # An ECS that ignores the filter of ListContainerInstances. Code that trusts the
             # filter would drain a whole cluster.
             "ignore_container_instance_filter": False,
             # The most items a page of any paginated answer holds; None is AWS's own limit.
             "page_size": None,
-            # Calls signed with a function's name are held to the role of that function.
+            # Calls signed with a function's name may only do what the role of that function
+            # allows.
             "enforce_iam": False,
-            # EC2 announces every instance it terminates. Off unless a test is about that: it
-            # would have the functions look again at every instance that is gone.
+            # EC2 announces every instance that it terminates. This is off unless a test is about
+            # it: it would make the functions look again at every instance that is gone.
             "state_change_events": False,
-            # For how many seconds after a change reads answer as if it had not been; None is as
-            # the world's pace has it. See `staleness`.
+            # For how many seconds after a change reads answer as if it had not happened. None: as
+            # the world's pace says. See `staleness`.
             "stale_reads": None,
         }
         self.simulate = False
-        # How long AWS takes for things, and which of the variants it plays, see `pace`.
+        # How long AWS takes for things, and which variants it plays. See `pace`.
         self.pace = "quick"
         self.seed = 0
         self.variants = {}
@@ -50,9 +51,9 @@ class World:
         # While the fleet is built, launched instances are in service at once.
         self.seeding = False
         self.stack = None
-        # Set while a call is served that is to find no room for what it launches or runs.
+        # Set while a call is served that must find no room for what it launches or runs.
         self.no_capacity = False
-        # Where the functions run, for Invoke: told by whoever runs them.
+        # Where the functions run, for Invoke. Whoever runs them says so.
         self.functions_url = None
         # Every event that came by PutEvents.
         self.put_events = []
@@ -63,27 +64,28 @@ class World:
         self.empty_pools = []
         # Groups that are being changed, and until when; see `contention`.
         self.under_way = {}
-        # States that stale reads find, by service: (until, state); and what they are drawn by.
+        # States that stale reads find, by service: (until, state). And the generator that draws
+        # them.
         self.before = {}
         self.changes = 0
         self.stale_chances = 0
-        # How many seconds after SIGTERM the tasks of a family end by themselves, where that is
-        # not the usual time.
+        # How many seconds after SIGTERM the tasks of a family end by themselves, if that is not
+        # the usual time.
         self.endings = {}
         self.launch_tokens = {}
         self.run_task_tokens = {}
-        # What agents of ECS were configured with since they were launched, see `agent`.
+        # Settings of ECS agents since they were launched. See `agent`.
         self.agents = {}
-        # Commands of Systems Manager, one for each instance that they were sent to; what is wrong with agents; what lies
-        # in the directories of instances. See `scripts`.
+        # Commands of Systems Manager, one for each instance that got them; what is wrong with
+        # agents; the files in the directories of instances. See `scripts`.
         self.invocations = []
         self.ssm_agents = {}
         self.instance_files = {}
-        # When EC2 takes an instance, where it has decided that.
+        # When EC2 takes an instance, if it has decided that.
         self.ends_ms = {}
-        # The instances that EC2 has told that it is going to take them.
+        # The instances that EC2 has warned that it is going to take them.
         self.warned = set()
-        # What reckons lost work, where a scenario is played; see `meter`.
+        # The meter of lost work, if a scenario is played. See `meter`.
         self.meter = None
         # How many messages pollers were handed, see `leap`.
         self.handed_out = 0
@@ -92,26 +94,27 @@ class World:
         self._made = collections.Counter()
 
     def utcnow(self):
-        """The time of the world; within what AWS does by itself, the time it was due at."""
+        """The time of the world. During something that AWS does by itself: the time at which it
+        was due."""
         return utc(self.agenda.now_ms())
 
     def consequence(self, seconds, action):
-        """The rest of what a call asked for. A still world has it done at once."""
+        """The rest of what a call asked for. A still world does it at once."""
         if self.simulate:
             self.agenda.after(seconds, action)
         else:
             action()
 
     def autonomous(self, seconds, action):
-        """Something AWS does by itself. A still world never gets round to it."""
+        """Something that AWS does by itself. A still world never does it."""
         if self.simulate:
             self.agenda.after(seconds, action)
 
     def name_anew(self, kind):
-        """Has moto draw the ids of what is made next from this kind's own sequence.
+        """Makes moto draw the next ids from this kind's own sequence.
 
-        moto draws from one generator for everything, request ids included: without this, the
-        id of a replacement would depend on how many calls were made before.
+        moto draws from one generator for everything, including request ids. Without this, the id
+        of a replacement would depend on the number of calls before.
         """
         self._made[kind] += 1
         mock_random.seed(f"{kind} {self._made[kind]}")

@@ -1,4 +1,5 @@
-"""The sample fleet: an account somebody could really have, with one of everything that matters.
+"""The sample fleet: an account that somebody could really have, with one of everything that
+matters.
 
 | group | what it is there for |
 |---|---|
@@ -9,8 +10,8 @@
 | legacy | a launch configuration: LaunchInstances refuses it too |
 | hooked | a termination lifecycle hook, and a cluster |
 
-Besides: an instance in no group and no cluster, registered by hand in a target group, and one
-that is in a cluster but in no group.
+There are two more: an instance in no group and no cluster, registered by hand in a target group,
+and an instance in a cluster but in no group.
 """
 
 import contextlib
@@ -49,7 +50,8 @@ def exported():
 
 @contextlib.contextmanager
 def seeding():
-    """What is launched meanwhile is in service at once, and services have all their tasks."""
+    """Instances that are launched meanwhile are in service at once, and services have all their
+    tasks."""
     WORLD.seeding = True
     try:
         yield

@@ -1,6 +1,6 @@
 """Clusters, task definitions, services and standalone tasks.
 
-The first instance of `inference` carries a task of every kind: it is the one a replay takes.
+The first instance of `inference` runs a task of every kind. A replay takes this instance.
 """
 
 from .. import backends
@@ -153,7 +153,7 @@ def service(
 
 
 def _run(family, instance_id, tags=(), **more):
-    """Puts a standalone task on this instance, which RunTask would not promise."""
+    """Puts a standalone task on this instance. RunTask would not promise this instance."""
     ecs = backends.ecs()
     known = ecs.container_instances["inference"].values()
     tasks.start(
@@ -161,7 +161,7 @@ def _run(family, instance_id, tags=(), **more):
         ecs.describe_task_definition(family),
         next(i for i in known if i.ec2_instance_id == instance_id),
         f"family:{family}",
-        # ECS's own tags, as with enableECSManagedTags: nobody may set them.
+        # ECS's own tags, as with enableECSManagedTags. Nobody else may set them.
         tags=[{"key": "aws:ecs:clusterName", "value": "inference"}, *tags],
         **more,
     )

@@ -7,7 +7,7 @@ from ..services import elbv2
 
 
 def export(aws):
-    """`aws` are clients: what ECS describes is handed on as it is described."""
+    """`aws` are clients. What ECS describes is handed on unchanged."""
     return {
         "instances": [_instance(instance) for instance in backends.ec2().all_instances()],
         "groups": [

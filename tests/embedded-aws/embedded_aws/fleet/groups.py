@@ -52,7 +52,7 @@ def launch_template(aws, net, name, cluster=None, elastic_inference=False):
     }
     if elastic_inference:
         data["ElasticInferenceAccelerators"] = [{"Type": "eia2.medium", "Count": 1}]
-        # What many launch templates have, and asks for permissions of its own.
+        # Many launch templates have this, and it needs its own permissions.
         data["ImageId"] = LATEST_IMAGE
         data["IamInstanceProfile"] = {"Arn": _instance_profile(aws, name)}
         tags = [{"Key": "team", "Value": name}]

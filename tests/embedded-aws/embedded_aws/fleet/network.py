@@ -35,7 +35,7 @@ class Network:
 
 def build(aws):
     vpc = aws.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    # moto gives network interfaces a DNS name, which a task's description carries, only so.
+    # Only this way does moto give network interfaces a DNS name, which a task's description has.
     aws.ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
     subnets = [
         aws.ec2.create_subnet(
@@ -46,7 +46,7 @@ def build(aws):
     security_group = aws.ec2.create_security_group(
         GroupName="fleet", Description="The sample fleet", VpcId=vpc
     )["GroupId"]
-    # moto goes through all the images it knows for each instance it launches.
+    # For each instance that it launches, moto goes through all images that it knows.
     backends.ec2().amis.clear()
     image = aws.ec2.register_image(Name="ecs-optimized", Architecture="x86_64")["ImageId"]
     net = Network(vpc, subnets, security_group, image)

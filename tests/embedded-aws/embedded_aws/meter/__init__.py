@@ -1,8 +1,8 @@
-"""A meter of the work that is lost: it plays a scenario and reckons what became of the work.
+"""A meter of lost work: it plays a scenario and computes what became of the work.
 
-`scene` builds the fleet, `play` has things happen to it, `look` takes pictures of the world at
-every change, and `clients` and `work` reckon from picture to picture. `bound` tells the least
-that anybody could lose.
+`scene` builds the fleet, and `play` makes things happen to it. `look` takes a picture of the
+world at every change. `clients` and `work` compute from picture to picture. `bound` tells the
+least possible loss.
 """
 
 from .. import pace
@@ -14,7 +14,7 @@ from .look import Looker
 from .numbers import Numbers
 from .work import Work
 
-# Whatever else there is to see, the world is looked at so often.
+# How often to look at the world, whatever else there is to see.
 LOOK_SECONDS = 60.0
 
 
@@ -22,7 +22,7 @@ class Meter:
     def __init__(self, scenario, contender):
         self.contender = contender
         scene.build(scenario)
-        # Building takes a while, in which the world has gone on.
+        # Building takes a while, and the world has gone on meanwhile.
         WORLD.agenda.catch_up()
         lead = scenario.get("lead", 10)
         self._zero_ms = WORLD.agenda.now_ms() + lead * 1000
@@ -102,7 +102,7 @@ class Meter:
         self._note()
 
     def _look_again(self):
-        """At the next moment in which something changes by nothing but time: the agenda looks then."""
+        """The agenda looks at the next moment at which time alone changes something."""
         due, now = self._looker.next_ms, WORLD.agenda.now_ms()
         if due is not None and not now < self._looks_at <= due:
             self._looks_at = due

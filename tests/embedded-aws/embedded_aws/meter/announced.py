@@ -1,4 +1,4 @@
-"""What was announced of each hand-off, held against what the world saw."""
+"""Compares what was announced about each hand-off with what happened in the world."""
 
 DETAIL_TYPE = "Spot Instance Handed Off"
 WENT_WELL = "handed-off"
@@ -15,15 +15,15 @@ def told_last(events):
 
 
 def misreported(warned, went_wrong, told, in_doubt=frozenset()):
-    """How many of the warned instances were announced otherwise than it went, or not at all.
+    """How many of the warned instances had a wrong announcement, or none.
 
-    It went wrong where the instance took a task along, a target group that it was in was left
-    without a target, or its group had too few instances at the end.
+    A hand-off went wrong if the instance took a task with it, if one of its target groups was
+    left without a target, or if its group had too few instances at the end.
 
-    It is in doubt where a target group that it was in had no healthy target for a while, and the
-    requests were answered all the same: by one that had been taken out and got some more, or by
-    one that had not passed a check yet. AWS tells nobody of that, so to speak of a loss is right
-    as well there. To speak of none is wrong wherever there was one.
+    It is in doubt if one of its target groups had no healthy target for a while, but requests were
+    answered: by a target that had been taken out and got some more, or by one that had not passed
+    a check yet. AWS does not show that, so an announced loss is right there too. An announced
+    success is wrong wherever something was lost.
     """
     return sum(_is_wrong(told.get(i), i in went_wrong, i in in_doubt) for i in set(warned))
 

@@ -1,8 +1,8 @@
-"""The least that anybody could lose: a hand that acts with the first signal and knows what follows.
+"""The least possible loss, with a hand-off that acts at the first signal and knows what follows.
 
-Reckoned from the numbers of the world alone: when each instance is taken, how long a successor
-takes, how long a load balancer goes on sending. Every number is by itself the least; a hand that
-keeps the others pays `instance_seconds_twice` for it.
+It is computed only from the numbers of the world: when AWS takes each instance, how long a
+successor takes, how long a load balancer keeps sending. Each number is the least on its own. To
+reach the others, a hand-off pays `instance_seconds_twice`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Doomed:
-    """An instance that is taken, and what is known of it at the first signal."""
+    """An instance that AWS takes, and what is known about it at the first signal."""
 
     notice: float
     gone: float
@@ -63,13 +63,15 @@ def requests(group):
 
 
 def _other(group, target):
-    """When another target serves that outlives this one; never, for the last one without a successor."""
+    """When another target serves that outlives this one. For the last target without a successor:
+    never."""
     later = [t for t in group.leaving if t is not target and t.doomed.gone > target.doomed.gone]
     return target.doomed.notice if later else group.successor
 
 
 def _under_way(free, target, taken, delay, seconds):
-    """Seconds of requests that are still under way when they are cut off, taken out at the best moment."""
+    """Seconds of requests that are still under way when they are cut off, if the target is taken
+    out at the best moment."""
     if free >= taken:
         return seconds
     rest = taken - free
@@ -78,24 +80,27 @@ def _under_way(free, target, taken, delay, seconds):
 
 
 def missing(successor, doomed):
-    """Seconds for which a task is missing whose successor runs at the earliest then."""
+    """Seconds for which a task is missing, if its successor runs at this moment at the
+    earliest."""
     return max(0.0, successor - doomed.gone)
 
 
 def job(done, needs, doomed, began=0.0):
-    """(cut off, seconds of work lost) of a job that needs so long to save its work; None: it cannot."""
+    """(cut off, seconds of work lost) of a job that needs this long to save its work. None: it
+    cannot save it."""
     if needs is not None and needs <= doomed.left:
         return 0, 0.0
     return 1, done + doomed.gone - began
 
 
 def at_hand(length, elapsed, doomed, began=0.0):
-    """Seconds lost of the job that a worker has at hand: told in time, it takes no further one."""
+    """Seconds lost of the job that a worker works on. If the worker is told in time, it takes no
+    other job."""
     start = began - elapsed * length
     done = (doomed.notice - start) % length
     return 0.0 if length - done <= doomed.left else (doomed.gone - start) % length
 
 
 def paid_twice(takes, doomed):
-    """Seconds for which a successor is paid that is launched just in time."""
+    """Seconds for which a successor is paid if it is launched just in time."""
     return min(max(0.0, doomed.left), takes)

@@ -1,9 +1,9 @@
 """Clients of one target group, and which of their requests fail.
 
 Nothing is sent. Between two pictures of the world nothing changes, so the requests of that time
-are a rate: each target that gets new ones has its share of them. When a target is cut off, those
-that are still under way there follow from when they began and how long they take. The counts are
-expectations, so half a request may fail.
+are a rate: each target that gets new requests has its share. When a target is cut off, some
+requests are still under way there. How many follows from when they began and how long they take.
+The counts are expectations, so half a request may fail.
 """
 
 from collections import defaultdict
@@ -33,7 +33,7 @@ class Clients:
         self._begun = [defaultdict(list) for _ in self.streams]
 
     def begin(self, at, targets):
-        """Everything has been as it is for as long as any request takes."""
+        """Everything has been like this for longer than any request takes."""
         self._at = at
         serving = [name for name, target in targets.items() if target.serves]
         for stream, begun in zip(self.streams, self._begun, strict=True):
@@ -65,7 +65,7 @@ class Clients:
                     self.failed["gone"] += share * span
 
     def change(self, before, after):
-        """In this moment the targets of `before` became those of `after`."""
+        """At this moment the targets of `before` became those of `after`."""
         for name, target in before.items():
             now = after.get(name)
             if target.open and (now is None or not now.open):
@@ -81,7 +81,7 @@ def _add(spans, began, at, share):
 
 
 def _under_way(spans, at, seconds):
-    """How many of the requests that began in these spans have not ended by then."""
+    """How many of the requests that began in these spans have not ended by this moment."""
     return sum(
         max(0.0, min(until, at) - max(began, at - seconds)) * share for began, until, share in spans
     )

@@ -11,7 +11,7 @@ PENDING = {"PROVISIONING", "PENDING", "ACTIVATING"}
 RUNNING = {"RUNNING", "DEACTIVATING"}
 
 
-# A load balancer has drawn every consequence from a failed check after this long.
+# After this long, a failed check has had all its effects on a load balancer.
 SETTLES_MS = 60_000
 
 
@@ -27,7 +27,7 @@ class Looker:
         self._over = set()
         # The targets of a task do not change.
         self._targets_of = {}
-        # When the picture may next change by nothing but time, by the last look.
+        # By the last look: when time alone may next change the picture.
         self.next_ms = None
 
     def look(self):

@@ -1,4 +1,5 @@
-"""The numbers of the world that the bound is reckoned from: what will be drawn, known beforehand."""
+"""The numbers of the world from which the bound is computed: what the seed will draw, known
+beforehand."""
 
 from moto.ec2.utils import random_instance_id, random_reservation_id
 from moto.moto_api._internal import mock_random
@@ -22,7 +23,7 @@ class Numbers:
         self._began = began
         self._at_first = at_first
         self.doomed = self._signals()
-        # The group that an instance is of has its successor by this, at the earliest.
+        # # The earliest moment at which the instance's group has a successor.
         self._next = next_instances(len(self.doomed))
 
     def _signals(self):
@@ -53,13 +54,13 @@ class Numbers:
         return self.doomed[id_].notice
 
     def _takes(self, *more):
-        """Seconds from a launch until a successor is as far as these say, of the quickest."""
+        """Seconds from a launch until the fastest successor has got through these steps."""
         names = ("launch-to-in-service", *more)
         each = [sum(pace.seconds(name, id_) for name in names) for id_ in self._next]
         return min(each, default=0.0)
 
     def bound(self):
-        """What the meter tells of a run, for the least that can be lost."""
+        """The meter's numbers of a run, for the least possible loss."""
         failed = {"no-target": 0.0, "gone": 0.0, "cut": 0.0}
         told = {"dark_seconds": 0.0, "tasks_cut": 0, "job_seconds_lost": 0.0}
         told |= {"task_seconds_short": 0.0, "instance_seconds_twice": 0.0}
@@ -84,7 +85,7 @@ class Numbers:
             told["tasks_cut"] += cut
             told["job_seconds_lost"] += lost
             if job.get("run_again") and job.get("checkpoint"):
-                # It does no work while it saves it, nor until it runs elsewhere.
+                # It does no work while it saves, nor until it runs elsewhere.
                 told["task_seconds_short"] += job["checkpoint"] + _least(*STARTS_AGAIN)
         else:
             runs = self._task_successor(task.of, task.instance)

@@ -1,4 +1,5 @@
-"""What the meter sees of the world at one moment: plain values, so that reckoning needs no world."""
+"""What the meter sees of the world at one moment. These are plain values, so that computing needs
+no world."""
 
 from dataclasses import dataclass, field
 
@@ -30,7 +31,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Instance:
-    # The group that launched it, also when it has left the group.
+    # The group that launched it, even after it has left the group.
     group: str
     # Running and paid for.
     runs: bool = True
@@ -41,7 +42,7 @@ class Instance:
 class Picture:
     # By target group, by target.
     targets: dict = field(default_factory=dict)
-    # By ARN; those that have stopped are left out sooner or later.
+    # By ARN. Stopped tasks are left out sooner or later.
     tasks: dict = field(default_factory=dict)
     # The desired count by service.
     services: dict = field(default_factory=dict)

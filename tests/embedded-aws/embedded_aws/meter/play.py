@@ -1,8 +1,9 @@
-"""What happens in a scenario, and who but the functions acts on it.
+"""What happens in a scenario, and who acts on it besides the functions.
 
-The *contenders* that run inside of the world: `nobody`; `ecs-draining`, the container agent's own
+The *contenders* that run inside the world: `nobody`; `ecs-draining`, the container agent's own
 setting; `capacity-rebalancing`, which is Auto Scaling's, with the agent's; `python-sample`, the
-handlers of tests/bench/baseline. `spot-handoff` runs outside, as whoever ordered the world says.
+handlers of tests/bench/baseline. `spot-handoff` runs outside. Whoever ordered the world starts
+it.
 """
 
 import importlib.util
@@ -88,7 +89,7 @@ class Play:
             WORLD.autonomous(late, lambda: _sample(event))
 
     def happen(self, event):
-        # Imported here: what can happen is more than this package.
+        # Imported here: what can happen involves more than this package.
         from ..happenings import happen
 
         happen(event["what"])

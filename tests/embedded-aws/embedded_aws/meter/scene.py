@@ -1,8 +1,8 @@
 """The fleet of a scenario, built into a world beside the sample fleet.
 
-What a group, a service or a job leaves out is AWS's default, but for the health checks and the
-deregistration delay of target groups: those are set as AWS advises for containers, since with
-its defaults no target serves sooner than minutes after it was registered.
+If a group, a service or a job leaves something out, it has AWS's default. The exceptions are the
+health checks and the deregistration delay of target groups. They are set as AWS advises for
+containers, since with the defaults a target only serves minutes after it was registered.
 https://docs.aws.amazon.com/AmazonECS/latest/bestpracticesguide/load-balancer-healthcheck.html
 """
 
@@ -12,7 +12,7 @@ from ..fleet import groups
 from ..simulation import tasks
 from ..world import WORLD
 
-# Alike, with four processors and 16 GiB: a task fits on each or on none.
+# All alike, with four processors and 16 GiB: a task fits on each of them or on none.
 TYPES = ["m5.xlarge", "m5a.xlarge", "m6i.xlarge"]
 HEALTH_CHECK_SECONDS = 10
 HEALTHY_AFTER = 2
@@ -20,7 +20,7 @@ DEREGISTRATION_DELAY = 60
 
 
 def build(scene):
-    """Builds it; what is launched is in service at once, and services have all their tasks."""
+    """Builds it. Launched instances are in service at once, and services have all their tasks."""
     with fleet.seeding():
         aws = fleet.Clients()
         for order in scene["groups"]:
@@ -77,7 +77,7 @@ def _group(aws, order):
 
 
 def _stop_script(group, order):
-    # Imported here: what can happen is more than this package.
+    # Imported here: what can happen involves more than this package.
     from ..happenings import happen
 
     tags = {"spot-handoff:stop-seconds": str(order["seconds"])}

@@ -1,9 +1,9 @@
 """Tasks, jobs and instances: what is cut off, lost, missing or paid twice.
 
-A *job* is a standalone task of a family of its own. On SIGTERM it saves its work, which takes it
-`checkpoint` seconds; whatever ends it before that loses all it did since it was started. A job
-that is to run again is missing until it does. A *worker* is an instance that takes jobs of the
-same length one after the other, and loses the one at hand when it is gone, but for what its stop
+A *job* is a standalone task with its own family. On SIGTERM it saves its work, which takes
+`checkpoint` seconds. If it ends before that, it loses everything since its start. A job that is
+to run again is missing until it runs. A *worker* is an instance that takes jobs of the same
+length, one after the other. When it goes, it loses the current job, except for what its stop
 script has saved by then.
 """
 
@@ -17,7 +17,7 @@ SAME = 0.05
 class Job:
     # Seconds of work at the start of the measuring.
     done: float
-    # Seconds it takes to save its work; None for one that cannot.
+    # Seconds that it takes to save its work; None if it cannot.
     checkpoint: float | None
     # Whether somebody wants it to be run again.
     run_again: bool = False
@@ -31,9 +31,9 @@ class _Run:
 
 class Work:
     def __init__(self, jobs, workers, wanted, elapsed, saved_at=lambda instance: None):
-        """`wanted`: the instances that each group's owner pays for. `elapsed`: how far the job at
-        hand of a worker is at the start, between 0 and 1, by instance. `saved_at`: when a script
-        had saved the work of an instance; None where none has."""
+        """`wanted`: the instances that each group's owner pays for. `elapsed`: how far a worker's
+        current job is at the start, between 0 and 1, by instance. `saved_at`: when a script had
+        saved the work of an instance; None if none has."""
         self.jobs = {family: Job(**job) for family, job in jobs.items()}
         self.workers = workers
         self.wanted = wanted

@@ -1,4 +1,4 @@
-"""What moto lacks or has wrong, one module a service. `install` changes moto."""
+"""What moto lacks or does wrong, one module for each service. `install` changes moto."""
 
 import importlib
 

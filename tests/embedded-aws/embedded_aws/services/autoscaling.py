@@ -108,7 +108,7 @@ def detach_instances(self):
             "Please retry your request with fewer instances."
         )
     states = {state.instance_id: state for state in group.instance_states}
-    # All are looked at before any is touched: the call succeeds or fails as a whole.
+    # It checks all of them before it touches any: the call succeeds or fails as a whole.
     for id_ in ids:
         if id_ not in states:
             raise validation_error(

@@ -1,4 +1,4 @@
-"""Auto Scaling groups: who launches, registers and replaces instances is `capacity`, not moto."""
+"""Auto Scaling groups. `capacity`, not moto, launches, registers and replaces instances."""
 
 import copy
 
@@ -63,7 +63,7 @@ def update_auto_scaling_group(self):
 
 
 def _keep_lifecycle_policy(response):
-    """What becomes of instances whose termination hook is abandoned; moto does not know it."""
+    """What happens to instances whose termination hook is abandoned. moto does not know this."""
     policy = response._get_param("InstanceLifecyclePolicy")
     if policy:
         _meant(response).instance_lifecycle_policy = policy
@@ -74,10 +74,11 @@ _moto_change = FakeAutoScalingGroup.update
 
 @replaces(FakeAutoScalingGroup)
 def update(self, **given):
-    """What an update does not name stays; moto forgets a policy that is not named.
+    """What an update does not name stays as it is.
 
-    A policy without a launch template keeps the one it has. Whether parts of a distribution that
-    are not named stay too, nobody says: here they do not.
+    moto would forget a policy that is not named. A policy without a launch template keeps the
+    template that it has. Nobody says whether parts of a distribution that are not named stay,
+    too. Here they do not.
     """
     before, policy = self.mixed_instances_policy, given["mixed_instances_policy"]
     launches_otherwise = given["launch_template"] or given["launch_config_name"]

@@ -1,4 +1,4 @@
-"""Auto Scaling that is busy with a group: a second change meanwhile is refused, with HTTP 500.
+"""Auto Scaling that is busy with a group: it refuses a second change meanwhile, with HTTP 500.
 
 https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_SetDesiredCapacity.html
 """

@@ -1,4 +1,5 @@
-"""EC2: instances found by id without copying all of them, which a large fleet would feel."""
+"""EC2: finds instances by id without copying all of them, which would be slow in a large
+fleet."""
 
 from moto.ec2.exceptions import InvalidInstanceIdError
 from moto.ec2.models.instances import InstanceBackend
@@ -10,7 +11,7 @@ from ..patching import replaces
 def get_instance_by_id(self, instance_id):
     known = self.__dict__.setdefault("instances_by_id", {})
     if instance_id not in known and self.reservations:
-        # One that is being launched just now: each launch is a reservation of its own.
+        # An instance that is being launched just now: each launch is a separate reservation.
         newest = next(reversed(self.reservations.values()))
         known.update((instance.id, instance) for instance in newest.instances)
     return known.get(instance_id)

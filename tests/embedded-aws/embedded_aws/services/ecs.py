@@ -16,7 +16,8 @@ from ..world import WORLD
 
 
 def cluster_of(response):
-    """The cluster a call names, by name or ARN; without a name, the one called default."""
+    """The cluster that a call names, by name or ARN. Without a name: the cluster called
+    default."""
     name = (response._get_param("cluster") or "default").split("/")[-1]
     cluster = backends.ecs().clusters.get(name)
     if cluster is None:

@@ -1,4 +1,5 @@
-"""ECS services: pages and limits, deployment configurations, and who keeps them at their count."""
+"""ECS services: pages, limits and deployment configurations, and the scheduler that keeps them at
+their count."""
 
 from moto.core.responses import ActionResult
 from moto.ecs.models import EC2ContainerServiceBackend

@@ -21,7 +21,7 @@ def list_tasks(self):
     service = (self._get_param("serviceName") or "").split("/")[-1]
     family = self._get_param("family")
     started_by = self._get_param("startedBy")
-    # Unless asked, ECS does not list tasks that are on their way out.
+    # By default ECS does not list tasks that are about to stop.
     desired = self._get_param("desiredStatus") or "RUNNING"
 
     def wanted(task):
@@ -74,7 +74,7 @@ def stop_task(self):
 
 @replaces(EC2ContainerServiceResponse)
 def start_task(self):
-    """On the instances that are named, as far as they have room."""
+    """On the named instances, as far as they have room."""
     cluster = cluster_of(self)
     ecs = backends.ecs()
     definition = ecs.describe_task_definition(self._get_param("taskDefinition"))

@@ -1,4 +1,4 @@
-"""Elastic Load Balancing as it is called; what becomes of its targets is in `simulation.targets`."""
+"""The calls of Elastic Load Balancing. `simulation.targets` has what happens to its targets."""
 
 from moto.core.responses import ActionResult
 from moto.elbv2.models import ELBv2Backend, FakeTargetGroup
@@ -43,7 +43,7 @@ def deregister_terminated_instances(self, instance_ids):
 
 
 def _refuse_many(targets):
-    """Large calls are rejected now and then; by which error, no report says."""
+    """AWS sometimes rejects large calls. No report says with which error."""
     if not pace.is_real() or len(targets) <= pace.number("most-targets-in-a-call"):
         return
     refusal = pace.variant("many-targets-in-a-call")
@@ -104,7 +104,7 @@ def describe_target_groups(self):
 
 @replaces(ELBV2Response)
 def modify_target_group_attributes(self):
-    # moto answers with what was asked, AWS with all attributes; the tests only write.
+    # moto answers with what was asked for, AWS with all attributes. The tests only write.
     arn = self._get_param("TargetGroupArn")
     attributes = {a["Key"]: a["Value"] for a in self._get_param("Attributes", [])}
     delay = attributes.get("deregistration_delay.timeout_seconds")

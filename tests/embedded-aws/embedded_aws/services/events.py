@@ -36,7 +36,7 @@ def _delivery(event):
 
 
 def seconds_late(event):
-    """How much later than at once it is delivered for the first time."""
+    """The delay of the first delivery."""
     return pace.seconds("event-late", event.get("id", "")) if _delivery(event) == "late" else 0
 
 
@@ -47,9 +47,9 @@ def _deliver_all(rules, event):
 
 
 def _deliver(rule, target, event):
-    # EventBridge gives an event whose target does not let it in to the target's dead-letter
-    # queue, and drops it if that fails too: no error anywhere. So a template without its queue
-    # policies is found out here as it would be in AWS.
+    # If a target does not let an event in, EventBridge sends the event to the target's
+    # dead-letter queue. If that fails too, it drops the event, and there is no error anywhere.
+    # So, as in AWS, a template without its queue policies does not work here.
     body = json.dumps(event, separators=(",", ":"))
     queue = _queue(target["Arn"])
     if queue is not None and _admits(queue, rule.arn):

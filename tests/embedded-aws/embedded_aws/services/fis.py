@@ -35,7 +35,7 @@ def start_experiment(self, **asked):
 
 def _begin(experiment):
     experiment.chosen = {name: _choose(target) for name, target in experiment.targets.items()}
-    # An experiment in which a target is empty fails, unless it is to do without.
+    # An experiment with an empty target fails, unless it says that it can do without.
     options = experiment.experiment_options or {}
     skips = options.get("emptyTargetResolutionMode") == "skip"
     if not all(experiment.chosen.values()) and not skips:

@@ -1,7 +1,7 @@
-"""Lambda: Invoke runs the function where functions run, which is not inside moto.
+"""Lambda: Invoke runs the function where functions run, outside moto.
 
-The test bed says where that is (`POST /_embedded/functions`). The lock that guards moto is not
-held meanwhile: the function calls this AWS.
+The test bed says where that is (`POST /_embedded/functions`). Meanwhile the lock that guards moto
+is free, since the function calls this AWS.
 """
 
 import http.client

@@ -78,7 +78,7 @@ def _has(fields, name, value):
 
 
 def _unsupported(pattern):
-    # AWS knows more; what is not known here must not pass for a pattern that matches.
+    # AWS knows more patterns. A pattern that is unknown here must not seem to match.
     return InvalidParameterException(
         parameter="filterPattern",
         value=pattern,
@@ -94,7 +94,7 @@ _moto_search = models.LogStream.filter_log_events
 
 @replaces(models.LogStream)
 def filter_log_events(self, *arguments):
-    """A line is found when it is indexed, some time after it was taken in."""
+    """A line can be found once it is indexed, some time after it came in."""
     now = WORLD.clock.now_ms()
     indexed = {
         str(event.event_id)

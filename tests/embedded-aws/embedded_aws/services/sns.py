@@ -1,4 +1,4 @@
-"""SNS: e-mail that is too much for it ends.
+"""SNS: too much e-mail ends the subscription.
 
 Above ten messages a second SNS suspends an e-mail subscription: it is pending, and gets nothing,
 until somebody confirms it anew.

@@ -1,8 +1,8 @@
-"""moto's serializer, with a short way through plain dictionaries.
+"""moto's serializer, with a shortcut for plain dictionaries.
 
-For every member of every structure moto tries four spellings of the name on whatever object it
-has, by way of four objects of its own. A description of a hundred tasks is mostly dictionaries
-whose keys are spelled as in the API, and they are most of the time such an answer takes.
+For every member of every structure, moto tries four spellings of the name on whatever object it
+has, with four helper objects. A description of a hundred tasks consists mostly of dictionaries
+whose keys are spelled as in the API. They take most of the time of such an answer.
 """
 
 from botocore import xform_name

@@ -1,7 +1,7 @@
-"""SQS: nothing but a queue's numbers, and no Lambda inside moto.
+"""SQS: only a queue's numbers, and no Lambda inside moto.
 
-Delays and visibility are right in moto once it goes by the world's clock. Long polling is done
-in the server, outside the lock that all calls share.
+Delays and visibility are right in moto once it uses the world's clock. Long polling is done in
+the server, outside the lock that all calls share.
 """
 
 from moto.sqs.models import Queue
@@ -14,7 +14,7 @@ _moto_add_message = Queue.add_message
 
 @replaces(Queue)
 def add_message(self, message):
-    # moto would run the event source mapping itself, by Docker; ours is in the test bed.
+    # moto would run the event source mapping itself, with Docker. Ours is in the test bed.
     self.lambda_event_source_mappings = {}
     _moto_add_message(self, message)
 
@@ -27,12 +27,13 @@ def has_visible_message(queue):
     return any(message.visible and not message.delayed for message in queue._messages)
 
 
-# How the pollers of an event source mapping sign: with the name of their function, and this.
+# How the pollers of an event source mapping sign: with the name of their function, followed by
+# this.
 POLLER = ".poller"
 
 
 def is_switched_off(queue):
-    """Whether there are event source mappings of this queue, and all of them are Disabled."""
+    """Whether this queue has event source mappings, and all of them are Disabled."""
     mappings = backends.lambda_().list_event_source_mappings(queue.queue_arn, None)
     return bool(mappings) and not any(mapping.enabled for mapping in mappings)
 

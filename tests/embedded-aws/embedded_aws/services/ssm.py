@@ -1,6 +1,7 @@
-"""Systems Manager's Run Command: commands refused in AWS's words, delivered to agents that really run them.
+"""Systems Manager's Run Command: it refuses commands in AWS's words, and delivers them to agents
+that really run them.
 
-What moto has stays: documents and their tags. An agent is played by `simulation.scripts`.
+What moto has stays: documents and their tags. `simulation.scripts` plays an agent.
 """
 
 import re
@@ -141,7 +142,8 @@ def _invocation(one, details):
 
 @replaces(SimpleSystemManagerResponse)
 def describe_instance_information(self):
-    """What Systems Manager knows of managed instances; one that it never heard of is left out."""
+    """What Systems Manager knows about managed instances. It leaves out an instance that it never
+    heard of."""
     wanted = None
     for one in self._get_param("Filters", []):
         if one["Key"] == "InstanceIds":

@@ -1,4 +1,4 @@
-"""Scaling activities, as DescribeScalingActivities tells them, and the events about them.
+"""Scaling activities, as DescribeScalingActivities lists them, and the events about them.
 
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-event-reference.html
 """
@@ -9,7 +9,7 @@ from .. import backends, pace
 from ..services.events import aws_event, put_on_bus
 from ..world import WORLD
 
-# What users quote of their failed activities; both are seen where Spot has no capacity.
+# What users quote from their failed activities. Both occur when Spot has no capacity.
 NO_SPOT = {
     "unfulfillable": "Could not launch Spot Instances. UnfulfillableCapacity - Unable to fulfill "
     "capacity due to your request configuration. Please adjust your request and try again. "

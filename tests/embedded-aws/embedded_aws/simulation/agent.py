@@ -1,4 +1,4 @@
-"""The ECS agent of an instance: what its configuration says of stops and of Spot."""
+"""The ECS agent of an instance: what its configuration says about stops and about Spot."""
 
 import re
 
@@ -13,7 +13,8 @@ _UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 
 def settings_of(instance_id):
-    """Those of the user data the instance was launched with, and those that were ordered since."""
+    """The settings of the user data with which the instance was launched, and those ordered
+    since."""
     instance = backends.ec2().get_instance_by_id(instance_id)
     group = getattr(instance, "autoscaling_group", None)
     found = dict(_SETTING.findall(decoded(group.user_data))) if group is not None else {}
@@ -26,7 +27,7 @@ def configure(instance_id, settings):
 
 
 def stop_timeout(instance_id):
-    """How long a container has that says nothing itself, in seconds."""
+    """How many seconds a container has if it sets nothing itself."""
     told = settings_of(instance_id).get(STOP_TIMEOUT)
     return duration(told) if told else pace.seconds("agent-stop-timeout", instance_id)
 

@@ -1,8 +1,8 @@
 """What answers behind an address and a port, and until when.
 
-A target is healthy or not by what its application answers to the checks of the load balancer, and
-a request fails where the application no longer takes it. Of an address that nobody told anything
-of, such as an instance of the sample fleet, it is taken that an application has been up for long.
+Whether a target is healthy depends on what its application answers to the load balancer's checks.
+A request fails if the application no longer takes it. If nothing is known about an address, such
+as an instance of the sample fleet, its application counts as having been up for long.
 """
 
 from dataclasses import dataclass

@@ -18,10 +18,10 @@ def suspended(group, process):
 
 
 def counted(group):
-    """The instances that make up the capacity: those leaving or standing by do not.
+    """The instances that count as capacity.
 
-    Nor does one that its own replacement is already there for: the group has one too many of
-    them for a while, and wants it so.
+    Instances that are leaving or in standby do not count. Neither does an instance whose own
+    replacement is already there: for a while the group has one too many on purpose.
     """
     return [state for state in group.instance_states if _counts(state)]
 
@@ -40,7 +40,7 @@ def alive(state):
 
 
 def settle(group):
-    """Launches what the group lacks, and terminates what it has too many of."""
+    """Launches what the group lacks, and terminates what is too many."""
     there = counted(group)
     missing = (group.desired_capacity or 0) - len(there)
     if missing > 0 and not suspended(group, "Launch"):

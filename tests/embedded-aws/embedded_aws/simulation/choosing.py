@@ -1,4 +1,4 @@
-"""Which instances a group gives up when it has too many.
+"""Which instances a group terminates when it has too many.
 
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-termination-policies.html
 """
@@ -11,7 +11,8 @@ HOUR_MS = 3600 * 1000  # not of AWS
 
 
 def to_terminate(group, there, number, among=None):
-    """Those that go, of all that are there or `among` some of them. An instance that is protected from scale-in stays, whatever else is said."""
+    """The instances that go, of all or `among` some. An instance that is protected from scale-in
+    always stays."""
     there = [state for state in there if state.lifecycle_state != "Detaching"]
     leaving = []
     for _ in range(number):

@@ -6,7 +6,7 @@ from .. import backends, pace
 from ..world import WORLD
 from . import agent, applications, room, scheduler, stopping, tasks
 
-# For how long the instances of a fleet have served when its story begins.
+# How long the instances of a fleet have served when its story begins.
 SERVED_BEFORE = dt.timedelta(hours=2)
 
 
@@ -20,7 +20,7 @@ def register_instance(cluster_name, instance_id):
     container_instance.id = container_instance.id.replace("-", "")
     known[container_instance.id] = container_instance
     if WORLD.seeding:
-        # What is there at the start has been there for a while.
+        # What exists at the start has existed for a while.
         container_instance.registered_at = WORLD.clock.utcnow() - SERVED_BEFORE
     room.tell_gpus(container_instance)
     # An empty place may be what a service has been waiting for.
@@ -51,7 +51,7 @@ def drain(container_instance):
 
 
 def warned(instance_id):
-    """EC2 tells the instance that it is going to take it; the agent may drain it then.
+    """EC2 tells the instance that it is going to take it. The agent may drain it then.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-spot.html
     """
@@ -72,7 +72,7 @@ def _drain_by_itself(instance_id):
 
 
 def host_gone(instance_id):
-    """The instance under a container instance is terminated: nobody gets a grace period."""
+    """The instance under a container instance is terminated: no task gets a grace period."""
     ecs = backends.ecs()
     for container_instance in of_instance(instance_id):
         cluster_name = container_instance.cluster_name

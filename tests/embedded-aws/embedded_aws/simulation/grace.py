@@ -1,4 +1,5 @@
-"""In what order the containers of a task stop, and how long each has. No world, no clock.
+"""In what order the containers of a task stop, and how long each has. It needs no world and no
+clock.
 
 The agent stops a container when all that depend on it have stopped: by `dependsOn`, `links` and
 `volumesFrom`. Each gets SIGTERM, and SIGKILL when its own grace is over, so the graces of a chain
@@ -8,7 +9,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependenc
 
 from dataclasses import dataclass
 
-# Conditions of a dependency that holds only when the other container has ended.
+# Conditions of a dependency that only hold when the other container has ended.
 ENDED = ("COMPLETE", "SUCCESS")
 
 

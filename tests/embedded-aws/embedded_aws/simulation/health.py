@@ -24,7 +24,7 @@ def passes(state):
 
 
 def watch(group):
-    """Looks at the group's instances from now on, once however often it is asked to."""
+    """Looks at the group's instances from now on. Starting it twice changes nothing."""
     if asks_load_balancers(group) and not getattr(group, "watched", False):
         group.watched = True
         _look_later(group)
@@ -45,7 +45,8 @@ def _look(group):
 
 
 def _replace_some(group):
-    """A tenth of the group at a time or one, and none while it lacks as many."""
+    """A tenth of the group at a time, or one instance; and none while the group lacks that
+    many."""
     most = max(1, (group.desired_capacity or 0) // 10)
     ready = sum(s.lifecycle_state == "InService" for s in capacity.counted(group))
     room = most - max(0, (group.desired_capacity or 0) - ready)

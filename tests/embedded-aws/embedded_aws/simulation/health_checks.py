@@ -1,4 +1,4 @@
-"""The health checks that a load balancer makes of one target. No world, no clock: only checks.
+"""The health checks of one target by its load balancer. It needs no world and no clock.
 
 https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
 """
@@ -16,13 +16,13 @@ class Checks:
 
     next_ms: float
     interval_ms: float
-    # So many in a row have an unhealthy target be healthy, and a healthy one unhealthy.
+    # How many in a row make an unhealthy target healthy, and a healthy one unhealthy.
     healthy_after: int
     unhealthy_after: int
     # So many have a new target be healthy.
     first_healthy_after: int = 1
     state: str = INITIAL
-    # Since when it has been in its state, where that is not its first.
+    # Since when it has been in its state, if that is not its first state.
     since_ms: float | None = None
     made: int = 0
     _passed: bool = True

@@ -1,4 +1,4 @@
-"""Lifecycle actions: an instance that waits at a termination hook until somebody frees it."""
+"""Lifecycle actions: an instance waits at a termination hook until somebody lets it go on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def extend(action):
     action.times_out_ms = min(now + timeout * 1000, action.started_ms + longest * 1000)
 
     def check():
-        # A heartbeat since then has moved the date on, and has a check of its own.
+        # A heartbeat since then has moved the date, and has its own check.
         if action.result is None and WORLD.agenda.now_ms() >= action.times_out_ms:
             end(action, "TIMEOUT")
 
@@ -68,7 +68,7 @@ def end(action, result):
 
 
 def _is_retained(action):
-    """Whether the group keeps what is abandoned; what is let go of with CONTINUE it never does."""
+    """Whether the group keeps abandoned instances. With CONTINUE it never keeps an instance."""
     by_default = getattr(action.hook, "default_result", "ABANDON")
     result = by_default if action.result == "TIMEOUT" else action.result
     policy = getattr(action.group, "instance_lifecycle_policy", None) or {}

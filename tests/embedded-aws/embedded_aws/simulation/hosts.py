@@ -11,8 +11,8 @@ def end(instance_id):
     """EC2 terminates the instance, with all that runs on it."""
     instance = backends.ec2().get_instance_by_id(instance_id)
     if instance is not None and instance.state == "running":
-        # Its load balancers learn of it as of a target that is taken out: for some seconds more
-        # they send it requests.
+        # To its load balancers, this is like a target that is taken out: they send it requests
+        # for some seconds more.
         elbv2.deregister_everywhere(instance_id)
         backends.ec2().terminate_instances([instance_id])
         containers.host_gone(instance_id)
@@ -22,7 +22,8 @@ def end(instance_id):
 
 
 def announce(instance_id, state):
-    """EC2 tells every change of an instance's state, where the world is to have it so."""
+    """EC2 sends an event for every change of an instance's state, if the world is set to do
+    so."""
     if not WORLD.settings["state_change_events"]:
         return
     arn = f"arn:aws:ec2:{backends.REGION}:{backends.ACCOUNT}:instance/{instance_id}"

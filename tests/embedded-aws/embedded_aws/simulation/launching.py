@@ -8,12 +8,12 @@ from ..world import WORLD
 from . import activities, applications, capacity, containers, hosts, market, zones
 from .user_data import cluster_in
 
-# How an image begins that a launch template names by a parameter of Systems Manager.
+# The prefix of an image that a launch template names by a parameter of Systems Manager.
 RESOLVED = "resolve:ssm:"
 
 
 def attempt(group, number):
-    """Launches so many instances, or as many as there is room for, and goes on trying."""
+    """Launches this many instances, or as many as there is room for, and keeps trying."""
     launched = []
     for _ in range(number):
         state = launch_one(group, capacity.counted(group))
@@ -26,7 +26,8 @@ def attempt(group, number):
 
 
 def launch_one(group, there, spot=None, near=None, only=None, cause=None):
-    """A new instance where the group has the fewest; None, and a failed activity, if no pool has one.
+    """A new instance in the zone where the group has the fewest. None, and a failed activity, if
+    no pool has one.
 
     In the zone `near` if it has capacity, or in the zone `only`.
     """
@@ -71,7 +72,7 @@ def seconds_to_next_try(group):
 
 
 def launch(group, subnet, type_=None, spot=None, cause=None):
-    """A new instance, Pending; in service and in its cluster a little later."""
+    """A new instance, which is Pending. A little later it is in service and in its cluster."""
     type_ = type_ or market.types_of(group)[0]
     spot = market.next_is_spot(group, capacity.counted(group)) if spot is None else spot
     group.launched = getattr(group, "launched", 0) + 1
@@ -153,5 +154,5 @@ def join_cluster(state):
 
 
 def failing(group):
-    """What does not work on the instances that the group launches."""
+    """What does not work on instances that the group launches."""
     return getattr(group, "failing", None)

@@ -9,11 +9,11 @@ from . import activities, capacity, hooks, hosts, zones
 
 
 def detach(state, is_replaced=True):
-    """Out of the group and its target groups, still running.
+    """Out of the group and its target groups, but still running.
 
-    In the real pace it stays Detaching as long as its targets drain. Whether the group replaces
-    it before or after that, nobody could say. Where the desired capacity went down with it there is
-    no place to be held, or the group would have too many and terminate another.
+    At the real pace it stays Detaching while its targets drain. Nobody could say whether the
+    group replaces it before or after that. If the desired capacity went down with it, it keeps no
+    place in the group. Otherwise the group would have too many and terminate another one.
     """
     state.lifecycle_state = "Detaching"
     state.activity = activities.detaching(state)
@@ -27,12 +27,14 @@ def detach(state, is_replaced=True):
         if state.place_held:
             capacity.settle(state.auto_scaling_group)
 
-    # In the quick pace long enough for an event that comes twice to meet the instance in this state.
+    # At the quick pace, this is long enough that an event that comes twice finds the instance in
+    # this state.
     WORLD.consequence(pace.seconds("detaching", state.instance_id) + drained, done)
 
 
 def begin_termination(state, cause=None):
-    """Out of the target groups first, then held at the group's termination hook if it has one.
+    """First it leaves the target groups. Then it waits at the group's termination hook, if there
+    is one.
 
     Auto Scaling waits for the targets to drain before it calls the hook:
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html
@@ -71,13 +73,14 @@ def finish_termination(state):
 
 
 def lose(state):
-    """The instance is gone without the group having asked for it: noticed, then replaced."""
+    """The instance is gone, and the group did not ask for it. The group notices, then replaces
+    it."""
     if state.lifecycle_state in ("Pending", "InService", "Standby"):
         replace_soon(state, "an EC2 health check indicating it has been terminated or stopped")
 
 
 def replace_soon(state, why):
-    """Unhealthy from now on; the group looks, and replaces it, a little later."""
+    """Unhealthy from now on. A little later the group looks and replaces it."""
     state.health_status = "Unhealthy"
     seconds = pace.seconds("loss-to-noticed", state.instance_id)
     WORLD.autonomous(seconds, lambda: replace_unhealthy(state, why))
@@ -98,7 +101,8 @@ def leave_target_groups(state):
         if elbv2.is_registered(arn, state.instance_id):
             elbv2.deregister(arn, [{"Id": state.instance_id}])
             longest = max(longest, elbv2.delay_of(arn))
-    # The quick pace waits for no targets, and one that does not run has nothing to drain.
+    # The quick pace does not wait for targets, and an instance that does not run has nothing to
+    # drain.
     return longest if pace.is_real() and state.instance.state == "running" else 0
 
 

@@ -1,11 +1,12 @@
-"""What happened to a task of ECS, and when: for whoever reckons what became of its work."""
+"""What happened to a task of ECS, and when. From this the meter computes what became of its
+work."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Life:
-    """When what happened to a task, in milliseconds; None where it has not."""
+    """When each thing happened to a task, in milliseconds; None if it has not happened."""
 
     placed_ms: float
     running_ms: float | None = None
@@ -18,7 +19,7 @@ class Life:
     stopping_ms: float | None = None
     # A container was killed at the end of its grace.
     killed: bool = False
-    # Its instance went while it ran, or while it used its grace.
+    # Its instance went while the task ran, or while it used its grace.
     cut: bool = False
 
     @property

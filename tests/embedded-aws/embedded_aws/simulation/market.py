@@ -12,7 +12,7 @@ def overrides_of(group):
 
 
 def types_of(group):
-    """The instance types of the group, that of its next launch first."""
+    """The instance types of the group. The type of its next launch comes first."""
     types = [override["InstanceType"] for override in overrides_of(group)]
     first = getattr(group, "launched", 0) % len(types) if types else 0
     return types[first:] + types[:first] or [group.instance_type]
@@ -24,7 +24,7 @@ def on_demand_percentage(group):
     distribution = policy.get("InstancesDistribution")
     if distribution:
         if int(distribution.get("OnDemandBaseCapacity") or 0) > 0:
-            # A base of On-Demand below Spot is a mixture whatever the percentage says.
+            # A base of On-Demand below Spot is a mixture, whatever the percentage says.
             return max(1, int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100)))
         return int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100))
     template = group.ec2_launch_template
@@ -57,7 +57,7 @@ def is_spot(state):
 
 
 def next_is_spot(group, there):
-    """Whether what the group launches beside the instances it has is a Spot Instance."""
+    """Whether the next instance that the group launches is a Spot Instance."""
     percentage = on_demand_percentage(group)
     if not 0 < percentage < 100:
         return percentage == 0

@@ -1,4 +1,5 @@
-"""A group whose mixture of Spot and On-Demand was changed: replaced gradually, new before old.
+"""A group whose mixture of Spot and On-Demand changed. Its instances are replaced gradually, new
+ones before old ones.
 
 https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html
 """
@@ -31,7 +32,7 @@ def _step(group):
     if has == wanted and len(there) == group.desired_capacity:
         return
     group.mixes_anew = True
-    # First the group has to have as many as it wants, whatever they are.
+    # First the group has to have as many instances as it wants, of whatever kind.
     pending = any(state.lifecycle_state == "Pending" for state in there)
     if pending or len(there) != group.desired_capacity or capacity.suspended(group, "Launch"):
         _later(group, "mixture-to-next")

@@ -1,4 +1,4 @@
-"""What the scheduler of ECS does next for one service: from facts to numbers, no world.
+"""What the scheduler of ECS does next for one service: from facts to numbers, without a world.
 
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html
 """
@@ -18,7 +18,7 @@ class Member:
     healthy: bool = True
     # Its target fails the checks of the load balancer.
     unhealthy: bool = False
-    # UpdateTaskProtection: not to be taken by the scheduler.
+    # UpdateTaskProtection: the scheduler must not stop it.
     protected: bool = False
 
     @property
@@ -33,9 +33,10 @@ class Plan:
 
 
 def plan(desired, minimum_percent, maximum_percent, members, stopping=0):
-    """Starts what is missing as far as the maximum allows, and lets go what the minimum allows.
+    """Starts missing tasks as far as the maximum allows, and stops tasks as far as the minimum
+    allows.
 
-    `stopping` tasks were told to stop and have not ended: they count for the maximum.
+    `stopping` tasks were told to stop and have not ended. They count for the maximum.
     """
     lower = math.ceil(desired * minimum_percent / 100)
     upper = math.floor(desired * maximum_percent / 100)
@@ -44,7 +45,8 @@ def plan(desired, minimum_percent, maximum_percent, members, stopping=0):
     starts = max(0, min(missing, upper - len(members) - stopping))
     healthy = sum(member.healthy for member in members)
     stops = []
-    # The newest of those that are too many, and what must leave: what does not serve goes first.
+    # The newest of the surplus tasks, and the tasks that must leave. Tasks that do not serve go
+    # first.
     surplus = staying[desired:] if len(staying) > desired else []
     leaving = [member for member in members if member.leaving]
     full = starts < missing
@@ -53,7 +55,7 @@ def plan(desired, minimum_percent, maximum_percent, members, stopping=0):
             continue
         least = lower
         if member.unhealthy and not member.draining and not full:
-            # It stays until a successor serves, where there is a place for one.
+            # It stays until a successor serves, if there is a place for one.
             least = desired
         if healthy - member.healthy < least:
             continue
@@ -63,10 +65,10 @@ def plan(desired, minimum_percent, maximum_percent, members, stopping=0):
 
 
 def daemon_plan(active, occupied, leaving):
-    """Of a DAEMON service: the instances to start it on, and the tasks to stop.
+    """For a DAEMON service: the instances on which to start it, and the tasks to stop.
 
-    `active` are the ACTIVE instances, `occupied` those that have its task, `leaving` its tasks on
-    DRAINING instances, each with whether it is the last task there.
+    `active` are the ACTIVE instances. `occupied` are the instances that have its task. `leaving`
+    are its tasks on DRAINING instances, each with whether it is the last task there.
     """
     starts = [instance for instance in active if instance not in occupied]
     return starts, [task for task, is_last in leaving if is_last]

@@ -16,7 +16,7 @@ def recommended(instance_id):
 
 
 def interrupted(instance_id):
-    """The notice has come: the hook is called and a replacement is tried at once."""
+    """The notice has come. Auto Scaling calls the hook and tries a replacement at once."""
     old = _at_risk(instance_id)
     if old is None or pace.variant("rebalance-on-notice", instance_id) == "no":
         return
@@ -38,7 +38,7 @@ def _at_risk(instance_id):
 
 
 def _replace(old):
-    """Launches beside the old one, and goes on trying for as long as that is there."""
+    """Launches beside the old instance, and keeps trying while the old one is there."""
     group = old.auto_scaling_group
     new = getattr(old, "replaced_by", None)
     if old.lifecycle_state != "InService" or (new is not None and capacity.alive(new)):

@@ -1,4 +1,5 @@
-"""An instance that another one is launched for: it goes when the other has passed its check."""
+"""An instance for which another one is launched. It goes when the other one has passed its
+check."""
 
 from .. import pace
 from ..world import WORLD
@@ -6,13 +7,14 @@ from . import capacity, health, launching, leaving
 
 
 def has_room(group):
-    """Beyond its maximum size a group goes by a tenth, or by one."""
+    """A group may go beyond its maximum size by a tenth, or by one."""
     there = [s for s in group.instance_states if s.lifecycle_state in ("Pending", "InService")]
     return len(there) < group.max_size + max(1, group.max_size // 10)
 
 
 def retire_later(old, new, cause=None, failed=None):
-    """Terminates the old one when the new one serves; calls `failed` if that is lost before."""
+    """Terminates the old instance when the new one serves. Calls `failed` if the new one is lost
+    before."""
     seconds = launching.seconds_until_in_service(new)
     seconds += pace.seconds("in-service-to-checked", new.instance_id)
     WORLD.autonomous(seconds, lambda: _retire(old, new, cause, failed))

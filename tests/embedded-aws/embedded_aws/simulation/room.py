@@ -1,6 +1,6 @@
 """Where a task has room: CPU, memory, host ports and GPUs of container instances.
 
-moto keeps CPU and memory. Ports and GPUs count in the real pace only.
+moto tracks CPU and memory. Ports and GPUs only count at the real pace.
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-placement.html
 """
 
@@ -16,8 +16,8 @@ RESERVED = {(port, "tcp") for port in (22, 2375, 2376, 51678, 51679, 51680)}
 def needs_of(definition):
     """What moto takes of an instance for the task.
 
-    No host ports: moto would take a dynamic one for port 0, and would have two tasks with
-    network interfaces of their own quarrel over a port.
+    It gets no host ports: moto would use port 0 for a dynamic port. And two tasks with their own
+    network interfaces would conflict over a port.
     """
     if not hasattr(definition, "needs"):
         needs = backends.ecs()._calculate_task_resource_requirements(definition)
@@ -26,7 +26,7 @@ def needs_of(definition):
 
 
 def host_ports(definition):
-    """{(port, protocol)} that the task wants on its instance and nobody else can have."""
+    """{(port, protocol)} that the task wants on its instance. No other task can have them."""
     if definition.network_mode == "awsvpc":
         return set()
     wanted = set()
@@ -88,7 +88,7 @@ def give_back(container_instance, definition):
 
 
 def tell_gpus(container_instance):
-    """So that DescribeContainerInstances has them among the resources, by made-up ids."""
+    """For DescribeContainerInstances, which lists them among the resources, with made-up ids."""
     if not pace.is_real():
         return
     there = gpus_of(container_instance)
@@ -112,7 +112,7 @@ def tell_gpus(container_instance):
 
 
 def lacking(container_instance, definition):
-    """What the instance lacks for the task, as RunTask tells it; None where there is room."""
+    """What the instance lacks for the task, as RunTask tells it; None if there is room."""
     left = {r["name"]: r["integerValue"] for r in container_instance.remaining_resources}
     needs = needs_of(definition)
     if needs["CPU"] > left["CPU"]:

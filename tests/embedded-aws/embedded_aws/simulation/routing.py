@@ -1,4 +1,5 @@
-"""What becomes of requests: which targets new ones go to, and until when the others are answered."""
+"""What happens to requests: which targets get new ones, and until when the old ones are
+answered."""
 
 from dataclasses import dataclass
 
@@ -19,9 +20,9 @@ class Route:
     new_until_ms: float | None
     # Its application answers new requests.
     answers: bool
-    # The requests that it has are still being answered, and nobody has cut them off.
+    # Its requests are still being answered, and nobody has cut them off.
     open: bool
-    # When those that are left are cut off; None where that is not settled.
+    # When the remaining requests are cut off; None if that is not settled.
     cut_ms: float | None
 
 
@@ -50,7 +51,7 @@ def _cut_ms(group, target):
 
 
 def routing(arn):
-    """For each target of a group: whether new requests go to it, and whether it is one that serves."""
+    """For each target of a group: whether it gets new requests, and whether it serves."""
     group = targets.group_of(arn)
     if pace.is_real() and WORLD.simulate:
         for route in routes(group):

@@ -1,4 +1,4 @@
-"""The client tokens of RunTask: the same request is answered the same again.
+"""The client tokens of RunTask: the same request gets the same answer again.
 
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html
 """
@@ -29,7 +29,7 @@ def known(cluster, token):
 
 
 def keep(cluster, token, asked, result):
-    """Whether a request that ran nothing uses its token up, nobody could say."""
+    """Nobody could say whether a request that ran nothing uses its token up."""
     if token is None:
         return
     if not result["tasks"] and pace.variant("token-after-failures") == "tried-anew":

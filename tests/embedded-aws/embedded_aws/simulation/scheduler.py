@@ -11,7 +11,7 @@ def services_in(cluster_name):
 
 
 def services_on(container_instance):
-    """In the order of their tasks, so that every run moves them in the same order."""
+    """Services in the order of their tasks, so that every run moves them in the same order."""
     found = [tasks.service_of(task) for task in tasks.on(container_instance)]
     return [service for service in dict.fromkeys(found) if service is not None]
 
@@ -21,9 +21,9 @@ def is_daemon(service):
 
 
 def look_after(service, after):
-    """Has the scheduler look at the service after the time that `pace` knows by this name.
+    """Makes the scheduler look at the service after the time that `pace` has under this name.
 
-    One look sees all there is to see, so that it needs no second one for the same time.
+    One look sees everything, so there is no second one for the same time.
     """
     if not WORLD.simulate:
         return
@@ -43,7 +43,8 @@ def look_after(service, after):
 
 
 def watch():
-    """In the real pace the scheduler sees by itself that a task fails the checks of its load balancer."""
+    """At the real pace, the scheduler itself sees that a task fails the checks of its load
+    balancer."""
     for service in backends.ecs().services.values():
         if service.load_balancers and any(member.unhealthy for member in members_of(service)):
             look_after(service, "scheduler-looks")
@@ -51,7 +52,7 @@ def watch():
 
 
 def members_of(service):
-    """The tasks of the service that nobody has told to stop, as the scheduler sees them."""
+    """The tasks of the service that were not told to stop, as the scheduler sees them."""
     running = [
         task
         for task in tasks.running(service.cluster_name)
@@ -74,7 +75,7 @@ def _member(service, task):
         old_enough = task.life.running_ms <= WORLD.began_ms
         healthy = old_enough or age >= pace.seconds("running-to-counted")
         return Member(task, draining, healthy=healthy, protected=protected)
-    # A target that somebody took out says nothing of its task.
+    # A target that somebody took out says nothing about its task.
     return Member(
         task,
         draining,
@@ -111,7 +112,7 @@ def _percents(service):
 
 
 def _look(service):
-    """Starts what is missing beside the tasks that must leave, then lets those go."""
+    """Starts missing tasks beside the tasks that must leave, then stops those."""
     if is_daemon(service):
         _look_at_daemon(service)
         return
@@ -200,7 +201,7 @@ def _others_on(container_instance):
 
 
 def stop_pending(container_instance):
-    """Service tasks that do not run yet are stopped at once on an instance that drains."""
+    """When an instance drains, its service tasks that do not run yet stop at once."""
     for task in tasks.on(container_instance):
         service = tasks.service_of(task)
         if service is not None and task.last_status in ("PROVISIONING", "PENDING"):
@@ -220,7 +221,7 @@ def move_services_off(container_instance):
 
 
 def start_for(service):
-    """A task of the service, where there is room; None if there is none."""
+    """A task of the service, if there is room; otherwise None."""
     definition = backends.ecs().describe_task_definition(service.task_definition)
     places = room.placeable(service.cluster_name, definition)
     return _start_on(places[0], service, definition) if places else None

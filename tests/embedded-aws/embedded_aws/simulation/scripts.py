@@ -1,10 +1,10 @@
 """The agent of Systems Manager on each instance: it really runs what a document says.
 
-The commands of a step are run by a shell, in a directory of the instance's own that is there only
-meanwhile: what lies in it afterwards is remembered, and lies in the next one. They run at once,
-whatever they wait for: `sleep` and the other commands of `SHIMS` stand before those of the system,
-and take the time of the world instead. A script that takes longer than it has, by its document or
-until its instance is gone, is killed at that moment, and what it would have done then is not done.
+A shell runs the commands of a step, in a temporary directory of the instance. The files in it are
+remembered, and are in the next directory again. The commands run at once, whatever they wait for:
+`sleep` and the other commands of `SHIMS` come before those of the system, and take the time of
+the world instead. A script that takes longer than it may, by its document or until its instance
+is gone, is killed at that moment, and does nothing after it.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ awk "BEGIN { exit !($slept > $(cat "$EMBEDDED_AWS/limit")) }" || exit 0
 touch "$EMBEDDED_AWS/killed"
 kill -KILL 0
 """,
-    # A unit ends when what is beside it under its name has ended.
+    # A unit ends when the program beside it with its name has ended.
     "systemctl": """
 [ "$1" = stop ] || exit 0
 [ -f "$HOME/$2.stop" ] && sh "$HOME/$2.stop"
@@ -89,7 +89,8 @@ class Invocation:
 
 
 def agent_of(instance):
-    """What is wrong with the agent of an instance: `missing`, `silent`, `undeliverable`; None where nothing is."""
+    """What is wrong with the agent of an instance: `missing`, `silent`, `undeliverable`; None if
+    nothing is."""
     return WORLD.ssm_agents.get(instance)
 
 
@@ -105,7 +106,7 @@ def files_of(instance):
 
 
 def last_of(instance):
-    """The last command on an instance; None where none was sent."""
+    """The last command on an instance; None if none was sent."""
     found = [one for one in WORLD.invocations if one.instance == instance]
     return found[-1] if found else None
 
@@ -151,14 +152,15 @@ def _begin(one):
             break
     done = one.steps[-1] if one.steps else Step("none", code=0)
     if killed:
-        # It went down with its instance, and nobody tells Systems Manager.
+        # It ended with its instance, and nobody tells Systems Manager.
         files_of(one.instance).update(files)
         return
     WORLD.consequence(took, lambda: _finish(one, done, files))
 
 
 def _finish(one, step, files):
-    """The script ends, on an instance that still runs; of any other it was cut off, nobody knows where."""
+    """The script ends, if its instance still runs. Otherwise it was cut off, and nobody knows
+    where."""
     if one.ended_ms is not None or not is_managed(one.instance):
         return
     files_of(one.instance).update(files)
@@ -179,7 +181,7 @@ def _end(one, status, details=None):
 
 
 def _until_gone(instance):
-    """Seconds until EC2 takes the instance, as far as it has decided that."""
+    """Seconds until EC2 takes the instance, if it has decided that."""
     ends = WORLD.ends_ms.get(instance)
     return float("inf") if ends is None else max(0.0, (ends - WORLD.agenda.now_ms()) / 1000)
 
@@ -198,7 +200,7 @@ def _filled(text, command):
 
 
 def _run(lines, files, limit):
-    """(seconds of the world, exit code or None where it was killed, output, files afterwards)"""
+    """(seconds of the world, exit code or None if it was killed, output, files afterwards)"""
     home = Path(tempfile.mkdtemp(prefix="spot-handoff-instance-"))
     shims = Path(tempfile.mkdtemp(prefix="spot-handoff-agent-"))
     try:

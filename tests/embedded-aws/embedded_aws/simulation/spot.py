@@ -12,7 +12,8 @@ STATE_CHANGE = "EC2 Instance State-change Notification"
 
 
 def follow(event):
-    """Makes true what the event says: the reclaim it warns of, the hook somebody waits at."""
+    """Makes true what the event says: the end that it warns of, the hook at which an instance
+    waits."""
     kind, detail = event.get("detail-type"), event.get("detail") or {}
     instance_id = detail.get("instance-id")
     if kind == INTERRUPTION and detail.get("instance-action") == "terminate":
@@ -67,7 +68,8 @@ def reclaim(instance_id):
 
 
 def _wait_at_hook(detail):
-    """The instance of a lifecycle event given from outside really waits, under its token."""
+    """For a lifecycle event from outside, the instance really waits, with the token of the
+    event."""
     state = capacity.state_of(detail.get("EC2InstanceId"))
     if state is None or state.lifecycle_state != "InService":
         return

@@ -1,7 +1,7 @@
 """How a task of ECS ends: told to stop, killed, or cut off with its instance.
 
-In the real pace a task that the scheduler stops is DEACTIVATING while its targets drain, and its
-containers get SIGTERM only after that. One that a client stops gets SIGTERM at once, and its
+At the real pace, a task that the scheduler stops is DEACTIVATING while its targets drain, and its
+containers only get SIGTERM after that. A task that a client stops gets SIGTERM at once, and its
 targets are taken out a moment later.
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/load-balancer-connection-draining.html
 https://github.com/aws/amazon-ecs-agent/issues/2316
@@ -50,7 +50,7 @@ def _told(task, code, reason):
 
 
 def _deregister(task):
-    """Takes the targets out; the seconds until the last of them is unused."""
+    """Takes the targets out. Answers with the seconds until the last of them is unused."""
     tasks.deregister_targets(task)
     now, longest = WORLD.agenda.now_ms(), 0
     for arn, target in tasks._targets(task):
@@ -135,7 +135,7 @@ def end(task):
 
 
 def end_by_itself(task, code="EssentialContainerExited"):
-    """Its work is done, or it has crashed; nobody told it to stop."""
+    """Its work is done, or it has crashed. Nobody told it to stop."""
     if task.desired_status == "STOPPED":
         return
     _told(task, code, "Essential container in task exited")
@@ -144,7 +144,7 @@ def end_by_itself(task, code="EssentialContainerExited"):
 
 
 def cut_off(task, code, reason):
-    """Its instance is gone: what it did at the time is lost, whatever it was promised."""
+    """Its instance is gone. What it was doing is lost, whatever grace it was promised."""
     if task.last_status == "STOPPED":
         return
     task.life.cut = task.life.running_ms is not None

@@ -1,7 +1,7 @@
-"""Targets of load balancers: by id *and* port, their health, and which of them get requests.
+"""Targets of load balancers by id *and* port, their health, and which of them get requests.
 
-moto knows a target by its id alone, so an instance that serves two dynamic ports would be one
-target; and it forgets a target the moment it is deregistered.
+moto knows a target only by its id, so an instance that serves two dynamic ports would be one
+target. And it forgets a target as soon as it is deregistered.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Target:
     fails: bool = False
     # In the real pace, the checks that were made of it.
     checks: Checks | None = None
-    # A target that is taken out gets new requests for a little longer, if it got any before.
+    # If a target that is taken out got requests before, it gets new ones for a little longer.
     new_until_ms: float | None = None
 
     @property
@@ -95,7 +95,7 @@ def keeps_connections(group):
 
 
 def key_of(group, target):
-    # Without a port the group's own port is meant, when registering and when deregistering.
+    # Without a port, registering and deregistering mean the group's own port.
     return target["Id"], int(target.get("Port") or group.port)
 
 
@@ -225,10 +225,10 @@ def members_of(group):
 
 
 def routed(group):
-    """The targets that new requests go to now.
+    """The targets that get new requests now.
 
-    Healthy ones; all registered ones where none is healthy; and those that the load balancer has
-    not yet stopped sending requests to.
+    These are healthy ones, or all registered ones if none is healthy, and those to which the load
+    balancer has not yet stopped sending.
     """
     now = WORLD.agenda.now_ms()
     seen = [(target, state) for target, state in members_of(group) if state != "unused"]

@@ -1,4 +1,4 @@
-"""Tasks of ECS, with what moto leaves out of them: all containers, ports, accelerators."""
+"""Tasks of ECS, with what moto leaves out: all containers, ports, accelerators."""
 
 from moto.ecs import models
 from moto.ecs.models import Task
@@ -15,7 +15,8 @@ from .life import Life
 NEVER = 10**9  # not of AWS
 state_manager.set_transition("ecs::task", {"progression": "manual", "times": NEVER})
 
-# moto would give a task's network interface any address; without one it takes one of the subnet.
+# moto would give a task's network interface any address. Without an address, it takes one of the
+# subnet.
 models.random_private_ip = lambda: None
 
 FIRST_DYNAMIC_PORT = 32768  # belief: dynamic-ports
@@ -63,7 +64,7 @@ def start(
         started_by=started_by,
         overrides=overrides,
         tags=[dict(tag) for tag in tags or []],
-        # Said by AWS for tasks of a capacity provider too, though RunTask takes only one of
+        # AWS also says this for tasks of a capacity provider, though RunTask only takes one of
         # the two.
         launch_type=launch_type or "EC2",
         capacity_provider_name=capacity_provider,
@@ -111,7 +112,8 @@ def _seconds_to_start(task, definition):
 
 
 def _seconds_to_pull(container_instance, image):
-    """Only the first task on an instance pulls an image; those that come meanwhile wait for it."""
+    """Only the first task on an instance pulls an image. Tasks that come meanwhile wait for
+    it."""
     subject = f"{container_instance.ec2_instance_id} {image}"
     now = WORLD.agenda.now_ms()
     pulled = _images(container_instance)
@@ -235,7 +237,7 @@ def _targets(task):
 
 
 def register_targets(task):
-    """For a task that runs; ECS also does so again where somebody else took its targets out."""
+    """For a task that runs. ECS also does so again if somebody else took its targets out."""
     for arn, target in _targets(task):
         elbv2.register(arn, [target])
 
@@ -275,7 +277,7 @@ def running(cluster_name):
 
 
 def count(cluster_name):
-    """Keeps the counts of the cluster and its services, which moto only ever adds to."""
+    """Keeps the counts of the cluster and its services. moto only ever adds to them."""
     if WORLD.seeding:
         return  # once is enough, when the fleet stands
     ecs = backends.ecs()

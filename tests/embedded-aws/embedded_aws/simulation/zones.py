@@ -1,7 +1,7 @@
-"""A group whose zones differ by two instances or more is balanced again, new before old.
+"""Balances a group whose zones differ by two instances or more.
 
-Auto Scaling goes on trying where a zone has no capacity, so that launches fail in a group that
-lacks nothing.
+It launches first, then terminates. If a zone has no capacity, Auto Scaling keeps trying, so
+launches fail in a group that has enough instances.
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/auto-scaling-benefits.html
 """
 
@@ -11,7 +11,8 @@ from . import activities, capacity, choosing, launching, market, replacing
 
 
 def look_later(group, seconds=None):
-    """To be called when the group has gained or lost an instance. The quick pace balances nothing."""
+    """Call this when the group has gained or lost an instance. The quick pace balances
+    nothing."""
     if pace.is_real() and not WORLD.seeding and not getattr(group, "zones_looked_at", False):
         group.zones_looked_at = True
         seconds = pace.seconds("zones-to-next", group.name) if seconds is None else seconds
