@@ -29,8 +29,8 @@ What the columns count:
 - *Seconds* run from each instance's event to the last change that the AWS saw.
 - *Calls* include retries and throttled calls.
 - *Round trips* are the calls, each after the answer of the one before, until the first change. For deregister-targets the
-  first change is the targets of the group, after three. If Auto Scaling was faster, because replace-capacity detached the
-  instance, it is the targets of ECS services, after seven.
+  first change is the targets of the group. If Auto Scaling was faster, because replace-capacity detached the instance, it
+  is the targets of ECS services, which take more round trips to find.
 - *Queue calls* are the calls by which a function takes messages from its own queue, ten at a time, and settles them. Lambda
   makes them for other functions, and SQS does not limit them on a standard queue.
 
