@@ -121,7 +121,7 @@ impl Scenario {
             Self::Termination => options.parameter("ReplacementStrategy", "terminate"),
             Self::SpotIsDry => options.parameter("SpotFallback", "on-demand"),
             // They take minutes, and no two minutes run out in them.
-            Self::ExchangeInVain | Self::LifecycleAction | Self::Restart => options.speed(SPEED * 2.0),
+            Self::ExchangeInVain | Self::Restart => options.speed(SPEED * 2.0),
             Self::TaggedOnly => options.parameter("Scope", "tagged"),
             Self::MostOfACluster => Options {
                 storm: Some(json!({ "groups": 1, "instances": MANY, "tasks": 1 })),
