@@ -7,7 +7,6 @@ mod bad_input;
 mod early_signals;
 mod followed_through;
 mod interruption;
-mod interruption_on_the_fast_aws;
 mod observability;
 mod situations;
 mod soak;
