@@ -265,9 +265,9 @@ impl DeregisterTargets {
         serving::join(counts, serving::count(&health, doomed_in, [], &ended));
     }
 
-    /// Which of the last instances that serve somewhere have ended by what EC2 has told. AWS may take an instance before its two
-    /// minutes are over, and its load balancer sends it requests until its checks have failed. Where the table does not tell,
-    /// what is registered counts.
+    /// Which instances of the last healthy targets have ended, as an event of EC2 says. AWS may take an instance before its
+    /// two minutes are over, and the load balancer sends it requests until its checks have failed. If the table does not
+    /// answer, none counts as ended.
     async fn ended(
         &self,
         notices: &[Notice],
@@ -288,7 +288,7 @@ impl DeregisterTargets {
             .get_all::<InstanceEnd>(&invocation.briefly(), &keys)
             .await;
         match read {
-            // An id that came back would have an end of an earlier run.
+            // An instance that came back under its id has an end from before the notice.
             Ok(ends) => ends
                 .into_iter()
                 .map(|end| end.item)

@@ -186,35 +186,29 @@ pub fn decide(seen: &Seen<'_>) -> BTreeMap<Target, Verdict> {
         .collect()
 }
 
-/// The targets that requests reach.
-pub fn serving_targets(registered: &[Registered]) -> impl Iterator<Item = &Target> {
-    let serves = serving(registered);
-    registered
-        .iter()
-        .filter(move |one| serves(one.state))
-        .map(|one| &one.target)
-}
-
-/// The targets of which the load balancer knows that they answer, as long as it checks them. Where none is healthy requests
-/// go to the others as well, and whether they are answered nobody can say: one that has not passed a check yet may not have
-/// begun to listen.
+/// The targets that have passed their checks, and those of a load balancer that does not check. Requests may reach others
+/// too, but nobody can say whether those answer: a target that has not passed a check may not listen yet.
 pub fn healthy_targets(registered: &[Registered]) -> impl Iterator<Item = &Target> {
     registered
         .iter()
-        .filter(|one| matches!(one.state, State::Healthy | State::Unavailable))
+        .filter(|one| is_healthy(one.state))
         .map(|one| &one.target)
 }
 
 /// How many targets requests reach.
 pub fn serving_count(registered: &[Registered]) -> usize {
-    serving_targets(registered).count()
+    let serves = serving(registered);
+    registered.iter().filter(|one| serves(one.state)).count()
+}
+
+fn is_healthy(state: State) -> bool {
+    matches!(state, State::Healthy | State::Unavailable)
 }
 
 /// In which states requests reach a target. If no target of a group is healthy, requests go to all of them.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
 fn serving(registered: &[Registered]) -> impl Fn(State) -> bool + use<> {
-    let healthy = |state| matches!(state, State::Healthy | State::Unavailable);
-    let any_healthy = registered.iter().any(|one| healthy(one.state));
+    let any_healthy = registered.iter().any(|one| is_healthy(one.state));
     move |state| match state {
         State::Healthy | State::Unavailable => true,
         State::Unhealthy | State::Initial => !any_healthy,

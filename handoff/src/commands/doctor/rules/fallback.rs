@@ -61,7 +61,7 @@ fn cannot_mix(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
         .collect()
 }
 
-/// Where On-Demand cannot fill the group, none comes and none goes: the rules above say so.
+/// A group that On-Demand cannot fill needs no hook for it. The rules above name such groups.
 fn without_hook(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     let fills = |group: &&Group| {
         let is_allowed = facts.settings.fallback.of(&group.core).0;
@@ -71,7 +71,7 @@ fn without_hook(facts: &Facts, rule: &'static Rule) -> Vec<Finding> {
     groups
         .filter(|group| is_cut_short(facts, group))
         .map(|group| {
-            let what = "SpotFallback holds for it, and no termination lifecycle hook of spot-handoff waits for its tasks";
+            let what = "SpotFallback applies to it, but no termination lifecycle hook of spot-handoff waits for its tasks";
             rule.found(Resource::group(group), what, add_hook(group))
         })
         .collect()

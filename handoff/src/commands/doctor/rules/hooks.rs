@@ -49,8 +49,8 @@ fn hooks(group: &Group) -> &[Hook] {
     group.hooks.as_deref().unwrap_or_default()
 }
 
-/// Whether tasks are on instances of the group, and nobody drains one that Auto Scaling terminates. Nothing is said of it
-/// where its hooks are not known.
+/// Whether the group's instances run tasks, and nobody drains an instance that Auto Scaling terminates. `false` if the
+/// group's hooks are not known.
 pub fn is_cut_short(facts: &Facts, group: &Group) -> bool {
     let Some(hooks) = &group.hooks else {
         return false;
